@@ -1,0 +1,175 @@
+"""Periods: half-open stretches of local dates, counted from an anchor.
+
+A date here is a day in the customer's zone. Only `local_date` and `midnight` know about instants.
+"""
+
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+ONE_DAY = timedelta(days=1)
+ONE_SECOND = timedelta(seconds=1)
+_SHORTEST_MONTH = 28
+
+
+class Interval(StrEnum):
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    HALF_YEAR = "half_year"
+    YEAR = "year"
+
+
+MONTHS: dict[Interval, int] = {
+    Interval.MONTH: 1,
+    Interval.QUARTER: 3,
+    Interval.HALF_YEAR: 6,
+    Interval.YEAR: 12,
+}
+
+
+class InvalidAnchor(ValueError):
+    """The rule names no day on which the interval could be anchored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """[start, end): the first day belongs to it, the last named day does not."""
+
+    start: date
+    end: date
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days
+
+    def __contains__(self, day: date) -> bool:
+        return self.start <= day < self.end
+
+
+def add_months(day: date, n: int, anchor_day: int | None = None) -> date:
+    """n months later (or earlier), on the anchor day, or on the last day of a month that is too short for it."""
+    year, month0 = divmod(day.year * 12 + day.month - 1 + n, 12)
+    wanted = day.day if anchor_day is None else anchor_day
+    if wanted > _SHORTEST_MONTH:
+        wanted = min(wanted, monthrange(year, month0 + 1)[1])
+    return date(year, month0 + 1, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """An endless row of periods in both directions. The anchor is a boundary; every other is counted from it,
+    never from its neighbour, so that 31 January leads to 28 February and on to 31 March."""
+
+    interval: Interval
+    anchor: date
+
+    def boundary(self, n: int) -> date:
+        if self.interval == Interval.WEEK:
+            return self.anchor + timedelta(weeks=n)
+        return add_months(self.anchor, n * MONTHS[self.interval])
+
+    def index_at(self, day: date) -> int:
+        """The n for which boundary(n) <= day < boundary(n + 1)."""
+        if self.interval == Interval.WEEK:
+            return (day - self.anchor).days // 7
+        months = (day.year - self.anchor.year) * 12 + day.month - self.anchor.month
+        n = months // MONTHS[self.interval]
+        return n if self.boundary(n) <= day else n - 1
+
+    def period_at(self, day: date) -> Period:
+        n = self.index_at(day)
+        return Period(self.boundary(n), self.boundary(n + 1))
+
+    def periods(self, start: date, end: date | None) -> Iterator[Period]:
+        """The whole (notional) periods that share at least a day with [start, end), first to last."""
+        n = self.index_at(start)
+        left = self.boundary(n)
+        while end is None or left < end:
+            n += 1
+            right = self.boundary(n)
+            yield Period(left, right)
+            left = right
+
+
+def local_date(instant: datetime, tz: str) -> date:
+    """The customer's day on which the instant falls. The instant must carry a zone."""
+    if instant.tzinfo is None:
+        raise ValueError("An instant without a zone has no date.")
+    return instant.astimezone(ZoneInfo(tz)).date()
+
+
+def midnight(day: date, tz: str) -> datetime:
+    """The first instant of the day in the zone, in UTC.
+
+    Where the clock jumps over midnight the day begins at the jump; where it passes midnight twice, at the first.
+    """
+    wall = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(tz))
+    before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
+    assert before is not None
+    assert after is not None
+    if before >= after:  # an ordinary day, or one that sees its midnight twice: fold 0 is the first
+        return wall.astimezone(UTC)
+    return _end_of_gap(wall)
+
+
+def _end_of_gap(wall: datetime) -> datetime:
+    """The jump that swallowed the wall time. Fold 1 lies before it, fold 0 at or after it."""
+    before, after = wall.replace(fold=1).astimezone(UTC), wall.astimezone(UTC)
+    old_offset = before.astimezone(wall.tzinfo).utcoffset()
+    while after - before > ONE_SECOND:
+        middle = before + ONE_SECOND * ((after - before) // ONE_SECOND // 2)
+        if middle.astimezone(wall.tzinfo).utcoffset() == old_offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def calendar_anchor(interval: Interval, day: date) -> date:
+    """The calendar's own boundary on or before the day: Monday, the 1st, the quarter, the half-year, New Year."""
+    if interval == Interval.WEEK:
+        return day - timedelta(days=day.weekday())
+    months = MONTHS[interval]
+    return date(day.year, (day.month - 1) // months * months + 1, 1)
+
+
+def anchor_for(interval: Interval, start: date, rule: str | int) -> date:
+    """The anchor for a subscription that starts on a day.
+
+    "start": that day. "calendar": see calendar_anchor. A number: the first such day of a month on or after the start
+    is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor.
+    """
+    if rule == "start":
+        return start
+    if rule == "calendar":
+        return calendar_anchor(interval, start)
+    if isinstance(rule, bool) or not isinstance(rule, int):
+        raise InvalidAnchor(f"An anchor is start, calendar or a day number, not {rule!r}.")
+    if interval == Interval.WEEK:
+        return _weekday_anchor(start, rule)
+    return _month_day_anchor(interval, start, rule)
+
+
+def _weekday_anchor(start: date, weekday: int) -> date:
+    if not 1 <= weekday <= 7:
+        raise InvalidAnchor("A week is anchored on a day from 1 (Monday) to 7 (Sunday).")
+    return start + timedelta(days=(weekday - start.isoweekday()) % 7)
+
+
+def _month_day_anchor(interval: Interval, start: date, day: int) -> date:
+    if not 1 <= day <= 31:
+        raise InvalidAnchor("A billing day is a number from 1 to 31.")
+    first = add_months(start, 0, day)
+    if first < start:
+        first = add_months(start, 1, day)
+    return _roomiest(first, MONTHS[interval], day)
+
+
+def _roomiest(boundary: date, step: int, day: int) -> date:
+    """The same row of boundaries named by one that has the wanted day, so that a short month does not hide it."""
+    candidates = (add_months(boundary, -n * step, day) for n in range(0, 8 * 12 // step + 1))
+    return max(candidates, key=lambda candidate: (min(candidate.day, day), candidate))
