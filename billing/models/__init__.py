@@ -1,0 +1,40 @@
+"""Billing's tables. One file per subject; import from here."""
+
+from billing.models.catalogue import Entitlement, Meter, Plan, Price, TaxRate
+from billing.models.clocks import TestClock
+from billing.models.customers import (
+    BalanceEntry,
+    CollectionMethod,
+    Customer,
+    Member,
+    Motion,
+    Segment,
+    SegmentChange,
+    Seller,
+    User,
+)
+from billing.models.events import Event, KeptMail, Mail, ObjectSequence, ProviderEvent
+from billing.models.invoices import (
+    CreditNote,
+    CreditNoteLine,
+    Document,
+    Invoice,
+    InvoiceLine,
+    LineKind,
+    NumberSeries,
+    Posting,
+)
+from billing.models.keys import ApiKey, IdempotentRequest
+from billing.models.payments import Payment, PaymentMethod
+from billing.models.runs import BillingFailure, BillingRun
+from billing.models.subscriptions import Discount, Phase, PhaseItem, Subscription
+from billing.models.usage import ThresholdCrossing, UsageDay, UsageEvent
+
+__all__ = [
+    "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
+    "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
+    "Invoice", "InvoiceLine", "KeptMail", "LineKind", "Mail", "Member", "Meter", "Motion", "NumberSeries",
+    "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "Posting", "Price",
+    "ProviderEvent", "Segment", "SegmentChange", "Seller", "Subscription", "TaxRate", "TestClock",
+    "ThresholdCrossing", "UsageDay", "UsageEvent", "User",
+]  # fmt: skip

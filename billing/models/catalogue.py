@@ -1,0 +1,191 @@
+"""What is sold: plans, their prices, what they entitle to, and the meters and taxes behind them."""
+
+from functools import cached_property
+
+from django.db import models
+from django.utils import timezone
+
+from billing.maths import pricing
+from billing.maths.periods import Interval
+from billing.models.customers import Motion
+from billing.models.ids import IdField
+
+
+class Meter(models.Model):
+    """Turns usage events into a quantity."""
+
+    class Aggregation(models.TextChoices):
+        COUNT = "count", "Count"
+        SUM = "sum", "Sum"
+        MAX = "max", "Maximum"
+        LAST = "last", "Last value"
+        UNIQUE = "unique", "Unique values"
+
+    id = IdField("meter")
+    code = models.SlugField(unique=True)
+    name = models.CharField(max_length=100)
+    unit = models.CharField(max_length=40, blank=True, help_text="e.g. API calls")
+    event_name = models.CharField(max_length=100, db_index=True)
+    aggregation = models.CharField(max_length=10, choices=Aggregation.choices, default=Aggregation.SUM)
+    property = models.CharField(max_length=100, blank=True, default="value")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TaxRate(models.Model):
+    """A tax and where it applies. `category` is the EN 16931 code of the VAT category."""
+
+    id = IdField("tax")
+    name = models.CharField(max_length=100)
+    percentage = models.DecimalField(max_digits=7, decimal_places=4)
+    country = models.CharField(max_length=2, blank=True)
+    inclusive = models.BooleanField(default=False)
+    category = models.CharField(max_length=2, default="S")
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percentage__gte=0, percentage__lte=100), name="tax_percentage_sane"
+            ),
+            models.UniqueConstraint(
+                fields=["country"], condition=models.Q(active=True), name="one_active_tax_rate_per_country"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.percentage.normalize()} %"
+
+
+class Plan(models.Model):
+    """A named offer that groups prices."""
+
+    id = IdField("plan")
+    code = models.SlugField(unique=True)
+    name = models.CharField(max_length=100)
+    tagline = models.CharField(max_length=200, blank=True)
+    highlights = models.JSONField(default=list, blank=True, help_text="lines shown on the pricing page")
+    motion = models.CharField(max_length=20, choices=Motion.choices, default=Motion.SELF_SERVE)
+    published = models.BooleanField(default=False)
+    quote_only = models.BooleanField(default=False)
+    requires_demo = models.BooleanField(default=False)
+    rank = models.PositiveSmallIntegerField(default=0, help_text="a higher rank is an upgrade")
+    trial_days = models.PositiveSmallIntegerField(default=0)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["rank"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def self_serve(self) -> bool:
+        """May a buyer check out with it alone, by card?"""
+        return self.published and self.motion == Motion.SELF_SERVE and not self.quote_only
+
+
+class Price(models.Model):
+    """One way of charging. A price that was ever used is never edited; a new one replaces it (trigger)."""
+
+    id = IdField("price")
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="prices")
+    code = models.SlugField(max_length=60)
+    label = models.CharField(max_length=100, blank=True)
+    kind = models.CharField(
+        max_length=10,
+        choices=[("recurring", "Recurring"), ("usage", "Usage"), ("one_time", "One-time")],
+        default="recurring",
+    )
+    model = models.CharField(max_length=12, choices=[(m.value, m.value) for m in pricing.PriceModel])
+    interval = models.CharField(
+        max_length=10,
+        choices=[(i.value, i.value.replace("_", " ")) for i in Interval],
+        null=True,  # noqa: DJ001 - a one-time price has none
+        blank=True,
+    )
+    currency = models.CharField(max_length=3, default="USD")
+    unit_amount = models.DecimalField(max_digits=27, decimal_places=12, default=0, help_text="major units")
+    tiers = models.JSONField(default=list, blank=True)
+    package_size = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
+    included = models.DecimalField(max_digits=27, decimal_places=12, default=0)
+    billed = models.CharField(
+        max_length=7, choices=[("advance", "In advance"), ("arrears", "In arrears")], default="advance"
+    )
+    meter = models.ForeignKey(Meter, models.PROTECT, null=True, blank=True)
+    minimum = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
+    maximum = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
+    prorate = models.BooleanField(default=True)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["plan", "kind", "created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "code"], condition=models.Q(active=True), name="price_code_once_per_plan"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="usage", meter__isnull=False)
+                | (~models.Q(kind="usage") & models.Q(meter__isnull=True)),
+                name="usage_prices_and_only_they_have_a_meter",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="one_time") | models.Q(interval__isnull=False), name="recurring_needs_interval"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} · {self.label or self.code}"
+
+    @cached_property
+    def value(self) -> pricing.Price:
+        """The pure value that `billing.maths` computes with."""
+        return price_value(
+            {
+                "id": self.pk, "kind": self.kind, "model": self.model, "interval": self.interval,
+                "currency": self.currency, "unit_amount": self.unit_amount, "tiers": self.tiers,
+                "package_size": self.package_size, "included": self.included, "billed": self.billed,
+                "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
+                "prorate": self.prorate, "label": self.label,
+            }
+        )  # fmt: skip
+
+
+def price_value(row: dict) -> pricing.Price:
+    """A pure price from a row of the price table (`tiers` as stored: decimal strings)."""
+    from decimal import Decimal
+
+    tiers = tuple(
+        pricing.Tier(
+            up_to=None if t.get("up_to") is None else Decimal(t["up_to"]),
+            unit_amount=Decimal(t.get("unit_amount") or 0),
+            flat_amount=Decimal(t.get("flat_amount") or 0),
+        )
+        for t in row["tiers"]
+    )
+    return pricing.Price(
+        key=row["id"], kind=pricing.PriceKind(row["kind"]), model=pricing.PriceModel(row["model"]),
+        interval=None if row["interval"] is None else Interval(row["interval"]), currency=row["currency"],
+        unit_amount=row["unit_amount"], tiers=tiers, package_size=row["package_size"], included=row["included"],
+        billed=pricing.Billed(row["billed"]), meter=row["meter"], minimum=row["minimum"], maximum=row["maximum"],
+        prorate=row["prorate"], label=row["label"],
+    )  # fmt: skip
+
+
+class Entitlement(models.Model):
+    """What a plan allows: a feature switched on (`limit` null and no meter), or a limit."""
+
+    plan = models.ForeignKey(Plan, models.CASCADE, related_name="entitlements")
+    feature = models.SlugField(max_length=60)
+    name = models.CharField(max_length=100)
+    meter = models.ForeignKey(Meter, models.PROTECT, null=True, blank=True)
+    limit = models.DecimalField(max_digits=27, decimal_places=6, null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["plan", "feature"], name="entitlement_once_per_plan")]
+
+    def __str__(self) -> str:
+        return f"{self.plan}: {self.name}"

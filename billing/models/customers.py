@@ -1,0 +1,239 @@
+"""Who buys, who signs in, and which segment they are in."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.timezone import now as present
+
+from billing.models.ids import IdField
+
+
+class UserManager(BaseUserManager["User"]):
+    """People are known by their e-mail address, whatever its case."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email__iexact=username)
+
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password) if password else user.set_unusable_password()
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractUser):
+    """A person who can sign in: staff of the seller, or a member of one or more customers."""
+
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField("e-mail", unique=True)
+    name = models.CharField(max_length=200, blank=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+    objects = UserManager()  # type: ignore[misc,assignment]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_once")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.name.split(" ")[0] if self.name else self.email
+
+
+class CollectionMethod(models.TextChoices):
+    CHARGE_AUTOMATICALLY = "charge_automatically", "Card"
+    SEND_INVOICE = "send_invoice", "Invoice"
+
+
+class Motion(models.TextChoices):
+    SELF_SERVE = "self_serve", "Self-serve"
+    SALES_ASSISTED = "sales_assisted", "Sales-assisted"
+    SALES_LED = "sales_led", "Sales-led"
+
+
+class Segment(models.Model):
+    """A row of the segmentation table. `min_arr <= ARR < max_arr`, in minor units of the seller's currency."""
+
+    code = models.SlugField(unique=True)
+    name = models.CharField(max_length=60)
+    min_arr = models.BigIntegerField()
+    max_arr = models.BigIntegerField(null=True, blank=True)
+    motion = models.CharField(max_length=20, choices=Motion.choices)
+    allows_card = models.BooleanField(default=True)
+    allows_invoice = models.BooleanField(default=True)
+    sales_touch = models.CharField(
+        max_length=10, choices=[("none", "None"), ("light", "Light"), ("high", "High")], default="none"
+    )
+
+    class Meta:
+        ordering = ["min_arr"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(max_arr__isnull=True) | models.Q(max_arr__gt=models.F("min_arr")),
+                name="segment_band_not_empty",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def allows(self, collection_method: str) -> bool:
+        if collection_method == CollectionMethod.SEND_INVOICE:
+            return self.allows_invoice
+        return self.allows_card
+
+
+class Seller(models.Model):
+    """The organisation that runs Tandem. One row; what papers print of it is copied into them."""
+
+    name = models.CharField(max_length=200)
+    legal_name = models.CharField(max_length=200)
+    address = models.JSONField(default=dict)
+    email = models.EmailField()
+    phone = models.CharField(max_length=40, blank=True)
+    website = models.CharField(max_length=200, blank=True)
+    tax_id = models.CharField(max_length=40, blank=True)
+    registration = models.CharField(max_length=100, blank=True)
+    bank_name = models.CharField(max_length=100, blank=True)
+    iban = models.CharField(max_length=34, blank=True)
+    bic = models.CharField(max_length=11, blank=True)
+    footer = models.CharField(max_length=300, blank=True)
+    logo = models.BinaryField(null=True, blank=True)
+    currency = models.CharField(max_length=3, default="USD")
+    timezone = models.CharField(max_length=60, default="UTC")
+    net_days = models.PositiveSmallIntegerField(default=30)
+    upgrade_alert_delta = models.BigIntegerField(default=50_000, help_text="MRR gain that alerts sales, minor units")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_seller")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Customer(models.Model):
+    """A company (or person) that buys."""
+
+    id = IdField("cus")
+    name = models.CharField(max_length=200)
+    email = models.EmailField(max_length=254)
+    external_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null keeps it unique
+    livemode = models.BooleanField(default=False)
+    test_clock = models.ForeignKey("billing.TestClock", models.PROTECT, null=True, blank=True)
+    currency = models.CharField(max_length=3, default="USD")
+    country = models.CharField(max_length=2, blank=True)
+    timezone = models.CharField(max_length=60, default="UTC")
+    domain = models.CharField(max_length=253, blank=True, db_index=True)
+    employees = models.PositiveIntegerField(null=True, blank=True)
+    industry = models.CharField(max_length=80, blank=True)
+    tax_id = models.CharField(max_length=40, blank=True)
+    tax_exempt = models.BooleanField(default=False)
+    billing_address = models.JSONField(default=dict, blank=True)
+    net_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    collection_method = models.CharField(
+        max_length=20, choices=CollectionMethod.choices, default=CollectionMethod.CHARGE_AUTOMATICALLY
+    )
+    segment = models.ForeignKey(Segment, models.PROTECT, null=True, blank=True)
+    segment_pinned_reason = models.CharField(max_length=300, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="owned_customers"
+    )
+    provider_id = models.CharField(max_length=100, blank=True)
+    arr = models.BigIntegerField(default=0)
+    mrr = models.BigIntegerField(default=0)
+    balance = models.BigIntegerField(default=0)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=present)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("livemode", "external_id", name="customer_external_id_once"),
+            models.CheckConstraint(condition=models.Q(balance__gte=0), name="customer_balance_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(test_clock__isnull=True) | models.Q(livemode=False), name="clock_only_in_sandbox"
+            ),
+        ]
+        indexes = [models.Index(Lower("email"), name="customer_email")]
+        permissions = [
+            ("approve_payment_rule", "Can let a customer pay in a way its segment does not allow"),
+            ("pin_segment", "Can pin a customer's segment"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def now(self) -> datetime:
+        """The customer's present: its test clock's, or the real one. For edges only."""
+        return self.test_clock.now if self.test_clock else present()
+
+
+class Member(models.Model):
+    """A person with portal access to one customer."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "Owner"
+        BILLING = "billing", "Billing"
+        VIEWER = "viewer", "Viewer"
+
+    id = IdField("mem")
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="members")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    added_by = models.CharField(max_length=200, blank=True)
+    added_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "user"], condition=models.Q(removed_at__isnull=True), name="member_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.customer}"
+
+
+class SegmentChange(models.Model):
+    """Each move of a customer between segments, kept for ever."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="segment_changes")
+    before = models.ForeignKey(Segment, models.PROTECT, null=True, related_name="+")
+    after = models.ForeignKey(Segment, models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    why = models.CharField(max_length=300)
+
+    def __str__(self) -> str:
+        return f"{self.customer}: {self.before} → {self.after}"
+
+
+class BalanceEntry(models.Model):
+    """One movement of a customer's credit balance; `Customer.balance` is their sum."""
+
+    id = IdField("bal")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="balance_entries")
+    amount = models.BigIntegerField(help_text="minor units; positive adds credit")
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=200)
+    invoice = models.ForeignKey("billing.Invoice", models.PROTECT, null=True, blank=True)
+    payment = models.ForeignKey("billing.Payment", models.PROTECT, null=True, blank=True)
+    credit_note = models.ForeignKey("billing.CreditNote", models.PROTECT, null=True, blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.customer}: {self.amount} {self.currency}"

@@ -1,0 +1,104 @@
+"""Facts: append-only, written in the transaction that made them true (see `billing.events.record`)."""
+
+from django.db import models
+
+from billing.models.customers import Customer
+from billing.models.ids import IdField
+
+
+class Event(models.Model):
+    """History, audit, outbox and what `sales` listens to, in one row."""
+
+    number = models.BigAutoField(primary_key=True)
+    id = models.UUIDField(unique=True)
+    type = models.CharField(max_length=60)
+    object_id = models.CharField(max_length=60, help_text="the public id of what it is about")
+    sequence = models.PositiveIntegerField(help_text="1, 2, 3 … per object")
+    customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="events")
+    livemode = models.BooleanField(default=False)
+    actor = models.CharField(max_length=120, help_text="who did it: user:…, member:…, key:…, system, provider")
+    at = models.DateTimeField(help_text="when it happened, on the customer's clock")
+    recorded_at = models.DateTimeField(auto_now_add=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["object_id", "sequence"], name="event_sequence_once")]
+        indexes = [
+            models.Index(fields=["customer", "-at"], name="event_by_customer"),
+            models.Index(fields=["type", "number"], name="event_by_type"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.object_id}"
+
+    @property
+    def public_id(self) -> str:
+        return f"evt_{self.id.hex}"
+
+
+class ObjectSequence(models.Model):
+    """The last event number given to each object."""
+
+    object_id = models.CharField(max_length=60, primary_key=True)
+    value = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.object_id
+
+
+class ProviderEvent(models.Model):
+    """A provider's event that was noted, and whether it was acted on."""
+
+    provider_id = models.CharField(max_length=100, unique=True)
+    type = models.CharField(max_length=80)
+    payload = models.JSONField()
+    received_at = models.DateTimeField(auto_now_add=True)
+    applied_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.provider_id
+
+
+class Mail(models.Model):
+    """An outgoing mail, written with its cause and sent by a job: one per event, recipient and template."""
+
+    id = IdField("mail")
+    event = models.CharField(max_length=60, help_text="what caused it")
+    template = models.CharField(max_length=60)
+    recipient = models.EmailField()
+    customer = models.ForeignKey(Customer, models.CASCADE, null=True, blank=True, related_name="mails")
+    subject = models.CharField(max_length=300)
+    text = models.TextField()
+    html = models.TextField()
+    invoice = models.ForeignKey("billing.Invoice", models.PROTECT, null=True, blank=True, help_text="attached as PDF")
+    document = models.ForeignKey("billing.Document", models.PROTECT, null=True, blank=True)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["event", "recipient", "template"], name="mail_once")]
+        indexes = [models.Index(fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} → {self.recipient}"
+
+
+class KeptMail(models.Model):
+    """A mail as it went out, kept where no mail server is set (sandbox and demo)."""
+
+    recipient = models.CharField(max_length=320)
+    sender = models.CharField(max_length=320)
+    subject = models.CharField(max_length=300)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    attachments = models.JSONField(default=list, help_text="names and document ids")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,278 @@
+"""Papers: invoices, credit notes, their numbers and files. What is issued never changes (triggers)."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from billing.models.catalogue import Price
+from billing.models.customers import CollectionMethod, Customer, Motion
+from billing.models.ids import IdField
+from billing.models.subscriptions import Subscription
+
+
+class NumberSeries(models.Model):
+    """A gapless counter. Its row is locked last in the transaction that takes numbers from it."""
+
+    code = models.CharField(max_length=40, primary_key=True)
+    prefix = models.CharField(max_length=20)
+    next = models.PositiveBigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.code
+
+    def number(self, sequence: int) -> str:
+        return f"{self.prefix}{sequence:06d}"
+
+
+class Document(models.Model):
+    """A stored file: written once, byte-identical ever after."""
+
+    id = IdField("doc")
+    name = models.CharField(max_length=120)
+    media_type = models.CharField(max_length=60, default="application/pdf")
+    sha256 = models.CharField(max_length=64)
+    content = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Invoice(models.Model):
+    """A demand for payment. Amounts are minor units of `currency`."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        OPEN = "open", "Open"
+        PAID = "paid", "Paid"
+        VOID = "void", "Void"
+        UNCOLLECTIBLE = "uncollectible", "Uncollectible"
+
+    MOVES = {
+        "draft": {"open", "paid", "void"},
+        "open": {"paid", "void", "uncollectible"},
+        "uncollectible": {"paid", "void"},
+        "paid": set(),
+        "void": set(),
+    }
+
+    id = IdField("inv")
+    status = models.CharField(max_length=13, choices=Status.choices, default=Status.DRAFT)
+    livemode = models.BooleanField(default=False)
+    series = models.ForeignKey(NumberSeries, models.PROTECT, null=True)
+    sequence = models.PositiveBigIntegerField(null=True)
+    number = models.CharField(max_length=60, blank=True)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="invoices")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True, related_name="invoices")
+    cycle_on = models.DateField(null=True, blank=True, help_text="the due day of the billing run that made it")
+    source = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - null keeps it unique
+    motion = models.CharField(max_length=20, choices=Motion.choices)
+    collection_method = models.CharField(max_length=20, choices=CollectionMethod.choices)
+    net_days = models.PositiveSmallIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    period_start = models.DateField(null=True)
+    period_end = models.DateField(null=True)
+    issued_at = models.DateTimeField(null=True)
+    issued_on = models.DateField(null=True)
+    due_on = models.DateField(null=True)
+    due_at = models.DateTimeField(null=True)
+    subtotal = models.BigIntegerField(default=0)
+    discount_total = models.BigIntegerField(default=0)
+    tax_total = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    amount_paid = models.BigIntegerField(default=0)
+    amount_credited = models.BigIntegerField(default=0)
+    amount_due = models.GeneratedField(
+        expression=F("total") - F("amount_paid") - F("amount_credited"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
+    seller = models.JSONField(default=dict)
+    bill_to = models.JSONField(default=dict)
+    po_number = models.CharField(max_length=60, blank=True)
+    memo = models.CharField(max_length=500, blank=True)
+    policies = models.JSONField(default=dict)
+    line_count = models.PositiveIntegerField(default=0)
+    document = models.OneToOneField(Document, models.PROTECT, null=True, blank=True)
+    sent_at = models.DateTimeField(null=True)
+    paid_at = models.DateTimeField(null=True)
+    voided_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-issued_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["series", "sequence"], name="invoice_number_once"),
+            models.UniqueConstraint(
+                fields=["subscription", "cycle_on"],
+                condition=Q(cycle_on__isnull=False) & ~Q(status="void"),
+                name="one_invoice_per_subscription_and_cycle",
+            ),
+            models.UniqueConstraint(fields=["source"], name="invoice_once_per_source"),
+            models.CheckConstraint(condition=Q(total__gte=0), name="invoice_total_not_negative"),
+            models.CheckConstraint(
+                condition=Q(total=F("subtotal") - F("discount_total") + F("tax_total")), name="invoice_adds_up"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_paid__gte=0, amount_credited__gte=0), name="invoice_payments_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(total__gte=F("amount_paid") + F("amount_credited")), name="invoice_never_overpaid"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="draft") | Q(series__isnull=False, sequence__isnull=False, issued_at__isnull=False),
+                name="issued_invoices_are_numbered",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-issued_at"], name="invoice_by_customer"),
+            models.Index(fields=["next_attempt_at"], condition=Q(status="open"), name="invoice_to_collect"),
+            models.Index(fields=["due_at"], condition=Q(status="open"), name="invoice_open_by_due"),
+            models.Index(fields=["id"], condition=Q(document__isnull=True) & ~Q(status="draft"), name="invoice_unprinted"),
+        ]
+        permissions = [("record_payment", "Can record a bank transfer"), ("void_invoice", "Can void an invoice")]
+
+    def __str__(self) -> str:
+        return self.number or f"draft {self.pk}"
+
+    @property
+    def issued(self) -> bool:
+        return self.status != self.Status.DRAFT
+
+
+class LineKind(models.TextChoices):
+    RECURRING = "recurring", "Subscription"
+    USAGE = "usage", "Usage"
+    ONE_TIME = "one_time", "One-time"
+    CREDIT = "credit", "Credit for unused time"
+    REVERSAL = "reversal", "Correction"
+    ADJUSTMENT = "adjustment", "Adjustment"
+
+
+class PaperLine(models.Model):
+    """What invoice lines and credit note lines share. `entry_key` is the timeline entry it states."""
+
+    position = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=LineKind.choices)
+    description = models.CharField(max_length=300)
+    price = models.ForeignKey(Price, models.PROTECT, null=True, blank=True)
+    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True)
+    entry_key = models.CharField(max_length=200, blank=True)
+    cycle_start = models.DateField(null=True, blank=True, help_text="start of the whole period it belongs to")
+    cycle_end = models.DateField(null=True, blank=True)
+    period_start = models.DateField(null=True, blank=True)
+    period_end = models.DateField(null=True, blank=True)
+    quantity = models.DecimalField(max_digits=27, decimal_places=12, default=1)
+    unit_amount = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
+    gross = models.BigIntegerField(help_text="minor units, before discount")
+    discount = models.BigIntegerField(default=0)
+    net = models.BigIntegerField(help_text="gross less discount, without tax")
+    tax_percentage = models.DecimalField(max_digits=7, decimal_places=4, default=0)
+    tax_category = models.CharField(max_length=2, default="O")
+    tax_reason = models.CharField(max_length=200, blank=True)
+    tax_amount = models.BigIntegerField(default=0)
+    explanation = models.JSONField(default=dict)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class InvoiceLine(PaperLine):
+    id = IdField("line")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="lines")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["invoice", "position"], name="invoice_line_position_once"),
+            models.CheckConstraint(condition=Q(net=F("gross") - F("discount")), name="invoice_line_adds_up"),
+        ]
+        indexes = [models.Index(fields=["subscription", "cycle_start"], name="invoice_line_said")]
+
+
+class CreditNote(models.Model):
+    """Takes back (part of) an invoice: to the customer's balance, or as a refund."""
+
+    id = IdField("cn")
+    livemode = models.BooleanField(default=False)
+    series = models.ForeignKey(NumberSeries, models.PROTECT)
+    sequence = models.PositiveBigIntegerField()
+    number = models.CharField(max_length=60)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="credit_notes")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="credit_notes")
+    currency = models.CharField(max_length=3)
+    to = models.CharField(max_length=10, choices=[("balance", "Balance"), ("refund", "Refund"), ("invoice", "Invoice")])
+    reason = models.CharField(max_length=300)
+    issued_at = models.DateTimeField()
+    issued_on = models.DateField()
+    subtotal = models.BigIntegerField()
+    tax_total = models.BigIntegerField()
+    total = models.BigIntegerField()
+    seller = models.JSONField(default=dict)
+    bill_to = models.JSONField(default=dict)
+    document = models.OneToOneField(Document, models.PROTECT, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-issued_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["series", "sequence"], name="credit_note_number_once"),
+            models.CheckConstraint(
+                condition=Q(total__gt=0) & Q(total=F("subtotal") + F("tax_total")), name="credit_note_adds_up"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class CreditNoteLine(PaperLine):
+    """Amounts are positive where they give money back; `entry_key` lines count negatively as said."""
+
+    id = IdField("cnl")
+    credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="lines")
+
+    class Meta:
+        ordering = ["position"]
+        indexes = [models.Index(fields=["subscription", "cycle_start"], name="credit_note_line_said")]
+
+
+class Posting(models.Model):
+    """One side of a journal entry: positive debits, negative credits; a transaction's postings sum to zero."""
+
+    class Account(models.TextChoices):
+        RECEIVABLE = "receivable", "Accounts receivable"
+        CASH = "cash", "Cash"
+        REVENUE = "revenue", "Revenue"
+        DEFERRED = "deferred_revenue", "Deferred revenue"
+        TAX = "tax_payable", "Tax payable"
+        CUSTOMER_BALANCE = "customer_balance", "Customer balances"
+        BAD_DEBT = "bad_debt", "Bad debt"
+
+    id = models.BigAutoField(primary_key=True)
+    transaction = models.UUIDField()
+    posted_on = models.DateField()
+    account = models.CharField(max_length=20, choices=Account.choices)
+    amount = models.BigIntegerField(help_text="minor units; debit positive, credit negative")
+    currency = models.CharField(max_length=3)
+    livemode = models.BooleanField(default=False)
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, blank=True)
+    payment = models.ForeignKey("billing.Payment", models.PROTECT, null=True, blank=True)
+    credit_note = models.ForeignKey(CreditNote, models.PROTECT, null=True, blank=True)
+    memo = models.CharField(max_length=100)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["transaction"], name="posting_by_transaction"),
+            models.Index(fields=["account", "posted_on"], name="posting_by_account"),
+            models.Index(fields=["invoice"], name="posting_by_invoice"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.amount} {self.currency}"

@@ -1,0 +1,123 @@
+"""Money that moves. The attempt is a row, committed before the provider is called."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.models.customers import Customer
+from billing.models.ids import IdField
+from billing.models.invoices import Invoice
+
+
+class PaymentMethod(models.Model):
+    """A saved card: only what may be shown. The number itself never comes near us."""
+
+    id = IdField("pm")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="payment_methods")
+    provider_id = models.CharField(max_length=100)
+    brand = models.CharField(max_length=20)
+    last4 = models.CharField(max_length=4)
+    exp_month = models.PositiveSmallIntegerField()
+    exp_year = models.PositiveSmallIntegerField()
+    is_default = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    detached_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider_id", "customer"], name="card_once_per_customer"),
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=Q(is_default=True, detached_at__isnull=True),
+                name="one_default_card",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.brand.title()} •••• {self.last4}"
+
+
+class Payment(models.Model):
+    """One attempt to move money for an invoice or a checkout. `key` is the provider's idempotency key."""
+
+    class Status(models.TextChoices):
+        NEW = "new", "New"
+        SENT = "sent", "Sent"
+        UNKNOWN = "unknown", "Unknown"
+        REQUIRES_ACTION = "requires_action", "Needs confirmation"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+        CANCELED = "canceled", "Canceled"
+
+    MOVES = {
+        "new": {"sent", "unknown", "requires_action", "succeeded", "failed", "canceled"},
+        "sent": {"unknown", "requires_action", "succeeded", "failed", "canceled"},
+        "unknown": {"requires_action", "succeeded", "failed", "canceled"},
+        "requires_action": {"unknown", "succeeded", "failed", "canceled"},
+        "failed": {"succeeded"},
+        "succeeded": set(),
+        "canceled": {"succeeded"},
+    }
+    OPEN = ("new", "sent", "unknown", "requires_action")
+
+    class Method(models.TextChoices):
+        CARD = "card", "Card"
+        BANK_TRANSFER = "bank_transfer", "Bank transfer"
+        BALANCE = "balance", "Customer balance"
+
+    id = IdField("pay")
+    customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="payments")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, blank=True, related_name="payments")
+    source = models.CharField(max_length=60, blank=True, help_text="the checkout session it pays, before an invoice")
+    livemode = models.BooleanField(default=False)
+    status = models.CharField(max_length=15, choices=Status.choices, default=Status.NEW)
+    method = models.CharField(max_length=13, choices=Method.choices, default=Method.CARD)
+    amount = models.BigIntegerField()
+    amount_refunded = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    key = models.CharField(max_length=100, unique=True)
+    provider_id = models.CharField(max_length=100, null=True, blank=True, unique=True)  # noqa: DJ001
+    payment_method = models.ForeignKey(PaymentMethod, models.PROTECT, null=True, blank=True)
+    card_label = models.CharField(max_length=60, blank=True)
+    decline_code = models.CharField(max_length=60, blank=True)
+    message = models.CharField(max_length=300, blank=True)
+    client_secret = models.CharField(max_length=200, blank=True)
+    action_url = models.CharField(max_length=500, blank=True)
+    reference = models.CharField(max_length=200, blank=True, help_text="of the bank transfer")
+    off_session = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["invoice"],
+                condition=Q(status__in=["new", "sent", "unknown", "requires_action"]),
+                name="one_open_attempt_per_invoice",
+            ),
+            models.UniqueConstraint(
+                fields=["source"],
+                condition=Q(status__in=["new", "sent", "unknown", "requires_action"]) & ~Q(source=""),
+                name="one_open_attempt_per_source",
+            ),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="payment_positive"),
+            models.CheckConstraint(
+                condition=Q(invoice__isnull=False) | ~Q(source="") | Q(method="bank_transfer"),
+                name="payment_pays_for_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_refunded__gte=0, amount_refunded__lte=models.F("amount")),
+                name="refund_within_payment",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(status__in=["new", "sent", "unknown", "requires_action"]),
+                name="payment_without_answer",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_method_display()} {self.amount} {self.currency}"

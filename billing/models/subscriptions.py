@@ -1,0 +1,191 @@
+"""A subscription is a timeline of phases that touch."""
+
+from datetime import date
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.db import models
+from django.db.models import Func, Q
+from django.utils.timezone import now as present
+
+from billing.models.catalogue import Plan, Price
+from billing.models.customers import CollectionMethod, Customer, Motion
+from billing.models.ids import IdField
+
+
+class DateRange(Func):
+    function = "daterange"
+    output_field = DateRangeField()
+
+
+class Subscription(models.Model):
+    """One customer's agreement to one chain of plans; what it pays when is its timeline."""
+
+    class Status(models.TextChoices):
+        INCOMPLETE = "incomplete", "Incomplete"
+        TRIALING = "trialing", "Trial"
+        ACTIVE = "active", "Active"
+        PAST_DUE = "past_due", "Past due"
+        PAUSED = "paused", "Paused"
+        CANCELED = "canceled", "Canceled"
+
+    MOVES = {
+        "incomplete": {"trialing", "active", "canceled"},
+        "trialing": {"active", "past_due", "paused", "canceled"},
+        "active": {"past_due", "paused", "canceled"},
+        "past_due": {"active", "paused", "canceled"},
+        "paused": {"active", "canceled"},
+        "canceled": set(),
+    }
+    LIVE = ("trialing", "active", "past_due")
+
+    id = IdField("sub")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
+    test_clock = models.ForeignKey("billing.TestClock", models.PROTECT, null=True, blank=True)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.INCOMPLETE)
+    motion = models.CharField(max_length=20, choices=Motion.choices)
+    origin = models.CharField(max_length=20, help_text="checkout, api, quote, portal, admin")
+    source = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - null keeps it unique
+    currency = models.CharField(max_length=3)
+    timezone = models.CharField(max_length=60, default="UTC")
+    start_on = models.DateField()
+    started_at = models.DateTimeField()
+    trial_end_at = models.DateTimeField(null=True, blank=True)
+    end_on = models.DateField(null=True, blank=True, help_text="first day without service")
+    credit_unused = models.BooleanField(default=True)
+    cancel_reason = models.CharField(max_length=300, blank=True)
+    canceled_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    contract_start_on = models.DateField(null=True, blank=True)
+    contract_end_on = models.DateField(null=True, blank=True)
+    auto_renew = models.BooleanField(default=True)
+    renewal_months = models.PositiveSmallIntegerField(null=True, blank=True)
+    billed_through = models.DateField(
+        null=True, blank=True, help_text="everything due on or before this local day has been put on papers"
+    )
+    current_period_start = models.DateField(null=True, blank=True)
+    current_period_end = models.DateField(null=True, blank=True)
+    next_due_at = models.DateTimeField(null=True, blank=True)
+    mrr = models.BigIntegerField(default=0)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=present)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source"], name="subscription_once_per_source"),
+            models.CheckConstraint(
+                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")), name="subscription_ends_after_start"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_due_at", "id"],
+                condition=Q(status__in=["trialing", "active", "past_due"]),
+                name="subscription_due",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer} · {self.pk}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in self.LIVE
+
+
+class Phase(models.Model):
+    """Plan, prices, quantities, discount, collection method and terms for a stretch `[start_on, end_on)`."""
+
+    id = IdField("phase")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="phases")
+    plan = models.ForeignKey(Plan, models.PROTECT)
+    start_on = models.DateField()
+    end_on = models.DateField(null=True, blank=True)
+    anchor_on = models.DateField(help_text="periods are counted from here")
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="exact instant, where it is not midnight")
+    free = models.BooleanField(default=False, help_text="a trial or a pause: costs nothing")
+    collection_method = models.CharField(max_length=20, choices=CollectionMethod.choices)
+    net_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    motion = models.CharField(max_length=20, choices=Motion.choices)
+    discount = models.ForeignKey("billing.Discount", models.PROTECT, null=True, blank=True)
+    source = models.CharField(max_length=60, blank=True, help_text="the quote, change or session that made it")
+    po_number = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(default=present)
+
+    class Meta:
+        ordering = ["start_on", "end_on"]
+        constraints = [
+            ExclusionConstraint(
+                name="phases_never_overlap",
+                expressions=[
+                    ("subscription", RangeOperators.EQUAL),
+                    (DateRange("start_on", "end_on"), RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")), name="phase_not_backwards"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} {self.start_on} – {self.end_on or '…'}"
+
+    def covers(self, day: date) -> bool:
+        return self.start_on <= day and (self.end_on is None or day < self.end_on)
+
+
+class PhaseItem(models.Model):
+    """A price and how many of it."""
+
+    phase = models.ForeignKey(Phase, models.CASCADE, related_name="items")
+    price = models.ForeignKey(Price, models.PROTECT)
+    quantity = models.DecimalField(max_digits=27, decimal_places=12, default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["phase", "price"], name="price_once_per_phase"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=0) & Q(quantity__lte=1_000_000_000), name="quantity_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} × {self.price}"
+
+
+class Discount(models.Model):
+    """A reduction of the recurring price. `amount_off` in minor units of `currency`."""
+
+    id = IdField("disc")
+    code = models.CharField(max_length=60, null=True, blank=True, unique=True)  # noqa: DJ001 - quotes' own have none
+    label = models.CharField(max_length=100, blank=True)
+    percent_off = models.DecimalField(max_digits=7, decimal_places=4, null=True, blank=True)
+    amount_off = models.BigIntegerField(null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    duration = models.CharField(
+        max_length=10,
+        choices=[("once", "Once"), ("repeating", "Several periods"), ("forever", "For ever")],
+        default="forever",
+    )
+    periods = models.PositiveSmallIntegerField(null=True, blank=True)
+    plans = models.ManyToManyField(Plan, blank=True)
+    max_redemptions = models.PositiveIntegerField(null=True, blank=True)
+    redemptions = models.PositiveIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=present)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(percent_off__gt=0, percent_off__lte=100, amount_off__isnull=True)
+                | Q(percent_off__isnull=True, amount_off__gt=0),
+                name="discount_percent_or_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_redemptions__isnull=True) | Q(redemptions__lte=models.F("max_redemptions")),
+                name="discount_redemptions_within_limit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.code or self.pk

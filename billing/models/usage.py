@@ -1,0 +1,75 @@
+"""What customers used: every event once, its day's totals, and the limits it crossed."""
+
+from django.db import models
+from django.utils import timezone
+
+from billing.models.catalogue import Meter
+from billing.models.customers import Customer
+from billing.models.ids import IdField
+
+
+class UsageEvent(models.Model):
+    """One thing that was used. `key` is the sender's id: the same key twice counts once."""
+
+    id = models.BigAutoField(primary_key=True)
+    livemode = models.BooleanField(default=False)
+    key = models.CharField(max_length=255)
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    meter = models.ForeignKey(Meter, models.PROTECT)
+    event_name = models.CharField(max_length=100)
+    occurred_at = models.DateTimeField()
+    day = models.DateField(help_text="the customer's local day")
+    value = models.DecimalField(max_digits=27, decimal_places=12)
+    properties = models.JSONField(default=dict, blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    voided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "key", "meter"], name="usage_event_once"),
+        ]
+        indexes = [models.Index(fields=["customer", "meter", "day"], name="usage_by_customer_day")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class UsageDay(models.Model):
+    """A day's totals of one meter for one customer, kept in the transaction that stores the events."""
+
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    meter = models.ForeignKey(Meter, models.PROTECT)
+    day = models.DateField()
+    count = models.BigIntegerField(default=0)
+    total = models.DecimalField(max_digits=27, decimal_places=12, default=0)
+    peak = models.DecimalField(max_digits=27, decimal_places=12, null=True)
+    last = models.DecimalField(max_digits=27, decimal_places=12, null=True)
+    last_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "meter", "day"], name="usage_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.total}"
+
+
+class ThresholdCrossing(models.Model):
+    """A limit's share was reached: once per threshold, period and customer."""
+
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    meter = models.ForeignKey(Meter, models.PROTECT)
+    percent = models.PositiveSmallIntegerField()
+    period_start = models.DateField()
+    limit = models.DecimalField(max_digits=27, decimal_places=6)
+    used = models.DecimalField(max_digits=27, decimal_places=12)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "meter", "percent", "period_start", "limit"], name="threshold_fires_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.percent} % of {self.limit}"
