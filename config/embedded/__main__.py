@@ -3,7 +3,7 @@
     python -m config.embedded run -- COMMAND ...               use the data of TANDEM_HOME
     python -m config.embedded run --throw-away -- COMMAND ...  use an empty server that leaves nothing behind
 
-The command finds the database in DATABASE_URL and, for PostgreSQL's own tools, in PGHOST, PGUSER and PGDATABASE.
+The command finds the database in DATABASE_URL; PostgreSQL's own tools find it in PGHOST, PGUSER, PGDATABASE.
 A DATABASE_URL that is already set (in the environment or in .env) is used as it is, and no server is started.
 """
 

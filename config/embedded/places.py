@@ -10,13 +10,23 @@ import stat
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import quote
 
 NAME = "tandem"  # of the database and of its role
 MAJOR = "18"
 # A socket's path fits in 108 bytes on Linux and 104 on macOS, with "/.s.PGSQL.5432" at its end.
 LONGEST_SOCKET_FOLDER = 85
+PLAIN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 SHARED = Path("/var/lib/tandem")  # root's place for what another user must reach
+
+
+class Identity(TypedDict, total=False):
+    """The arguments with which `subprocess` starts a program as somebody else."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 class ServerUnavailable(Exception):
@@ -38,7 +48,7 @@ def server_user() -> pwd.struct_passwd | None:
 
 
 def socket_folder(home: Path) -> Path:
-    """The folder of the server's socket: in the home, or a short one when that is too deep or not reachable."""
+    """The folder of the server's socket: in the home, or a short one when that is too deep or root's."""
     mark = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
     if os.geteuid() == 0:
         return Path("/run/tandem", mark) if os.access("/run", os.W_OK) else Path("/tmp/tandem-0-" + mark)  # noqa: S108
@@ -79,8 +89,8 @@ def make_room(home: Path) -> Path:
 
     As root with a home that the server's user cannot reach (/root, say) it is a link to a folder that it can.
     """
-    home.mkdir(mode=0o755, parents=True, exist_ok=True)
     room, user = home / "postgres", server_user()
+    home.mkdir(mode=0o711 if user else 0o700, parents=True, exist_ok=True)
     if room.is_dir():
         return room.resolve()
     if user is None or can(user, "-x", home):
@@ -151,8 +161,7 @@ def can(user: pwd.struct_passwd, test: str, path: Path) -> bool:
     return subprocess.run(command, cwd="/", check=False, **as_user(user)).returncode == 0  # noqa: S603
 
 
-def as_user(user: pwd.struct_passwd | None) -> dict[str, object]:
-    """The arguments with which `subprocess` starts a program as `user`."""
+def as_user(user: pwd.struct_passwd | None) -> Identity:
     if user is None:
         return {}
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

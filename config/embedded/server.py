@@ -16,16 +16,16 @@ from typing import IO, TYPE_CHECKING
 from config import children
 
 from . import places
-from .places import MAJOR, NAME, ServerUnavailable
+from .data import STOPPED_WITHIN, initialise, sweep
+from .locks import is_locked, locked, took
+from .places import NAME, PLAIN_ENVIRONMENT, ServerUnavailable
 
 if TYPE_CHECKING:
     import psycopg
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN = 60.0  # seconds; recovery after a crash is part of it
-STOPPED_WITHIN = 10.0
 LARGEST_LOG = 10_000_000  # bytes, beyond which a start begins a new one
-PLAIN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 SETTINGS = {
     "listen_addresses": "",
@@ -35,6 +35,7 @@ SETTINGS = {
     "max_wal_size": "256MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "io_method": "sync",
     "jit": "off",
     "timezone": "UTC",
@@ -105,83 +106,7 @@ def stop_supervisor(room: Path) -> None:
         time.sleep(0.02)
 
 
-# -- Data -----------------------------------------------------------------------------------------------
-
-
-def initialise(room: Path, *, careless: bool) -> None:
-    """Make the data folder on first use, whole or not at all; refuse one of another major version."""
-    data = room / "data"
-    if data.is_dir():
-        check_version(data)
-        return
-    unfinished = room / "data.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    user = places.server_user()
-    places.give(unfinished, user)
-    command = [places.programs() / "initdb", "--pgdata", unfinished, "--username", NAME, "--encoding", "UTF8"]
-    command += ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-    command += ["--auth-local", "trust", "--auth-host", "reject", "--no-instructions"]
-    command += ["--no-sync"] if careless else []
-    done = subprocess.run(  # noqa: S603
-        command,
-        cwd="/",
-        env=PLAIN_ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        **places.as_user(user),
-    )
-    if done.returncode:
-        raise ServerUnavailable(f"PostgreSQL could not prepare {room}:\n{done.stderr.strip()}")
-    unfinished.rename(data)
-
-
-def check_version(data: Path) -> None:
-    try:
-        written = (data / "PG_VERSION").read_text().strip()
-    except PermissionError as error:
-        raise ServerUnavailable(
-            f"The data in {data} belong to another user. Start as that user, or set another TANDEM_HOME."
-        ) from error
-    except FileNotFoundError as error:
-        raise ServerUnavailable(f"{data} is not a PostgreSQL data folder.") from error
-    if written != MAJOR:
-        raise ServerUnavailable(
-            f"The data in {data} were written by PostgreSQL {written}, and this is PostgreSQL {MAJOR}, which cannot "
-            f"read them. Dump them with version {written} and load them here (docs/operating.md, 'Moving data'), "
-            "or set another TANDEM_HOME to begin with an empty database."
-        )
-
-
-def sweep(data: Path) -> None:
-    """Clear what a supervisor that was killed left: its server, or the note of a server that is long gone."""
-    note = data / "postmaster.pid"
-    try:
-        pid = int(note.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return
-    if not is_server_of(data, pid):
-        note.unlink(missing_ok=True)  # after a crash the number may belong to another process by now
-        return
-    deadline = time.monotonic() + 2 * STOPPED_WITHIN
-    os.kill(pid, signal.SIGINT)
-    while is_server_of(data, pid):
-        if time.monotonic() > deadline:
-            raise ServerUnavailable(f"An older server (process {pid}) on {data} does not stop.")
-        time.sleep(0.05)
-
-
-def is_server_of(data: Path, pid: int) -> bool:
-    """Whether process `pid` is a server working on `data`."""
-    command = ["ps", "-o", "args=", "-p", str(pid)]
-    proc = Path("/proc", str(pid), "cmdline")
-    if Path("/proc/self").exists():
-        return proc.exists() and os.fsencode(data) in proc.read_bytes().split(b"\0")
-    return str(data) in subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-
-
-# -- Start and stop ---------------------------------------------------------------------------------------
+# -- The processes ----------------------------------------------------------------------------------------
 
 
 def start_supervisor(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes]:
@@ -204,11 +129,11 @@ def log(home: Path) -> Path:
 def wait_until_ready(home: Path, supervisor: subprocess.Popen[bytes] | None) -> None:
     import psycopg
 
-    address = {"host": str(places.socket_folder(home)), "user": NAME, "dbname": "postgres"}
+    address = f"host='{places.socket_folder(home)}' user={NAME} dbname=postgres connect_timeout=5"
     deadline = time.monotonic() + READY_WITHIN
     while True:
         try:
-            with psycopg.connect(**address, connect_timeout=5, autocommit=True) as connection:
+            with psycopg.connect(address, autocommit=True) as connection:
                 return make_database(connection)
         except psycopg.OperationalError as error:
             ended = supervisor is not None and supervisor.poll() is not None
@@ -274,34 +199,3 @@ def tidy(home: Path, *, careless: bool) -> None:
         if room.is_symlink():
             shutil.rmtree(room.resolve(), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
-
-
-# -- Locks --------------------------------------------------------------------------------------------------
-
-
-def locked(path: Path, kind: int) -> IO[str]:
-    """The file at `path`, locked until it is closed; waits for the lock."""
-    file = path.open("a+")
-    fcntl.flock(file, kind)
-    return file
-
-
-def took(file: IO[str]) -> bool:
-    """Whether nobody else holds a lock on `file`; if so it is ours now."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds `path` for himself."""
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
