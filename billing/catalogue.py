@@ -27,7 +27,7 @@ TAXES = [("IE", "VAT Ireland", "23"), ("DE", "USt. Germany", "19"), ("FR", "TVA 
 PLANS: list[dict[str, Any]] = [
     {
         "code": "starter", "name": "Starter", "rank": 10, "motion": Motion.SELF_SERVE, "published": True,
-        "tagline": "For a first product and a small team.", "base": "flat", "month": "29", "year": "290",
+        "tagline": "For a first product and a small team.", "base": "flat", "month": "19", "year": "190",
         "calls": 10_000, "tiers": [(None, "0.002")], "seats": 5, "features": [],
         "highlights": ["Up to 5 team members", "10,000 API calls a month", "E-mail support"],
     },
