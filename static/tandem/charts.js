@@ -30,7 +30,7 @@
     return { names, labels, columns };
   };
   const draw = (figure) => {
-    const table = figure.querySelector("table");
+    const table = figure.querySelector(".chart__table table");
     const canvas = figure.querySelector(".chart__canvas");
     if (!table || !canvas || !window.uPlot) return;
     const { names, labels, columns } = read(table);

@@ -1,0 +1,116 @@
+"""Words, money and marks for templates: `{% load tandem %}`."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+from babel.numbers import format_currency, format_decimal
+from django import template
+from django.http import QueryDict
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, to_locale
+
+from billing.maths.money import EXPONENTS, to_major
+
+register = template.Library()
+
+# What a state means to the person who reads it, whatever the model: one table for every badge.
+TONES: dict[str, str] = {
+    **dict.fromkeys(("active", "paid", "succeeded", "accepted", "converted", "approved", "completed", "done", "won"), "good"),
+    **dict.fromkeys(("past_due", "in_approval", "requires_action", "unknown", "expiring", "medium", "paused"), "warn"),
+    **dict.fromkeys(("failed", "uncollectible", "declined", "overdue", "unpaid", "lost", "high"), "bad"),
+    **dict.fromkeys(("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified"), "info"),
+}
+
+
+@register.filter
+def tone(state: object) -> str:
+    """`good`, `warn`, `bad`, `info` or `` for a state's stored value, for the badge's class."""
+    return TONES.get(str(state), "")
+
+
+@register.filter
+def money(minor: int | None, currency: str) -> str:
+    """2900 in "USD" -> "$29.00" in the reader's language; an en dash for nothing."""
+    if minor is None or minor == "":
+        return "–"
+    return signed(format_currency(Decimal(to_major(int(minor), currency)), currency, locale=locale()))
+
+
+@register.filter
+def short_money(minor: int | None, currency: str) -> str:
+    """As `money`, without the minor units where they are all zero: 290000 in "USD" -> "$2,900"."""
+    if minor is None or minor == "" or int(minor) % 10 ** EXPONENTS[currency]:
+        return money(minor, currency)
+    whole = Decimal(int(minor)) / 10 ** EXPONENTS[currency]
+    return signed(format_currency(whole, currency, "¤#,##0", locale=locale(), currency_digits=False))
+
+
+@register.filter
+def unit_price(value: Decimal, currency: str) -> str:
+    """A decimal price in major units with every digit that it has: 0.0125 in "EUR" -> "€0.0125"."""
+    digits = max(EXPONENTS[currency], -int(value.normalize().as_tuple().exponent))
+    pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
+    return signed(format_currency(value, currency, pattern, locale=locale(), currency_digits=False))
+
+
+@register.filter
+def number(value: int | Decimal | None) -> str:
+    """1234567.50 -> "1,234,567.5"; an en dash for nothing."""
+    return "–" if value is None or value == "" else signed(format_decimal(value, locale=locale()))
+
+
+@register.filter
+def percent(value: Fraction | Decimal | float | None) -> str:
+    """A ratio as whole or one-decimal percents: 0.155 -> "15.5%"; an en dash for nothing."""
+    if value is None or value == "":
+        return "–"
+    return signed(format_decimal(round(Decimal(str(float(value))) * 100, 1), locale=locale())) + "%"
+
+
+@register.filter
+def split_list(text: str) -> list[str]:
+    """ "a,b" -> ["a", "b"]; for a chart's series names written in a template."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+@register.filter
+def initials(name: object) -> str:
+    """One or two letters for an avatar: "Nova Robotics" -> "NR"."""
+    words = [word for word in str(name).split() if word[:1].isalnum()]
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:]))
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "", label: str = "") -> SafeString:
+    """An icon of `static/tandem/icons.svg`. Hidden from screen readers unless it has a label."""
+    href = f"{static('tandem/icons.svg')}#{name}"
+    classes = f"icon {extra}".strip()
+    if label:
+        return format_html('<svg class="{}" role="img" aria-label="{}"><use href="{}"></use></svg>', classes, label, href)
+    return format_html('<svg class="{}" aria-hidden="true"><use href="{}"></use></svg>', classes, href)
+
+
+@register.filter
+def unlocalized(value: object) -> str:
+    """A number as scripts and attributes read it: a point, no grouping."""
+    return "" if value is None else f"{value}"
+
+
+@register.simple_tag(takes_context=True)
+def page_query(context: template.Context, key: str, value: object) -> str:
+    """The current query string with one part replaced: `?status=open&page=2`."""
+    request = context.get("request")
+    query = request.GET.copy() if request else QueryDict(mutable=True)
+    query[key] = str(value)
+    return f"?{query.urlencode()}"
+
+
+def signed(text: str) -> str:
+    """A true minus sign, which lines up with the digits."""
+    return text.replace("-", "\N{MINUS SIGN}", 1)
+
+
+def locale() -> str:
+    return to_locale(get_language() or "en-us")
