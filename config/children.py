@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+LARGEST_LOG = 10_000_000  # bytes, beyond which a start begins a new one
 
 
 def dying_with_parent(number: signal.Signals) -> Callable[[], None]:
@@ -33,3 +35,18 @@ def stop(child: subprocess.Popen[bytes], number: signal.Signals, patience: float
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def log_file(home: Path, name: str) -> Path:
+    """The file to which the child `name` writes; its predecessor stays beside it."""
+    path = home / "log" / f"{name}.log"
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LARGEST_LOG:
+        path.replace(path.with_suffix(".log.1"))
+    return path
+
+
+def last_words(home: Path, name: str) -> str:
+    """The end of the child's log, for the message that says it has failed."""
+    lines = log_file(home, name).read_text(errors="replace").splitlines()
+    return "\n".join(lines[-8:])

@@ -33,7 +33,8 @@ MISSING: list[str] = []
 
 # -- Where things live ----------------------------------------------------------------------------
 TANDEM_HOME = Path(env.str("TANDEM_HOME", str(BASE_DIR / ".tandem"))).expanduser().resolve()
-SITE_URL = required("SITE_URL", f"http://127.0.0.1:{env.int('PORT', 8000)}").rstrip("/")
+PORT = env.int("PORT", 8000)
+SITE_URL = required("SITE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 SECRET_KEY = required("SECRET_KEY", "development-only-key-that-production-refuses-0123456789")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 DEBUG = env.bool("DEBUG", False) and not PRODUCTION
@@ -44,6 +45,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # -- Applications -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "config.apps.TandemAdminConfig",
+    "config.apps.RuntimeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -93,7 +95,8 @@ TEMPLATES = [
     }
 ]
 
-# -- Database -------------------------------------------------------------------------------------------
+# -- Database ------------------------------------------------------------------------------------------
+EMBEDDED = not PRODUCTION and not env.str("DATABASE_URL", "")
 if env.str("DATABASE_URL", ""):
     DATABASES = {"default": env.db_url("DATABASE_URL", engine="django.db.backends.postgresql")}
 elif PRODUCTION:
@@ -106,7 +109,10 @@ else:
 for database in DATABASES.values():
     database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 60)
     database["CONN_HEALTH_CHECKS"] = True
-    database.setdefault("OPTIONS", {})
+    # Shown by pg_stat_activity; `manage.py doctor` finds the job workers by it.
+    database.setdefault("OPTIONS", {})["application_name"] = (
+        "tandem worker" if "qcluster" in sys.argv else "tandem"
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # dj-stripe's own chain of migrations takes most of a minute; this is the same schema in one.
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
@@ -129,7 +135,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
 
-# -- Security -------------------------------------------------------------------------------------------
+# -- Security ------------------------------------------------------------------------------------------
 SECURE_CSP = {
     "default-src": [CSP.SELF],
     "script-src": [CSP.SELF],
@@ -150,6 +156,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 if PRODUCTION:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -158,7 +165,7 @@ if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
 
-# -- Accounts ---------------------------------------------------------------------------------------------
+# -- Accounts ------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "billing.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
@@ -183,7 +190,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 
-# -- Mail -------------------------------------------------------------------------------------------------
+# -- Mail ----------------------------------------------------------------------------------------------
 # Any Django backend through EMAIL_URL; without one every mail is kept in the database and shown at /mail/.
 if env.str("EMAIL_URL", ""):
     vars().update(env.email_url("EMAIL_URL"))
@@ -195,7 +202,7 @@ EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Tandem <billing@tandem.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
-# -- Stripe -------------------------------------------------------------------------------------------------
+# -- Stripe --------------------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "sk_test_tandemsandbox0000000000000000")
 STRIPE_PUBLISHABLE_KEY = required("STRIPE_PUBLISHABLE_KEY", "pk_test_tandemsandbox0000000000000000")
 STRIPE_WEBHOOK_SECRET = required("STRIPE_WEBHOOK_SECRET", "whsec_tandemsandbox000000000000000000")
@@ -205,7 +212,7 @@ STRIPE_FAKE = env.bool("STRIPE_FAKE", "tandemsandbox" in STRIPE_SECRET_KEY)
 
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 
-# -- Jobs ---------------------------------------------------------------------------------------------------
+# -- Jobs ----------------------------------------------------------------------------------------------
 Q_CLUSTER = {
     "name": "tandem",
     "orm": "default",
@@ -221,7 +228,7 @@ Q_CLUSTER = {
     "label": "Jobs",
 }
 
-# -- API ----------------------------------------------------------------------------------------------------
+# -- API -----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing.api.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["billing.api.authentication.HasScope"],
@@ -233,7 +240,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Tandem API", "VERSION": "1", "OAS_VERSION": "3.1.0"}
 
-# -- Logging --------------------------------------------------------------------------------------------------
+# -- Logging -------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -14,6 +14,6 @@ Decision record: docs/decisions/0004-embedded-postgres.md
 """
 
 from .places import ServerUnavailable, database_settings, database_url
-from .server import in_use
+from .server import empty, in_use
 
-__all__ = ["ServerUnavailable", "database_settings", "database_url", "in_use"]
+__all__ = ["ServerUnavailable", "database_settings", "database_url", "empty", "in_use"]

@@ -11,6 +11,18 @@ from . import places
 from .places import MAJOR, NAME, PLAIN_ENVIRONMENT, ServerUnavailable
 
 STOPPED_WITHIN = 10.0  # seconds
+# The builtin locale sorts the same on every machine and after every upgrade of the C library.
+CLUSTER = [
+    "--encoding",
+    "UTF8",
+    "--locale",
+    "C",
+    "--locale-provider",
+    "builtin",
+    "--builtin-locale",
+    "C.UTF-8",
+]
+CLUSTER += ["--auth-local", "trust", "--auth-host", "reject", "--no-instructions"]
 
 
 def initialise(room: Path, *, careless: bool) -> None:
@@ -24,17 +36,7 @@ def initialise(room: Path, *, careless: bool) -> None:
     unfinished.mkdir()
     user = places.server_user()
     places.give(unfinished, user)
-    command = [
-        str(places.programs() / "initdb"),
-        "--pgdata",
-        str(unfinished),
-        "--username",
-        NAME,
-        "--encoding",
-        "UTF8",
-    ]
-    command += ["--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-    command += ["--auth-local", "trust", "--auth-host", "reject", "--no-instructions"]
+    command = [str(places.programs() / "initdb"), *CLUSTER, "--username", NAME, "--pgdata", str(unfinished)]
     command += ["--no-sync"] if careless else []
     done = subprocess.run(  # noqa: S603
         command,

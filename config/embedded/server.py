@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN = 60.0  # seconds; recovery after a crash is part of it
-LARGEST_LOG = 10_000_000  # bytes, beyond which a start begins a new one
 
 SETTINGS = {
     "listen_addresses": "",
@@ -112,18 +111,10 @@ def stop_supervisor(room: Path) -> None:
 def start_supervisor(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "config.embedded", "supervise", str(home), str(room)]
     command += ["--throw-away"] if careless else []
-    with log(home).open("ab") as out:
+    with children.log_file(home, "postgres").open("ab") as out:
         return subprocess.Popen(  # noqa: S603
             command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
-
-
-def log(home: Path) -> Path:
-    path = home / "log" / "postgres.log"
-    path.parent.mkdir(mode=0o755, exist_ok=True)
-    if path.exists() and path.stat().st_size > LARGEST_LOG:
-        path.replace(path.with_suffix(".log.1"))
-    return path
 
 
 def wait_until_ready(home: Path, supervisor: subprocess.Popen[bytes] | None) -> None:
@@ -138,18 +129,25 @@ def wait_until_ready(home: Path, supervisor: subprocess.Popen[bytes] | None) -> 
         except psycopg.OperationalError as error:
             ended = supervisor is not None and supervisor.poll() is not None
             if ended or time.monotonic() > deadline:
-                raise ServerUnavailable(f"PostgreSQL did not start:\n{last_words(home)}") from error
+                raise ServerUnavailable(
+                    f"PostgreSQL did not start:\n{children.last_words(home, 'postgres')}"
+                ) from error
         time.sleep(0.03)
 
 
 def make_database(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
         connection.execute(f"CREATE DATABASE {NAME}".encode())
 
 
-def last_words(home: Path) -> str:
-    lines = log(home).read_text(errors="replace").splitlines()
-    return "\n".join(lines[-8:])
+def empty(home: Path) -> None:
+    """Throw away everything in the database of a server in use."""
+    import psycopg
+
+    address = f"host='{places.socket_folder(home)}' user={NAME} dbname=postgres"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)".encode())
+        make_database(connection)
 
 
 def supervise(home: Path, room: Path, *, careless: bool) -> int:

@@ -1,0 +1,120 @@
+# Tandem's commands. `make demo` to try it, `make check test` before a commit.
+#
+#   PORT=8001 make demo              another port than 8000
+#   TANDEM_HOME=~/tandem make demo   another place for the data than .tandem
+#   PYTHON=/path/to/python make demo another Python than the first one that is found
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run worker shell migrate test check fmt lock bench doctor clean
+.DELETE_ON_ERROR:
+unexport PYTHONDONTWRITEBYTECODE # compiled files are what makes the second start quick
+
+PY := .venv/bin/python
+MANAGE := $(PY) manage.py
+BESIDE_DATABASE := $(PY) -m config.embedded run --
+BESIDE_EMPTY_DATABASE := $(PY) -m config.embedded run --throw-away --
+PACKAGES := billing checkout config portal sales
+JOBS ?= 2
+
+help:
+	@echo "make demo      everything, with sample data, on http://127.0.0.1:$${PORT:-8000}/"
+	@echo "make test      every test"
+	@echo "make check     format, lint, types, imports, migrations"
+	@echo "make fmt       put the format right"
+	@echo "make run       the web server for development    make worker   the job worker"
+	@echo "make shell     a Python shell beside the data    make migrate  bring the database up to date"
+	@echo "make doctor    what is missing on this machine   make bench    the measurements, small"
+	@echo "make lock      remake the requirement files      make clean    remove what was built, never data"
+
+# -- Use ---------------------------------------------------------------------------------------------------
+
+demo: .venv/demo.stamp
+	@$(MANAGE) demo
+
+run: .venv/demo.stamp
+	@DEBUG=true $(BESIDE_DATABASE) $(MANAGE) runserver $${PORT:-8000}
+
+worker: .venv/demo.stamp
+	@$(BESIDE_DATABASE) $(MANAGE) qcluster
+
+shell: .venv/demo.stamp
+	@$(BESIDE_DATABASE) $(MANAGE) shell
+
+migrate: .venv/demo.stamp
+	@$(BESIDE_DATABASE) $(MANAGE) migrate
+
+doctor: .venv/demo.stamp
+	@$(BESIDE_DATABASE) $(MANAGE) doctor
+
+# -- Work on it --------------------------------------------------------------------------------------------
+
+# ARGS narrows it: make test ARGS=tests/billing
+test: .venv/dev.stamp
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+check: .venv/dev.stamp
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(PACKAGES)
+	$(PY) -m pytest tests/config/test_imports.py tests/config/test_tracked_files.py
+	$(BESIDE_EMPTY_DATABASE) $(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) check --fail-level WARNING
+
+fmt: .venv/dev.stamp
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: .venv/dev.stamp
+	@for script in benchmarks/bench_*.py; do \
+	    [ -e "$$script" ] || { echo "There is no benchmark yet."; exit 0; }; \
+	    $(BESIDE_EMPTY_DATABASE) $(PY) "$$script" $(ARGS) || exit 1; \
+	done
+
+LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.12 \
+        --generate-hashes --no-emit-index-url --no-header $(ARGS)
+# ARGS=--upgrade takes the newest of everything.
+lock:
+	uv $(LOCK) --group demo -o requirements.txt
+	uv $(LOCK) --group demo --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- The virtual environment -------------------------------------------------------------------------------
+
+# The first Python of 3.12 or newer that really runs (a pyenv shim may be there and refuse) and can make one.
+FIND_PYTHON = for python in "$(PYTHON)" python3.12 python3.13 python3.14 \
+    "$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python3 python3 /usr/local/bin/python3 /opt/homebrew/bin/python3; do \
+    "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || continue; \
+    echo "$$python"; break; done
+
+define install
+	@if ! $(PY) -c '' 2>/dev/null; then \
+	    python="$$($(FIND_PYTHON))"; \
+	    if [ -z "$$python" ]; then \
+	        echo "Tandem needs Python 3.12 or newer (with its venv module), and none was found." >&2; \
+	        echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Making .venv with $$("$$python" --version) ($$python)"; \
+	    "$$python" -m venv --clear .venv; \
+	fi
+	@echo "Installing $(1)"
+	@{ uv --version >/dev/null 2>&1 \
+	    && uv pip install --quiet --python $(PY) --require-hashes --compile-bytecode -r $(1); } \
+	|| $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@touch $@
+endef
+
+# An environment whose Python is gone, or that was moved, is made anew.
+ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
+.PHONY: .venv/demo.stamp .venv/dev.stamp
+endif
+
+.venv/demo.stamp: requirements.txt
+	$(call install,requirements.txt)
+
+.venv/dev.stamp: requirements.txt requirements-dev.txt
+	$(call install,requirements-dev.txt)
+	@touch .venv/demo.stamp

@@ -1,0 +1,197 @@
+"""Whether Tandem has what it needs on this machine: one function for each question.
+
+A check gives a Finding: `ok`, `warn` (works, but somebody should know) or `fail`, and the line that mends it.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from config import chromium, schedules
+
+OLDEST_POSTGRES = 15
+LITTLE_DISK, TOO_LITTLE_DISK = 2_000_000_000, 200_000_000  # bytes
+SHORTEST_SECRET = 50
+PANGO = "apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+KEEPING_MAIL = ("billing.mail.KeepingBackend", "dummy", "console", "locmem", "filebased")
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    mark: str  # ok, warn or fail
+    text: str
+
+
+Check = Callable[[], tuple[str, str]]
+
+
+def examine() -> list[Finding]:
+    """Every check's finding, in the order of the page; those of the database only when it answers."""
+    findings = [finding(check) for check in MACHINE]
+    answers = finding(database)
+    findings.append(answers)
+    if answers.mark != "fail":
+        findings += [finding(check) for check in DATABASE]
+    return findings
+
+
+def finding(check: Check) -> Finding:
+    mark, text = check()
+    return Finding(check.__name__.replace("_", " "), mark, text)
+
+
+# -- This machine --------------------------------------------------------------------------------------
+
+
+def python() -> tuple[str, str]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return ("ok", version) if sys.version_info >= (3, 12) else ("fail", f"{version}; 3.12 or newer is needed")
+
+
+def papers() -> tuple[str, str]:
+    try:
+        from weasyprint import HTML
+
+        HTML(string="<p>ok").render()
+    except (ImportError, OSError) as error:
+        return "fail", f"PDFs cannot be made ({str(error).splitlines()[0]}): {PANGO}"
+    return "ok", "PDFs can be made"
+
+
+def browser() -> tuple[str, str]:
+    found = chromium.find_chromium()
+    if settings.PRODUCTION or found:
+        return "ok", found or "not needed in production"
+    return "warn", f"{chromium.HOW_TO_GET_ONE} Only the browser tests need it."
+
+
+def disk() -> tuple[str, str]:
+    place = settings.TANDEM_HOME if settings.TANDEM_HOME.exists() else settings.BASE_DIR
+    free = shutil.disk_usage(place).free
+    mark = "fail" if free < TOO_LITTLE_DISK else "warn" if free < LITTLE_DISK else "ok"
+    return mark, f"{free / 1e9:.1f} GB free at {place}"
+
+
+# -- Settings ------------------------------------------------------------------------------------------
+
+
+def secrets() -> tuple[str, str]:
+    if not settings.PRODUCTION:
+        return "ok", "development values; TANDEM_ENV=production refuses them"
+    if len(settings.SECRET_KEY) < SHORTEST_SECRET:
+        return "fail", f"SECRET_KEY has fewer than {SHORTEST_SECRET} characters"
+    if "*" in settings.ALLOWED_HOSTS:
+        return "warn", "ALLOWED_HOSTS takes every name; list the real ones"
+    return "ok", "set"
+
+
+def site_address() -> tuple[str, str]:
+    address = urlsplit(settings.SITE_URL)
+    if settings.PRODUCTION and address.scheme != "https":
+        return "fail", f"SITE_URL is {settings.SITE_URL}; production needs https"
+    if address.hostname not in settings.ALLOWED_HOSTS and "*" not in settings.ALLOWED_HOSTS:
+        return "fail", f"SITE_URL's host {address.hostname} is not in ALLOWED_HOSTS"
+    return "ok", settings.SITE_URL
+
+
+def stripe() -> tuple[str, str]:
+    modes = {stripe_mode(settings.STRIPE_SECRET_KEY), stripe_mode(settings.STRIPE_PUBLISHABLE_KEY)}
+    if "unknown" in modes:
+        return "fail", "STRIPE_SECRET_KEY or STRIPE_PUBLISHABLE_KEY is not a key of Stripe's (sk_…, pk_…)"
+    if len(modes) > 1:
+        return "fail", "the secret and the publishable key are of different modes: " + " and ".join(
+            sorted(modes)
+        )
+    mode = modes.pop()
+    if settings.STRIPE_FAKE and mode == "live":
+        return "fail", "STRIPE_FAKE is on beside a live key"
+    if settings.PRODUCTION and (settings.STRIPE_FAKE or mode != "live"):
+        return "warn", "no money moves: " + ("the stand-in is on" if settings.STRIPE_FAKE else f"{mode} keys")
+    return "ok", "the stand-in, no account needed" if settings.STRIPE_FAKE else f"{mode} keys"
+
+
+def stripe_mode(key: str) -> str:
+    if "tandemsandbox" in key:
+        return "stand-in"
+    parts = key.split("_")
+    known = len(parts) >= 3 and parts[0] in ("sk", "rk", "pk") and parts[1] in ("test", "live")
+    return parts[1] if known else "unknown"
+
+
+def mail() -> tuple[str, str]:
+    kept = any(name in settings.EMAIL_BACKEND for name in KEEPING_MAIL)
+    if kept and settings.PRODUCTION:
+        return "fail", f"{settings.EMAIL_BACKEND} sends nothing; set EMAIL_URL"
+    return "ok", "kept in the database, not sent" if kept else settings.EMAIL_BACKEND
+
+
+# -- The database -----------------------------------------------------------------------------------------
+
+
+def database() -> tuple[str, str]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('server_version_num')::int / 10000, now()")
+            major, its_now = cursor.fetchone()
+    except DatabaseError as error:
+        hint = " Is the demo running? `make doctor` starts its database." if settings.EMBEDDED else ""
+        return "fail", f"does not answer: {str(error).strip().splitlines()[0]}{hint}"
+    if major < OLDEST_POSTGRES:
+        return "fail", f"PostgreSQL {major}; {OLDEST_POSTGRES} or newer is needed"
+    if abs(its_now - timezone.now()) > timedelta(minutes=1):
+        return "warn", "its clock and this machine's differ by more than a minute"
+    return "ok", f"PostgreSQL {major}"
+
+
+def migrations() -> tuple[str, str]:
+    try:
+        call_command("migrate", check_unapplied=True, verbosity=0)
+    except (CommandError, SystemExit):
+        return "fail", "not all applied: manage.py migrate"
+    return "ok", "all applied"
+
+
+def worker() -> tuple[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tandem worker'")
+        (found,) = cursor.fetchone()
+    if found:
+        return "ok", "running"
+    return "fail" if settings.PRODUCTION else "warn", "no job worker is running: manage.py qcluster"
+
+
+def queue() -> tuple[str, str]:
+    from django_q.models import OrmQ
+
+    try:
+        late = OrmQ.objects.filter(lock__lt=timezone.now() - timedelta(minutes=10)).count()
+    except DatabaseError:
+        return "fail", "no queue yet: manage.py migrate"
+    return ("warn", f"{late} jobs have waited more than ten minutes") if late else ("ok", "nothing waits")
+
+
+def recurring_jobs() -> tuple[str, str]:
+    from django_q.models import Schedule
+
+    wanted = {schedules.PREFIX + job.name for job in schedules.JOBS}
+    try:
+        missing = wanted - set(Schedule.objects.values_list("name", flat=True))
+    except DatabaseError:
+        return "fail", "no schedules yet: manage.py migrate"
+    if missing:
+        return "fail", f"{len(missing)} of {len(wanted)} are not written: manage.py schedules"
+    return "ok", f"{len(wanted)} written"
+
+
+MACHINE: list[Check] = [python, papers, browser, disk, secrets, site_address, stripe, mail]
+DATABASE: list[Check] = [migrations, recurring_jobs, worker, queue]

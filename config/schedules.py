@@ -1,0 +1,59 @@
+"""Every recurring job, on one page. `manage.py schedules` writes them for the job workers.
+
+A job is safe to run late, twice at once, or not for a week: it looks at what is due and claims it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from django.db import transaction
+from django.utils.module_loading import import_string
+from django_q.models import Schedule
+
+# Marks the rows that are ours to change or remove; an operator may add others.
+PREFIX = "tandem: "
+
+
+@dataclass(frozen=True)
+class Job:
+    """`function` runs every so many `minutes`, or daily `at` a time of day (UTC)."""
+
+    name: str
+    function: str
+    minutes: int | None = None
+    at: time | None = None
+
+
+JOBS: list[Job] = []
+
+
+@transaction.atomic
+def write(*, jobs: list[Job], now: datetime) -> None:
+    """Make the stored schedules say what `jobs` says; what has not changed keeps its next time."""
+    ours = Schedule.objects.filter(name__startswith=PREFIX)
+    ours.exclude(name__in=[PREFIX + job.name for job in jobs]).delete()
+    for job in jobs:
+        wanted = as_row(job)
+        row = ours.filter(name=PREFIX + job.name).first()
+        if row is None:
+            Schedule.objects.create(name=PREFIX + job.name, next_run=first_run(job, now), **wanted)
+        elif any(getattr(row, field) != value for field, value in wanted.items()) or moved(job, row):
+            Schedule.objects.filter(pk=row.pk).update(next_run=first_run(job, now), **wanted)
+
+
+def as_row(job: Job) -> dict[str, object]:
+    import_string(job.function)  # a job that does not exist fails here, not at night
+    kind = Schedule.DAILY if job.at else Schedule.MINUTES
+    return {"func": job.function, "schedule_type": kind, "minutes": job.minutes, "repeats": -1}
+
+
+def first_run(job: Job, now: datetime) -> datetime:
+    """At once for a job of every few minutes; at the next time of day for a daily one."""
+    if job.at is None:
+        return now
+    today = datetime.combine(now.date(), job.at, tzinfo=now.tzinfo)
+    return today if today > now else today + timedelta(days=1)
+
+
+def moved(job: Job, row: Schedule) -> bool:
+    return job.at is not None and row.next_run is not None and row.next_run.time() != job.at
