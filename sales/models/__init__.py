@@ -1,0 +1,11 @@
+"""Sales' tables. One file per subject; import from here."""
+
+from sales.models.deals import Deal
+from sales.models.leads import Lead, TargetDomain, TargetProfile
+from sales.models.quotes import Approval, ApprovalRule, Quote, QuoteComment, QuoteLine, QuoteRamp, Role
+from sales.models.signals import HandoffTask, Rule, SalesSettings, Signal, WeighedEvent, Weight
+
+__all__ = [
+    "Approval", "ApprovalRule", "Deal", "HandoffTask", "Lead", "Quote", "QuoteComment", "QuoteLine",
+    "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain", "TargetProfile", "WeighedEvent", "Weight",
+]  # fmt: skip

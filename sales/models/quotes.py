@@ -1,0 +1,431 @@
+"""Quotes: what is proposed, who has to agree to it, and what was signed."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.core import signing
+from django.db import models
+from django.db.models import Q
+from django.utils.crypto import get_random_string
+from django.utils.timezone import now as present
+
+from billing.maths.periods import Interval
+from billing.models.ids import IdField
+
+
+def link_nonce() -> str:
+    return get_random_string(22)
+
+
+class Quote(models.Model):
+    """One version of a priced proposal. Amounts are minor units of `currency`, without tax unless named.
+
+    Versions of one quote share the number; a newer version closes the older one's link.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        IN_APPROVAL = "in_approval", "In approval"
+        APPROVED = "approved", "Approved"
+        SENT = "sent", "Sent"
+        VIEWED = "viewed", "Viewed"
+        ACCEPTED = "accepted", "Accepted"
+        DECLINED = "declined", "Declined"
+        EXPIRED = "expired", "Expired"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+        CONVERTED = "converted", "Converted"
+
+    class Starts(models.TextChoices):
+        NOW = "now", "When accepted"
+        PERIOD_END = "period_end", "At the end of the paid period"
+        CONTRACT_END = "contract_end", "At the end of the contract"
+        DATE = "date", "On a date"
+
+    STATE_FIELD = "state"
+    MOVES = {
+        "draft": {"in_approval", "approved", "withdrawn"},
+        "in_approval": {"approved", "draft", "withdrawn"},
+        "approved": {"sent", "draft", "withdrawn"},
+        "sent": {"viewed", "accepted", "declined", "expired", "withdrawn"},
+        "viewed": {"accepted", "declined", "expired", "withdrawn"},
+        "accepted": {"converted"},
+        "declined": set(),
+        "expired": set(),
+        "withdrawn": set(),
+        "converted": set(),
+    }
+    EDITABLE = ("draft", "in_approval", "approved")
+    OUT = ("sent", "viewed")
+
+    id = IdField("quote")
+    number = models.CharField(max_length=20)
+    version = models.PositiveSmallIntegerField(default=1)
+    revision_of = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="revision",
+        help_text="the version it replaces",
+    )
+    state = models.CharField(max_length=11, choices=State.choices, default=State.DRAFT)
+    customer = models.ForeignKey(
+        "billing.Customer", models.PROTECT, null=True, blank=True, related_name="quotes"
+    )
+    lead = models.ForeignKey("sales.Lead", models.PROTECT, null=True, blank=True, related_name="quotes")
+    deal = models.ForeignKey("sales.Deal", models.PROTECT, null=True, blank=True, related_name="quotes")
+    task = models.ForeignKey(
+        "sales.HandoffTask", models.SET_NULL, null=True, blank=True, related_name="quotes"
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="owned_quotes"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="created_quotes"
+    )
+
+    # What is proposed
+    title = models.CharField(max_length=200, blank=True)
+    contact_name = models.CharField(max_length=200, blank=True)
+    contact_email = models.EmailField("contact e-mail", max_length=254, blank=True)
+    currency = models.CharField(max_length=3, default="USD")
+    plan = models.ForeignKey("billing.Plan", models.PROTECT)
+    interval = models.CharField(
+        max_length=10,
+        choices=[(i.value, i.value.replace("_", " ")) for i in Interval],
+        default=Interval.YEAR.value,
+    )
+    discount_percent = models.DecimalField(max_digits=7, decimal_places=4, null=True, blank=True)
+    discount_amount = models.BigIntegerField(
+        null=True, blank=True, help_text="minor units off each recurring invoice"
+    )
+    term_months = models.PositiveSmallIntegerField(default=12)
+    auto_renew = models.BooleanField(default=True)
+    collection_method = models.CharField(
+        max_length=20,
+        choices=[("send_invoice", "Invoice"), ("charge_automatically", "Card")],
+        default="send_invoice",
+    )
+    net_days = models.PositiveSmallIntegerField(default=30)
+    starts = models.CharField(max_length=12, choices=Starts.choices, default=Starts.NOW)
+    starts_on = models.DateField(
+        null=True, blank=True, help_text="with “on a date”; else known on acceptance"
+    )
+    notes = models.TextField(max_length=4000, blank=True, help_text="printed on the quote")
+    internal_notes = models.TextField(max_length=4000, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    history = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="what it was made from: plan, seats, ARR and twelve months of usage",
+    )
+
+    # What it comes to; stored by `sales.quoting` whenever the proposal changes
+    list_total = models.BigIntegerField(default=0)
+    discount_total = models.BigIntegerField(default=0)
+    mrr = models.BigIntegerField(default=0)
+    arr = models.BigIntegerField(default=0)
+    acv = models.BigIntegerField(default=0)
+    tcv = models.BigIntegerField(default=0)
+    tax_total = models.BigIntegerField(default=0)
+    schedule = models.JSONField(
+        default=list, blank=True, help_text="[{date, amount, tax, total, words}] of every invoice of the term"
+    )
+
+    # What happened to it
+    link_nonce = models.CharField(max_length=22, default=link_nonce, editable=False)
+    document = models.ForeignKey("billing.Document", models.PROTECT, null=True, blank=True, related_name="+")
+    signed_document = models.ForeignKey(
+        "billing.Document", models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    subscription = models.ForeignKey(
+        "billing.Subscription", models.PROTECT, null=True, blank=True, related_name="quotes"
+    )
+    created_at = models.DateTimeField(default=present)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    viewed_at = models.DateTimeField(null=True, blank=True)
+    declined_at = models.DateTimeField(null=True, blank=True)
+    decline_reason = models.CharField(max_length=1000, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    converted_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_name = models.CharField(max_length=200, blank=True)
+    accepted_title = models.CharField(max_length=200, blank=True)
+    accepted_email = models.EmailField(max_length=254, blank=True)
+    accepted_signature = models.CharField(max_length=200, blank=True, help_text="as typed")
+    accepted_ip = models.GenericIPAddressField(null=True, blank=True)
+    accepted_user_agent = models.CharField(max_length=400, blank=True)
+    accepted_sha256 = models.CharField(max_length=64, blank=True, help_text="of the paper that was shown")
+    po_number = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["number", "version"], name="quote_version_once"),
+            models.UniqueConstraint(
+                fields=["number"],
+                condition=Q(state__in=["accepted", "converted"]),
+                name="quote_accepted_at_most_once",
+            ),
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(state="accepted", subscription__isnull=False),
+                name="one_accepted_quote_waits_per_subscription",
+            ),
+            models.CheckConstraint(
+                condition=Q(customer__isnull=False) | Q(lead__isnull=False), name="quote_is_for_somebody"
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_percent__isnull=True) | Q(discount_amount__isnull=True),
+                name="quote_discount_percent_or_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_percent__isnull=True)
+                | Q(discount_percent__gte=0, discount_percent__lte=100),
+                name="quote_discount_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_amount__isnull=True) | Q(discount_amount__gte=0),
+                name="quote_discount_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=~Q(starts="date") | Q(starts_on__isnull=False),
+                name="quote_starting_on_a_date_has_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(term_months__gte=1, term_months__lte=120), name="quote_term_sane"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["accepted", "converted"])
+                | Q(accepted_at__isnull=False, subscription__isnull=False, signed_document__isnull=False)
+                & ~Q(accepted_name="")
+                & ~Q(accepted_sha256=""),
+                name="accepted_quote_is_signed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["sent", "viewed", "accepted", "converted"])
+                | Q(document__isnull=False),
+                name="sent_quote_has_its_paper",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-created_at"], name="quote_by_customer"),
+            models.Index(fields=["expires_at"], condition=Q(state__in=["sent", "viewed"]), name="quote_out"),
+        ]
+        permissions = [
+            ("send_quote", "Can send, revise and withdraw quotes"),
+            ("approve_quote", "Can approve quotes as a manager"),
+            ("approve_quote_as_director", "Can approve quotes as a director"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} v{self.version}" if self.version > 1 else self.number
+
+    @property
+    def now(self) -> datetime:
+        """The buyer's present: the customer's test clock, or the real one. For edges only."""
+        return self.customer.now if self.customer else present()
+
+    @property
+    def livemode(self) -> bool:
+        buyer = self.customer or self.lead
+        return bool(buyer and buyer.livemode)
+
+    @property
+    def buyer_name(self) -> str:
+        if self.customer:
+            return self.customer.name
+        return self.lead.company if self.lead else ""
+
+    @property
+    def editable(self) -> bool:
+        return self.state in self.EDITABLE
+
+    @property
+    def token(self) -> str:
+        """The secret part of the buyer's link. Nothing stored can make it without the site's secret key."""
+        return f"{self.pk.removeprefix('quote_')}.{_signer().signature(self._link_value)}"
+
+    @property
+    def url(self) -> str:
+        return f"{settings.SITE_URL}/quotes/{self.token}/"
+
+    @property
+    def _link_value(self) -> str:
+        return f"{self.pk}.{self.version}.{self.link_nonce}"
+
+    def opens_with(self, token: str) -> bool:
+        signature = token.partition(".")[2]
+        try:
+            _signer().unsign(f"{self._link_value}:{signature}")
+        except signing.BadSignature:
+            return False
+        return True
+
+
+def _signer() -> signing.Signer:
+    return signing.Signer(salt="sales.quote.link")
+
+
+class QuoteLine(models.Model):
+    """A price and how many of it; a one-time fee may stand without a price of the catalogue."""
+
+    class Kind(models.TextChoices):
+        RECURRING = "recurring", "Recurring"
+        USAGE = "usage", "Usage"
+        ONE_TIME = "one_time", "One-time"
+
+    quote = models.ForeignKey(Quote, models.CASCADE, related_name="lines")
+    kind = models.CharField(max_length=9, choices=Kind.choices, default=Kind.RECURRING)
+    price = models.ForeignKey("billing.Price", models.PROTECT, null=True, blank=True)
+    description = models.CharField(max_length=200)
+    quantity = models.DecimalField(max_digits=27, decimal_places=12, default=1)
+    unit_amount = models.DecimalField(
+        "list price",
+        max_digits=27,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="major units; none for tiers",
+    )
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["quote", "price"], condition=Q(price__isnull=False), name="price_once_per_quote"
+            ),
+            models.CheckConstraint(
+                condition=Q(price__isnull=False) | Q(kind="one_time", unit_amount__gte=0),
+                name="only_fees_stand_without_a_price",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=0) & Q(quantity__lte=1_000_000_000), name="quote_quantity_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class QuoteRamp(models.Model):
+    """A year of the term that differs in seats or discount from the year before it."""
+
+    quote = models.ForeignKey(Quote, models.CASCADE, related_name="ramp")
+    year = models.PositiveSmallIntegerField()
+    quantity = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
+    discount_percent = models.DecimalField(max_digits=7, decimal_places=4, null=True, blank=True)
+
+    class Meta:
+        ordering = ["year"]
+        constraints = [
+            models.UniqueConstraint(fields=["quote", "year"], name="ramp_year_once"),
+            models.CheckConstraint(condition=Q(year__gte=1, year__lte=10), name="ramp_year_sane"),
+            models.CheckConstraint(
+                condition=Q(quantity__isnull=True) | Q(quantity__gt=0, quantity__lte=1_000_000_000),
+                name="ramp_quantity_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_percent__isnull=True)
+                | Q(discount_percent__gte=0, discount_percent__lte=100),
+                name="ramp_discount_sane",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"year {self.year}"
+
+
+class QuoteComment(models.Model):
+    """What the buyer and the seller said about a version."""
+
+    quote = models.ForeignKey(Quote, models.CASCADE, related_name="comments")
+    by_buyer = models.BooleanField(default=False)
+    author = models.CharField(max_length=200)
+    text = models.TextField(max_length=4000)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.author}: {self.text[:60]}"
+
+
+class Role(models.TextChoices):
+    MANAGER = "manager", "Sales manager"
+    DIRECTOR = "director", "Director"
+
+
+class ApprovalRule(models.Model):
+    """When a quote needs somebody's approval: its measure lies over the limit, or it is for the plan."""
+
+    class Measure(models.TextChoices):
+        DISCOUNT = "discount_percent", "Discount, %"
+        TCV = "tcv", "Contract value, major units"
+        TERM = "term_months", "Term, months"
+        NET_DAYS = "net_days", "Payment terms, days"
+        PLAN = "plan", "Plan"
+
+    name = models.CharField(max_length=100)
+    measure = models.CharField(max_length=16, choices=Measure.choices)
+    over = models.DecimalField(max_digits=14, decimal_places=2, null=True, blank=True)
+    plan = models.ForeignKey("billing.Plan", models.CASCADE, null=True, blank=True)
+    role = models.CharField(max_length=8, choices=Role.choices, default=Role.MANAGER)
+    enabled = models.BooleanField(default=True)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="approval_rule_name_once"),
+            models.CheckConstraint(
+                condition=Q(measure="plan", plan__isnull=False) | ~Q(measure="plan") & Q(over__isnull=False),
+                name="approval_rule_has_its_limit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Approval(models.Model):
+    """One agreement that a quote needs, and how it was decided. An edit voids it."""
+
+    class Decision(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        VOID = "void", "Void"
+
+    quote = models.ForeignKey(Quote, models.CASCADE, related_name="approvals")
+    rule = models.ForeignKey(ApprovalRule, models.PROTECT)
+    words = models.CharField(max_length=200, help_text="the rule and the figure that met it")
+    needed_role = models.CharField(max_length=8, choices=Role.choices)
+    decision = models.CharField(max_length=8, choices=Decision.choices, default=Decision.WAITING)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="quote_approvals"
+    )
+    note = models.CharField(max_length=1000, blank=True)
+    asked_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["asked_at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(decision__in=["approved", "rejected"])
+                | Q(decided_by__isnull=False, decided_at__isnull=False),
+                name="decided_approval_says_who",
+            ),
+            models.UniqueConstraint(
+                fields=["quote", "rule"], condition=Q(decision="waiting"), name="approval_asked_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.words
