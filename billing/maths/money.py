@@ -1,26 +1,27 @@
 """Whole minor units, one rounding, one splitting.
 
-An amount is an `int` of minor units (cents) with its currency beside it. Exact arithmetic is done on integers and
-`Fraction`; a value becomes an amount through `round_half_away` and nowhere else.
+An amount is an `int` of minor units (cents) with its currency beside it. Exact arithmetic is done on integers
+and `Fraction`; a value becomes an amount through `round_half_away` and nowhere else.
 """
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
-# ISO 4217, minor units. Codes without a minor unit (gold, XDR, test codes) cannot be billed in and are left out.
+# ISO 4217, minor units. Codes without any (gold, XDR, test codes) cannot be billed in and are left out.
 _TWO = """
-AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP
-COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR
-JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN
-NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL
-THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
-ANG BGN CUC HRK SLL ZWL
-"""  # the last line is retired money: papers written in it must still be read
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW
+CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF
+IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK
+MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP
+SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG
+YER ZAR ZMW ZWG
+"""
 _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR = "CLF UYW"
+_RETIRED = "ANG BGN CUC HRK SLL ZWL"  # two decimals; papers written in them must still be read
 
 EXPONENTS: dict[str, int] = {
     code: digits
@@ -51,7 +52,7 @@ def exponent(currency: str) -> int:
 
 
 def to_minor(value: str | Decimal, currency: str) -> int:
-    """ "29.00", "USD" -> 2900. Raises InvalidAmount for anything that is not exactly an amount of the currency."""
+    """("29.00", "USD") -> 2900. Raises InvalidAmount for what is not exactly an amount of the currency."""
     digits = exponent(currency)
     number = _plain_number(value, digits, currency)
     scaled = Fraction(number) * 10**digits
@@ -81,7 +82,7 @@ def _plain_text(value: str, digits: int, currency: str) -> Decimal:
 
 
 def to_major(minor: int, currency: str) -> str:
-    """2900, "USD" -> "29.00"; 29, "JPY" -> "29"."""
+    """(2900, "USD") -> "29.00"; (29, "JPY") -> "29"."""
     digits = exponent(currency)
     if digits == 0:
         return str(minor)
@@ -89,8 +90,24 @@ def to_major(minor: int, currency: str) -> str:
     return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}d}"
 
 
+def plain(number: Decimal | Fraction | int) -> str:
+    """An exact number as short text: 5, 0.0025; a fraction that is no decimal as 16/31. Never an exponent."""
+    if isinstance(number, Fraction):
+        return _plain_fraction(number)
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _plain_fraction(number: Fraction) -> str:
+    if number.denominator == 1:
+        return str(number.numerator)
+    with localcontext(prec=60):
+        text = plain(Decimal(number.numerator) / number.denominator)
+    return text if Fraction(text) == number else str(number)
+
+
 def round_half_away(numerator: int, denominator: int) -> int:
-    """The one rounding: numerator/denominator to the nearest whole, a half away from zero. denominator > 0."""
+    """The one rounding: the nearest whole, a half away from zero. The denominator is above zero."""
     if numerator >= 0:
         return (2 * numerator + denominator) // (2 * denominator)
     return -((denominator - 2 * numerator) // (2 * denominator))
@@ -104,10 +121,9 @@ def round_ratio(value: Fraction | Decimal) -> int:
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """The one splitting: whole parts in proportion to the weights that sum to the total exactly.
 
-    Largest remainder (Hamilton): everybody gets the floor, what is left goes one by one to the largest remainders,
-    ties to the earlier. Equal parts when all weights are zero. Raises ValueError for a negative weight, or for
-    something to share and nobody to take it.
-    """
+    Largest remainder (Hamilton): everybody gets the floor, what is left goes one by one to the largest
+    remainders, ties to the earlier. All weights zero: equal parts. Raises ValueError for a negative weight,
+    or when there is something to share and nobody to take it."""
     if total < 0:
         return [-part for part in share(-total, weights)]
     if any(weight < 0 for weight in weights):

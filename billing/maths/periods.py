@@ -3,7 +3,7 @@
 A date here is a day in the customer's zone. Only `local_date` and `midnight` know about instants.
 """
 
-from calendar import monthrange
+from calendar import isleap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 ONE_DAY = timedelta(days=1)
 ONE_SECOND = timedelta(seconds=1)
-_SHORTEST_MONTH = 28
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_SHORTEST, _LEAP_FEBRUARY = 28, 29
 
 
 class Interval(StrEnum):
@@ -51,11 +52,11 @@ class Period:
 
 
 def add_months(day: date, n: int, anchor_day: int | None = None) -> date:
-    """n months later (or earlier), on the anchor day, or on the last day of a month that is too short for it."""
+    """n months later (or earlier) on the anchor day, or on the last day of a month too short for it."""
     year, month0 = divmod(day.year * 12 + day.month - 1 + n, 12)
     wanted = day.day if anchor_day is None else anchor_day
-    if wanted > _SHORTEST_MONTH:
-        wanted = min(wanted, monthrange(year, month0 + 1)[1])
+    if wanted > _SHORTEST:
+        wanted = min(wanted, _LEAP_FEBRUARY if month0 == 1 and isleap(year) else _LENGTHS[month0])
     return date(year, month0 + 1, wanted)
 
 
@@ -105,24 +106,23 @@ def local_date(instant: datetime, tz: str) -> date:
 def midnight(day: date, tz: str) -> datetime:
     """The first instant of the day in the zone, in UTC.
 
-    Where the clock jumps over midnight the day begins at the jump; where it passes midnight twice, at the first.
+    Where the clock jumps over midnight the day begins at the jump; where it passes midnight twice, at the
+    first of them.
     """
-    wall = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(tz))
-    before, after = wall.utcoffset(), wall.replace(fold=1).utcoffset()
-    assert before is not None
-    assert after is not None
-    if before >= after:  # an ordinary day, or one that sees its midnight twice: fold 0 is the first
-        return wall.astimezone(UTC)
-    return _end_of_gap(wall)
+    zone = ZoneInfo(tz)
+    wall = datetime(day.year, day.month, day.day, tzinfo=zone)
+    first, second = wall.astimezone(UTC), wall.replace(fold=1).astimezone(UTC)
+    if first <= second:  # equal on an ordinary day
+        return first
+    return _jump_between(second, first, zone)
 
 
-def _end_of_gap(wall: datetime) -> datetime:
-    """The jump that swallowed the wall time. Fold 1 lies before it, fold 0 at or after it."""
-    before, after = wall.replace(fold=1).astimezone(UTC), wall.astimezone(UTC)
-    old_offset = before.astimezone(wall.tzinfo).utcoffset()
+def _jump_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The instant in (before, after] at which the zone's clock jumps, to the second."""
+    old_offset = before.astimezone(zone).utcoffset()
     while after - before > ONE_SECOND:
-        middle = before + ONE_SECOND * ((after - before) // ONE_SECOND // 2)
-        if middle.astimezone(wall.tzinfo).utcoffset() == old_offset:
+        middle = before + (after - before) // ONE_SECOND // 2 * ONE_SECOND
+        if middle.astimezone(zone).utcoffset() == old_offset:
             before = middle
         else:
             after = middle
@@ -130,7 +130,7 @@ def _end_of_gap(wall: datetime) -> datetime:
 
 
 def calendar_anchor(interval: Interval, day: date) -> date:
-    """The calendar's own boundary on or before the day: Monday, the 1st, the quarter, the half-year, New Year."""
+    """The calendar's boundary on or before the day: Monday, the 1st, quarter, half-year, New Year."""
     if interval == Interval.WEEK:
         return day - timedelta(days=day.weekday())
     months = MONTHS[interval]
@@ -140,9 +140,8 @@ def calendar_anchor(interval: Interval, day: date) -> date:
 def anchor_for(interval: Interval, start: date, rule: str | int) -> date:
     """The anchor for a subscription that starts on a day.
 
-    "start": that day. "calendar": see calendar_anchor. A number: the first such day of a month on or after the start
-    is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor.
-    """
+    "start": that day. "calendar": see calendar_anchor. A number: the first such day of a month on or after
+    the start is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor."""
     if rule == "start":
         return start
     if rule == "calendar":
@@ -170,6 +169,7 @@ def _month_day_anchor(interval: Interval, start: date, day: int) -> date:
 
 
 def _roomiest(boundary: date, step: int, day: int) -> date:
-    """The same row of boundaries named by one that has the wanted day, so that a short month does not hide it."""
-    candidates = (add_months(boundary, -n * step, day) for n in range(0, 8 * 12 // step + 1))
-    return max(candidates, key=lambda candidate: (min(candidate.day, day), candidate))
+    """The same row of boundaries, named by one whose month has room for the wanted day: anchored on 28
+    February, the 31st would be forgotten. Eight years reach a 29 February across a century."""
+    candidates = (add_months(boundary, -n * step, day) for n in range(8 * 12 // step + 1))
+    return max(candidates, key=lambda candidate: (candidate.day, candidate))

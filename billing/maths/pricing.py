@@ -1,9 +1,8 @@
 """What one whole period of a price costs for a quantity: exact, unrounded, in minor units.
 
-`amount` is the fast path (integers prepared once for each price); `explain` says the same tier by tier in plain
-fractions. A test holds them equal. A quantity of zero or less costs nothing in every model; a tier's flat amount is
-charged once the quantity reaches into the tier.
-"""
+`amount` is the fast way (integers prepared once for each price); `explain` says the same tier by tier in
+plain fractions, and a test holds them equal. A quantity of zero or less costs nothing in every model, so
+the flat amount of a tier is charged only once the quantity reaches into the tier."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,12 @@ from billing.maths.periods import Interval
 
 ZERO = Decimal(0)
 WHOLE = Fraction(1)
+KEY_LENGTH = 60
+DECIMALS = 12
+
 type Number = Decimal | Fraction | int
+type Ratio = tuple[int, int]
+type Limits = tuple[Fraction | None, Fraction | None]
 
 
 class PriceKind(StrEnum):
@@ -42,7 +46,7 @@ class Billed(StrEnum):
 
 
 class InvalidPrice(ValueError):
-    """The parts of the price contradict each other; the message names the field."""
+    """The parts of a price contradict each other; the message starts with the name of the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,11 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One price of a plan. Amounts in major units of the currency, up to 12 decimals.
+    """One price of a plan. Amounts are in major units of the currency, with up to 12 decimals.
 
-    `unit_amount` is the price of the period (flat), of a unit, of a package, or the percentage of a quantity that is
-    itself money in major units. `included` units are free in each period. Raises InvalidPrice, UnknownCurrency.
-    """
+    `unit_amount` is the price of the period (flat), of a unit, of a package, or a percentage of a quantity
+    that is itself money in major units; tiers take its place. `included` units are free in each period.
+    `minimum` and `maximum` bound what a period costs. Raises InvalidPrice and UnknownCurrency."""
 
     key: str
     kind: PriceKind
@@ -81,11 +85,11 @@ class Price:
 
     def __post_init__(self) -> None:
         _check(self)
-        object.__setattr__(self, "_rate", _prepare(self))
+        object.__setattr__(self, "_rate", _prepared(self))
 
 
 class TierRow(NamedTuple):
-    """A row of the explanation: units above `start` up to `end`; `amount` exact, in minor units."""
+    """A row of an explanation: the units above `start` up to `end`; `amount` exact, in minor units."""
 
     start: Decimal
     end: Decimal | None
@@ -98,102 +102,115 @@ class TierRow(NamedTuple):
 def amount(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Fraction:
     """The exact amount of one period, in minor units.
 
-    `portion` is the part of the period over which a usage quantity was measured: the included units, the minimum and
-    the maximum are those of that part.
-    """
+    `portion` is the part of a period over which a usage quantity was measured. The minimum and the maximum
+    shrink to that part, and so do the included units unless the price is not prorated."""
     return Fraction(*amount_ratio(price, quantity, portion))
 
 
-def amount_ratio(price: Price, quantity: Number, portion: Fraction = WHOLE) -> tuple[int, int]:
+def amount_ratio(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Ratio:
     """`amount` as numerator and denominator, not reduced."""
+    ratio = unlimited_ratio(price, quantity, portion)
+    return ratio if price._rate.limits is None else _within(spend_limits(price, portion), ratio)
+
+
+def unlimited_ratio(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Ratio:
+    """The same before minimum and maximum."""
     units, of = _billable(price, quantity, portion)
-    rate = price._rate
-    ratio = rate.amount(units, of) if units > 0 else (0, 1)
-    return ratio if rate.limits is None else _limited(ratio, rate.limits, portion)
+    return price._rate.amount(units, of) if units > 0 else (0, 1)
+
+
+def spend_limits(price: Price, portion: Fraction = WHOLE) -> Limits:
+    """Minimum and maximum of the portion, exact, in minor units."""
+    least, most = price._rate.limits or (None, None)
+    return None if least is None else least * portion, None if most is None else most * portion
 
 
 def explain(price: Price, quantity: Number, portion: Fraction = WHOLE) -> tuple[TierRow, ...]:
     """The amount tier by tier, before minimum and maximum; a price without tiers is one row."""
     units = Fraction(*_billable(price, quantity, portion))
-    if units <= 0:
-        return ()
-    return tuple(_rows(price, units))
+    return tuple(_rows(price, units)) if units > 0 else ()
 
 
-def spend_limits(price: Price, portion: Fraction = WHOLE) -> tuple[Fraction | None, Fraction | None]:
-    """Minimum and maximum of the portion, exact, in minor units."""
-    minor = 10 ** exponent(price.currency)
-    return tuple(
-        None if edge is None else Fraction(edge) * minor * portion for edge in (price.minimum, price.maximum)
-    )  # type: ignore[return-value]
-
-
-def _billable(price: Price, quantity: Number, portion: Fraction) -> tuple[int, int]:
+def _billable(price: Price, quantity: Number, portion: Fraction) -> Ratio:
+    if isinstance(quantity, float):
+        raise TypeError("A quantity is exact; a float is not.")
     units, of = quantity.as_integer_ratio()
     if not price.included or price.model == PriceModel.FLAT:
         return units, of
-    free = Fraction(price.included) * portion
+    free = Fraction(price.included) * (portion if price.prorate else 1)
     return units * free.denominator - free.numerator * of, of * free.denominator
 
 
-# --- the rows, in fractions ---
+def _within(limits: Limits, ratio: Ratio) -> Ratio:
+    least, most = limits
+    exact = Fraction(*ratio)
+    if most is not None:
+        exact = min(exact, most)
+    if least is not None:
+        exact = max(exact, least)
+    return exact.as_integer_ratio()
+
+
+# --- in fractions, to be read ---
 
 
 def _rows(price: Price, units: Fraction) -> Iterator[TierRow]:
-    minor = 10 ** exponent(price.currency)
     match price.model:
-        case PriceModel.GRADUATED:
-            yield from _graduated_rows(price.tiers, units, Fraction(minor))
-        case PriceModel.PERCENTAGE if price.tiers:
-            yield from _graduated_rows(price.tiers, units, Fraction(minor, 100), flat_scale=minor)
+        case PriceModel.FLAT:
+            yield _plain_row(price, WHOLE)
+        case PriceModel.PACKAGE:
+            yield _plain_row(price, Fraction(-(-units // Fraction(price.package_size or 1))))
         case PriceModel.VOLUME:
-            yield _volume_row(price.tiers, units, minor)
+            yield _volume_row(price, units)
+        case _ if price.tiers:
+            yield from _graduated_rows(price, units)
         case _:
-            counted = _counted(price, units)
-            per = Fraction(minor, 100) if price.model == PriceModel.PERCENTAGE else Fraction(minor)
-            yield TierRow(
-                ZERO, None, counted, price.unit_amount, ZERO, counted * Fraction(price.unit_amount) * per
-            )
+            yield _plain_row(price, units)
 
 
-def _counted(price: Price, units: Fraction) -> Fraction:
-    if price.model == PriceModel.FLAT:
-        return WHOLE
-    if price.model == PriceModel.PACKAGE:
-        assert price.package_size is not None
-        return Fraction(-(-units // Fraction(price.package_size)))
-    return units
+def _plain_row(price: Price, units: Fraction) -> TierRow:
+    cost = units * Fraction(price.unit_amount) * _unit_scale(price)
+    return TierRow(ZERO, None, units, price.unit_amount, ZERO, cost)
 
 
-def _graduated_rows(
-    tiers: tuple[Tier, ...], units: Fraction, scale: Fraction, flat_scale: int | None = None
-) -> Iterator[TierRow]:
+def _volume_row(price: Price, units: Fraction) -> TierRow:
     below = ZERO
-    for tier in tiers:
-        if units <= Fraction(below):
-            return
-        inside = (units if tier.up_to is None else min(units, Fraction(tier.up_to))) - Fraction(below)
-        flat = Fraction(tier.flat_amount) * (scale if flat_scale is None else flat_scale)
-        cost = inside * Fraction(tier.unit_amount) * scale + flat
-        yield TierRow(below, tier.up_to, inside, tier.unit_amount, tier.flat_amount, cost)
-        below = tier.up_to if tier.up_to is not None else below
-
-
-def _volume_row(tiers: tuple[Tier, ...], units: Fraction, minor: int) -> TierRow:
-    below = ZERO
-    for tier in tiers:
-        if tier.up_to is None or units <= Fraction(tier.up_to):
+    for tier in price.tiers:
+        if tier.up_to is None or units <= tier.up_to:
             break
         below = tier.up_to
-    cost = (units * Fraction(tier.unit_amount) + Fraction(tier.flat_amount)) * minor
+    return _tier_row(price, tier, below, units)
+
+
+def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
+    below = ZERO
+    for tier in price.tiers:
+        if units > below:
+            reached = units if tier.up_to is None else min(units, Fraction(tier.up_to))
+            yield _tier_row(price, tier, below, reached - Fraction(below))
+        below = tier.up_to or below
+
+
+def _tier_row(price: Price, tier: Tier, below: Decimal, units: Fraction) -> TierRow:
+    cost = units * Fraction(tier.unit_amount) * _unit_scale(price)
+    cost += Fraction(tier.flat_amount) * _minor(price)
     return TierRow(below, tier.up_to, units, tier.unit_amount, tier.flat_amount, cost)
 
 
-# --- the same, prepared as integers ---
+def _unit_scale(price: Price) -> Fraction:
+    """Minor units in a unit amount of 1; a percentage is a hundredth of its quantity."""
+    return Fraction(_minor(price), 100 if price.model == PriceModel.PERCENTAGE else 1)
+
+
+def _minor(price: Price) -> int:
+    return int(10 ** exponent(price.currency))
+
+
+# --- in integers, to be fast ---
 
 
 class _Step(NamedTuple):
-    """A tier over common denominators: units beyond `below` cost `unit`; `base` is what stands before them."""
+    """A tier over common denominators: units beyond `below` cost `unit` each, on top of `base`."""
 
     below: int
     up_to: int | None
@@ -203,17 +220,17 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Rate:
-    """Every decimal of a price as an integer: bounds over `bound_of`, money (minor units) over `money_of`."""
+    """Every decimal of a price as an integer: bounds over `bound_of`, minor units over `money_of`."""
 
     steps: tuple[_Step, ...]
     bound_of: int
     money_of: int
-    package: Fraction | None
     flat: bool
-    limits: tuple[Fraction | None, Fraction | None] | None
+    package: Fraction | None
+    limits: Limits | None
 
-    def amount(self, units: int, of: int) -> tuple[int, int]:
-        """Of units/of > 0."""
+    def amount(self, units: int, of: int) -> Ratio:
+        """Of units/of, which is above zero."""
         if self.flat:
             return self.steps[0].unit, self.money_of
         if self.package is not None:
@@ -225,57 +242,51 @@ class _Rate:
         return (at - step.below * of) * step.unit + step.base * of, self.money_of * self.bound_of * of
 
 
-def _prepare(price: Price) -> _Rate:
-    minor = 10 ** exponent(price.currency)
+def _prepared(price: Price) -> _Rate:
     tiers = price.tiers or (Tier(None, price.unit_amount),)
-    per = Fraction(minor, 100) if price.model == PriceModel.PERCENTAGE else Fraction(minor)
-    units = [Fraction(tier.unit_amount) * per for tier in tiers]
-    flats = [Fraction(tier.flat_amount) * minor for tier in tiers]
+    units = [Fraction(tier.unit_amount) * _unit_scale(price) for tier in tiers]
+    flats = [Fraction(tier.flat_amount) * _minor(price) for tier in tiers]
     bounds = [None if tier.up_to is None else Fraction(tier.up_to) for tier in tiers]
     money_of = lcm(*(value.denominator for value in units + flats))
     bound_of = lcm(*(bound.denominator for bound in bounds if bound is not None))
-    steps = _steps(
+    stair = _volume_steps if price.model == PriceModel.VOLUME else _graduated_steps
+    steps = stair(
         [int(unit * money_of) for unit in units],
-        [int(flat * money_of) for flat in flats],
+        [int(flat * money_of) * bound_of for flat in flats],
         [None if bound is None else int(bound * bound_of) for bound in bounds],
-        bound_of,
-        whole_quantity=price.model == PriceModel.VOLUME,
     )
     return _Rate(
         steps=tuple(steps),
         bound_of=bound_of,
         money_of=money_of,
-        package=None if price.package_size is None else Fraction(price.package_size),
         flat=price.model == PriceModel.FLAT,
-        limits=None if price.minimum is None and price.maximum is None else spend_limits(price),
+        package=Fraction(price.package_size) if price.package_size else None,
+        limits=_limits(price),
     )
 
 
-def _steps(
-    units: list[int], flats: list[int], bounds: list[int | None], bound_of: int, *, whole_quantity: bool
-) -> Iterator[_Step]:
+def _volume_steps(units: list[int], flats: list[int], bounds: list[int | None]) -> Iterator[_Step]:
+    for unit, flat, bound in zip(units, flats, bounds, strict=True):
+        yield _Step(0, bound, unit, flat)
+
+
+def _graduated_steps(units: list[int], flats: list[int], bounds: list[int | None]) -> Iterator[_Step]:
     below = spent = 0
     for unit, flat, bound in zip(units, flats, bounds, strict=True):
-        if whole_quantity:
-            yield _Step(0, bound, unit, flat * bound_of)
-            continue
-        spent += flat * bound_of
+        spent += flat
         yield _Step(below, bound, unit, spent)
         if bound is not None:
             spent += (bound - below) * unit
             below = bound
 
 
-def _limited(
-    ratio: tuple[int, int], limits: tuple[Fraction | None, Fraction | None], portion: Fraction
-) -> tuple[int, int]:
-    exact = Fraction(*ratio)
-    least, most = limits
-    if most is not None:
-        exact = min(exact, most * portion)
-    if least is not None:
-        exact = max(exact, least * portion)
-    return exact.as_integer_ratio()
+def _limits(price: Price) -> Limits | None:
+    if price.minimum is None and price.maximum is None:
+        return None
+    least, most = (
+        None if edge is None else Fraction(edge) * _minor(price) for edge in (price.minimum, price.maximum)
+    )
+    return least, most
 
 
 # --- what a price may be ---
@@ -283,33 +294,51 @@ def _limited(
 
 def _check(price: Price) -> None:
     _check_kind(price)
+    _check_numbers(price)
     if price.model in (PriceModel.GRADUATED, PriceModel.VOLUME) and not price.tiers:
-        raise InvalidPrice("tiers: a graduated or volume price needs at least one tier.")
+        raise InvalidPrice(f"tiers: a {price.model} price needs at least one tier.")
     if price.tiers:
         _check_tiers(price)
-    if price.model == PriceModel.PACKAGE and not (price.package_size and price.package_size > 0):
-        raise InvalidPrice("package_size: a package price needs a size above zero.")
+    if (price.model == PriceModel.PACKAGE) != bool(price.package_size):
+        raise InvalidPrice("package_size: a package price has a size above zero, and no other price has one.")
     if price.minimum is not None and price.maximum is not None and price.minimum > price.maximum:
-        raise InvalidPrice("minimum: the minimum spend is above the maximum.")
+        raise InvalidPrice("minimum: it is above the maximum.")
 
 
 def _check_kind(price: Price) -> None:
-    if "|" in price.key or not 0 < len(price.key) <= 64:
-        raise InvalidPrice("key: a price key has 1 to 64 characters and no |.")
+    if "|" in price.key or not 0 < len(price.key) <= KEY_LENGTH:
+        raise InvalidPrice(f"key: a price key has 1 to {KEY_LENGTH} characters and no |.")
     if price.kind != PriceKind.ONE_TIME and price.interval is None:
-        raise InvalidPrice("interval: a recurring or usage price needs an interval.")
-    if price.kind == PriceKind.USAGE and not price.meter:
-        raise InvalidPrice("meter: a usage price needs a meter.")
+        raise InvalidPrice(f"interval: a {price.kind} price needs one.")
+    if (price.kind == PriceKind.USAGE) != bool(price.meter):
+        raise InvalidPrice("meter: a usage price has one, and no other price has.")
+
+
+def _check_numbers(price: Price) -> None:
+    for name in ("unit_amount", "included", "package_size", "minimum", "maximum"):
+        _check_number(name, getattr(price, name))
+    for tier in price.tiers:
+        for name in ("up_to", "unit_amount", "flat_amount"):
+            _check_number(f"tiers.{name}", getattr(tier, name))
+
+
+def _check_number(name: str, number: Decimal | None) -> None:
+    if number is None:
+        return
+    if isinstance(number, float) or not (Decimal(number).is_finite() and number >= 0):
+        raise InvalidPrice(f"{name}: a decimal number from zero up.")
+    if (Decimal(number).scaleb(DECIMALS)) % 1:
+        raise InvalidPrice(f"{name}: at most {DECIMALS} decimals.")
 
 
 def _check_tiers(price: Price) -> None:
     if price.model not in (PriceModel.GRADUATED, PriceModel.VOLUME, PriceModel.PERCENTAGE):
-        raise InvalidPrice(f"tiers: a {price.model} price has no tiers.")
-    bounds = [tier.up_to for tier in price.tiers]
-    if bounds[-1] is not None:
+        raise InvalidPrice(f"tiers: a {price.model} price has none.")
+    *closed, last = (tier.up_to for tier in price.tiers)
+    if last is not None:
         raise InvalidPrice("tiers: the last tier has no upper bound.")
     below = ZERO
-    for bound in bounds[:-1]:
+    for bound in closed:
         if bound is None or bound <= below:
-            raise InvalidPrice("tiers: the bounds rise from above zero, and only the last is open.")
+            raise InvalidPrice("tiers: the bounds rise from above zero, and only the last tier is open.")
         below = bound

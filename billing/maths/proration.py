@@ -1,12 +1,10 @@
-"""The two proration rules. Both count whole days of the whole (notional) period, never of what is left of it."""
+"""The two proration rules. Both count days of the whole (notional) period, never of what is left of it."""
 
 from datetime import date
 from fractions import Fraction
 
 from billing.maths.money import round_half_away
 from billing.maths.periods import Period
-
-type Ratio = tuple[int, int]
 
 
 def part(amount: int | Fraction, start: date, end: date, period: Period) -> int:
@@ -22,6 +20,7 @@ def rest(amount: int | Fraction, day: date, period: Period) -> int:
     return part(amount, day, period.end, period)
 
 
-def prorated(amount: Ratio, days: int, of_days: int) -> int:
+def prorated(amount: tuple[int, int], days: int, of_days: int) -> int:
+    """Both rules in integers: amount as numerator and denominator, rounded once."""
     numerator, denominator = amount
     return round_half_away(numerator * days, denominator * of_days)

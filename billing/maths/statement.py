@@ -6,25 +6,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from billing.maths.money import plain
 from billing.maths.periods import Period
-from billing.maths.timeline import CHARGE, CREDIT, Entry, Key
+from billing.maths.timeline import ADVANCE, ARREARS, CHARGE, CREDIT, Entry, Key, Timeline, Usage, owed
 
-
-class Said(NamedTuple):
-    """The sum of what earlier papers said under a key text, in minor units."""
-
-    key: str
-    gross: int
-    discount: int
+type Said = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of a new paper. `key` is the text under which it will have been said.
 
-    `kind` follows the sign: a charge asks for money, a credit gives it back. `correction` marks a line for a key that
-    an earlier paper already named.
-    """
+    `kind` follows the sign: a charge asks for money, a credit gives it back. `correction`: an earlier paper
+    already said something under the key, and this is the difference."""
 
     key: str
     price_key: str
@@ -39,11 +33,16 @@ class Line:
     billed: str
     label: str
     correction: bool = False
-    explanation: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    entry: Entry | None = field(default=None, compare=False, repr=False)
 
     @property
     def net(self) -> int:
         return self.gross - self.discount
+
+    @property
+    def explanation(self) -> dict[str, Any]:
+        """See `Entry.explanation`. A reversal has nothing left to compute."""
+        return self.entry.explanation if self.entry else {"policy": "reversed"}
 
 
 class Totals(NamedTuple):
@@ -59,45 +58,66 @@ def key_text(key: Key | str) -> str:
     """The key as the database stores it: stable, under 200 characters, read back by `key_of`."""
     if isinstance(key, str):
         return key
-    kind, price, quantity, start, end, period_start, discount = key
-    return f"{kind}|{price}|{_plain(quantity)}|{start}|{end}|{period_start}|{discount}"
+    kind, price, quantity, start, end, period_start, period_end, discount = key
+    return f"{kind}|{price}|{plain(quantity)}|{start}|{end}|{period_start}|{period_end}|{discount}"
 
 
 def key_of(text: str) -> Key:
-    """The key that a text stands for. Raises ValueError for anything else."""
-    kind, price, quantity, start, end, period_start, discount = text.split("|")
-    dates = (date.fromisoformat(start), date.fromisoformat(end), date.fromisoformat(period_start))
-    return Key(kind, price, Decimal(quantity), *dates, discount)
+    """The key that a text stands for. Raises ValueError for any other text."""
+    kind, price, quantity, *days, discount = text.split("|")
+    start, end, period_start, period_end = (date.fromisoformat(day) for day in days)
+    return Key(kind, price, Decimal(quantity), start, end, period_start, period_end, discount)
 
 
-def difference(owed: Iterable[Entry], said: Mapping[str, tuple[int, int]]) -> list[Line]:
+def unsaid(timeline: Timeline, said: Said, *, since: date, until: date, usage: Usage) -> list[Line]:
+    """The lines of the paper that is due: `difference` over one window of time.
+
+    `said` may hold everything that was ever said for the subscription; what lies outside the window is left
+    alone. So a clock that is behind reverses nothing that a clock ahead of it has billed."""
+    window = {text: amounts for text, amounts in said.items() if _within(key_of(text), since, until)}
+    return difference(owed(timeline, since=since, until=until, usage=usage), window)
+
+
+def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
     """Owed minus said, key by key, in the order of the entries.
 
-    What was said and is owed no more is reversed, after the rest, in the order of `said`. Nothing left to say: no line.
-    """
+    `said` maps a key text to the (gross, discount) that papers have said so far, summed. What was said and
+    is owed no more is reversed, after the rest; so `said` must answer the same window as the entries (see
+    `unsaid`). Where nothing is left to say there is no line."""
     lines: list[Line] = []
     left = {key_text(key): amounts for key, amounts in said.items()}
-    for entry in owed:
+    for entry in entries:
         text = key_text(entry.key)
         earlier = left.pop(text, None)
         gross, discount = earlier or (0, 0)
-        if (entry.gross, entry.discount) != (gross, discount):
-            lines.append(_line(entry, text, gross, discount, correction=earlier is not None))
-    lines.extend(_reversal(text, *amounts) for text, amounts in left.items() if tuple(amounts) != (0, 0))
+        if entry.gross != gross or entry.discount != discount:
+            lines.append(_line(entry, text, gross, discount, earlier is not None))
+    lines.extend(_reversal(text, *amounts) for text, amounts in left.items() if any(amounts))
     return lines
 
 
 def totals(lines: Iterable[Line], tax_of_line: Callable[[Line], tuple[int, int]]) -> Totals:
-    """Sums of lines. tax_of_line answers (net, tax) of a line; with inclusive tax the net is what is left of it."""
-    nets, discounts, taxes = 0, 0, 0
+    """Sums of lines. tax_of_line answers (net, tax) of a line; of an inclusive price the net is what tax
+    leaves."""
+    net_total = discount_total = tax_total = 0
     for line in lines:
         net, tax = tax_of_line(line)
-        nets, discounts, taxes = nets + net, discounts + line.discount, taxes + tax
-    return Totals(nets + discounts, discounts, taxes, nets + taxes)
+        net_total, tax_total = net_total + net, tax_total + tax
+        discount_total += line.discount
+    return Totals(net_total + discount_total, discount_total, tax_total, net_total + tax_total)
 
 
-def _line(entry: Entry, text: str, gross: int, discount: int, *, correction: bool) -> Line:
-    gross, discount = entry.gross - gross, entry.discount - discount
+def _within(key: Key, since: date, until: date) -> bool:
+    return key.period_end > since and _said_from(key) <= until
+
+
+def _said_from(key: Key) -> date:
+    """The first day on which anything could have been said under the key."""
+    return key.end if key.kind == ARREARS else key.start
+
+
+def _line(entry: Entry, text: str, said_gross: int, said_discount: int, correction: bool) -> Line:
+    gross, discount = entry.gross - said_gross, entry.discount - said_discount
     return Line(
         key=text,
         price_key=entry.price_key,
@@ -112,28 +132,28 @@ def _line(entry: Entry, text: str, gross: int, discount: int, *, correction: boo
         billed=entry.billed,
         label=entry.label,
         correction=correction,
-        explanation=entry.explanation,
+        entry=entry,
     )
 
 
 def _reversal(text: str, gross: int, discount: int) -> Line:
-    """A line for a key that is owed no more. The key alone is known: the label and the unit amount are the caller's."""
+    """For a key that is owed no more. Only the key is known here: unit amount and label are the caller's to
+    fill."""
     key = key_of(text)
     return Line(
         key=text,
         price_key=key.price,
-        kind=_kind(discount - gross, key.kind),
+        kind=_kind(discount - gross, CREDIT),
         quantity=key.quantity,
         unit_amount=Decimal(0),
         span=Period(key.start, key.end),
-        period=Period(key.period_start, key.end),
+        period=Period(key.period_start, key.period_end),
         gross=-gross,
         discount=-discount,
-        due_on=key.start,
-        billed="",
+        due_on=_said_from(key),
+        billed=ARREARS if key.kind == ARREARS else ADVANCE,
         label="",
         correction=True,
-        explanation={"policy": "reversed"},
     )
 
 
@@ -141,7 +161,3 @@ def _kind(net: int, otherwise: str) -> str:
     if net == 0:
         return otherwise
     return CHARGE if net > 0 else CREDIT
-
-
-def _plain(quantity: Decimal) -> str:
-    return format(quantity.normalize(), "f")

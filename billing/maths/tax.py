@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from billing.maths.money import round_half_away
 
-# EN 16931 (UNCL 5305): standard, zero rated, exempt, reverse charge, outside the scope, intra-community, export.
+# EN 16931: standard, zero rated, exempt, reverse charge, outside the scope, intra-community supply, export.
 CATEGORIES = ("S", "Z", "E", "AE", "O", "K", "G")
 
 
@@ -16,7 +16,7 @@ class InvalidTaxRate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TaxRate:
-    """percentage in percent; inclusive when prices contain the tax; reason is printed for every category but S."""
+    """percentage in percent; inclusive: prices contain the tax; reason: printed for every category but S."""
 
     key: str
     percentage: Decimal

@@ -1,0 +1,69 @@
+"""Why an amount is what it is, in plain values (text, whole numbers, lists): enough to compute it again."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from billing.maths.money import plain, round_ratio
+from billing.maths.pricing import WHOLE, Price, PriceKind, TierRow, explain, spend_limits, unlimited_ratio
+from billing.maths.stretches import Claim
+
+ROUNDING = "half away from zero, once"
+
+
+def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
+    """The keys `included`, `minimum`, `maximum` and `unlimited` are there when the price has them."""
+    price = claim.stretch.item.price
+    explained: dict[str, Any] = {
+        "days": claim.days,
+        "of_days": claim.stretch.period.days,
+        "quantity": plain(quantity),
+        "unit": plain(price.unit_amount),
+        "tiers": [],
+        "rounding": ROUNDING,
+        "policy": _policy(claim),
+    }
+    measured_over = claim.portion if price.kind == PriceKind.USAGE else WHOLE
+    if price.included:
+        explained["included"] = plain(Fraction(price.included) * (measured_over if price.prorate else 1))
+    if price.tiers:
+        explained["tiers"] = [_tier(row) for row in explain(price, quantity, measured_over)]
+    if price.minimum is not None or price.maximum is not None:
+        explained |= _limits(price, quantity, claim.portion)
+    return explained
+
+
+def _policy(claim: Claim) -> str:
+    price = claim.stretch.item.price
+    if price.kind == PriceKind.USAGE:
+        return "usage"
+    if price.kind == PriceKind.ONE_TIME:
+        return "once"
+    return "whole" if claim.whole else claim.kind
+
+
+def _tier(row: TierRow) -> dict[str, str | None]:
+    return {
+        "from": plain(row.start),
+        "to": None if row.end is None else plain(row.end),
+        "quantity": plain(row.quantity),
+        "unit_amount": plain(row.unit_amount),
+        "flat_amount": plain(row.flat_amount),
+        "amount": plain(row.amount),
+    }
+
+
+def _limits(price: Price, quantity: Decimal, portion: Fraction) -> dict[str, int | None]:
+    """Minimum, maximum and what it would have been without them, in minor units of the days charged for."""
+    least, most = spend_limits(price, portion)
+    return {
+        "minimum": None if least is None else round_ratio(least),
+        "maximum": None if most is None else round_ratio(most),
+        "unlimited": round_ratio(_unlimited(price, quantity, portion)),
+    }
+
+
+def _unlimited(price: Price, quantity: Decimal, portion: Fraction) -> Fraction:
+    if price.kind == PriceKind.USAGE:
+        return Fraction(*unlimited_ratio(price, quantity, portion))
+    return Fraction(*unlimited_ratio(price, quantity)) * portion

@@ -1,0 +1,158 @@
+"""The timeline of a subscription: phases that touch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+
+from billing.maths.discounts import Discount, fixed_shares
+from billing.maths.money import round_half_away
+from billing.maths.periods import Cycle, Period
+from billing.maths.pricing import Price, PriceKind, amount_ratio
+
+
+class InvalidTimeline(ValueError):
+    """The phases cannot be billed as one subscription."""
+
+
+class PhasesDoNotTouch(InvalidTimeline):
+    """Two neighbours leave a gap or overlap, or a phase ends before it starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A price and how many of it. A usage price is charged by its meter; the quantity then is a mere
+    label."""
+
+    price: Price
+    quantity: Decimal = Decimal(1)
+
+    @property
+    def recurring(self) -> bool:
+        return self.price.kind == PriceKind.RECURRING
+
+    def cycle(self, anchor: date) -> Cycle:
+        """The row of notional periods of a recurring or usage item."""
+        if self.price.interval is None:
+            raise InvalidTimeline(f"{self.price.key} is charged once and has no periods.")
+        return Cycle(self.price.interval, anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Terms for [start, end). `anchor` is a boundary of the cycle of every item.
+
+    free: a trial or a pause, costs nothing. start == end: replaced on the day it began, costs nothing either.
+    prorate: False for a change that moves no money before the period ends (see `in_force`).
+    """
+
+    start: date
+    end: date | None
+    anchor: date
+    items: tuple[Item, ...] = ()
+    discount: Discount | None = None
+    free: bool = False
+    prorate: bool = True
+
+    @property
+    def costs(self) -> bool:
+        return not self.free and self.start != self.end
+
+    @property
+    def cycling(self) -> list[Item]:
+        """The items that come back: recurring and usage."""
+        return [item for item in self.items if item.price.kind != PriceKind.ONE_TIME]
+
+    def __contains__(self, day: date) -> bool:
+        return self.start <= day and (self.end is None or day < self.end)
+
+    def period_at(self, day: date) -> Period | None:
+        """The notional period of the recurring items (failing those, of usage); of several, the longest."""
+        items = [item for item in self.items if item.recurring] or self.cycling
+        cycles = {item.cycle(self.anchor) for item in items}
+        return max((cycle.period_at(day) for cycle in cycles), key=lambda period: period.days, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The life of a subscription; the end of the last phase is its end (None: it goes on).
+
+    credit_unused: whether its end gives back what was paid in advance beyond it. Raises InvalidTimeline.
+    """
+
+    phases: tuple[Phase, ...]
+    credit_unused: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self.phases)
+
+    @property
+    def start(self) -> date:
+        return self.phases[0].start
+
+    @property
+    def end(self) -> date | None:
+        return self.phases[-1].end
+
+    def phase_at(self, day: date) -> Phase | None:
+        return next((phase for phase in self.phases if day in phase), None)
+
+
+def full_amount(item: Item) -> int:
+    """A whole period of the item, in minor units."""
+    return round_half_away(*amount_ratio(item.price, item.quantity))
+
+
+def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[int]:
+    """What a fixed discount takes off a whole period of each item; only recurring items share it."""
+    if discount is None or discount.amount_off is None:
+        return [0] * len(items)
+    return fixed_shares(discount, [full_amount(item) if item.recurring else 0 for item in items])
+
+
+def in_force(timeline: Timeline) -> Timeline:
+    """The timeline as it is charged: where a phase does not prorate, the recurring items and the discount
+    of the phase before stay until their period ends, and the new ones begin there. Usage and one-time items
+    begin at once."""
+    if all(phase.prorate for phase in timeline.phases):
+        return timeline
+    phases: list[Phase] = []
+    for phase in timeline.phases:
+        if phase.start != phase.end:
+            phases.extend(_bridged(phases[-1], phase) if phases else (phase,))
+    return replace(timeline, phases=tuple(phases) or timeline.phases)
+
+
+def _bridged(before: Phase, phase: Phase) -> Iterator[Phase]:
+    paid = before.period_at(phase.start) if before.costs and not phase.prorate else None
+    if paid is None or paid.start == phase.start:
+        yield phase
+        return
+    until = paid.end if phase.end is None else min(paid.end, phase.end)
+    kept = tuple(item for item in before.items if item.recurring)
+    fresh = tuple(item for item in phase.items if not item.recurring and not phase.free)
+    yield replace(before, start=phase.start, end=until, items=kept + fresh)
+    if until != phase.end:
+        yield replace(phase, start=until)
+
+
+def _check(phases: tuple[Phase, ...]) -> None:
+    if not phases:
+        raise InvalidTimeline("A timeline has at least one phase.")
+    for left, right in pairwise(phases):
+        if left.end != right.start:
+            raise PhasesDoNotTouch(f"A phase ends on {left.end} and the next starts on {right.start}.")
+    currency = next((item.price.currency for phase in phases for item in phase.items), "")
+    for phase in phases:
+        _check_phase(phase, currency)
+
+
+def _check_phase(phase: Phase, currency: str) -> None:
+    if phase.end is not None and phase.end < phase.start:
+        raise PhasesDoNotTouch(f"The phase of {phase.start} ends before it starts.")
+    if len({item.price.key for item in phase.items}) != len(phase.items):
+        raise InvalidTimeline(f"The phase of {phase.start} has a price twice.")
+    for item in phase.items:
+        if item.price.currency != currency:
+            raise InvalidTimeline(f"{item.price.key} is in {item.price.currency}, not in {currency}.")

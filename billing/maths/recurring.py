@@ -1,0 +1,37 @@
+"""Monthly and annual recurring revenue of a set of items."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from billing.maths.discounts import Discount
+from billing.maths.money import round_ratio
+from billing.maths.periods import MONTHS, Interval
+from billing.maths.phases import Item, fixed_offs
+from billing.maths.pricing import amount
+
+WEEKS_A_YEAR = 52
+
+
+def mrr(items: Iterable[Item], discount: Discount | None = None) -> int:
+    """Minor units a month: recurring items only, a year counts a twelfth, a week 52/12; rounded once."""
+    return round_ratio(_per_month(items, discount))
+
+
+def arr(items: Iterable[Item], discount: Discount | None = None) -> int:
+    """Twelve exact months, rounded once: a year of 1000.00 is 1000.00, although its month is 83.33."""
+    return round_ratio(12 * _per_month(items, discount))
+
+
+def _per_month(items: Iterable[Item], discount: Discount | None) -> Fraction:
+    recurring = [item for item in items if item.recurring]
+    kept = 1 - discount.fraction if discount else Fraction(1)
+    total = Fraction(0)
+    for item, off in zip(recurring, fixed_offs(recurring, discount), strict=True):
+        total += (amount(item.price, item.quantity) * kept - off) / _months(item.price.interval)
+    return total
+
+
+def _months(interval: Interval | None) -> Fraction:
+    if interval is None or interval == Interval.WEEK:
+        return Fraction(12, WEEKS_A_YEAR)
+    return Fraction(MONTHS[interval])

@@ -1,0 +1,171 @@
+"""Cutting a timeline into stretches, and what each of them claims.
+
+A *stretch* is a piece of one notional period of one price in which the terms stay the same. A *claim* is a
+statement that the stretch makes: from when to when, and when it falls due. Nothing is priced here."""
+
+from collections.abc import Iterator
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+from billing.maths.discounts import Discount
+from billing.maths.periods import ONE_DAY, Period
+from billing.maths.phases import Item, Phase, Timeline, fixed_offs
+from billing.maths.pricing import WHOLE, Billed, PriceKind
+
+ADVANCE = "advance"
+ARREARS = "arrears"
+CREDIT = "credit"
+
+
+class Stretch(NamedTuple):
+    """`off` is the fixed discount of a whole period of the item. `opens`: nothing earlier in the period was
+    paid."""
+
+    item: Item
+    discount: Discount | None
+    off: int
+    period: Period
+    start: date
+    end: date
+    opens: bool
+
+    def goes_on_in(self, other: "Stretch") -> bool:
+        """Whether the other takes up where this one ends, on the same terms, in the same period."""
+        return self.end == other.start and self[:4] == other[:4]
+
+
+class Claim(NamedTuple):
+    """`whole`: the full amount of the period, whatever the days."""
+
+    kind: str
+    stretch: Stretch
+    start: date
+    end: date
+    due_on: date
+    whole: bool = False
+
+    @property
+    def days(self) -> int:
+        """The days charged for."""
+        return self.stretch.period.days if self.whole else (self.end - self.start).days
+
+    @property
+    def portion(self) -> Fraction:
+        """The days charged for, as a part of the period."""
+        days, of_days = self.days, self.stretch.period.days
+        return WHOLE if days == of_days else Fraction(days, of_days)
+
+
+def claims(timeline: Timeline, since: date, until: date) -> Iterator[Claim]:
+    """Every claim that may fall due by `until` (and some that fall due later), of periods that end after
+    `since`."""
+    for cut in _by_price(timeline, since, until):
+        for stretch in _merged(cut):
+            yield from _claims_of(timeline, stretch)
+    yield from _one_time(timeline, since)
+
+
+def _by_price(timeline: Timeline, since: date, until: date) -> Iterator[list[Stretch]]:
+    rows: dict[str, list[Stretch]] = {}
+    for phase in timeline.phases:
+        if phase.start > until:
+            break
+        if phase.costs:
+            items = phase.cycling
+            for item, off in zip(items, fixed_offs(items, phase.discount), strict=True):
+                rows.setdefault(item.price.key, []).extend(_cut(timeline, phase, item, off, since, until))
+    yield from rows.values()
+
+
+def _cut(
+    timeline: Timeline, phase: Phase, item: Item, off: int, since: date, until: date
+) -> Iterator[Stretch]:
+    """One stretch for each notional period of the item in the phase."""
+    end = until + ONE_DAY if phase.end is None else min(phase.end, until + ONE_DAY)
+    first = max(phase.start, min(since, end - ONE_DAY))
+    for period in item.cycle(phase.anchor).periods(first, end):
+        if period.end > since:
+            start = max(phase.start, period.start)
+            stop = period.end if phase.end is None else min(phase.end, period.end)
+            opens = start == period.start or _unpaid(timeline, period.start, start)
+            yield Stretch(item, phase.discount, off, period, start, stop, opens)
+
+
+def _unpaid(timeline: Timeline, start: date, end: date) -> bool:
+    """Whether [start, end) lies before the subscription or in free phases."""
+    return not any(
+        phase.costs and phase.start < end and (phase.end is None or phase.end > start)
+        for phase in timeline.phases
+    )
+
+
+def _merged(stretches: list[Stretch]) -> Iterator[Stretch]:
+    """Neighbours on equal terms are one stretch, whatever phases they come from."""
+    current: Stretch | None = None
+    for stretch in stretches:
+        if current is not None and current.goes_on_in(stretch):
+            current = current._replace(end=stretch.end)
+            continue
+        if current is not None:
+            yield current
+        current = stretch
+    if current is not None:
+        yield current
+
+
+def _claims_of(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+    price = stretch.item.price
+    if price.kind == PriceKind.USAGE:
+        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))
+    elif not price.prorate:
+        yield from _whole(timeline, stretch)
+    elif price.billed == Billed.ARREARS:
+        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))
+    else:
+        yield from _advance(timeline, stretch)
+
+
+def _advance(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+    """From the start to the period's end; what a change leaves unused is given back on the day of the
+    change."""
+    end = stretch.period.end
+    yield Claim(ADVANCE, stretch, stretch.start, end, stretch.start)
+    if stretch.end < end and (stretch.end != timeline.end or timeline.credit_unused):
+        yield Claim(CREDIT, stretch, stretch.end, end, stretch.end)
+
+
+def _whole(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+    """Not prorated: the first paid stretch of a period costs all of it, a change inside costs nothing."""
+    if not stretch.opens:
+        return
+    if stretch.item.price.billed == Billed.ARREARS:
+        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch), True)
+    else:
+        yield Claim(ADVANCE, stretch, stretch.start, stretch.period.end, stretch.start, True)
+
+
+def _settled_on(timeline: Timeline, stretch: Stretch) -> date:
+    """Arrears wait for the end of their period; a new cycle or the end of the subscription settles them at
+    once."""
+    period = stretch.period
+    if stretch.end == period.end:
+        return period.end
+    for phase in timeline.phases:
+        starts_inside = stretch.end <= phase.start < period.end and phase.start != phase.end
+        if starts_inside and stretch.item.cycle(phase.anchor).period_at(phase.start) != period:
+            return phase.start
+    return period.end if timeline.end is None else min(period.end, timeline.end)
+
+
+def _one_time(timeline: Timeline, since: date) -> Iterator[Claim]:
+    """Once, on the first day of the first phase that has the price and costs something."""
+    seen: set[str] = set()
+    for phase in timeline.phases:
+        for item in phase.items if phase.costs else ():
+            if item.price.kind == PriceKind.ONE_TIME and item.price.key not in seen:
+                seen.add(item.price.key)
+                day = Period(phase.start, phase.start + ONE_DAY)
+                if day.end > since:
+                    stretch = Stretch(item, phase.discount, 0, day, day.start, day.end, True)
+                    yield Claim(ADVANCE, stretch, day.start, day.end, day.start, True)
