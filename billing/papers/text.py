@@ -1,0 +1,18 @@
+"""Text that others typed, made fit to print: nothing that breaks XML or turns the reading direction round."""
+
+import re
+
+# What XML 1.0 cannot hold, and what Unicode reserves for overriding the direction of a text. A name with an
+# override reads as another name on paper; the direction of each word still comes from its own letters.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text without control characters, lone surrogates, non-characters and direction overrides."""
+    return _OVERRIDES.sub("", _UNPRINTABLE.sub("", text)).strip()
+
+
+def one_line(text: str) -> str:
+    """The printable text with every run of white space turned into one space."""
+    return " ".join(printable(text).split())
