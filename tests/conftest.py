@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+pytest_plugins = ["tests.machine"]
+
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import environ
 
+from config import children
+
 from . import places, server
 
 CHECKOUT = server.CHECKOUT
@@ -70,7 +72,7 @@ def postgres_variables(url: str) -> dict[str, str]:
 def run(command: list[str]) -> int:
     """Run `command` to its end, passing on a request to stop; gives its exit code as a shell would."""
     try:
-        child = subprocess.Popen(command)  # noqa: S603
+        child = subprocess.Popen(command, preexec_fn=children.dying_with_parent(signal.SIGTERM))  # noqa: S603
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127

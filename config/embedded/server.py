@@ -76,11 +76,11 @@ def start(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes] 
     """Start the server unless it runs; gives the supervisor when it is ours."""
     supervisor = None
     if not is_locked(room / "supervisor.lock"):
-        places.make_socket_folder(home)
         sweep(room / "data")
         initialise(room, careless=careless)
+        places.make_socket_folder(home)
         supervisor = start_supervisor(home, room, careless=careless)
-    wait_until_ready(home, supervisor)
+    wait_until_ready(home, room, supervisor)
     return supervisor
 
 
@@ -117,7 +117,7 @@ def start_supervisor(home: Path, room: Path, *, careless: bool) -> subprocess.Po
         )
 
 
-def wait_until_ready(home: Path, supervisor: subprocess.Popen[bytes] | None) -> None:
+def wait_until_ready(home: Path, room: Path, supervisor: subprocess.Popen[bytes] | None) -> None:
     import psycopg
 
     address = f"host='{places.socket_folder(home)}' user={NAME} dbname=postgres connect_timeout=5"
@@ -127,7 +127,7 @@ def wait_until_ready(home: Path, supervisor: subprocess.Popen[bytes] | None) -> 
             with psycopg.connect(address, autocommit=True) as connection:
                 return make_database(connection)
         except psycopg.OperationalError as error:
-            ended = supervisor is not None and supervisor.poll() is not None
+            ended = supervisor.poll() is not None if supervisor else not is_locked(room / "supervisor.lock")
             if ended or time.monotonic() > deadline:
                 raise ServerUnavailable(
                     f"PostgreSQL did not start:\n{children.last_words(home, 'postgres')}"
@@ -154,16 +154,18 @@ def supervise(home: Path, room: Path, *, careless: bool) -> int:
     """The supervisor's life: be the server's parent until nobody uses it. Gives the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, leave)
-    with locked(room / "supervisor.lock", fcntl.LOCK_EX) as mine:
+    with contextlib.ExitStack() as held:
+        mine = held.enter_context(locked(room / "supervisor.lock", fcntl.LOCK_EX))
         mine.truncate(0)
         mine.write(str(os.getpid()))
         mine.flush()
+        # Once taken, this is held until the server has stopped: a new user waits for that.
+        users = held.enter_context((room / "users.lock").open())
         server = run_server(home, room, careless=careless)
         try:
-            with (room / "users.lock").open() as users:
-                while server.poll() is None and not took(users):
-                    time.sleep(0.5)
-                return server.poll() or 0
+            while server.poll() is None and not took(users):
+                time.sleep(0.5)
+            return server.poll() or 0
         finally:
             children.stop(server, signal.SIGINT, STOPPED_WITHIN)
             tidy(home, careless=careless)

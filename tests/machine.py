@@ -1,0 +1,47 @@
+"""What tests need from the machine: a PostgreSQL (their own, unless DATABASE_URL names one), a Chromium."""
+
+import contextlib
+import os
+
+import environ
+import pytest
+
+from config import chromium, embedded
+
+RUNNING = pytest.StashKey[contextlib.ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RUNNING] = contextlib.ExitStack()
+    if config.getoption("numprocesses", None):
+        start_server(config)  # once, before the workers that will share it
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[RUNNING].close()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request, django_db_modify_db_settings_parallel_suffix) -> None:
+    """pytest-django's hook before the first test that needs a database."""
+    start_server(request.config)
+
+
+def start_server(config: pytest.Config) -> None:
+    from django.conf import settings
+
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = url = config.stash[RUNNING].enter_context(embedded.in_use(None))
+        settings.DATABASES["default"]["HOST"] = environ.Env.db_url_config(url)["OPTIONS"]["host"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser") and not chromium.find_chromium():
+        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
+        refuse(chromium.HOW_TO_GET_ONE)
+
+
+@pytest.fixture(scope="session")
+def chromium_options() -> dict[str, object]:
+    """What Playwright's `chromium.launch` takes to start the machine's own browser."""
+    return {"executable_path": chromium.find_chromium(), "args": chromium.flags()}
