@@ -1,0 +1,420 @@
+"""Who buys: made, changed, given members and an owner, and put in the segment that its revenue earns."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from billing import mail, typed
+from billing.events import record
+from billing.models import (
+    CollectionMethod,
+    Customer,
+    Member,
+    PaymentMethod,
+    Segment,
+    SegmentChange,
+    TestClock,
+    User,
+)
+from billing.refusals import Refused
+from billing.typed import FREE_MAIL, business_domain
+
+__all__ = [
+    "FREE_MAIL", "NET_DAYS", "AlreadyMember", "CurrencyInUse", "ExternalIdTaken", "InvalidValue",
+    "LastOwner", "NotChangedHere", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
+    "business_domain", "change_role", "create", "default_card", "pin_segment", "remove_member", "resegment",
+    "segment_for", "unpin_segment", "update",
+]  # fmt: skip
+
+NET_DAYS = (0, 15, 30, 45, 60)
+ADDRESS = {"line1": 200, "line2": 200, "city": 100, "state": 100, "postal_code": 20, "country": 60}
+MAX_EMPLOYEES = 10_000_000
+
+Fields = Mapping[str, Any]
+
+
+class UnknownField(Refused):
+    """A name that is not a field of a customer."""
+
+    code = "unknown_field"
+
+
+class InvalidValue(Refused):
+    """A value of the wrong kind; the message says what is wanted."""
+
+    code = "invalid_value"
+
+
+class NotChangedHere(Refused):
+    """A field that has a verb of its own, or that stays as it was made."""
+
+    code = "not_changed_here"
+
+
+class ExternalIdTaken(Refused):
+    """Another customer of the same mode has it."""
+
+    code = "external_id_taken"
+
+
+class CurrencyInUse(Refused):
+    """Papers or subscriptions exist in the present currency."""
+
+    code = "currency_in_use"
+
+
+class UnknownRole(Refused):
+    """Not one of owner, billing, viewer."""
+
+    code = "unknown_role"
+
+
+class AlreadyMember(Refused):
+    """The person already has access to this customer."""
+
+    code = "already_member"
+
+
+class LastOwner(Refused):
+    """The customer would be left without an owner."""
+
+    code = "last_owner"
+
+
+# -- Made and changed ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create(*, name: str, email: str, livemode: bool, now: datetime, actor: str, **fields: Any) -> Customer:
+    """A customer in the segment of no revenue yet. `fields` as in the API; raises `Refused` naming the field.
+
+    The domain comes from the mail address unless that is a free one; the country from the address, and the
+    other way round.
+    """
+    given = cleaned({"name": name, "email": email, **fields})
+    given.setdefault("domain", business_domain(given["email"]))
+    customer = Customer(livemode=livemode, segment=segment_for(0), created_at=now, **given)
+    _refuse_taken_external_id(customer)
+    customer.save(force_insert=True)
+    record("customer.created", subject=customer, customer=customer, actor=actor, now=now, data=_shown(given))
+    return customer
+
+
+@transaction.atomic
+def update(*, customer: Customer, now: datetime, actor: str, **fields: Any) -> Customer:
+    """Change what is given; the event says before and after. The collection method is switched elsewhere."""
+    row = Customer.objects.select_for_update(of=("self",)).get(pk=customer.pk)
+    given = cleaned(fields, known=row)
+    if "email" in given and "domain" not in given and row.domain == business_domain(row.email):
+        given["domain"] = business_domain(given["email"])
+    before = {name: getattr(row, name) for name in given if getattr(row, name) != given[name]}
+    if not before:
+        return customer
+    after = {name: given[name] for name in before}
+    _refuse_forbidden(row, after)
+    for name, value in after.items():
+        setattr(row, name, value)
+        setattr(customer, name, value)
+    row.save(update_fields=list(after))
+    changed = {"before": _shown(before), "after": _shown(after)}
+    record("customer.updated", subject=row, customer=row, actor=actor, now=now, data=changed)
+    return customer
+
+
+def _refuse_forbidden(customer: Customer, after: Fields) -> None:
+    if "collection_method" in after:
+        raise NotChangedHere("The collection method is changed by switching it.", field="collection_method")
+    if "test_clock" in after:
+        raise NotChangedHere("A customer keeps the clock it was made with.", field="test_clock")
+    if "currency" in after and (customer.subscriptions.exists() or customer.invoices.exists()):
+        raise CurrencyInUse(f"Subscriptions or invoices exist in {customer.currency}.", field="currency")
+    if "external_id" in after:
+        _refuse_taken_external_id(
+            Customer(pk=customer.pk, livemode=customer.livemode, external_id=after["external_id"])
+        )
+
+
+def _refuse_taken_external_id(customer: Customer) -> None:
+    if customer.external_id is None:
+        return
+    others = Customer.objects.filter(livemode=customer.livemode, external_id=customer.external_id)
+    if others.exclude(pk=customer.pk).exists():
+        raise ExternalIdTaken("Another customer has this external id.", field="external_id")
+
+
+# -- What may be stored -------------------------------------------------------------------------------------
+
+
+def cleaned(fields: Fields, *, known: Customer | None = None) -> dict[str, Any]:
+    """The fields as they are stored. `known` gives the country that a new tax id is judged by."""
+    for name in fields:
+        if name not in _CLEANERS:
+            raise UnknownField(f"A customer has no field “{name}”.", field=name)
+    given = {name: _CLEANERS[name](value) for name, value in fields.items()}
+    _settle_country(given, known)
+    if "tax_id" in given:
+        given["tax_id"] = typed.tax_id(given["tax_id"], _country_of(given, known))
+    return given
+
+
+def _settle_country(given: dict[str, Any], known: Customer | None) -> None:
+    address = given.get("billing_address")
+    if address and address.get("country") and not given.get("country"):
+        given["country"] = address["country"]
+    elif address and not address.get("country") and (code := _country_of(given, known)):
+        address["country"] = code
+
+
+def _country_of(given: Fields, known: Customer | None) -> str:
+    return given.get("country") or (known.country if known else "")
+
+
+def _address(value: Any) -> dict[str, str]:
+    field = "billing_address"
+    if not isinstance(value, Mapping):
+        raise InvalidValue("An address has line1, line2, city, state, postal_code and country.", field=field)
+    for name in value:
+        if name not in ADDRESS:
+            raise UnknownField(f"An address has no field “{name}”.", field=f"{field}.{name}")
+    parts = {
+        name: typed.text(value.get(name) or "", f"{field}.{name}", limit=limit)
+        for name, limit in ADDRESS.items()
+    }
+    parts["country"] = typed.country(parts["country"], f"{field}.country")
+    return {name: part for name, part in parts.items() if part}
+
+
+def _external_id(value: Any) -> str | None:
+    return None if value is None else typed.text(value, "external_id", limit=200) or None
+
+
+def _employees(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_EMPLOYEES:
+        raise InvalidValue(f"A whole number from 0 to {MAX_EMPLOYEES:,}.", field="employees")
+    return value
+
+
+def _net_days(value: Any) -> int | None:
+    if value is not None and value not in NET_DAYS:
+        raise InvalidValue("Net terms are 0, 15, 30, 45 or 60 days.", field="net_days")
+    return value
+
+
+def _collection_method(value: Any) -> str:
+    if value not in CollectionMethod.values:
+        raise InvalidValue("charge_automatically or send_invoice.", field="collection_method")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidValue("true or false.", field="tax_exempt")
+    return value
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or len(value) > 50:
+        raise InvalidValue("An object of at most 50 texts.", field="metadata")
+    return {
+        typed.text(k, "metadata", limit=40): typed.text(v, f"metadata.{k}", limit=500)
+        for k, v in value.items()
+    }
+
+
+def _test_clock(value: Any) -> TestClock | None:
+    if value is not None and not isinstance(value, TestClock):
+        raise InvalidValue("There is no such test clock.", field="test_clock")
+    return value
+
+
+def _text(field: str, limit: int, *, required: bool = False) -> Callable[[Any], str]:
+    return lambda value: typed.text(value, field, limit=limit, required=required)
+
+
+_CLEANERS: dict[str, Callable[[Any], Any]] = {
+    "name": _text("name", 200, required=True), "email": typed.email, "external_id": _external_id,
+    "currency": typed.currency, "country": typed.country, "timezone": typed.timezone,
+    "domain": typed.domain, "employees": _employees, "industry": _text("industry", 80),
+    "tax_id": _text("tax_id", 40), "tax_exempt": _flag, "billing_address": _address, "net_days": _net_days,
+    "collection_method": _collection_method, "metadata": _metadata, "test_clock": _test_clock,
+    "provider_id": _text("provider_id", 100),
+}  # fmt: skip
+
+
+def _shown(fields: Fields) -> dict[str, Any]:
+    """The fields as plain JSON values."""
+    return {name: value.pk if isinstance(value, TestClock) else value for name, value in fields.items()}
+
+
+# -- Members ------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_member(
+    *,
+    customer: Customer,
+    email: str,
+    name: str = "",
+    role: str = Member.Role.VIEWER,
+    now: datetime,
+    actor: str,
+) -> Member:
+    """Give a person access. All but the very first member (the buyer) get a mail. Raises `AlreadyMember`."""
+    address, role = typed.email(email), _role(role)
+    user = _user(address, typed.text(name, "name", limit=200))
+    present = Member.objects.filter(customer=customer, removed_at__isnull=True)
+    others = set(present.values_list("user_id", flat=True))
+    if user.pk in others:
+        raise AlreadyMember(f"{address} already has access.", field="email")
+    member = Member.objects.create(customer=customer, user=user, role=role, added_by=actor, added_at=now)
+    event = record(
+        "member.added",
+        subject=member,
+        actor=actor,
+        now=now,
+        data={**_member(member), "members": len(others) + 1},
+    )
+    if others or role != Member.Role.OWNER:
+        context = {"customer": customer, "member": member, "invited_by": actor}
+        mail.compose(
+            template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
+        )
+    return member
+
+
+def _role(role: str) -> str:
+    if role not in Member.Role.values:
+        raise UnknownRole("owner, billing or viewer.", field="role")
+    return role
+
+
+def _user(address: str, name: str) -> User:
+    """The person with this address; made without a password, whoever else makes it at the same moment."""
+    fresh = User(email=address.lower(), name=name)
+    fresh.set_unusable_password()
+    User.objects.bulk_create([fresh], ignore_conflicts=True)
+    return User.objects.get(email__iexact=address)
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {"email": member.user.email, "name": member.user.name, "role": member.role}
+
+
+@transaction.atomic
+def remove_member(*, member: Member, now: datetime, actor: str) -> None:
+    """Take access away at once. Raises `LastOwner`; removing twice changes nothing."""
+    row = _locked(member)
+    if row.removed_at is not None:
+        return
+    _keep_an_owner(row)
+    row.removed_at = member.removed_at = now
+    row.save(update_fields=["removed_at"])
+    record("member.removed", subject=row, actor=actor, now=now, data=_member(row))
+
+
+@transaction.atomic
+def change_role(*, member: Member, role: str, now: datetime, actor: str) -> None:
+    """Raises `LastOwner` when nobody else could let people in afterwards."""
+    row = _locked(member)
+    if _role(role) == row.role:
+        return
+    _keep_an_owner(row)
+    before, row.role, member.role = row.role, role, role
+    row.save(update_fields=["role"])
+    changed = {"before": {"member": row.pk, "role": before}, "after": {"member": row.pk, "role": role}}
+    record(
+        "customer.updated", subject=row.customer, customer=row.customer, actor=actor, now=now, data=changed
+    )
+
+
+def _locked(member: Member) -> Member:
+    """The row, with its customer's members held still."""
+    Customer.objects.select_for_update().get(pk=member.customer_id)
+    return Member.objects.select_related("user", "customer").get(pk=member.pk)
+
+
+def _keep_an_owner(member: Member) -> None:
+    if member.role != Member.Role.OWNER:
+        return
+    owners = Member.objects.filter(
+        customer=member.customer_id, role=Member.Role.OWNER, removed_at__isnull=True
+    )
+    if not owners.exclude(pk=member.pk).exists():
+        raise LastOwner("A customer needs at least one owner.", field="role")
+
+
+# -- Sales owner and segment --------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor: str, why: str) -> None:
+    """Whose customer this is in sales. The same owner again changes nothing."""
+    row = Customer.objects.select_for_update(of=("self",)).get(pk=customer.pk)
+    if row.owner_id == (owner.pk if owner else None):
+        return
+    before, customer.owner, row.owner = row.owner_id, owner, owner
+    row.save(update_fields=["owner"])
+    data = {"before": before, "after": owner and owner.pk, "owner": str(owner) if owner else None, "why": why}
+    record("customer.owner_assigned", subject=row, customer=row, actor=actor, now=now, data=data)
+
+
+def segment_for(arr: int) -> Segment | None:
+    """The segment whose band holds this yearly revenue (minor units of the seller's currency)."""
+    above = Q(max_arr__isnull=True) | Q(max_arr__gt=arr)
+    return Segment.objects.filter(above, min_arr__lte=arr).order_by("-min_arr").first()
+
+
+def resegment(customer: Customer, now: datetime, why: str, actor: str = "system") -> Segment | None:
+    """Put the customer where its committed ARR belongs, unless staff pinned it. Answers where it is."""
+    if customer.segment_pinned_reason:
+        return customer.segment
+    segment = segment_for(customer.arr)
+    if segment is not None and segment.pk != customer.segment_id:
+        _enter(customer, segment, now=now, why=why, actor=actor)
+    return customer.segment
+
+
+@transaction.atomic
+def pin_segment(*, customer: Customer, segment: Segment, reason: str, now: datetime, actor: str) -> None:
+    """Hold the customer in a segment whatever its revenue, with the reason for it."""
+    why = typed.text(reason, "reason", limit=300, required=True)
+    Customer.objects.filter(pk=customer.pk).update(segment_pinned_reason=why)
+    customer.segment_pinned_reason = why
+    if segment.pk != customer.segment_id:
+        _enter(customer, segment, now=now, why=f"pinned: {why}", actor=actor)
+
+
+@transaction.atomic
+def unpin_segment(*, customer: Customer, now: datetime, actor: str) -> None:
+    Customer.objects.filter(pk=customer.pk).update(segment_pinned_reason="")
+    customer.segment_pinned_reason = ""
+    resegment(customer, now, "no longer pinned", actor)
+
+
+@transaction.atomic
+def _enter(customer: Customer, segment: Segment, *, now: datetime, why: str, actor: str) -> None:
+    """Compare-and-set: who was quicker wins, and the change is kept once."""
+    before = customer.segment
+    if not Customer.objects.filter(pk=customer.pk, segment=before).update(segment=segment):
+        customer.refresh_from_db(fields=["segment"])
+        return
+    customer.segment = segment
+    SegmentChange.objects.create(customer=customer, before=before, after=segment, at=now, why=why[:300])
+    data = {"before": before and before.code, "after": segment.code, "arr": customer.arr, "why": why}
+    record("customer.segment_changed", subject=customer, customer=customer, actor=actor, now=now, data=data)
+
+
+def allowed(customer: Customer, method: str) -> bool:
+    """Does the customer's segment allow this collection method?"""
+    segment = customer.segment or segment_for(customer.arr)
+    return segment is None or segment.allows(method)
+
+
+def default_card(customer: Customer) -> PaymentMethod | None:
+    """The saved card that charges go to."""
+    return customer.payment_methods.filter(is_default=True, detached_at__isnull=True).first()

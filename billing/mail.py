@@ -1,0 +1,180 @@
+"""Mails: written in the transaction of their cause, sent by a job, and kept where there is no mail server.
+
+A mail is three templates, `templates/mail/<name>.subject.txt`, `.txt` and `.html`. Text is rendered without
+HTML escaping, the HTML part with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parseaddr
+from functools import cache
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.message import EmailMessage
+from django.db import connection
+from django.db.models import Field
+from django.template.backends.django import DjangoTemplates
+from django.template.loader import render_to_string
+from django.utils.functional import SimpleLazyObject
+from django_q.tasks import async_task
+
+from billing import printing
+from billing.models import Customer, Document, Event, Invoice, KeptMail, Mail, Seller
+
+# A mail that fails this often is left for somebody to look at.
+MOST_ATTEMPTS = 12
+
+
+def compose(
+    *,
+    template: str,
+    to: str,
+    context: Mapping[str, Any],
+    event: Event | str,
+    now: datetime,
+    customer: Customer | None = None,
+    invoice: Invoice | None = None,
+    document: Document | None = None,
+) -> Mail | None:
+    """Write a mail and enqueue its sending, inside the transaction of its cause.
+
+    None when this event already wrote this template to this recipient. `invoice` is attached as its PDF when
+    the mail goes out, `document` as it is.
+    """
+    cause = event.public_id if isinstance(event, Event) else event
+    parts = render(template, {**standard(customer, invoice), "recipient": to, **context})
+    mail = Mail(
+        event=cause, template=template, recipient=to, customer=customer, invoice=invoice, document=document,
+        created_at=now, **parts,
+    )  # fmt: skip
+    if not _insert(mail):
+        return None
+    async_task("billing.tasks.send_mail", mail.pk)
+    return mail
+
+
+def standard(customer: Customer | None, invoice: Invoice | None) -> dict[str, Any]:
+    """What every mail may name."""
+    return {
+        "seller": SimpleLazyObject(Seller.objects.get), "site_url": settings.SITE_URL, "customer": customer,
+        "invoice": invoice, "portal_url": f"{settings.SITE_URL}/portal/",
+    }  # fmt: skip
+
+
+def portal_url(path: str = "") -> str:
+    """An address in the customer's portal, for mails."""
+    return f"{settings.SITE_URL}/portal/{path}"
+
+
+def render(template: str, context: Mapping[str, Any]) -> dict[str, str]:
+    """The subject (one line), text and html of a mail."""
+    subject = _plain(f"mail/{template}.subject.txt", context)
+    return {
+        "subject": " ".join(subject.split())[:300],
+        "text": _plain(f"mail/{template}.txt", context).strip() + "\n",
+        "html": render_to_string(f"mail/{template}.html", dict(context)),
+    }
+
+
+@cache
+def _text_engine() -> DjangoTemplates:
+    options = {"autoescape": False}
+    dirs = settings.TEMPLATES[0]["DIRS"]
+    return DjangoTemplates({"NAME": "plain", "DIRS": dirs, "APP_DIRS": True, "OPTIONS": options})
+
+
+def _plain(name: str, context: Mapping[str, Any]) -> str:
+    return _text_engine().get_template(name).render(dict(context))
+
+
+_ONCE = """
+insert into billing_mail (id, event, template, recipient, customer_id, subject, text, html, invoice_id,
+                          document_id, created_at, attempts, error)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, '')
+on conflict (event, recipient, template) do nothing
+"""
+
+
+def _insert(mail: Mail) -> bool:
+    """True when the row is new. One statement, whoever else writes the same mail."""
+    names = "id event template recipient customer subject text html invoice document created_at".split()  # noqa: SIM905
+    fields = [cast(Field, Mail._meta.get_field(name)) for name in names]
+    values = [field.get_db_prep_save(getattr(mail, field.attname), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(_ONCE, values)
+        return cursor.rowcount == 1
+
+
+# -- Sending ------------------------------------------------------------------------------------------------
+
+
+def deliver(mail: Mail, *, now: datetime) -> bool:
+    """Send it unless it is sent. False when there is nothing to do or another worker has it.
+
+    Repeatable: the same Message-ID goes out every time, so that a mail sent twice by a crash is one mail to
+    its reader. Raises what the mail server says; the row keeps the reason.
+    """
+    if not _claim(mail, now):
+        return False
+    try:
+        message(mail).send()
+    except Exception as error:
+        Mail.objects.filter(pk=mail.pk).update(error=f"{type(error).__name__}: {error}"[:300])
+        raise
+    Mail.objects.filter(pk=mail.pk).update(sent_at=now, error="")
+    return True
+
+
+def _claim(mail: Mail, now: datetime) -> bool:
+    """Compare-and-set on the count of attempts: of two workers one goes on."""
+    waiting = Mail.objects.filter(pk=mail.pk, sent_at__isnull=True, attempts=mail.attempts)
+    claimed = bool(waiting.update(attempts=mail.attempts + 1, tried_at=now))
+    mail.attempts += claimed
+    return claimed
+
+
+def message(mail: Mail) -> EmailMultiAlternatives:
+    """The mail as it goes out, attachments included. A line break in a header raises BadHeaderError."""
+    host = settings.SITE_URL.partition("://")[2].partition("/")[0].partition(":")[0]
+    headers = {"Message-ID": f"<{mail.pk}@{host}>", "Auto-Submitted": "auto-generated"}
+    sent = EmailMultiAlternatives(mail.subject, mail.text, None, [mail.recipient], headers=headers)
+    sent.attach_alternative(mail.html, "text/html")
+    papers = list(attachments(mail))
+    for paper in papers:
+        sent.attach(paper.name, bytes(paper.content), paper.media_type)
+    sent.papers = papers  # type: ignore[attr-defined]
+    return sent
+
+
+def attachments(mail: Mail) -> Sequence[Document]:
+    """The papers that go with it; an invoice that has none yet is printed now."""
+    papers = [mail.document] if mail.document else []
+    if mail.invoice_id:
+        papers.append(printing.print_invoice(mail.invoice_id))
+    return papers
+
+
+class KeepingBackend(BaseEmailBackend):
+    """Keeps every mail in the database instead of sending it; `/mail/` shows them."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        KeptMail.objects.bulk_create([_kept(message) for message in email_messages])
+        return len(email_messages)
+
+
+def _kept(sent: EmailMessage) -> KeptMail:
+    sent.message()  # what a mail server would refuse is refused here too
+    alternatives = getattr(sent, "alternatives", [])
+    html = next((str(content) for content, kind in alternatives if kind == "text/html"), "")
+    papers = [{"name": paper.name, "document": paper.pk} for paper in getattr(sent, "papers", [])]
+    return KeptMail(
+        recipient=", ".join(parseaddr(each)[1] for each in sent.recipients())[:320],
+        sender=sent.from_email[:320],
+        subject=sent.subject[:300],
+        text=str(sent.body),
+        html=html,
+        attachments=papers,
+    )

@@ -1,0 +1,83 @@
+"""Jobs, one call each. The queue stands in the database, so a job commits or rolls back with its cause.
+
+Every job may run late, twice, or on two workers at once.
+"""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from billing import collecting, mail, printing, running
+from billing.models import Invoice, Mail, ProviderEvent
+
+
+def send_mail(mail_id: str) -> None:
+    """Send one mail; nothing when it is gone or sent."""
+    row = Mail.objects.select_related("document").filter(pk=mail_id, sent_at__isnull=True).first()
+    if row is not None:
+        mail.deliver(row, now=timezone.now())
+
+
+def send_waiting_mail() -> int:
+    """Send what a dead worker or a mail server out of order left, each less often the longer it fails."""
+    now, sent = timezone.now(), 0
+    waiting = Mail.objects.filter(sent_at__isnull=True, attempts__lt=mail.MOST_ATTEMPTS)
+    for row in waiting.select_related("document").order_by("created_at")[:500]:
+        if row.tried_at is None or row.tried_at + timedelta(minutes=2**row.attempts) < now:
+            sent += _try(row)
+    return sent
+
+
+def _try(row: Mail) -> bool:
+    """One mail that cannot go must not hold up the others; its row keeps the reason."""
+    try:
+        return mail.deliver(row, now=timezone.now())
+    except Exception:
+        return False
+
+
+# -- Billing ------------------------------------------------------------------------------------------------
+
+
+def run_billing() -> int:
+    """Bill everything that is due now."""
+    return running.run(now=timezone.now()).invoices
+
+
+def after_issue() -> None:
+    """What follows new invoices: charge the cards, send the papers."""
+    now = timezone.now()
+    collecting.send_new(now=now)
+    collecting.collect_due(now=now)
+
+
+def print_paper(invoice_id: str) -> None:
+    """Store the PDF of one invoice."""
+    printing.print_invoice(invoice_id)
+
+
+# -- Collecting ---------------------------------------------------------------------------------------------
+
+
+def collect_due() -> int:
+    """Try the open card invoices whose time has come."""
+    return collecting.collect_due(now=timezone.now())
+
+
+def say_overdue() -> int:
+    """Say of open invoices that their due day has passed."""
+    return collecting.overdue(now=timezone.now())
+
+
+def reconcile_payments() -> int:
+    """Ask the provider about every attempt without a final answer."""
+    return collecting.reconcile(now=timezone.now())
+
+
+def apply_stripe_event(event_id: str) -> None:
+    """Act on one noted event of the provider."""
+    event = ProviderEvent.objects.filter(provider_id=event_id, applied_at__isnull=True).first()
+    if event is not None:
+        now = timezone.now()
+        collecting.apply_provider_event(event.payload, now)
+        ProviderEvent.objects.filter(pk=event.pk).update(applied_at=now)
