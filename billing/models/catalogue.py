@@ -40,7 +40,6 @@ class TaxRate(models.Model):
     name = models.CharField(max_length=100)
     percentage = models.DecimalField(max_digits=7, decimal_places=4)
     country = models.CharField(max_length=2, blank=True)
-    inclusive = models.BooleanField(default=False)
     category = models.CharField(max_length=2, default="S")
     active = models.BooleanField(default=True)
 

@@ -16,12 +16,11 @@ class NumberSeries(models.Model):
     code = models.CharField(max_length=40, primary_key=True)
     prefix = models.CharField(max_length=20)
     next = models.PositiveBigIntegerField(default=1)
+    last_issued_on = models.DateField(null=True, help_text="numbers and issue dates rise together")
 
     def __str__(self) -> str:
         return self.code
 
-    def number(self, sequence: int) -> str:
-        return f"{self.prefix}{sequence:06d}"
 
 
 class Document(models.Model):

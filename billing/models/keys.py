@@ -1,8 +1,10 @@
-"""Keys for the HTTP API, and the answers already given to idempotent requests."""
+"""Keys for the HTTP API, the answers already given to idempotent requests, and links into the portal."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
+
+from billing.models.customers import Customer
 
 
 class ApiKey(models.Model):
@@ -17,8 +19,16 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    # What the framework asks of whoever sends a request.
+    is_authenticated = True
+
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def actor(self) -> str:
+        """How events name it."""
+        return f"key:{self.prefix}"
 
 
 class IdempotentRequest(models.Model):
@@ -38,3 +48,19 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class PortalLink(models.Model):
+    """A way into one customer's portal without signing in: once, within the hour. Only its hash is stored."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="portal_links")
+    digest = models.CharField(max_length=64, unique=True)
+    return_url = models.CharField(max_length=500, blank=True)
+    sections = ArrayField(models.CharField(max_length=20), default=list)
+    made_by = models.CharField(max_length=120)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.customer} until {self.expires_at:%Y-%m-%d %H:%M}"

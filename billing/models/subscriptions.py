@@ -67,6 +67,7 @@ class Subscription(models.Model):
     current_period_end = models.DateField(null=True, blank=True)
     next_due_at = models.DateTimeField(null=True, blank=True)
     mrr = models.BigIntegerField(default=0)
+    arr = models.BigIntegerField(default=0)
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=present)
 

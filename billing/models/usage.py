@@ -53,6 +53,27 @@ class UsageDay(models.Model):
         return f"{self.day}: {self.total}"
 
 
+class UsageCounter(models.Model):
+    """What was used so far in a usage period that has a limit: the row on which concurrent batches meet.
+
+    Days are summed wherever an exact figure is shown. This row exists because two batches for different days of one
+    customer could each miss the other's events and let a threshold pass unseen; here the second waits for the first.
+    """
+
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    meter = models.ForeignKey(Meter, models.PROTECT)
+    start_on = models.DateField(help_text="first day of the usage period")
+    used = models.DecimalField(max_digits=27, decimal_places=12)
+    added = models.DecimalField(max_digits=27, decimal_places=12, help_text="what the last batch brought")
+    last_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "meter", "start_on"], name="usage_counter_once")]
+
+    def __str__(self) -> str:
+        return f"{self.start_on}: {self.used}"
+
+
 class ThresholdCrossing(models.Model):
     """A limit's share was reached: once per threshold, period and customer."""
 

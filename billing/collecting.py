@@ -1,0 +1,366 @@
+"""Getting paid: card attempts, bank transfers, answers that come late or twice, and what follows each.
+
+An attempt is a row with its idempotency key, committed before the provider is called. No lock is held over the
+network. An unknown outcome is asked about (`reconcile`), never guessed; nothing else is tried meanwhile.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from billing import bulk, customers, invoicing, journal, mail
+from billing.events import record
+from billing.gateway import Outcome, gateway
+from billing.maths.money import to_major
+from billing.maths.periods import local_date
+from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, Subscription, TestClock
+from billing.models.ids import uuid7
+from billing.moves import move
+from billing.refusals import Refused
+
+RETRY_DAYS = (1, 3, 7, 14)
+# A decline that no retry can mend: ask for another card instead.
+HOPELESS = frozenset({"expired_card", "lost_card", "stolen_card", "pickup_card", "invalid_account", "incorrect_number"})
+
+
+class NothingDue(Refused):
+    code = "nothing_due"
+
+
+class NoCard(Refused):
+    code = "no_card"
+
+
+class AttemptOpen(Refused):
+    """Another attempt has no answer yet; a second one might charge twice."""
+
+    code = "payment_in_progress"
+
+
+class InvalidAmount(Refused):
+    code = "invalid_amount"
+
+
+# Who completes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function.
+on_source_paid: dict[str, Callable[[Payment, datetime], None]] = {}
+
+
+# -- Card attempts --------------------------------------------------------------------------------------
+
+
+def attempt(
+    *,
+    invoice: Invoice,
+    now: datetime,
+    actor: str,
+    payment_method: PaymentMethod | None = None,
+    off_session: bool = True,
+    return_url: str = "",
+) -> Payment:
+    """Try to charge a card for what is due. Must not run inside a transaction.
+
+    Raises NothingDue, NoCard, AttemptOpen. The answer is in the payment's status; unknown means wait.
+    """
+    payment = _open_attempt(invoice, now, payment_method, off_session)
+    outcome = call(payment, return_url=return_url)
+    return apply(payment_id=payment.pk, outcome=outcome, now=now, actor=actor)
+
+
+def _open_attempt(
+    invoice: Invoice, now: datetime, payment_method: PaymentMethod | None, off_session: bool
+) -> Payment:
+    try:
+        with transaction.atomic():
+            fresh = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+            if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
+                raise NothingDue(f"Nothing is due on {fresh.number}.")
+            card = payment_method or customers.default_card(fresh.customer)
+            if card is None:
+                Invoice.objects.filter(pk=fresh.pk).update(next_attempt_at=None)
+                raise NoCard("There is no saved card.", field="payment_method")
+            number = fresh.payments.filter(method="card").count() + 1
+            return Payment.objects.create(
+                customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=fresh.amount_due,
+                currency=fresh.currency, key=f"{fresh.pk}-{number}", payment_method=card, card_label=str(card),
+                off_session=off_session, created_at=now,
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise AttemptOpen("A payment for this invoice is still being decided.") from error
+
+
+def call(payment: Payment, *, return_url: str = "") -> Outcome:
+    """Ask the provider to move the money of a committed attempt. Repeating it with the same key charges once."""
+    assert payment.payment_method is not None
+    assert payment.customer is not None
+    return gateway().charge(
+        key=payment.key, customer=payment.customer.provider_id, payment_method=payment.payment_method.provider_id,
+        amount=payment.amount, currency=payment.currency, reference=payment.pk,
+        metadata={"payment": payment.pk, "invoice": payment.invoice_id or ""}, off_session=payment.off_session,
+        save=False, return_url=return_url,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Payment:
+    """Write down what became of an attempt. The same answer twice changes nothing."""
+    payment = Payment.objects.select_for_update().get(pk=payment_id)
+    if payment.status == outcome.state or payment.status == "succeeded" or outcome.state == "processing":
+        return payment
+    fields: dict[str, Any] = {
+        "provider_id": outcome.intent_id or payment.provider_id, "decline_code": outcome.decline_code or "",
+        "message": outcome.message or "", "client_secret": outcome.client_secret or "",
+        "action_url": outcome.action_url or "",
+    }  # fmt: skip
+    if outcome.state == "succeeded":
+        succeeded(payment, now=now, actor=actor, **fields)
+    elif outcome.state == "failed":
+        failed(payment, now=now, actor=actor, **fields)
+    else:
+        move(payment, outcome.state, event=None, actor=actor, now=now, **fields)
+        if outcome.state == "requires_action" and payment.invoice and payment.off_session:
+            _ask_to_confirm(payment, now)
+    return payment
+
+
+def succeeded(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
+    """The money has moved: settle what it was for."""
+    data = {"amount": payment.amount, "currency": payment.currency, "method": payment.method, "invoice": payment.invoice_id}
+    move(payment, "succeeded", event="payment.succeeded", actor=actor, now=now, settled_at=now, data=data, **fields)
+    if payment.invoice_id is not None:
+        settle(payment=payment, now=now, actor=actor)
+    elif payment.source:
+        on_source_paid[payment.source.partition("_")[0]](payment, now)
+
+
+def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
+    """Put a succeeded payment to its invoice; what is over goes to the customer's balance. In a transaction."""
+    assert payment.invoice_id is not None
+    invoice = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=payment.invoice_id)
+    to_invoice = min(payment.amount, invoice.amount_due) if invoice.status in ("open", "uncollectible") else 0
+    over = payment.amount - to_invoice
+    if to_invoice:
+        _credit_invoice(invoice, to_invoice, now, actor)
+    if over:
+        invoicing.add_balance(
+            invoice.customer, over, payment.currency, reason=f"Over-payment of {invoice.number}", now=now, payment=payment
+        )
+    on = local_date(now, Seller.objects.get().timezone)
+    bulk.copy(Posting, list(journal.of_payment(payment, invoice, to_invoice, over, on)))
+    return invoice
+
+
+def _credit_invoice(invoice: Invoice, amount: int, now: datetime, actor: str) -> None:
+    Invoice.objects.filter(pk=invoice.pk).update(amount_paid=F("amount_paid") + amount)
+    invoice.refresh_from_db()
+    if invoice.amount_due == 0:
+        data = {"number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion}
+        move(invoice, "paid", event="invoice.paid", actor=actor, now=now, paid_at=now, next_attempt_at=None, data=data)
+        _no_longer_late(invoice, now, actor)
+
+
+def _no_longer_late(invoice: Invoice, now: datetime, actor: str) -> None:
+    subscription = invoice.subscription
+    if subscription is None or subscription.status != Subscription.Status.PAST_DUE:
+        return
+    still_late = subscription.invoices.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
+    if not still_late.exists():
+        move(subscription, "active", event="subscription.changed", actor=actor, now=now, data={"upgrade": False})
+
+
+def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
+    """The card said no: say so once, plan the next try by the reason, and mark the subscription late."""
+    data = {"amount": payment.amount, "currency": payment.currency, "reason": fields.get("decline_code", ""), "invoice": payment.invoice_id}
+    move(payment, "failed", event="payment.failed", actor=actor, now=now, settled_at=now, data=data, **fields)
+    invoice = payment.invoice
+    if invoice is None:
+        return
+    number = invoice.attempts + 1
+    retry_at = _next_try(invoice, payment, number, now)
+    Invoice.objects.filter(pk=invoice.pk).update(attempts=number, next_attempt_at=retry_at)
+    record(
+        "invoice.payment_failed", subject=invoice, actor=actor, now=now,
+        data={"attempt": number, "reason": payment.decline_code, "next_attempt_at": retry_at and retry_at.isoformat()},
+    )  # fmt: skip
+    subscription = invoice.subscription
+    if subscription is not None and subscription.status in ("active", "trialing"):
+        move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
+    mail.compose(
+        template="payment_failed", to=invoice.customer.email, event=payment.pk, now=now, customer=invoice.customer,
+        context={"invoice": invoice, "payment": payment, "amount": money(payment.amount, payment.currency),
+                 "reason": payment.message, "retry_at": retry_at, "url": mail.portal_url("payment/")},
+    )  # fmt: skip
+
+
+def _next_try(invoice: Invoice, payment: Payment, number: int, now: datetime) -> datetime | None:
+    """Days 1, 3, 7 and 14 after the first failure; none where the card itself is the reason."""
+    if payment.decline_code in HOPELESS or number > len(RETRY_DAYS):
+        return None
+    first = invoice.payments.filter(status="failed", method="card").order_by("created_at").first()
+    return (first.created_at if first else now) + timedelta(days=RETRY_DAYS[number - 1])
+
+
+def _ask_to_confirm(payment: Payment, now: datetime) -> None:
+    invoice = payment.invoice
+    assert invoice is not None
+    mail.compose(
+        template="payment_failed", to=invoice.customer.email, event=payment.pk, now=now, customer=invoice.customer,
+        context={"invoice": invoice, "payment": payment, "amount": money(payment.amount, payment.currency),
+                 "reason": "Your bank asks you to confirm this payment.", "url": mail.portal_url("invoices/")},
+    )  # fmt: skip
+
+
+def money(amount: int, currency: str) -> str:
+    """For mails: `29.00 USD`."""
+    return f"{to_major(amount, currency)} {currency}"
+
+
+def collect_due(*, now: datetime, clock: TestClock | None = None, limit: int = 500) -> int:
+    """Try every open card invoice whose time has come. Returns how many were tried."""
+    due = Invoice.objects.filter(
+        status="open", next_attempt_at__lte=now, collection_method="charge_automatically", customer__test_clock=clock
+    ).select_related("customer").order_by("next_attempt_at", "id")[:limit]  # fmt: skip
+    tried = 0
+    for invoice in due:
+        try:
+            attempt(invoice=invoice, now=now, actor="system")
+            tried += 1
+        except (NothingDue, NoCard, AttemptOpen):
+            continue
+    return tried
+
+
+# -- Bank transfers --------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def record_transfer(
+    *, invoice: Invoice, amount: int, reference: str, paid_at: datetime, now: datetime, actor: str
+) -> Payment:
+    """Staff saw the money on the account. Partial is fine; what is over goes to the customer's balance.
+
+    Raises InvalidAmount, NothingDue. The same reference for the same invoice and amount is one payment.
+    """
+    if amount <= 0 or amount > 10**15:
+        raise InvalidAmount("The amount must be more than nothing.", field="amount")
+    if paid_at > now:
+        raise InvalidAmount("A transfer cannot arrive in the future.", field="paid_at")
+    fresh = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+    if reference:
+        known = fresh.payments.filter(method="bank_transfer", reference=reference, amount=amount).first()
+        if known:
+            return known
+    if fresh.status not in ("open", "uncollectible"):
+        raise NothingDue(f"{fresh.number} is {fresh.get_status_display().lower()}: nothing is due on it.")
+    payment = Payment.objects.create(
+        customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=amount, currency=fresh.currency,
+        method="bank_transfer", key=f"transfer-{uuid7().hex}", reference=reference, created_at=paid_at,
+    )  # fmt: skip
+    succeeded(payment, now=now, actor=actor)
+    return payment
+
+
+# -- Answers that come on their own ------------------------------------------------------------------------
+
+
+def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
+    """Act on a provider's verified event. Its order and number do not matter: we look the payment up as it is now."""
+    kind, thing = event["type"], event["data"]["object"]
+    if not kind.startswith("payment_intent."):
+        return
+    reference = (thing.get("metadata") or {}).get("payment", "")
+    payment = Payment.objects.filter(provider_id=thing["id"]).first() or _by_reference(reference)
+    if payment is not None:
+        look(payment, now=now_of(payment, now), actor="provider")
+
+
+def _by_reference(reference: str) -> Payment | None:
+    return Payment.objects.filter(pk=reference).first() if reference.startswith("pay_") else None
+
+
+def now_of(payment: Payment, now: datetime) -> datetime:
+    """A sandbox payment's events happen on its customer's clock."""
+    return payment.customer.now if payment.customer and payment.customer.test_clock else now
+
+
+def look(payment: Payment, *, now: datetime, actor: str) -> Payment:
+    """Ask the provider what became of an attempt and write it down."""
+    if payment.status not in (*Payment.OPEN, "failed", "canceled"):
+        return payment
+    outcome = gateway().look_up(reference=payment.pk, key=payment.key, payment_intent=payment.provider_id)
+    if outcome is None:
+        return payment
+    return apply(payment_id=payment.pk, outcome=outcome, now=now, actor=actor)
+
+
+def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> int:
+    """Ask about every attempt without a final answer; one the provider never saw is sent with its own key again."""
+    waiting = Payment.objects.filter(status__in=("new", "sent", "unknown"), created_at__lte=now - older_than)
+    done = 0
+    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("created_at")[:500]:
+        at = now_of(payment, now)
+        fresh = look(payment, now=at, actor="provider")
+        if fresh.status in ("new", "sent", "unknown") and payment.invoice_id and payment.payment_method_id:
+            fresh = apply(payment_id=payment.pk, outcome=call(payment), now=at, actor="system")
+        done += fresh.status not in Payment.OPEN
+    return done
+
+
+def send_new(*, now: datetime, clock: TestClock | None = None) -> int:
+    """Mail every issued invoice that is paid by transfer and was not sent yet."""
+    rows = Invoice.objects.filter(
+        status="open", collection_method="send_invoice", sent_at__isnull=True, customer__test_clock=clock
+    ).select_related("customer")  # fmt: skip
+    for invoice in rows.order_by("issued_at", "id"):
+        send(invoice=invoice, now=now, actor="system")
+    return len(rows)
+
+
+@transaction.atomic
+def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
+    """Mail an invoice with its paper. Once; a second call changes nothing."""
+    if not Invoice.objects.filter(pk=invoice.pk, sent_at__isnull=True).update(sent_at=now):
+        return
+    record("invoice.sent", subject=invoice, actor=actor, now=now, data={"number": invoice.number})
+    mail.compose(
+        template="invoice", to=invoice.customer.email, event=f"sent-{invoice.pk}", now=now, customer=invoice.customer,
+        invoice=invoice,
+        context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
+                 "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
+    )  # fmt: skip
+
+
+# -- Net terms -------------------------------------------------------------------------------------------------
+
+
+def overdue(*, now: datetime, clock: TestClock | None = None) -> int:
+    """Say once of each open invoice that its due day has passed."""
+    late = Invoice.objects.filter(
+        status="open", due_at__lte=now, customer__test_clock=clock, collection_method="send_invoice"
+    ).select_related("customer")  # fmt: skip
+    said = 0
+    for invoice in late.order_by("due_at", "id"):
+        said += _say_overdue(invoice, now)
+    return said
+
+
+@transaction.atomic
+def _say_overdue(invoice: Invoice, now: datetime) -> bool:
+    claimed = Invoice.objects.filter(pk=invoice.pk, status="open", attempts=0).update(attempts=1)
+    if claimed:
+        record("invoice.overdue", subject=invoice, actor="system", now=now, data={"number": invoice.number})
+        _remind(invoice, now)
+    return bool(claimed)
+
+
+def _remind(invoice: Invoice, now: datetime) -> None:
+    mail.compose(
+        template="invoice_reminder", to=invoice.customer.email, event=f"overdue-{invoice.pk}", now=now,
+        customer=invoice.customer, invoice=invoice,
+        context={"invoice": invoice, "amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
+                 "url": mail.portal_url(f"invoices/{invoice.pk}/")},
+    )  # fmt: skip
+
+

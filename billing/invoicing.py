@@ -1,0 +1,549 @@
+"""From what is owed to issued papers. One way for one subscription or a thousand.
+
+`prepare` reads what a set of subscriptions owes and has been told (a fixed number of queries);
+pure functions turn that into drafts; `issue` writes invoices, credit notes, lines, journal and events
+(a fixed number of statements) and takes the numbers last.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Sum
+
+from billing import bulk, journal, numbering, quantities, taxes, timelines
+from billing.events import Fact, record_many
+from billing.maths import statement, tax, timeline
+from billing.maths.periods import midnight
+from billing.models import (
+    BalanceEntry,
+    CollectionMethod,
+    CreditNote,
+    CreditNoteLine,
+    Customer,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    Posting,
+    Price,
+    Seller,
+    Subscription,
+    TaxRate,
+)
+from billing.models.ids import uuid7
+from billing.refusals import Refused
+from billing.timelines import PhaseSpec
+
+POLICIES = {
+    "proration": "whole days of the whole period",
+    "change_day": "belongs to the new terms",
+    "cancel_day": "counts as used",
+    "rounding": "once per line, half away from zero",
+    "tax": "per line, from its net amount",
+}
+# A late usage event may still add to what its own, already invoiced, period owed.
+GRACE = timedelta(days=3)
+
+
+class NothingToCredit(Refused):
+    """A correction gives back more than any one invoice of the subscription can carry."""
+
+    code = "nothing_to_credit"
+
+
+@dataclass(slots=True)
+class DraftLine:
+    """A line before it is on a paper; amounts in minor units, half-open local days."""
+
+    kind: str
+    description: str
+    gross: int
+    discount: int
+    net: int
+    quantity: Decimal
+    unit_amount: Decimal | None
+    price_id: str | None = None
+    subscription_id: str | None = None
+    entry_key: str = ""
+    billed: str = "advance"
+    cycle_start: date | None = None
+    cycle_end: date | None = None
+    period_start: date | None = None
+    period_end: date | None = None
+    tax_percentage: Decimal = Decimal(0)
+    tax_category: str = "O"
+    tax_reason: str = ""
+    tax_amount: int = 0
+    explanation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A paper that may be issued. A negative total becomes a credit note."""
+
+    customer: Customer
+    subscription: Subscription | None
+    lines: list[DraftLine]
+    now: datetime
+    actor: str
+    collection_method: str
+    net_days: int
+    motion: str
+    cycle_on: date | None = None
+    source: str | None = None
+    po_number: str = ""
+    memo: str = ""
+    id: str = field(default_factory=lambda: f"inv_{uuid7().hex}")
+
+    @property
+    def subtotal(self) -> int:
+        return sum(line.gross for line in self.lines)
+
+    @property
+    def discount_total(self) -> int:
+        return sum(line.discount for line in self.lines)
+
+    @property
+    def tax_total(self) -> int:
+        return sum(line.tax_amount for line in self.lines)
+
+    @property
+    def total(self) -> int:
+        return self.subtotal - self.discount_total + self.tax_total
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement says, and the paper that says it (None where nothing was owed or nothing was written)."""
+
+    lines: Sequence[DraftLine]
+    subtotal: int
+    tax_total: int
+    total: int
+    invoice: Invoice | None = None
+    credit_note: CreditNote | None = None
+
+
+def nothing() -> Result:
+    return Result(lines=(), subtotal=0, tax_total=0, total=0)
+
+
+# -- Reading: a fixed number of queries, whatever the number of subscriptions --------------------------
+
+
+@dataclass(slots=True)
+class Facts:
+    """Everything that pricing a set of subscriptions needs."""
+
+    seller: Seller
+    taxes: Mapping[str, TaxRate]
+    said: Mapping[str, Mapping[str, tuple[int, int]]]
+    usage: Callable[[Customer], timeline.Usage]
+
+
+def gather(subscriptions: Sequence[Subscription]) -> Facts:
+    since = {s.pk: since_of(s) for s in subscriptions}
+    return Facts(
+        seller=Seller.objects.get(),
+        taxes=taxes.rates(),
+        said=_said(since),
+        usage=quantities.reader({s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since)),
+    )
+
+
+def _usage_from(subscriptions: Sequence[Subscription], since: Mapping[str, date]) -> date | None:
+    """A day before which no unsettled period can have begun: one whole period before the running one."""
+    floors = []
+    for row in subscriptions:
+        start, end = row.current_period_start, row.current_period_end
+        floors.append(min(start, since[row.pk]) - (end - start) - GRACE if start and end else since[row.pk])
+    return min(floors, default=None)
+
+
+def since_of(subscription: Subscription) -> date:
+    """Periods that ended up to this day are settled for good."""
+    if subscription.billed_through is None:
+        return subscription.start_on
+    return max(subscription.start_on, subscription.billed_through - GRACE)
+
+
+def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
+    """What earlier papers said, by subscription and entry key. A credit note's lines count against."""
+    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    if not since:
+        return found
+    for model, sign, live in ((InvoiceLine, 1, {"invoice__voided_at__isnull": True}), (CreditNoteLine, -1, {})):
+        rows = (
+            model.objects.filter(subscription__in=list(since), cycle_end__gt=min(since.values()), **live)
+            .exclude(entry_key="")
+            .values_list("subscription_id", "entry_key", "cycle_end")
+            .annotate(g=Sum("gross"), d=Sum("discount"))
+            .order_by()
+        )
+        for sub, key, cycle_end, gross, discount in rows:
+            if cycle_end > since[sub]:
+                before = found[sub].get(key, (0, 0))
+                found[sub][key] = (before[0] + sign * gross, before[1] + sign * discount)
+    return found
+
+
+# -- Pricing: pure ------------------------------------------------------------------------------------------
+
+
+def draft_lines(
+    *, subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts, until: date
+) -> list[DraftLine]:
+    """Owed minus said, up to and including `until`, with tax."""
+    pure = timelines.timeline_of(specs, credit_unused=subscription.credit_unused)
+    owed = timeline.owed(
+        pure, since=since_of(subscription), until=until, usage=facts.usage(subscription.customer)
+    )
+    prices = {price.pk: price for spec in specs for price, _ in spec.items}
+    rate = taxes.tax_for(subscription.customer, facts.seller, facts.taxes)
+    lines = statement.difference(owed, facts.said.get(subscription.pk, {}))
+    return [taxed(_line(line, subscription, prices.get(line.price_key)), rate) for line in lines]
+
+
+def _line(line: statement.Line, subscription: Subscription, price: Price | None) -> DraftLine:
+    label = line.label or (price.label if price else "")
+    return DraftLine(
+        kind=_kind(line, price), description=_words(line, label), gross=line.gross, discount=line.discount,
+        net=line.net, quantity=line.quantity, unit_amount=_unit(line, price), price_id=line.price_key,
+        subscription_id=subscription.pk, entry_key=line.key, billed=line.billed, cycle_start=line.period.start,
+        cycle_end=line.period.end, period_start=line.span.start, period_end=line.span.end,
+        explanation=line.explanation,
+    )  # fmt: skip
+
+
+def _kind(line: statement.Line, price: Price | None) -> str:
+    if line.correction:
+        return "reversal"
+    if line.kind == timeline.CREDIT:
+        return "credit"
+    return price.kind if price else "recurring"
+
+
+def _words(line: statement.Line, label: str) -> str:
+    if line.correction:
+        return f"Correction: {label}"
+    if line.kind == timeline.CREDIT:
+        return f"Unused time: {label}"
+    return label
+
+
+def _unit(line: statement.Line, price: Price | None) -> Decimal | None:
+    return price.unit_amount if price is not None and price.model in ("flat", "per_unit") else None
+
+
+def taxed(line: DraftLine, rate: tax.TaxRate) -> DraftLine:
+    """The line with its own tax, from its own net amount."""
+    _, line.tax_amount = tax.tax_of(line.net, rate)
+    line.tax_percentage, line.tax_category, line.tax_reason = rate.percentage, rate.category, rate.reason or ""
+    return line
+
+
+def terms(subscription: Subscription, specs: Sequence[PhaseSpec], on: date, seller: Seller) -> tuple[str, int, str, str]:
+    """(collection method, net days, motion, PO number) in force on a day; most specific net days win."""
+    spec = timelines.spec_on(specs, on) or specs[-1]
+    days = spec.net_days
+    if days is None:
+        days = subscription.customer.net_days
+    if days is None:
+        days = seller.net_days
+    return spec.collection_method, days, spec.motion, spec.po_number
+
+
+# -- One subscription -----------------------------------------------------------------------------------------
+
+
+def draft(
+    *,
+    subscription: Subscription,
+    specs: Sequence[PhaseSpec],
+    now: datetime,
+    until: date | None = None,
+) -> Result:
+    """What would be billed for these phases, up to today or `until`; writes nothing."""
+    day = until or timelines.local_day(subscription, now)
+    lines = draft_lines(subscription=subscription, specs=specs, facts=gather([subscription]), until=day)
+    return _result(lines)
+
+
+def _result(lines: Sequence[DraftLine], invoice: Invoice | None = None, note: CreditNote | None = None) -> Result:
+    net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
+    return Result(lines, net, tax_total, net + tax_total, invoice, note)
+
+
+def bill(
+    *, subscription: Subscription, now: datetime, actor: str, cycle_on: date | None = None, until: date | None = None,
+    source: str | None = None,
+) -> Result:
+    """Say what is owed and not yet said, as an issued invoice or a credit note. Call inside a transaction that
+    holds the subscription. Moves `billed_through`; saves it and the next due instant."""  # fmt: skip
+    day = until or cycle_on or timelines.local_day(subscription, now)
+    return bill_many([Due(subscription, day, now, cycle_on, source)], actor=actor)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A subscription and the local day up to which it is to be billed, at `now`."""
+
+    subscription: Subscription
+    day: date
+    now: datetime
+    cycle_on: date | None = None
+    source: str | None = None
+
+
+def bill_many(dues: Sequence[Due], *, actor: str) -> list[Result]:
+    """`bill` for many subscriptions (locked, customers and phases loaded) with a fixed number of statements."""
+    facts = gather([due.subscription for due in dues])
+    drafts: list[Draft | None] = []
+    for due in dues:
+        specs = timelines.specs_of(due.subscription)
+        lines = draft_lines(subscription=due.subscription, specs=specs, facts=facts, until=due.day)
+        drafts.append(_draft(due, specs, lines, facts.seller, actor) if lines else None)
+        due.subscription.billed_through = max(due.day, due.subscription.billed_through or due.day)
+    issued = issue([d for d in drafts if d is not None], facts.seller)
+    return [_result(d.lines, *issued[d.id]) if d else nothing() for d in drafts]
+
+
+def _draft(due: Due, specs: Sequence[PhaseSpec], lines: list[DraftLine], seller: Seller, actor: str) -> Draft:
+    method, net_days, motion, po_number = terms(due.subscription, specs, due.day, seller)
+    return Draft(
+        customer=due.subscription.customer, subscription=due.subscription, lines=lines, now=due.now, actor=actor,
+        collection_method=method, net_days=net_days, motion=motion, po_number=po_number, cycle_on=due.cycle_on,
+        source=due.source,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next charge of a subscription, if nothing changes and nothing more is used."""
+
+    on: date | None
+    result: Result
+    collection_method: str
+
+
+def upcoming(*, subscription: Subscription, now: datetime) -> Upcoming:
+    """The next paper: its day and what it will say, by the function that will make it."""
+    specs = timelines.specs_of(subscription)
+    if subscription.end_on is not None:
+        specs = timelines.ended(specs, subscription.end_on)
+    pure = timelines.timeline_of(specs, credit_unused=subscription.credit_unused)
+    on = timeline.next_due(pure, after=subscription.billed_through or subscription.start_on)
+    if not subscription.is_live or on is None:
+        return Upcoming(None, nothing(), subscription.customer.collection_method)
+    spec = timelines.spec_on(specs, on) or specs[-1]
+    return Upcoming(on, draft(subscription=subscription, specs=specs, now=now, until=on), spec.collection_method)
+
+
+# -- Issuing: a fixed number of statements --------------------------------------------------------------------
+
+
+def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, tuple[Invoice | None, CreditNote | None]]:
+    """Number, freeze and write the papers, their journal entries and events. Numbers are taken last.
+
+    Returns, by draft id, the invoice or the credit note that it became.
+    """
+    owing = [d for d in drafts if d.total >= 0]
+    giving = [d for d in drafts if d.total < 0]
+    numbers = numbering.take([(_series(d), d.now) for d in owing], seller)
+    invoices = [_invoice(d, seller, number) for d, number in zip(owing, numbers, strict=True)]
+    balance = _apply_balances(owing, invoices)
+    bulk.copy(Invoice, [_columns(Invoice, i) for i in invoices])
+    bulk.copy(InvoiceLine, [row for d in owing for row in _line_rows(d, "invoice_id", d.id, "line")])
+    bulk.copy(Payment, balance.payments)
+    bulk.copy(BalanceEntry, balance.entries)
+    bulk.copy(Posting, [p for d, i in zip(owing, invoices, strict=True) for p in journal.of_invoice(i, d.lines)])
+    bulk.copy(Posting, balance.postings)
+    record_many([fact for d, i in zip(owing, invoices, strict=True) for fact in _facts_of(d, i)])
+    papers: dict[str, tuple[Invoice | None, CreditNote | None]] = {i.pk: (i, None) for i in invoices}
+    papers.update({d.id: (None, _credit(d, seller)) for d in giving})
+    return papers
+
+
+def _series(draft: Draft) -> str:
+    return numbering.series_of(draft.customer)
+
+
+def _invoice(draft: Draft, seller: Seller, number: numbering.Number) -> Invoice:
+    starts = [line.period_start for line in draft.lines if line.period_start]
+    ends = [line.period_end for line in draft.lines if line.period_end]
+    by_card = draft.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY
+    net_days = 0 if by_card else draft.net_days
+    due_on = number.issued_on + timedelta(days=net_days)
+    total = draft.total
+    return Invoice(
+        id=draft.id, status="open" if total else "paid", livemode=draft.customer.livemode,
+        series_id=number.series, sequence=number.sequence, number=number.text, customer=draft.customer,
+        subscription=draft.subscription, cycle_on=draft.cycle_on, source=draft.source, motion=draft.motion,
+        collection_method=draft.collection_method, net_days=net_days, currency=_currency(draft),
+        period_start=min(starts, default=None), period_end=max(ends, default=None), issued_at=draft.now,
+        issued_on=number.issued_on, due_on=due_on, due_at=midnight(due_on + timedelta(days=1), seller.timezone),
+        subtotal=draft.subtotal, discount_total=draft.discount_total, tax_total=draft.tax_total, total=total,
+        seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), po_number=draft.po_number,
+        memo=draft.memo, policies=POLICIES, line_count=len(draft.lines), paid_at=None if total else draft.now,
+        next_attempt_at=draft.now if by_card and total else None, created_at=draft.now,
+    )  # fmt: skip
+
+
+def _currency(draft: Draft) -> str:
+    return draft.subscription.currency if draft.subscription else draft.customer.currency
+
+
+def seller_snapshot(seller: Seller) -> dict[str, Any]:
+    """What a paper prints of the seller, copied so that it stays as it was."""
+    names = "name legal_name address email phone website tax_id registration bank_name iban bic footer".split()
+    return {name: getattr(seller, name) for name in names}
+
+
+def customer_snapshot(customer: Customer) -> dict[str, Any]:
+    """What a paper prints of the customer, copied so that it stays as it was."""
+    return {
+        "id": customer.pk, "name": customer.name, "email": customer.email, "tax_id": customer.tax_id,
+        "country": customer.country, "address": customer.billing_address,
+    }  # fmt: skip
+
+
+def _columns(model: type, row: Any) -> dict[str, Any]:
+    return {f.attname: getattr(row, f.attname) for f in model._meta.concrete_fields if not f.generated}
+
+
+_LINE_COLUMNS = (
+    "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
+    "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount explanation"
+).split()
+
+
+def _line_rows(draft: Draft, owner: str, owner_id: str, prefix: str, sign: int = 1) -> Iterable[dict[str, Any]]:
+    for position, line in enumerate(draft.lines, start=1):
+        row = {name: getattr(line, name) for name in _LINE_COLUMNS}
+        for name in ("gross", "discount", "net", "tax_amount"):
+            row[name] = sign * row[name]
+        yield {"id": f"{prefix}_{uuid7().hex}", owner: owner_id, "position": position, **row}
+
+
+def _facts_of(draft: Draft, invoice: Invoice) -> Iterable[Fact]:
+    data = {
+        "number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion,
+        "collection_method": invoice.collection_method, "amount_due": _due(invoice),
+        "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
+        "subscription": invoice.subscription_id,
+    }  # fmt: skip
+    about = (invoice.pk, invoice.customer_id, invoice.livemode, draft.actor, draft.now)
+    yield Fact("invoice.finalized", *about, data)
+    if invoice.status == "paid":
+        yield Fact("invoice.paid", *about, {"number": invoice.number, "total": invoice.total, "currency": invoice.currency})
+
+
+def _due(invoice: Invoice) -> int:
+    return invoice.total - invoice.amount_paid - invoice.amount_credited
+
+
+# -- Balance: credit is used before money is asked for ------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Balance:
+    payments: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    postings: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _apply_balances(drafts: Sequence[Draft], invoices: Sequence[Invoice]) -> _Balance:
+    """Pay new invoices from their customers' credit, as far as it goes."""
+    used = _Balance()
+    with_credit = {d.customer.pk for d, i in zip(drafts, invoices, strict=True) if d.customer.balance > 0 and i.total > 0}
+    if not with_credit:
+        return used
+    left = dict(
+        Customer.objects.select_for_update(no_key=True).filter(pk__in=with_credit).order_by("pk").values_list("pk", "balance")
+    )
+    for draft_, invoice in zip(drafts, invoices, strict=True):
+        amount = min(left.get(invoice.customer_id, 0), invoice.total)
+        if amount > 0:
+            left[invoice.customer_id] -= amount
+            _use_balance(used, draft_, invoice, amount)
+    for customer_id, balance in left.items():
+        Customer.objects.filter(pk=customer_id).update(balance=balance)
+    return used
+
+
+def _use_balance(used: _Balance, draft_: Draft, invoice: Invoice, amount: int) -> None:
+    invoice.amount_paid += amount
+    if invoice.amount_paid == invoice.total:
+        invoice.status, invoice.paid_at, invoice.next_attempt_at = "paid", draft_.now, None
+    payment_id = f"pay_{uuid7().hex}"
+    used.payments.append(
+        {
+            "id": payment_id, "customer_id": invoice.customer_id, "invoice_id": invoice.pk, "status": "succeeded",
+            "method": "balance", "amount": amount, "currency": invoice.currency, "key": f"balance-{invoice.pk}",
+            "livemode": invoice.livemode, "created_at": draft_.now, "settled_at": draft_.now,
+        }
+    )  # fmt: skip
+    used.entries.append(
+        {
+            "id": f"bal_{uuid7().hex}", "customer_id": invoice.customer_id, "amount": -amount,
+            "currency": invoice.currency, "reason": f"Used for {invoice.number}", "invoice_id": invoice.pk,
+            "payment_id": payment_id, "at": draft_.now,
+        }
+    )  # fmt: skip
+    used.postings.extend(journal.of_balance_use(invoice, payment_id, amount))
+
+
+# -- Credit notes -------------------------------------------------------------------------------------------------
+
+
+def _credit(draft: Draft, seller: Seller) -> CreditNote:
+    """A statement that gives money back: a credit note to the customer's balance, naming the invoice it corrects."""
+    amount = -draft.total
+    invoice = _creditable(draft, amount)
+    [number] = numbering.take([(numbering.credit_series_of(draft.customer), draft.now)], seller)
+    note = CreditNote(
+        livemode=draft.customer.livemode, series_id=number.series, sequence=number.sequence, number=number.text,
+        customer=draft.customer, invoice=invoice, currency=_currency(draft), to="balance",
+        reason="Change of subscription", issued_at=draft.now, issued_on=number.issued_on,
+        subtotal=draft.discount_total - draft.subtotal, tax_total=-draft.tax_total, total=amount,
+        seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), created_at=draft.now,
+    )  # fmt: skip
+    note.save(force_insert=True)
+    bulk.copy(CreditNoteLine, list(_line_rows(draft, "credit_note_id", note.pk, "cnl", sign=-1)))
+    add_balance(draft.customer, amount, note.currency, reason=f"Credit note {note.number}", now=draft.now, credit_note=note)
+    bulk.copy(Posting, list(journal.of_credit_note(note, draft.lines)))
+    about = (note.pk, note.customer_id, note.livemode, draft.actor, draft.now)
+    record_many([Fact("credit_note.issued", *about, {"number": note.number, "total": amount, "invoice": invoice.pk})])
+    return note
+
+
+def _creditable(draft: Draft, amount: int) -> Invoice:
+    """The newest invoice of the subscription with room for the credit."""
+    rows = (
+        Invoice.objects.filter(subscription=draft.subscription, voided_at__isnull=True)
+        .annotate(given=Sum("credit_notes__total", default=0))
+        .order_by("-issued_at", "-id")
+    )
+    for invoice in rows:
+        if invoice.total - invoice.given >= amount:
+            return invoice
+    raise NothingToCredit("No one invoice of this subscription is large enough for the credit.")
+
+
+def add_balance(
+    customer: Customer, amount: int, currency: str, *, reason: str, now: datetime, **refs: Any
+) -> BalanceEntry:
+    """Put credit on the customer's balance (minor units, positive)."""
+    entry = BalanceEntry.objects.create(
+        customer=customer, amount=amount, currency=currency, reason=reason, at=now, **refs
+    )
+    Customer.objects.filter(pk=customer.pk).update(balance=F("balance") + amount)
+    customer.refresh_from_db(fields=["balance"])
+    return entry
+
+

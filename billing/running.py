@@ -1,0 +1,222 @@
+"""The billing run: everything due, in order, in chunks, on any number of workers at once.
+
+A chunk is claimed with SKIP LOCKED and billed in one transaction, so a worker killed anywhere leaves nothing half
+done and its chunk to the next. Each subscription is billed for one due day at a time, in order: late is the same as
+on time. A chunk that fails is halved until the one that cannot be billed stands alone; that one is set aside.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db import transaction
+from django.db.models import prefetch_related_objects
+from django_q.tasks import async_task
+
+from billing import collecting, invoicing, subscribing, timelines
+from billing.events import Fact, record, record_many
+from billing.maths import timeline
+from billing.models import BillingFailure, BillingRun, Customer, Invoice, Subscription, TestClock
+from billing.moves import move
+
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class RunResult:
+    subscriptions: int = 0
+    invoices: int = 0
+    failures: int = 0
+
+    def add(self, other: "RunResult") -> None:
+        self.subscriptions += other.subscriptions
+        self.invoices += other.invoices
+        self.failures += other.failures
+
+
+def run(
+    *,
+    now: datetime,
+    clock: TestClock | None = None,
+    chunk: int = CHUNK,
+    progress: Callable[[RunResult], None] | None = None,
+) -> RunResult:
+    """Bill every subscription due at or before `now` (a clock's own, or everybody's without one)."""
+    result = RunResult()
+    diary = None if clock else BillingRun.objects.create(due_at=now)
+    while True:
+        done = _one_chunk(now, clock, chunk)
+        if not done.subscriptions:
+            break
+        result.add(done)
+        if progress:
+            progress(result)
+    if diary:
+        BillingRun.objects.filter(pk=diary.pk).update(
+            finished_at=now, subscriptions=result.subscriptions, invoices=result.invoices, failures=result.failures
+        )
+    return result
+
+
+def _one_chunk(now: datetime, clock: TestClock | None, size: int) -> RunResult:
+    try:
+        with transaction.atomic():
+            return _bill(_claim(now, clock, size), now)
+    except Exception as error:
+        if size == 1:
+            return _set_aside(now, clock, error)
+        return _one_chunk(now, clock, size // 2)
+
+
+def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
+    rows = list(
+        Subscription.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True)
+        .select_related("customer__test_clock", "customer__segment")
+        .order_by("next_due_at", "id")[:size]
+    )
+    prefetch_related_objects(rows, *timelines.PHASE_PREFETCH)
+    return rows
+
+
+def _bill(rows: Sequence[Subscription], now: datetime) -> RunResult:
+    days = [_due_day(row) for row in rows]
+    for row, day in zip(rows, days, strict=True):
+        _begin_day(row, day, now)
+    dues = [invoicing.Due(row, day, now, cycle_on=day) for row, day in zip(rows, days, strict=True)]
+    results = invoicing.bill_many(dues, actor="system")
+    invoices = [r.invoice for r in results if r.invoice]
+    _end_day(rows, days, now)
+    if invoices and rows[0].test_clock_id is None:
+        async_task("billing.tasks.after_issue")
+    return RunResult(subscriptions=len(rows), invoices=len(invoices))
+
+
+def _due_day(row: Subscription) -> date:
+    assert row.next_due_at is not None
+    return timelines.local_day(row, row.next_due_at)
+
+
+def _begin_day(row: Subscription, day: date, now: datetime) -> None:
+    """What the day brings before money: an end, or the start of new terms."""
+    if row.end_on == day:
+        timelines.write(row, timelines.ended(timelines.specs_of(row), day))
+        prefetch_related_objects([row], *timelines.PHASE_PREFETCH)
+        return
+    specs = [spec for spec in timelines.specs_of(row) if not spec.empty]
+    starting = next((i for i, spec in enumerate(specs) if spec.start_on == day and i > 0), None)
+    if starting is not None:
+        _begin_phase(row, specs[starting - 1], specs[starting], now)
+
+
+def _begin_phase(
+    row: Subscription, before: timelines.PhaseSpec, after: timelines.PhaseSpec, now: datetime
+) -> None:
+    data = {
+        "phase": after.row.pk if after.row else None, "plan": after.plan.code, "source": after.source,
+        "motion": after.motion, "collection_method": after.collection_method,
+    }  # fmt: skip
+    record("subscription.phase_started", subject=row, actor="system", now=now, data=data)
+    if before.free and not after.free and row.status == "trialing":
+        move(row, "active", event="subscription.trial_ended", actor="system", now=now)
+        record("subscription.activated", subject=row, actor="system", now=now, data=data)
+    if before.collection_method != after.collection_method:
+        subscribing.set_collection(
+            row.customer, after.collection_method, actor="system", now=now, before=row.customer.collection_method
+        )
+        if after.collection_method == "send_invoice":
+            record("subscription.converted_to_invoice", subject=row, actor="system", now=now, data=data)
+
+
+def _end_day(rows: Sequence[Subscription], days: Sequence[date], now: datetime) -> None:
+    """Derived values, renewals as facts, and the end of those that end."""
+    renewed: list[Fact] = []
+    changed: list[Customer] = []
+    for row, day in zip(rows, days, strict=True):
+        before = (row.mrr, row.arr)
+        specs = timelines.specs_of(row)
+        timelines.refresh(row, subscribing.with_end(row, specs))
+        renewed.extend(_renewal(row, specs, day, now))
+        if (row.mrr, row.arr) != before:
+            changed.append(row.customer)
+    Subscription.objects.bulk_update(
+        rows, ["billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr"]
+    )
+    record_many(renewed)
+    for row, day in zip(rows, days, strict=True):
+        if row.end_on == day:
+            subscribing.finish(row, now=now, actor="system")
+    for customer in changed:
+        timelines.refresh_customer(customer)
+        subscribing.customers.resegment(customer=customer, now=now, why="terms changed")
+
+
+def _renewal(row: Subscription, specs: list[timelines.PhaseSpec], day: date, now: datetime) -> list[Fact]:
+    """A new period of the recurring items began today, after the first."""
+    spec = timelines.spec_on(specs, day)
+    if spec is None or spec.free or day == row.start_on:
+        return []
+    period = timeline.current_period(timelines.timeline_of(specs, credit_unused=True), day)
+    if period is None or period.start != day:
+        return []
+    data = {"period_start": period.start.isoformat(), "period_end": period.end.isoformat(), "plan": spec.plan.code}
+    return [Fact("subscription.renewed", row.pk, row.customer_id, row.customer.livemode, "system", now, data)]
+
+
+def _set_aside(now: datetime, clock: TestClock | None, error: Exception) -> RunResult:
+    """The one that cannot be billed waits for somebody to look, and holds nobody else up."""
+    with transaction.atomic():
+        rows = _claim(now, clock, 1)
+        for row in rows:
+            BillingFailure.objects.create(subscription=row, reason=f"{type(error).__name__}: {error}"[:2000], at=now)
+    return RunResult(subscriptions=len(rows), failures=len(rows))
+
+
+# -- Test clocks -------------------------------------------------------------------------------------------
+
+
+def advance(*, clock: TestClock, to: datetime, progress: Callable[[datetime], None] | None = None) -> None:
+    """Move a clock; everything on the way happens in order, each at its own time. Can be called again after a crash.
+
+    Raises ValueError for going back.
+    """
+    if to < clock.now:
+        raise ValueError("A clock never goes back.")
+    TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
+    while (moment := _next_moment(clock, to)) is not None:
+        _set(clock, max(moment, clock.now))
+        _happen(clock)
+        if progress:
+            progress(clock.now)
+    _set(clock, to)
+    TestClock.objects.filter(pk=clock.pk).update(target=None, status="ready")
+    clock.refresh_from_db()
+
+
+def _set(clock: TestClock, now: datetime) -> None:
+    clock.now = now
+    TestClock.objects.filter(pk=clock.pk).update(now=now)
+
+
+def _happen(clock: TestClock) -> None:
+    """Everything that is due at the clock's time."""
+    now = clock.now
+    run(now=now, clock=clock)
+    collecting.send_new(now=now, clock=clock)
+    collecting.collect_due(now=now, clock=clock)
+    collecting.overdue(now=now, clock=clock)
+
+
+def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
+    due = Subscription.objects.filter(
+        test_clock=clock, status__in=Subscription.LIVE, next_due_at__lte=to, billing_failure__isnull=True
+    )
+    open_invoices = Invoice.objects.filter(customer__test_clock=clock, status="open")
+    moments = [
+        due.order_by("next_due_at").values_list("next_due_at", flat=True).first(),
+        open_invoices.filter(next_attempt_at__lte=to, collection_method="charge_automatically")
+        .order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first(),
+        open_invoices.filter(due_at__lte=to, collection_method="send_invoice", attempts=0)
+        .order_by("due_at").values_list("due_at", flat=True).first(),
+    ]  # fmt: skip
+    return min((m for m in moments if m is not None), default=None)

@@ -1,0 +1,199 @@
+"""Between the tables and the pure timeline: the same phases as rows, as plans to be written, and as values."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+
+from billing.maths import discounts, timeline
+from billing.maths.periods import local_date, midnight
+from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
+
+PHASE_JOINS = ("plan", "discount")
+PHASE_PREFETCH = ("phases__plan", "phases__discount", "phases__items__price")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSpec:
+    """The terms of a stretch of time, before (or after) they are a row. Half-open local days."""
+
+    plan: Plan
+    items: tuple[tuple[Price, Decimal], ...]
+    start_on: date
+    end_on: date | None
+    anchor_on: date
+    collection_method: str
+    motion: str
+    net_days: int | None = None
+    discount: Discount | None = None
+    free: bool = False
+    starts_at: datetime | None = None
+    source: str = ""
+    po_number: str = ""
+    row: Phase | None = None
+
+    @property
+    def empty(self) -> bool:
+        return self.start_on == self.end_on
+
+    def covers(self, day: date) -> bool:
+        return self.start_on <= day and (self.end_on is None or day < self.end_on)
+
+    def pure(self) -> timeline.Phase:
+        return timeline.Phase(
+            start=self.start_on,
+            end=self.end_on,
+            anchor=self.anchor_on,
+            items=self.pure_items(),
+            discount=discount_value(self.discount),
+            free=self.free,
+        )
+
+    def pure_items(self) -> tuple[timeline.Item, ...]:
+        return tuple(timeline.Item(price.value, quantity) for price, quantity in self.items)
+
+
+def discount_value(discount: Discount | None) -> discounts.Discount | None:
+    if discount is None:
+        return None
+    return discounts.Discount(
+        key=discount.pk, percent_off=discount.percent_off, amount_off=discount.amount_off, label=str(discount)
+    )
+
+
+def spec_of(phase: Phase) -> PhaseSpec:
+    """A row's terms (its items and their prices prefetched)."""
+    return PhaseSpec(
+        plan=phase.plan,
+        items=tuple((item.price, item.quantity) for item in phase.items.all()),
+        start_on=phase.start_on,
+        end_on=phase.end_on,
+        anchor_on=phase.anchor_on,
+        collection_method=phase.collection_method,
+        motion=phase.motion,
+        net_days=phase.net_days,
+        discount=phase.discount,
+        free=phase.free,
+        starts_at=phase.starts_at,
+        source=phase.source,
+        po_number=phase.po_number,
+        row=phase,
+    )
+
+
+def specs_of(subscription: Subscription) -> list[PhaseSpec]:
+    """All phases of a subscription in time order; uses what is prefetched, else four queries."""
+    if "phases" not in getattr(subscription, "_prefetched_objects_cache", {}):
+        rows: Iterable[Phase] = subscription.phases.select_related(*PHASE_JOINS).prefetch_related("items__price")
+    else:
+        rows = subscription.phases.all()
+    return in_order([spec_of(row) for row in rows])
+
+
+def in_order(specs: Iterable[PhaseSpec]) -> list[PhaseSpec]:
+    return sorted(specs, key=lambda s: (s.start_on, s.end_on or date.max))
+
+
+def timeline_of(specs: Sequence[PhaseSpec], *, credit_unused: bool) -> timeline.Timeline:
+    """The pure value; phases that were replaced on the day they began are left out."""
+    return timeline.Timeline(tuple(s.pure() for s in specs if not s.empty), credit_unused=credit_unused)
+
+
+def spec_on(specs: Sequence[PhaseSpec], day: date) -> PhaseSpec | None:
+    """The terms in force on a day."""
+    return next((spec for spec in specs if spec.covers(day)), None)
+
+
+def local_day(subscription: Subscription, now: datetime) -> date:
+    return local_date(now, subscription.timezone)
+
+
+def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -> datetime:
+    """When a day's business is due: at local midnight, or the exact time at which a phase of that day starts."""
+    exact = [spec.starts_at for spec in specs if spec.start_on == day and spec.starts_at]
+    return max(exact) if exact else midnight(day, subscription.timezone)
+
+
+def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
+    """Make the rows say what `specs` say: shorten, drop what never began, add what is new. Ends before starts."""
+    kept = {spec.row.pk: spec for spec in specs if spec.row}
+    for phase in subscription.phases.all():
+        spec = kept.get(phase.pk)
+        if spec is None:
+            phase.items.all().delete()
+            phase.delete()
+        elif spec.end_on != phase.end_on:
+            Phase.objects.filter(pk=phase.pk).update(end_on=spec.end_on)
+    for spec in specs:
+        if spec.row is None:
+            _insert(subscription, spec)
+    getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
+
+
+def _insert(subscription: Subscription, spec: PhaseSpec) -> Phase:
+    phase = Phase.objects.create(
+        subscription=subscription, plan=spec.plan, start_on=spec.start_on, end_on=spec.end_on,
+        anchor_on=spec.anchor_on, starts_at=spec.starts_at, free=spec.free, discount=spec.discount,
+        collection_method=spec.collection_method, net_days=spec.net_days, motion=spec.motion, source=spec.source,
+        po_number=spec.po_number,
+    )  # fmt: skip
+    PhaseItem.objects.bulk_create(
+        [PhaseItem(phase=phase, price=price, quantity=quantity) for price, quantity in spec.items]
+    )
+    return phase
+
+
+def ended(specs: Sequence[PhaseSpec], on: date) -> list[PhaseSpec]:
+    """The timeline cut off at `on`: later phases go, the running one ends there."""
+    return [replace(s, end_on=on) if s.covers(on) else s for s in specs if s.start_on < on or s.start_on == s.end_on]
+
+
+def split(specs: Sequence[PhaseSpec], on: date, **terms: object) -> list[PhaseSpec]:
+    """New terms from `on` to the end of the phase that covers it; what waits after that stays as it is."""
+    result: list[PhaseSpec] = []
+    for spec in specs:
+        if not spec.covers(on):
+            result.append(spec)
+            continue
+        result.append(replace(spec, end_on=on))
+        result.append(replace(spec, start_on=on, row=None, **terms))  # type: ignore[arg-type]
+    return result
+
+
+def refresh(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
+    """Set what is derived from the timeline: period, next due instant, MRR. Saves nothing."""
+    pure = timeline_of(specs, credit_unused=subscription.credit_unused)
+    done = subscription.billed_through
+    day = max(done or subscription.start_on, subscription.start_on)
+    running = spec_on(specs, day)
+    period = timeline.current_period(pure, day)
+    if period is not None:
+        subscription.current_period_start, subscription.current_period_end = period.start, period.end
+    subscription.mrr, subscription.arr = committed(running)
+    due_on = _next_day(subscription, specs, pure, done)
+    subscription.next_due_at = None if due_on is None else instant(subscription, specs, due_on)
+
+
+def committed(running: PhaseSpec | None) -> tuple[int, int]:
+    """(MRR, ARR) of the terms in force, in minor units; nothing while free or ended."""
+    if running is None or running.free:
+        return 0, 0
+    items, discount = running.pure_items(), discount_value(running.discount)
+    return timeline.mrr(items, discount), timeline.arr(items, discount)
+
+
+def _next_day(
+    subscription: Subscription, specs: Sequence[PhaseSpec], pure: timeline.Timeline, done: date | None
+) -> date | None:
+    """The next day on which something is owed, a phase starts, or the subscription ends."""
+    if done is None:
+        return subscription.start_on
+    days = [timeline.next_due(pure, after=done), pure.end, *(s.start_on for s in specs if not s.empty)]
+    return min((day for day in days if day is not None and day > done), default=None)
+
+
+def refresh_customer(customer: Customer) -> None:
+    """A customer's committed MRR and ARR: the sum over its live subscriptions."""
+    rows = list(customer.subscriptions.filter(status__in=Subscription.LIVE).values_list("mrr", "arr"))
+    customer.mrr, customer.arr = sum(mrr for mrr, _ in rows), sum(arr for _, arr in rows)
+    Customer.objects.filter(pk=customer.pk).update(mrr=customer.mrr, arr=customer.arr)
