@@ -6,6 +6,7 @@ from sales.models.quotes import Approval, ApprovalRule, Quote, QuoteComment, Quo
 from sales.models.signals import HandoffTask, Rule, SalesSettings, Signal, WeighedEvent, Weight
 
 __all__ = [
-    "Approval", "ApprovalRule", "Deal", "HandoffTask", "Lead", "Quote", "QuoteComment", "QuoteLine",
-    "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain", "TargetProfile", "WeighedEvent", "Weight",
+    "Approval", "ApprovalRule", "Deal", "HandoffTask", "Lead", "Quote", "QuoteComment",
+    "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
+    "TargetProfile", "WeighedEvent", "Weight",
 ]  # fmt: skip

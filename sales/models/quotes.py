@@ -84,6 +84,10 @@ class Quote(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="created_quotes"
     )
 
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
     # What is proposed
     title = models.CharField(max_length=200, blank=True)
     contact_name = models.CharField(max_length=200, blank=True)
@@ -133,6 +137,7 @@ class Quote(models.Model):
     )
 
     # What happened to it
+    paper = models.JSONField(default=dict, blank=True, help_text="what the document that was sent says")
     link_nonce = models.CharField(max_length=22, default=link_nonce, editable=False)
     document = models.ForeignKey("billing.Document", models.PROTECT, null=True, blank=True, related_name="+")
     signed_document = models.ForeignKey(
@@ -370,6 +375,7 @@ class ApprovalRule(models.Model):
         TERM = "term_months", "Term, months"
         NET_DAYS = "net_days", "Payment terms, days"
         PLAN = "plan", "Plan"
+        PAYMENT = "payment_rule", "Payment that the segment does not allow"
 
     name = models.CharField(max_length=100)
     measure = models.CharField(max_length=16, choices=Measure.choices)
@@ -384,7 +390,9 @@ class ApprovalRule(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["name"], name="approval_rule_name_once"),
             models.CheckConstraint(
-                condition=Q(measure="plan", plan__isnull=False) | ~Q(measure="plan") & Q(over__isnull=False),
+                condition=Q(measure="payment_rule")
+                | Q(measure="plan", plan__isnull=False)
+                | ~Q(measure__in=["plan", "payment_rule"]) & Q(over__isnull=False),
                 name="approval_rule_has_its_limit",
             ),
         ]
