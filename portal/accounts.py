@@ -1,10 +1,25 @@
-"""How people get in: members by a code sent to their mail, staff by password."""
+"""How people get in: members by a code sent to their mail, staff by password, TOTP or passkey."""
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
+
+from billing.models import Seller
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Accounts come from checkouts and invitations only."""
         return False
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Where somebody lands who was not on the way to a page: staff at work, members in their portal."""
+        return "/admin/" if request.user.is_staff else "/portal/"
+
+    def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
+        """Mails about sign-in carry the seller's name, as every other mail does."""
+        seller = Seller.objects.defer("logo").first() or Seller(name="Tandem")
+        super().send_mail(template_prefix, email, {"seller": seller, **context})
+
+    def format_email_subject(self, subject: str) -> str:
+        """As written: no site's name in brackets before it."""
+        return str(subject)

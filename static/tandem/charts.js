@@ -47,7 +47,14 @@
       paths: bars ? uPlot.paths.bars({ size: [0.62, 44], radius: 0.12 }) : uPlot.paths.spline(),
       value: (_, value) => (value == null ? "–" : new Intl.NumberFormat(format.resolvedOptions().locale).format(value)),
     }));
-    const data = [labels.map((_, i) => i), ...columns];
+    const xs = labels.map((_, i) => i);
+    const data = [xs, ...columns];
+    if (bars && columns.length > 1) {
+      // Stacked: each column is drawn as the sum so far, the tallest first, so that the lower ones cover its foot.
+      const sums = columns.map((_, i) => xs.map((x) => columns.slice(0, i + 1).reduce((sum, column) => sum + (column[x] ?? 0), 0)));
+      data.splice(1, columns.length, ...sums.reverse());
+      series.reverse();
+    }
     if (limit !== null) {
       series.push({ label: figure.dataset.limitLabel || "Limit", stroke: ink("--bad"), width: 1.5, dash: [5, 4], points: { show: false } });
       data.push(labels.map(() => limit));
