@@ -1,0 +1,219 @@
+"""The invariants as queries: each must find nothing. `manage.py check_books` runs them all.
+
+Ids are those of the reliability catalogue. Most are also enforced by constraints and triggers; here they are asked
+of the data, so that a hole in those is seen too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import connection
+from django.db.models import prefetch_related_objects
+
+from billing import invoicing, timelines
+from billing.maths import timeline
+from billing.maths.statement import key_text
+from billing.models import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A rule in words and a query for what breaks it."""
+
+    id: str
+    words: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Something that must not be: which rule, and what was found."""
+
+    id: str
+    words: str
+    found: str
+
+
+ISSUED = "i.status <> 'draft'"
+
+INVARIANTS = (
+    Invariant("I-01", "the lines of an issued invoice add up to it", f"""
+        select i.number from billing_invoice i left join (
+            select invoice_id, count(*) n, sum(gross) g, sum(discount) d, sum(tax_amount) t, sum(net) net
+            from billing_invoiceline group by 1) l on l.invoice_id = i.id
+        where {ISSUED} and ((coalesce(l.n, 0), coalesce(l.g, 0), coalesce(l.d, 0), coalesce(l.t, 0))
+            is distinct from (i.line_count::bigint, i.subtotal, i.discount_total, i.tax_total)
+            or i.total <> coalesce(l.net, 0) + coalesce(l.t, 0))"""),
+    Invariant("I-01b", "what is due is the total less what was paid and credited", """
+        select number from billing_invoice where amount_due <> total - amount_paid - amount_credited"""),
+    Invariant("I-01c", "an invoice is paid exactly when nothing is due", """
+        select number from billing_invoice
+        where (status = 'paid' and amount_due <> 0) or (status = 'open' and amount_due <= 0)"""),
+    Invariant("I-01d", "the lines of a credit note add up to it", """
+        select c.number from billing_creditnote c left join (
+            select credit_note_id, sum(net) net, sum(tax_amount) t from billing_creditnoteline group by 1) l
+            on l.credit_note_id = c.id
+        where (coalesce(l.net, 0), coalesce(l.t, 0)) is distinct from (c.subtotal, c.tax_total)
+            or c.total <> c.subtotal + c.tax_total"""),
+    Invariant("I-03", "no money is kept in floating point", """
+        select table_name || '.' || column_name from information_schema.columns
+        where data_type in ('real', 'double precision') and table_schema = 'public'
+            and (table_name like 'billing\\_%' or table_name like 'sales\\_%' or table_name like 'checkout\\_%')"""),
+    Invariant("I-04", "an invoice and what pays it are in one currency", """
+        select i.number from billing_invoice i join billing_payment p on p.invoice_id = i.id
+        where p.currency <> i.currency"""),
+    Invariant("I-05", "credit notes never exceed their invoice", """
+        select i.number from billing_invoice i
+        join (select invoice_id, sum(total) given from billing_creditnote group by 1) c on c.invoice_id = i.id
+        where c.given > i.total"""),
+    Invariant("I-06", "numbers are gapless", """
+        select series_id from (
+            select series_id, sequence from billing_invoice where sequence is not null
+            union all select series_id, sequence from billing_creditnote) n
+        group by series_id having min(sequence) <> 1 or max(sequence) <> count(*)"""),
+    Invariant("I-06b", "the counter stands right after the last number", """
+        select s.code from billing_numberseries s left join (
+            select series_id, sequence from billing_invoice where sequence is not null
+            union all select series_id, sequence from billing_creditnote) n on n.series_id = s.code
+        group by s.code, s.next having s.next <> coalesce(max(n.sequence), 0) + 1"""),
+    Invariant("I-07", "the order of numbers is the order of issue dates", """
+        select number from (
+            select number, issued_on, lag(issued_on) over (partition by series_id order by sequence) before
+            from billing_invoice where sequence is not null) o
+        where before > issued_on"""),
+    Invariant("I-08", "stored papers are the bytes that were stored", """
+        select name from billing_document where encode(sha256(content), 'hex') <> sha256"""),
+    Invariant("I-09", "issued invoices carry a snapshot of both parties", f"""
+        select number from billing_invoice i where {ISSUED} and (seller = '{{}}' or bill_to = '{{}}')"""),
+    Invariant("I-10", "one invoice for each subscription and due day", """
+        select subscription_id::text from billing_invoice where cycle_on is not null and status <> 'void'
+        group by subscription_id, cycle_on having count(*) > 1"""),
+    Invariant("I-12", "the phases of a subscription touch without gap or overlap", """
+        select subscription_id::text from (
+            select subscription_id, start_on, lag(end_on) over w before, row_number() over w n
+            from billing_phase where end_on is null or end_on > start_on
+            window w as (partition by subscription_id order by start_on)) p
+        where n > 1 and before is distinct from start_on"""),
+    Invariant("I-13", "every card payment that succeeded pays an invoice", """
+        select key from billing_payment where status = 'succeeded' and invoice_id is null
+            and settled_at < now() - interval '1 hour'"""),
+    Invariant("I-14", "an invoice's paid amount is what its payments brought, less what went to the balance", """
+        select i.number from billing_invoice i
+        left join (select invoice_id, sum(amount) a from billing_payment where status = 'succeeded' group by 1) p
+            on p.invoice_id = i.id
+        left join (select y.invoice_id, sum(b.amount) a from billing_balanceentry b
+                   join billing_payment y on y.id = b.payment_id where b.amount > 0 group by 1) o on o.invoice_id = i.id
+        where i.amount_paid <> coalesce(p.a, 0) - coalesce(o.a, 0)"""),
+    Invariant("I-15", "an invoice has at most one attempt without an answer", """
+        select invoice_id::text from billing_payment
+        where status in ('new', 'sent', 'unknown', 'requires_action') and invoice_id is not null
+        group by invoice_id having count(*) > 1"""),
+    Invariant("I-17", "no attempt stays without an answer for a day", """
+        select key from billing_payment p left join billing_customer c on c.id = p.customer_id
+        where p.status in ('new', 'sent', 'unknown') and c.test_clock_id is null
+            and p.created_at < now() - interval '24 hours'"""),
+    Invariant("I-18", "every journal transaction balances", """
+        select transaction::text from billing_posting group by transaction, currency having sum(amount) <> 0"""),
+    Invariant("I-18b", "receivables in the journal are what open invoices still ask for", """
+        select coalesce(j.currency, o.currency) from
+            (select currency, livemode, sum(amount) a from billing_posting where account = 'receivable' group by 1, 2) j
+            full join (select currency, livemode, sum(amount_due) a from billing_invoice
+                where status in ('open', 'paid') group by 1, 2) o
+            on o.currency = j.currency and o.livemode = j.livemode
+        where coalesce(j.a, 0) <> coalesce(o.a, 0)"""),
+    Invariant("I-18c", "customer balances in the journal are the customers' balances", """
+        select coalesce(j.currency, b.currency) from
+            (select currency, sum(amount) a from billing_posting where account = 'customer_balance' group by 1) j
+            full join (select currency, sum(amount) a from billing_balanceentry group by 1) b on b.currency = j.currency
+        where coalesce(j.a, 0) <> -coalesce(b.a, 0)"""),
+    Invariant("I-18d", "cash in the journal is what card payments and transfers brought", """
+        select coalesce(j.currency, p.currency) from
+            (select currency, sum(amount) a from billing_posting where account = 'cash' group by 1) j
+            full join (select currency, sum(amount) a from billing_payment
+                where status = 'succeeded' and method <> 'balance' and invoice_id is not null group by 1) p
+            on p.currency = j.currency
+        where coalesce(j.a, 0) <> coalesce(p.a, 0)"""),
+    Invariant("I-19", "a customer's balance is the sum of its entries", """
+        select c.name from billing_customer c left join (
+            select customer_id, sum(amount) a from billing_balanceentry group by 1) b on b.customer_id = c.id
+        where c.balance <> coalesce(b.a, 0)"""),
+    Invariant("I-19b", "a customer's MRR is the sum of its live subscriptions", """
+        select c.name from billing_customer c left join (
+            select customer_id, sum(mrr) m, sum(arr) a from billing_subscription
+            where status in ('trialing', 'active', 'past_due') group by 1) s on s.customer_id = c.id
+        where (c.mrr, c.arr) is distinct from (coalesce(s.m, 0)::bigint, coalesce(s.a, 0)::bigint)"""),
+    Invariant("I-22", "a day's usage is the sum of its events", """
+        select d.id::text from billing_usageday d full join (
+            select customer_id, meter_id, day, count(*) n, sum(value) v from billing_usageevent
+            where voided_at is null group by 1, 2, 3) e
+            on (e.customer_id, e.meter_id, e.day) = (d.customer_id, d.meter_id, d.day)
+        where (coalesce(d.count, 0), coalesce(d.total, 0)) is distinct from (coalesce(e.n, 0), coalesce(e.v, 0))"""),
+    Invariant("I-26", "a discount is redeemed within its limit", """
+        select label from billing_discount where redemptions > max_redemptions"""),
+    Invariant("I-30", "what has ended says when", """
+        select id::text from billing_subscription where (status = 'canceled') <> (ended_at is not null)"""),
+    Invariant("I-32", "every issued invoice is a fact", f"""
+        select i.number from billing_invoice i
+        where {ISSUED} and i.status <> 'void' and not exists (
+            select 1 from billing_event e where e.customer_id = i.customer_id and e.type = 'invoice.finalized'
+                and e.object_id = 'inv_' || replace(i.id::text, '-', ''))"""),
+    Invariant("I-32b", "each object's facts are numbered 1, 2, 3 …", """
+        select object_id from billing_event group by object_id having max(sequence) <> count(*)"""),
+    Invariant("I-38", "one mail for each event, recipient and template", """
+        select event from billing_mail group by event, recipient, template having count(*) > 1"""),
+    Invariant("I-40", "every stored instant has a time zone", """
+        select table_name || '.' || column_name from information_schema.columns
+        where data_type = 'timestamp without time zone' and table_schema = 'public'
+            and (table_name like 'billing\\_%' or table_name like 'sales\\_%' or table_name like 'checkout\\_%')"""),
+    Invariant("I-41", "sandbox and live rows never mix", """
+        select i.number from billing_invoice i join billing_customer c on c.id = i.customer_id
+        where i.livemode <> c.livemode
+        union all select p.key from billing_payment p join billing_customer c on c.id = p.customer_id
+        where p.livemode <> c.livemode"""),
+)  # fmt: skip
+
+
+def check(*, extra: tuple[Invariant, ...] = (), most: int = 20) -> list[Breach]:
+    """Every breach of every invariant (at most `most` rows shown for each)."""
+    breaches = [b for invariant in (*INVARIANTS, *extra) for b in _ask(invariant, most)]
+    return [*breaches, *_unsaid()]
+
+
+def _ask(invariant: Invariant, most: int) -> Iterator[Breach]:
+    with connection.cursor() as cursor:
+        cursor.execute(invariant.sql)
+        for row in cursor.fetchmany(most):
+            yield Breach(invariant.id, invariant.words, str(row[0]))
+
+
+def _unsaid(batch: int = 500) -> Iterator[Breach]:
+    """I-11: what every subscription owes for its whole life, up to where it was billed, is what papers said."""
+    rows = Subscription.objects.filter(billed_through__isnull=False).select_related("customer__test_clock")
+    last = None
+    while page := list((rows.filter(pk__gt=last) if last else rows).order_by("pk")[:batch]):
+        prefetch_related_objects(page, *timelines.PHASE_PREFETCH)
+        yield from _unsaid_of(page)
+        last = page[-1].pk
+
+
+def _unsaid_of(page: list[Subscription]) -> Iterator[Breach]:
+    billed = {row.pk: row.billed_through for row in page}
+    for row in page:
+        row.billed_through = row.current_period_start = None  # from the first day, not from the last paper
+    facts = invoicing.gather(page)
+    for row in page:
+        until = billed[row.pk]
+        assert until is not None
+        wrong = _difference(row, facts, until)
+        if wrong:
+            yield Breach("I-11", "papers say what the timeline owes", f"{row.pk}: {', '.join(wrong)}")
+
+
+def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[str]:
+    specs = timelines.specs_of(row)
+    pure = timelines.timeline_of(specs, credit_unused=row.credit_unused)
+    owed = timeline.owed(pure, since=row.start_on, until=until, usage=facts.usage(row.customer))
+    wanted = {key_text(e.key): (e.gross, e.discount) for e in owed if (e.gross, e.discount) != (0, 0)}
+    said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
+    return [f"{key} owed {wanted.get(key)} said {said.get(key)}" for key in wanted.keys() | said.keys() if wanted.get(key) != said.get(key)]
