@@ -1,0 +1,136 @@
+"""Proration, discounts, tax and ageing: each a rule of a few lines."""
+
+from datetime import date, timedelta
+from decimal import Decimal as D
+from fractions import Fraction as F
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.maths.ageing import BUCKETS, ageing, bucket
+from billing.maths.discounts import Discount, InvalidDiscount, fixed_shares, percent_of
+from billing.maths.periods import Cycle, Interval, Period
+from billing.maths.proration import part, rest
+from billing.maths.tax import InvalidTaxRate, TaxRate, tax_of
+
+MAY = Period(date(2012, 5, 1), date(2012, 6, 1))
+
+
+def test_it_prorates_arrears_by_days_of_the_whole_period() -> None:
+    quarter = Period(date(2024, 4, 1), date(2024, 7, 1))
+    assert part(91000, date(2024, 5, 20), date(2024, 6, 21), quarter) == 32000
+    assert part(F(91000), quarter.start, quarter.end, quarter) == 91000
+
+
+def test_it_prorates_advance_by_what_is_left() -> None:
+    assert rest(59995, date(2012, 5, 7), MAY) == 48383
+    assert rest(995, date(2012, 5, 7), MAY) == 802
+    assert rest(995, MAY.end, MAY) == 0
+    assert rest(995, MAY.start, MAY) == 995
+
+
+@given(
+    st.integers(-(10**9), 10**9),
+    st.builds(Cycle, st.sampled_from(list(Interval)), st.dates(date(2000, 1, 1), date(2050, 1, 1))),
+    st.lists(st.integers(0, 400), max_size=6),
+)
+def test_it_loses_no_cent_between_neighbours(amount: int, cycle: Cycle, offsets: list[int]) -> None:
+    period = cycle.period_at(cycle.anchor)
+    cuts = sorted({period.start, period.end} | {period.start + timedelta(days=n % period.days) for n in offsets})
+    pieces = [rest(amount, s, period) - rest(amount, e, period) for s, e in zip(cuts, cuts[1:], strict=False)]
+    assert sum(pieces) == amount
+
+
+@pytest.mark.parametrize("anchor_day", range(1, 32))
+def test_it_splits_every_period_on_every_day_exactly(anchor_day: int) -> None:
+    cycle = Cycle(Interval.MONTH, date(2023, 1, anchor_day))
+    for period in cycle.periods(date(2023, 1, 1), date(2025, 1, 1)):
+        for n in range(period.days + 1):
+            day = period.start + timedelta(days=n)
+            assert (rest(9999, period.start, period) - rest(9999, day, period)) + rest(9999, day, period) == 9999
+
+
+def test_it_takes_a_percentage_off_each_entry() -> None:
+    tenth = Discount("d", percent_off=D("12.5"))
+    assert percent_of(1004, tenth) == 126
+    assert percent_of(-1004, tenth) == -126
+    assert fixed_shares(tenth, [100, 200]) == [0, 0]
+
+
+def test_it_shares_a_fixed_discount_and_never_gives_more_than_there_is() -> None:
+    assert fixed_shares(Discount("d", amount_off=1000), [2900, 1000]) == [744, 256]
+    assert fixed_shares(Discount("d", amount_off=5000), [2900, 1000]) == [2900, 1000]
+    assert fixed_shares(Discount("d", amount_off=5000), []) == []
+    assert percent_of(1004, Discount("d", amount_off=5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("percent_off", {}),
+        ("percent_off", {"percent_off": D(5), "amount_off": 5}),
+        ("percent_off", {"percent_off": D(101)}),
+        ("percent_off", {"percent_off": D(-1)}),
+        ("amount_off", {"amount_off": -1}),
+    ],
+)
+def test_it_refuses_a_discount_that_is_none(field: str, more: dict[str, D]) -> None:
+    with pytest.raises(InvalidDiscount, match=f"^{field}:"):
+        Discount("d", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["", "a|b", "x" * 61])
+def test_it_refuses_a_discount_key_that_cannot_be_stored(key: str) -> None:
+    with pytest.raises(InvalidDiscount, match="^key:"):
+        Discount(key, amount_off=1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "percentage", "inclusive", "net", "tax"),
+    [
+        (19333, "25", False, 19333, 4833),
+        (2571, "23.33", False, 2571, 600),
+        (250, "5", False, 250, 13),
+        (-250, "5", False, -250, -13),
+        (11900, "19", True, 10000, 1900),
+        (100, "19", True, 84, 16),
+        (-100, "19", True, -84, -16),
+        (1000, "0", False, 1000, 0),
+    ],
+)
+def test_it_taxes_a_line(amount: int, percentage: str, inclusive: bool, net: int, tax: int) -> None:
+    assert tax_of(amount, TaxRate("t", D(percentage), inclusive)) == (net, tax)
+
+
+@given(st.integers(-(10**12), 10**12), st.decimals(0, 100, places=4))
+def test_it_never_changes_an_inclusive_price(gross: int, percentage: D) -> None:
+    net, tax = tax_of(gross, TaxRate("t", percentage, inclusive=True))
+    assert net + tax == gross
+    assert tax_of(-gross, TaxRate("t", percentage, inclusive=True)) == (-net, -tax)
+
+
+@pytest.mark.parametrize(
+    ("field", "percentage", "category"),
+    [("category", "0", "X"), ("percentage", "-1", "S"), ("percentage", "101", "S"), ("percentage", "NaN", "S"),
+     ("percentage", "19", "AE")],
+)  # fmt: skip
+def test_it_refuses_a_tax_rate_that_cannot_be(field: str, percentage: str, category: str) -> None:
+    with pytest.raises(InvalidTaxRate, match=f"^{field}:"):
+        TaxRate("t", D(percentage), category=category)
+
+
+@pytest.mark.parametrize(
+    ("days_late", "name"),
+    [(-5, "current"), (0, "current"), (1, "1-30"), (30, "1-30"), (31, "31-60"), (60, "31-60"), (61, "61-90"),
+     (90, "61-90"), (91, "90+"), (4000, "90+")],
+)  # fmt: skip
+def test_it_names_the_bucket_of_a_debt(days_late: int, name: str) -> None:
+    assert bucket(date(2024, 3, 1) - timedelta(days=days_late), date(2024, 3, 1)) == name
+
+
+def test_it_sums_debts_by_age() -> None:
+    today = date(2024, 3, 1)
+    rows = [(today, 100), (date(2024, 2, 1), 50), (date(2024, 1, 31), -20), (date(2024, 1, 30), 7)]
+    assert ageing(rows, today) == {"current": 100, "1-30": 30, "31-60": 7, "61-90": 0, "90+": 0}
+    assert list(ageing([], today)) == list(BUCKETS)
