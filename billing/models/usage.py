@@ -41,7 +41,8 @@ class UsageDay(models.Model):
     meter = models.ForeignKey(Meter, models.PROTECT)
     day = models.DateField()
     count = models.BigIntegerField(default=0)
-    total = models.DecimalField(max_digits=27, decimal_places=12, default=0)
+    # Room for a hundred billion of the largest events.
+    total = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     peak = models.DecimalField(max_digits=27, decimal_places=12, null=True)
     last = models.DecimalField(max_digits=27, decimal_places=12, null=True)
     last_at = models.DateTimeField(null=True)
@@ -63,8 +64,9 @@ class UsageCounter(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT)
     meter = models.ForeignKey(Meter, models.PROTECT)
     start_on = models.DateField(help_text="first day of the usage period")
-    used = models.DecimalField(max_digits=27, decimal_places=12)
-    added = models.DecimalField(max_digits=27, decimal_places=12, help_text="what the last batch brought")
+    end_on = models.DateField(help_text="first day after it")
+    used = models.DecimalField(max_digits=38, decimal_places=12)
+    added = models.DecimalField(max_digits=38, decimal_places=12, help_text="what the last batch brought")
     last_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -82,7 +84,7 @@ class ThresholdCrossing(models.Model):
     percent = models.PositiveSmallIntegerField()
     period_start = models.DateField()
     limit = models.DecimalField(max_digits=27, decimal_places=6)
-    used = models.DecimalField(max_digits=27, decimal_places=12)
+    used = models.DecimalField(max_digits=38, decimal_places=12)
     at = models.DateTimeField()
 
     class Meta:

@@ -1,0 +1,202 @@
+"""What customers use: events taken once, days totalled, limits watched, quantities answered.
+
+An event belongs to the local day on which it happened, and through it to a usage period. Taking a batch is one
+statement: it stores the events, adds to the days, and notes the limits that were crossed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import connection, transaction
+
+from billing import usage_sql
+from billing.events import Fact, record_many
+from billing.maths.periods import Period, local_date
+from billing.models import Customer, Meter, UsageEvent
+from billing.refusals import Refused
+from billing.usage_input import MOST_EVENTS, Rejection, rejection, sort_out
+
+THRESHOLD_REACHED = "usage.threshold_reached"
+
+
+class TooManyEvents(Refused):
+    code = "too_many_events"
+
+
+class UnknownUsageEvent(Refused):
+    code = "unknown_usage_event"
+
+
+class UsageClosed(Refused):
+    code = "after_grace_window"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch; `rejected` in its order."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterUsage:
+    """One meter of a customer in the period that runs.
+
+    `limit` is what thresholds are measured against: the plan's limit, else what its price includes; `included` is
+    what costs nothing. `percent` is used of limit, rounded down.
+    """
+
+    meter: Meter
+    used: Decimal
+    limit: Decimal | None
+    included: Decimal | None
+    percent: int | None
+    period: Period
+
+
+# -- Taking events ------------------------------------------------------------------------------------------
+
+
+def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str = "system") -> Recorded:
+    """Take a batch: each id counts once per meter, bad events are refused one by one and the good ones kept.
+
+    `events`: {id, customer, event_name, timestamp?, properties?}; without a timestamp it happened just now.
+    Raises TooManyEvents.
+    """
+    if len(events) > MOST_EVENTS:
+        raise TooManyEvents(f"A batch has at most {MOST_EVENTS:,} events.", field="events")
+    rows, rejected = sort_out(events)
+    if not rows:
+        return Recorded(0, 0, rejected)
+    with transaction.atomic():
+        accepted, taken, refused, crossed, unique = _store(rows, livemode, now)
+        crossed = (crossed or []) + (_cross_unique(unique, now) if unique else [])
+        if crossed:
+            record_many([_fact(crossing, livemode, actor) for crossing in crossed])
+    rejected += [rejection(n, events[n], code, about or "") for n, code, about in refused or []]
+    return Recorded(accepted, taken - accepted, sorted(rejected))
+
+
+def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:
+    given = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
+    window = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.RECORD, {**given, **window})
+        return cursor.fetchone()
+
+
+def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
+    rows = [{"customer_id": customer, "meter_id": meter} for customer, meter in pairs]
+    given = {"pairs": orjson.dumps(rows).decode(), "now": now, "percents": list(settings.USAGE_THRESHOLDS)}
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.CROSS_UNIQUE, given)
+        return cursor.fetchone()[0] or []
+
+
+def _fact(crossing: Mapping[str, Any], livemode: bool, actor: str) -> Fact:
+    """A crossing is about the customer, and happens at the customer's time."""
+    customer, at = crossing["customer"], datetime.fromisoformat(crossing["at"])
+    return Fact(THRESHOLD_REACHED, customer, customer, livemode, actor, at, crossing["data"])
+
+
+# -- Taking one back ----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def void(*, key: str, livemode: bool, now: datetime) -> int:
+    """Take back the event with this id, as if it had never been sent; its id stays spent. Answers how many meters
+    had counted it; none the second time. Raises UnknownUsageEvent, UsageClosed (as for a late event)."""
+    found = UsageEvent.objects.filter(livemode=livemode, key=key).select_related("customer__test_clock")
+    events = list(found.order_by("key", "meter_id").select_for_update(of=("self",)))
+    if not events:
+        raise UnknownUsageEvent("There is no such usage event.", field="id")
+    standing = [event for event in events if event.voided_at is None]
+    if any(event.day < _open_from(event, now) for event in standing):
+        raise UsageClosed("The usage period of this event is closed.", field="id")
+    ids = [event.pk for event in standing]
+    days, counters = _held(usage_sql.HOLD_DAYS, ids), _held(usage_sql.HOLD_COUNTERS, ids)
+    UsageEvent.objects.filter(pk__in=ids).update(voided_at=now)
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.RECOUNT_DAYS, {"days": days})
+        cursor.execute(usage_sql.RECOUNT_COUNTERS, {"counters": counters})
+    return len(ids)
+
+
+def _open_from(event: UsageEvent, now: datetime) -> date:
+    """The first day for which events are still taken. A customer with a test clock lives at its time."""
+    customer = event.customer
+    today = local_date(customer.test_clock.now if customer.test_clock else now, customer.timezone)
+    given = {"customer": _uuid(customer.pk), "meter": _uuid(event.meter_id), "today": today}
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.OPEN_FROM, {**given, "grace": settings.USAGE_GRACE_DAYS})
+        return cursor.fetchone()[0]
+
+
+def _held(statement: str, events: list[int]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"events": events})
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+# -- Answering ----------------------------------------------------------------------------------------------
+
+
+def current(customer: Customer, now: datetime) -> list[MeterUsage]:
+    """Every meter of the customer's terms in the usage period that runs, and what else it used. Two queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.CURRENT, {"customer": _uuid(customer.pk), "today": local_date(now, customer.timezone)})
+        rows = cursor.fetchall()
+    meters = Meter.objects.in_bulk([row[0] for row in rows])
+    return [_meter_usage(meters[f"meter_{row[0].hex}"], *row[1:6]) for row in rows]
+
+
+def _meter_usage(
+    meter: Meter, used: Decimal, limit: Decimal | None, included: Decimal | None, start: date, end: date
+) -> MeterUsage:
+    percent = int((used * 100 / limit).to_integral_value(ROUND_DOWN)) if limit else None
+    return MeterUsage(meter, used, limit, included, percent, Period(start, end))
+
+
+def daily(customer: Customer, meter: Meter, start: date, end: date) -> list[tuple[date, Decimal]]:
+    """The quantity of each local day in [start, end), days without use included."""
+    given = {"customer": _uuid(customer.pk), "meter": _uuid(meter.pk), "start": start, "end": end}
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.DAILY, given)
+        return cursor.fetchall()
+
+
+def quantity(customer: Customer | str, meter: Meter | str, start: date, end: date) -> Decimal:
+    """What the meter measured in [start, end) of the customer's local days."""
+    wanted = (_pk(customer), _pk(meter), start, end)
+    return quantities([wanted])[wanted]
+
+
+type Wanted = tuple[str, str, date, date]
+
+
+def quantities(wanted: Iterable[Wanted]) -> dict[Wanted, Decimal]:
+    """`quantity` of many (customer id, meter id, start, end) in one query."""
+    asked = list(dict.fromkeys(wanted))
+    rows = [
+        {"n": n, "customer_id": _uuid(c), "meter_id": _uuid(m), "start_on": start, "end_on": end}
+        for n, (c, m, start, end) in enumerate(asked)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.QUANTITIES, {"wanted": orjson.dumps(rows).decode()})
+        return {asked[n]: used for n, used in cursor.fetchall()}
+
+
+def _pk(row: Customer | Meter | str) -> str:
+    return row if isinstance(row, str) else row.pk
+
+
+def _uuid(public_id: str) -> UUID:
+    return UUID(hex=public_id.partition("_")[2])

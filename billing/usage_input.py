@@ -1,0 +1,122 @@
+"""Usage events as they were sent: each one made fit for the statement that stores it, or refused by name.
+
+Only what needs no database is judged here; customer, meter, value and the window of time are judged by the
+statement itself (`billing.usage_sql`), which knows them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+MOST_EVENTS = 5_000
+MOST_PROPERTIES = 50
+LONGEST_NAME = 100
+LONGEST_VALUE = 500
+FIELDS = frozenset({"id", "customer", "event_name", "timestamp", "properties"})
+
+_OUR_ID = re.compile(r"cus_[0-9a-f]{32}")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_YEARS = range(1970, 2200)
+
+DETAILS = {
+    "invalid_event": "An event is an object.",
+    "unknown_field": "An event has id, customer, event_name, timestamp and properties; “{}” is none of them.",
+    "invalid_id": "id is a text of 1 to 255 characters.",
+    "invalid_customer": "customer is a customer's id or external id.",
+    "invalid_event_name": "event_name is a text of 1 to 100 characters.",
+    "invalid_timestamp": "timestamp is a time with an offset, such as 2026-01-31T09:30:00Z.",
+    "invalid_properties": "properties is an object of at most 50 names, each with a text, a number, true, false or null.",
+    "unknown_customer": "There is no such customer.",
+    "unknown_event_name": "No meter counts events of this name.",
+    "timestamp_in_future": "The time lies more than five minutes ahead of the customer's present.",
+    "after_grace_window": "The usage period of this time is closed, and so is the time in which late events are taken.",
+    "missing_value": "The meter needs the property “{}”.",
+    "invalid_value": "“{}” is a number of at most 15 digits and 12 decimals.",
+}
+
+
+class Bad(Exception):
+    """This event is refused: `code` is a key of DETAILS, `about` fills its gap."""
+
+    def __init__(self, code: str, about: str = "") -> None:
+        super().__init__(code)
+        self.code, self.about = code, about
+
+
+class Rejection(NamedTuple):
+    """One event of the batch that was not taken, and why."""
+
+    index: int
+    id: str | None
+    code: str
+    detail: str
+
+
+def rejection(index: int, event: Any, code: str, about: str = "") -> Rejection:
+    key = event.get("id") if isinstance(event, Mapping) else None
+    return Rejection(index, key if isinstance(key, str) else None, code, DETAILS[code].format(about[:100]))
+
+
+def sort_out(events: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Rejection]]:
+    """(rows for the statement, rejections), both in the order of the batch."""
+    rows, rejected = [], []
+    for index, event in enumerate(events):
+        try:
+            rows.append(row_of(index, event))
+        except Bad as bad:
+            rejected.append(rejection(index, event, bad.code, bad.about))
+    return rows, rejected
+
+
+def row_of(index: int, event: Any) -> dict[str, Any]:
+    """The event in the statement's short names. Raises Bad."""
+    if type(event) is not dict:
+        raise Bad("invalid_event")
+    if not event.keys() <= FIELDS:
+        raise Bad("unknown_field", min(event.keys() - FIELDS))
+    row = {"n": index, "k": _text(event, "id", 255), "e": _text(event, "event_name", LONGEST_NAME)}
+    customer = _text(event, "customer", 200)
+    if _OUR_ID.fullmatch(customer):
+        row["c"] = customer[4:]
+    else:
+        row["x"] = customer
+    if event.get("timestamp") is not None:
+        row["t"] = _instant(event["timestamp"])
+    if properties := event.get("properties"):
+        row["p"] = _properties(properties)
+    return row
+
+
+def _text(event: Mapping[str, Any], name: str, longest: int) -> str:
+    value = event.get(name)
+    if type(value) is not str or not 0 < len(value) <= longest or "\0" in value:
+        raise Bad(f"invalid_{name}")
+    return value
+
+
+def _instant(value: Any) -> datetime:
+    """In UTC. A leap second has no place in the calendar that everything here is counted in, and is refused."""
+    if type(value) is not str or not _RFC_3339.fullmatch(value):
+        raise Bad("invalid_timestamp")
+    try:
+        instant = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise Bad("invalid_timestamp") from None
+    if instant.year not in _YEARS:
+        raise Bad("invalid_timestamp")
+    return instant.astimezone(UTC)
+
+
+def _properties(properties: Any) -> dict[str, Any]:
+    if type(properties) is not dict or len(properties) > MOST_PROPERTIES:
+        raise Bad("invalid_properties")
+    for name, value in properties.items():
+        if len(name) > LONGEST_NAME or "\0" in name:
+            raise Bad("invalid_properties")
+        if type(value) is str:
+            if len(value) > LONGEST_VALUE or "\0" in value:
+                raise Bad("invalid_properties")
+        elif value is not None and not isinstance(value, int | float):
+            raise Bad("invalid_properties")
+    return properties
