@@ -1,8 +1,12 @@
 """The web server's settings: gunicorn --config config/gunicorn.py config.wsgi"""
 
 import os
+from pathlib import Path
 
+import environ
 from gunicorn.http import wsgi
+
+environ.Env.read_env(Path(__file__).resolve().parent.parent / ".env")
 
 bind = os.environ.get("BIND", f"127.0.0.1:{os.environ.get('PORT', '8000')}")
 workers = int(os.environ.get("WEB_WORKERS", "2"))

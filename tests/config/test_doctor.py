@@ -1,0 +1,131 @@
+import json
+import shutil
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from config import doctor, schedules
+
+LIVE = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_live_1", "STRIPE_FAKE": False}
+TEST = {"STRIPE_SECRET_KEY": "rk_test_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1", "STRIPE_FAKE": False}
+
+
+def given(settings, **values: object) -> None:
+    for name, value in values.items():
+        setattr(settings, name, value)
+
+
+@pytest.mark.django_db
+def test_it_finds_nothing_wrong_with_a_development_machine(settings) -> None:
+    schedules.write(jobs=schedules.JOBS, now=timezone.now())
+    marks = {finding.name: finding.mark for finding in doctor.examine()}
+    assert {name for name, mark in marks.items() if mark == "fail"} == set()
+    assert {"database", "migrations", "recurring jobs", "worker", "queue"} <= marks.keys()
+
+
+@pytest.mark.django_db
+def test_it_fails_with_an_exit_code_and_in_json(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MACHINE", [doctor.stripe])
+    given(settings, **LIVE | {"STRIPE_FAKE": True})
+    out = StringIO()
+    with pytest.raises(SystemExit, match="1"):
+        call_command("doctor", json=True, stdout=out)
+    assert json.loads(out.getvalue())[0] == {
+        "name": "stripe",
+        "mark": "fail",
+        "text": "STRIPE_FAKE is on beside a live key",
+    }
+
+
+def test_it_asks_nothing_more_of_a_database_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        raise DatabaseError("connection refused\nat great length")
+
+    monkeypatch.setattr(connection, "cursor", gone)
+    monkeypatch.setattr(doctor, "MACHINE", [])
+    (finding,) = doctor.examine()
+    assert (finding.mark, finding.name) == ("fail", "database")
+    assert finding.text.startswith("does not answer: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "word"),
+    [
+        ({}, "ok", "stand-in"),
+        (LIVE, "ok", "live keys"),
+        (TEST, "ok", "test keys"),
+        (LIVE | {"STRIPE_FAKE": True}, "fail", "beside a live key"),
+        (LIVE | {"STRIPE_PUBLISHABLE_KEY": "pk_test_1"}, "fail", "live and test"),
+        (TEST | {"STRIPE_SECRET_KEY": "secret"}, "fail", "not a key"),
+        (LIVE | {"PRODUCTION": True}, "ok", "live keys"),
+        (TEST | {"PRODUCTION": True}, "warn", "no money moves"),
+    ],
+)
+def test_it_never_lets_test_and_live_keys_mix(settings, values, mark: str, word: str) -> None:
+    given(settings, **values)
+    found, text = doctor.stripe()
+    assert found == mark
+    assert word in text
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "mark"),
+    [
+        (doctor.secrets, {"SECRET_KEY": "short"}, "fail"),
+        (doctor.secrets, {"SECRET_KEY": "x" * 50}, "ok"),
+        (doctor.secrets, {"SECRET_KEY": "x" * 50, "ALLOWED_HOSTS": ["*"]}, "warn"),
+        (doctor.site_address, {"SITE_URL": "http://testserver"}, "fail"),
+        (doctor.site_address, {"SITE_URL": "https://testserver"}, "ok"),
+        (doctor.site_address, {"SITE_URL": "https://elsewhere.example"}, "fail"),
+        (doctor.mail, {"EMAIL_BACKEND": "billing.mail.KeepingBackend"}, "fail"),
+        (doctor.mail, {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}, "fail"),
+        (doctor.mail, {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}, "ok"),
+    ],
+)
+def test_it_is_strict_in_production(settings, check: doctor.Check, values, mark: str) -> None:
+    given(settings, PRODUCTION=True, ALLOWED_HOSTS=["testserver"])
+    given(settings, **values)
+    assert check()[0] == mark
+
+
+@pytest.mark.parametrize(
+    ("free", "mark"), [(1_000_000, "fail"), (1_000_000_000, "warn"), (9_000_000_000, "ok")]
+)
+def test_it_looks_at_the_disk(monkeypatch: pytest.MonkeyPatch, free: int, mark: str) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(free, 0, free))
+    assert doctor.disk()[0] == mark
+
+
+@pytest.mark.django_db
+def test_it_sees_a_job_worker_by_its_connection(settings) -> None:
+    assert doctor.worker() == ("warn", "no job worker is running: manage.py qcluster")
+    settings.PRODUCTION = True
+    assert doctor.worker()[0] == "fail"
+    with connection.cursor() as cursor:
+        cursor.execute("SET application_name = 'tandem worker'")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else the first look holds for the transaction
+    try:
+        assert doctor.worker() == ("ok", "running")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET application_name = 'tandem'")
+
+
+@pytest.mark.django_db
+def test_it_sees_jobs_that_nobody_does() -> None:
+    assert doctor.queue() == ("ok", "nothing waits")
+    OrmQ.objects.create(key="tandem", payload="", lock=timezone.now() - timedelta(minutes=11))
+    assert doctor.queue() == ("warn", "1 jobs have waited more than ten minutes")
+
+
+@pytest.mark.django_db
+def test_it_sees_recurring_jobs_that_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "JOBS", [schedules.Job("a", "config.schedules.write", minutes=1)])
+    assert doctor.recurring_jobs() == ("fail", "1 of 1 are not written: manage.py schedules")
+    schedules.write(jobs=schedules.JOBS, now=timezone.now())
+    assert doctor.recurring_jobs() == ("ok", "1 written")

@@ -1,0 +1,60 @@
+"""The settings as a process of its own sees them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SECRETS = {
+    "SITE_URL": "https://billing.example",
+    "SECRET_KEY": "x" * 50,
+    "ALLOWED_HOSTS": "billing.example,www.billing.example",
+    "DATABASE_URL": "postgres://tandem@/tandem?host=/somewhere",
+    "EMAIL_URL": "smtp+tls://user:password@mail.example:587",
+    "STRIPE_SECRET_KEY": "sk_live_1",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_1",
+}
+
+
+def evaluated(expression: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What `expression` gives in a fresh process with these settings and no others."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-c", f"from config import settings; print(({expression}))"],
+        cwd=CHECKOUT,
+        env={**inherited, "TANDEM_ENV": "production", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_starts_in_production_when_everything_is_given() -> None:
+    done = evaluated("settings.DEBUG, settings.DEMO, settings.STRIPE_FAKE, settings.EMBEDDED", **SECRETS)
+    assert done.stdout.strip() == "(False, False, False, False)", done.stderr
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_it_names_the_secret_that_production_lacks(name: str) -> None:
+    done = evaluated("1", **{key: value for key, value in SECRETS.items() if key != name})
+    assert done.returncode != 0
+    assert done.stderr.strip().endswith(f"needs these in the environment: {name}")
+
+
+def test_it_ignores_debug_and_demo_in_production() -> None:
+    done = evaluated("settings.DEBUG, settings.DEMO", **SECRETS, DEBUG="true", TANDEM_DEMO="true")
+    assert done.stdout.strip() == "(False, False)", done.stderr
+
+
+def test_it_takes_a_sockets_folder_in_the_database_address() -> None:
+    done = evaluated("settings.DATABASES['default']['OPTIONS']['host']", **SECRETS)
+    assert done.stdout.strip() == "/somewhere"
+
+
+def test_it_needs_nothing_for_development() -> None:
+    done = evaluated("settings.EMBEDDED, settings.SITE_URL", TANDEM_ENV="development", PORT="8123")
+    assert done.stdout.strip() == "(True, 'http://127.0.0.1:8123')", done.stderr
