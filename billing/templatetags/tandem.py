@@ -39,6 +39,12 @@ def money(minor: int | None, currency: str) -> str:
 
 
 @register.filter
+def negative(minor: int) -> int:
+    """An amount taken away: 500 -> -500."""
+    return -minor
+
+
+@register.filter
 def short_money(minor: int | None, currency: str) -> str:
     """As `money`, without the minor units where they are all zero: 290000 in "USD" -> "$2,900"."""
     if minor is None or minor == "" or int(minor) % 10 ** EXPONENTS[currency]:
