@@ -1,14 +1,14 @@
 """What a new paper says: what is owed, minus what earlier papers said."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from billing.maths.money import plain
 from billing.maths.periods import Period
-from billing.maths.timeline import ADVANCE, ARREARS, CHARGE, CREDIT, Entry, Key, Timeline, Usage, owed
+from billing.maths.timeline import ADVANCE, ARREARS, CHARGE, CREDIT, Entry, Key, Timeline, Usage, coming, owed
 
 type Said = Mapping[str, tuple[int, int]]
 
@@ -64,25 +64,34 @@ def key_text(key: Key | str) -> str:
 
 def key_of(text: str) -> Key:
     """The key that a text stands for. Raises ValueError for any other text."""
-    kind, price, quantity, *days, discount = text.split("|")
-    start, end, period_start, period_end = (date.fromisoformat(day) for day in days)
-    return Key(kind, price, Decimal(quantity), start, end, period_start, period_end, discount)
+    try:
+        kind, price, quantity, *days, discount = text.split("|")
+        start, end, period_start, period_end = (date.fromisoformat(day) for day in days)
+        return Key(kind, price, Decimal(quantity), start, end, period_start, period_end, discount)
+    except (ValueError, InvalidOperation) as error:
+        raise ValueError(f"{text!r} is no key of an entry.") from error
 
 
 def unsaid(timeline: Timeline, said: Said, *, since: date, until: date, usage: Usage) -> list[Line]:
-    """The lines of the paper that is due: `difference` over one window of time.
+    """The lines of the paper that is due: owed minus said, of the periods that end after `since`.
 
-    `said` may hold everything that was ever said for the subscription; what lies outside the window is left
-    alone. So a clock that is behind reverses nothing that a clock ahead of it has billed."""
-    window = {text: amounts for text, amounts in said.items() if _within(key_of(text), since, until)}
-    return difference(owed(timeline, since=since, until=until, usage=usage), window)
+    `said` may hold all that was ever said for the subscription. Left alone is what belongs to earlier
+    periods, and what will fall due only after `until`: billed ahead, or by a clock that is ahead of this one.
+    """
+    entries = owed(timeline, since=since, until=until, usage=usage)
+    known = {key_text(entry.key) for entry in entries}
+    rest = [(text, key_of(text)) for text in said if text not in known]
+    recent = [(text, key) for text, key in rest if key.period_end > since]
+    early = _early(timeline, [key for _, key in recent], since, until)
+    asked = known.union(text for text, key in recent if key not in early)
+    return difference(entries, {text: amounts for text, amounts in said.items() if text in asked})
 
 
 def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
     """Owed minus said, key by key, in the order of the entries.
 
     `said` maps a key text to the (gross, discount) that papers have said so far, summed. What was said and
-    is owed no more is reversed, after the rest; so `said` must answer the same window as the entries (see
+    is owed no more is reversed, after the rest; so `said` must answer the same question as the entries (see
     `unsaid`). Where nothing is left to say there is no line."""
     lines: list[Line] = []
     left = {key_text(key): amounts for key, amounts in said.items()}
@@ -107,13 +116,12 @@ def totals(lines: Iterable[Line], tax_of_line: Callable[[Line], tuple[int, int]]
     return Totals(net_total + discount_total, discount_total, tax_total, net_total + tax_total)
 
 
-def _within(key: Key, since: date, until: date) -> bool:
-    return key.period_end > since and _said_from(key) <= until
-
-
-def _said_from(key: Key) -> date:
-    """The first day on which anything could have been said under the key."""
-    return key.end if key.kind == ARREARS else key.start
+def _early(timeline: Timeline, keys: Collection[Key], since: date, until: date) -> set[Key]:
+    """The keys that the timeline still claims, only later than `until`."""
+    last_due = max((key.period_end if key.kind == ARREARS else key.start for key in keys), default=until)
+    if last_due <= until:
+        return set()
+    return coming(timeline, since=since, after=until, until=last_due)
 
 
 def _line(entry: Entry, text: str, said_gross: int, said_discount: int, correction: bool) -> Line:
@@ -150,7 +158,7 @@ def _reversal(text: str, gross: int, discount: int) -> Line:
         period=Period(key.period_start, key.period_end),
         gross=-gross,
         discount=-discount,
-        due_on=_said_from(key),
+        due_on=key.end if key.kind == ARREARS else key.start,
         billed=ARREARS if key.kind == ARREARS else ADVANCE,
         label="",
         correction=True,

@@ -41,6 +41,7 @@ __all__ = [
     "Timeline",
     "Usage",
     "arr",
+    "coming",
     "current_period",
     "mrr",
     "next_due",
@@ -106,9 +107,15 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     usage(meter, start, end) answers the quantity measured on the local days [start, end). Asking later
     gives the same entries and more. On one day credits stand before charges, and each in the order of the
     items."""
-    found = [claim for claim in claims(in_force(timeline), since, until) if claim.due_on <= until]
-    found.sort(key=lambda claim: (claim.due_on, claim.kind != CREDIT))
-    return [_entry(claim, usage) for claim in found]
+    due = [claim for claim in claims(in_force(timeline), since, until) if claim.due_on <= until]
+    due.sort(key=lambda claim: (claim.due_on, claim.kind != CREDIT))
+    return [_entry(claim, usage) for claim in due]
+
+
+def coming(timeline: Timeline, *, since: date, after: date, until: date) -> set[Key]:
+    """The keys of the entries that fall due after `after` and on or before `until`."""
+    found = claims(in_force(timeline), since, until)
+    return {_key(claim) for claim in found if after < claim.due_on <= until}
 
 
 def next_due(timeline: Timeline, *, after: date) -> date | None:
@@ -163,30 +170,27 @@ def _measured(claim: Claim, usage: Usage) -> Entry:
 
 
 def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
-    kind, (item, discount, _, period, _, _, _), start, end, due_on, _ = claim
-    price = item.price
-    key = Key(
-        kind,
-        price.key,
-        item.quantity,
-        start,
-        end,
-        period.start,
-        period.end,
-        discount.key if discount else "",
-    )
+    price, discount = claim.stretch.item.price, claim.stretch.discount
     return Entry(
-        key=key,
+        key=_key(claim),
         price_key=price.key,
-        kind=CREDIT if kind == CREDIT else CHARGE,
+        kind=CREDIT if claim.kind == CREDIT else CHARGE,
         quantity=quantity,
         unit_amount=price.unit_amount,
-        span=Period(start, end),
-        period=period,
+        span=Period(claim.start, claim.end),
+        period=claim.stretch.period,
         gross=gross,
         discount=off + percent_of(gross, discount) if discount else 0,
-        due_on=due_on,
+        due_on=claim.due_on,
         billed=price.billed,
         label=price.label,
         claim=claim,
+    )
+
+
+def _key(claim: Claim) -> Key:
+    item, discount, _, period, _, _, _ = claim.stretch
+    off = discount.key if discount else ""
+    return Key(
+        claim.kind, item.price.key, item.quantity, claim.start, claim.end, period.start, period.end, off
     )

@@ -23,7 +23,17 @@ integers = st.integers(-(10**15) + 1, 10**15 - 1)
 
 @pytest.mark.parametrize(
     ("currency", "digits"),
-    [("USD", 2), ("EUR", 2), ("JPY", 0), ("ISK", 0), ("UGX", 0), ("KWD", 3), ("TND", 3), ("CLF", 4), ("HUF", 2)],
+    [
+        ("USD", 2),
+        ("EUR", 2),
+        ("JPY", 0),
+        ("ISK", 0),
+        ("UGX", 0),
+        ("KWD", 3),
+        ("TND", 3),
+        ("CLF", 4),
+        ("HUF", 2),
+    ],
 )
 def test_it_knows_the_decimals_of_a_currency(currency: str, digits: int) -> None:
     assert exponent(currency) == digits
@@ -113,7 +123,17 @@ def test_it_writes_an_amount(minor: int, currency: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("numerator", "denominator", "rounded"),
-    [(1, 2, 1), (-1, 2, -1), (3, 2, 2), (-3, 2, -2), (5, 2, 3), (1, 3, 0), (-1, 3, 0), (-2, 3, -1), (0, 7, 0)],
+    [
+        (1, 2, 1),
+        (-1, 2, -1),
+        (3, 2, 2),
+        (-3, 2, -2),
+        (5, 2, 3),
+        (1, 3, 0),
+        (-1, 3, 0),
+        (-2, 3, -1),
+        (0, 7, 0),
+    ],
 )
 def test_it_rounds_a_half_away_from_zero(numerator: int, denominator: int, rounded: int) -> None:
     assert round_half_away(numerator, denominator) == rounded
@@ -121,7 +141,9 @@ def test_it_rounds_a_half_away_from_zero(numerator: int, denominator: int, round
 
 @given(integers, st.integers(1, 10**9))
 @example(1, 2)
-def test_it_rounds_to_the_nearest_and_the_same_on_both_sides_of_zero(numerator: int, denominator: int) -> None:
+def test_it_rounds_to_the_nearest_and_the_same_on_both_sides_of_zero(
+    numerator: int, denominator: int
+) -> None:
     rounded = round_half_away(numerator, denominator)
     assert abs(Fraction(numerator, denominator) - rounded) <= Fraction(1, 2)
     assert round_half_away(-numerator, denominator) == -rounded

@@ -153,7 +153,15 @@ def test_it_finds_the_first_instant_of_a_day(day: str, zone: str, instant: str) 
     assert midnight(d(day), zone) == datetime.fromisoformat(instant).replace(tzinfo=UTC)
 
 
-ZONES = ["UTC", "America/New_York", "America/Sao_Paulo", "Asia/Tehran", "Africa/Cairo", "Asia/Beirut", "Pacific/Chatham"]
+ZONES = [
+    "UTC",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Asia/Tehran",
+    "Africa/Cairo",
+    "Asia/Beirut",
+    "Pacific/Chatham",
+]
 
 
 @given(st.dates(date(1990, 1, 1), date(2037, 12, 31)), st.sampled_from(ZONES))

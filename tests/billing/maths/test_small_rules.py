@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal as D
 from fractions import Fraction as F
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -37,8 +38,10 @@ def test_it_prorates_advance_by_what_is_left() -> None:
 )
 def test_it_loses_no_cent_between_neighbours(amount: int, cycle: Cycle, offsets: list[int]) -> None:
     period = cycle.period_at(cycle.anchor)
-    cuts = sorted({period.start, period.end} | {period.start + timedelta(days=n % period.days) for n in offsets})
-    pieces = [rest(amount, s, period) - rest(amount, e, period) for s, e in zip(cuts, cuts[1:], strict=False)]
+    cuts = sorted(
+        {period.start, period.end} | {period.start + timedelta(days=n % period.days) for n in offsets}
+    )
+    pieces = [rest(amount, s, period) - rest(amount, e, period) for s, e in pairwise(cuts)]
     assert sum(pieces) == amount
 
 
@@ -48,7 +51,9 @@ def test_it_splits_every_period_on_every_day_exactly(anchor_day: int) -> None:
     for period in cycle.periods(date(2023, 1, 1), date(2025, 1, 1)):
         for n in range(period.days + 1):
             day = period.start + timedelta(days=n)
-            assert (rest(9999, period.start, period) - rest(9999, day, period)) + rest(9999, day, period) == 9999
+            assert (rest(9999, period.start, period) - rest(9999, day, period)) + rest(
+                9999, day, period
+            ) == 9999
 
 
 def test_it_takes_a_percentage_off_each_entry() -> None:
@@ -82,7 +87,7 @@ def test_it_refuses_a_discount_that_is_none(field: str, more: dict[str, D]) -> N
 
 @pytest.mark.parametrize("key", ["", "a|b", "x" * 61])
 def test_it_refuses_a_discount_key_that_cannot_be_stored(key: str) -> None:
-    with pytest.raises(InvalidDiscount, match="^key:"):
+    with pytest.raises(InvalidDiscount, match=r"^key:"):
         Discount(key, amount_off=1)
 
 
@@ -112,9 +117,14 @@ def test_it_never_changes_an_inclusive_price(gross: int, percentage: D) -> None:
 
 @pytest.mark.parametrize(
     ("field", "percentage", "category"),
-    [("category", "0", "X"), ("percentage", "-1", "S"), ("percentage", "101", "S"), ("percentage", "NaN", "S"),
-     ("percentage", "19", "AE")],
-)  # fmt: skip
+    [
+        ("category", "0", "X"),
+        ("percentage", "-1", "S"),
+        ("percentage", "101", "S"),
+        ("percentage", "NaN", "S"),
+        ("percentage", "19", "AE"),
+    ],
+)
 def test_it_refuses_a_tax_rate_that_cannot_be(field: str, percentage: str, category: str) -> None:
     with pytest.raises(InvalidTaxRate, match=f"^{field}:"):
         TaxRate("t", D(percentage), category=category)
@@ -122,9 +132,19 @@ def test_it_refuses_a_tax_rate_that_cannot_be(field: str, percentage: str, categ
 
 @pytest.mark.parametrize(
     ("days_late", "name"),
-    [(-5, "current"), (0, "current"), (1, "1-30"), (30, "1-30"), (31, "31-60"), (60, "31-60"), (61, "61-90"),
-     (90, "61-90"), (91, "90+"), (4000, "90+")],
-)  # fmt: skip
+    [
+        (-5, "current"),
+        (0, "current"),
+        (1, "1-30"),
+        (30, "1-30"),
+        (31, "31-60"),
+        (60, "31-60"),
+        (61, "61-90"),
+        (90, "61-90"),
+        (91, "90+"),
+        (4000, "90+"),
+    ],
+)
 def test_it_names_the_bucket_of_a_debt(days_late: int, name: str) -> None:
     assert bucket(date(2024, 3, 1) - timedelta(days=days_late), date(2024, 3, 1)) == name
 
