@@ -57,8 +57,8 @@ check: .venv/dev.stamp
 	$(PY) -m ruff check .
 	$(PY) -m mypy $(PACKAGES)
 	$(PY) -m pytest tests/config/test_imports.py tests/config/test_tracked_files.py
-	$(BESIDE_EMPTY_DATABASE) $(MANAGE) makemigrations --check --dry-run
-	$(MANAGE) check --fail-level WARNING
+	$(BESIDE_EMPTY_DATABASE) sh -c '$(MANAGE) check --fail-level WARNING \
+	    && $(MANAGE) makemigrations --check --dry-run'
 
 fmt: .venv/dev.stamp
 	$(PY) -m ruff check --fix-only .

@@ -129,10 +129,11 @@ def stripe_mode(key: str) -> str:
 
 
 def mail() -> tuple[str, str]:
-    kept = any(name in settings.EMAIL_BACKEND for name in KEEPING_MAIL)
+    backend = settings.MAILERS["default"]["BACKEND"]
+    kept = any(name in backend for name in KEEPING_MAIL)
     if kept and settings.PRODUCTION:
-        return "fail", f"{settings.EMAIL_BACKEND} sends nothing; set EMAIL_URL"
-    return "ok", "kept in the database, not sent" if kept else settings.EMAIL_BACKEND
+        return "fail", f"{backend} sends nothing; set EMAIL_URL"
+    return "ok", "kept in the database, not sent" if kept else backend
 
 
 # -- The database -----------------------------------------------------------------------------------------

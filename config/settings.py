@@ -196,13 +196,17 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 
 # -- Mail ----------------------------------------------------------------------------------------------
 # Any Django backend through EMAIL_URL; without one every mail is kept in the database and shown at /mail/.
+MAIL_SERVER = {"EMAIL_HOST": "host", "EMAIL_PORT": "port", "EMAIL_HOST_USER": "username"}
+MAIL_SERVER |= {"EMAIL_HOST_PASSWORD": "password", "EMAIL_USE_TLS": "use_tls", "EMAIL_USE_SSL": "use_ssl"}
+MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "billing.mail.KeepingBackend"}}
 if env.str("EMAIL_URL", ""):
-    vars().update(env.email_url("EMAIL_URL"))
-else:
-    EMAIL_BACKEND = "billing.mail.KeepingBackend"
-    if PRODUCTION:
-        MISSING.append("EMAIL_URL")
-EMAIL_TIMEOUT = 15
+    mail_url = env.email_url("EMAIL_URL")
+    MAILERS["default"] = {"BACKEND": mail_url["EMAIL_BACKEND"]}
+    if mail_url["EMAIL_HOST"]:
+        options = {option: mail_url[name] for name, option in MAIL_SERVER.items() if mail_url.get(name)}
+        MAILERS["default"]["OPTIONS"] = {**options, "timeout": 15}
+elif PRODUCTION:
+    MISSING.append("EMAIL_URL")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Tandem <billing@tandem.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
@@ -213,8 +217,37 @@ STRIPE_WEBHOOK_SECRET = required("STRIPE_WEBHOOK_SECRET", "whsec_tandemsandbox00
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # The in-house stand-in: on wherever no real key was given, and never beside a live one.
 STRIPE_FAKE = env.bool("STRIPE_FAKE", "tandemsandbox" in STRIPE_SECRET_KEY)
+FAKE_FILE = ":memory:" if TESTING else str(TANDEM_HOME / "fakestripe.sqlite3")
+STRIPE_FAKE_STORE = env.str("STRIPE_FAKE_STORE", FAKE_FILE)
+STRIPE_FAKE_URL = f"{SITE_URL}/fakestripe"
+STRIPE_FAKE_WEBHOOK_URL = f"{SITE_URL}/webhooks/stripe/"
+# While a secret is rotated, Stripe signs with both: the old one goes here until it has expired.
+STRIPE_WEBHOOK_SECRETS = [STRIPE_WEBHOOK_SECRET, *env.list("STRIPE_WEBHOOK_SECRETS_OLD", default=[])]
 
+# For pages with a card field, by `csp_override`: Stripe's script, frames and API, unless we stand in for it.
+CARD_PAGE_CSP = dict(SECURE_CSP)
+if not STRIPE_FAKE:
+    CARD_PAGE_CSP |= {
+        "script-src": [CSP.SELF, "https://js.stripe.com", "https://*.js.stripe.com"],
+        "frame-src": [
+            CSP.SELF,
+            "https://js.stripe.com",
+            "https://*.js.stripe.com",
+            "https://hooks.stripe.com",
+        ],
+        "connect-src": [CSP.SELF, "https://api.stripe.com"],
+        "form-action": [CSP.SELF, "https://hooks.stripe.com"],
+    }
+
+# Where a checkout may send its buyer afterwards, beside this site: host names.
+CHECKOUT_REDIRECT_HOSTS = env.list("CHECKOUT_REDIRECT_HOSTS", default=[])
+
+# dj-stripe mirrors what Stripe tells us, with the same key; its own webhook address is not mounted.
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+if STRIPE_LIVE_MODE:
+    STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY
+else:
+    STRIPE_TEST_SECRET_KEY = STRIPE_SECRET_KEY
 
 # -- Jobs ----------------------------------------------------------------------------------------------
 Q_CLUSTER = {
@@ -231,6 +264,11 @@ Q_CLUSTER = {
     "catch_up": False,
     "label": "Jobs",
 }
+
+# -- Usage -----------------------------------------------------------------------------------------------
+# Events of a usage period are taken until so many days after its end; crossing a share of a limit is an event.
+USAGE_GRACE_DAYS = env.int("USAGE_GRACE_DAYS", 3)
+USAGE_THRESHOLDS = env.list("USAGE_THRESHOLDS", cast=int, default=[80, 100])
 
 # -- API -----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

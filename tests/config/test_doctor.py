@@ -15,6 +15,10 @@ LIVE = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_live_1",
 TEST = {"STRIPE_SECRET_KEY": "rk_test_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1", "STRIPE_FAKE": False}
 
 
+def mailer(backend: str) -> dict[str, object]:
+    return {"MAILERS": {"default": {"BACKEND": backend}}}
+
+
 def given(settings, **values: object) -> None:
     for name, value in values.items():
         setattr(settings, name, value)
@@ -82,9 +86,9 @@ def test_it_never_lets_test_and_live_keys_mix(settings, values, mark: str, word:
         (doctor.site_address, {"SITE_URL": "http://testserver"}, "fail"),
         (doctor.site_address, {"SITE_URL": "https://testserver"}, "ok"),
         (doctor.site_address, {"SITE_URL": "https://elsewhere.example"}, "fail"),
-        (doctor.mail, {"EMAIL_BACKEND": "billing.mail.KeepingBackend"}, "fail"),
-        (doctor.mail, {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}, "fail"),
-        (doctor.mail, {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}, "ok"),
+        (doctor.mail, mailer("billing.mail.KeepingBackend"), "fail"),
+        (doctor.mail, mailer("django.core.mail.backends.console.EmailBackend"), "fail"),
+        (doctor.mail, mailer("django.core.mail.backends.smtp.EmailBackend"), "ok"),
     ],
 )
 def test_it_is_strict_in_production(settings, check: doctor.Check, values, mark: str) -> None:

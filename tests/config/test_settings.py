@@ -1,5 +1,6 @@
 """The settings as a process of its own sees them."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -58,3 +59,29 @@ def test_it_takes_a_sockets_folder_in_the_database_address() -> None:
 def test_it_needs_nothing_for_development() -> None:
     done = evaluated("settings.EMBEDDED, settings.SITE_URL", TANDEM_ENV="development", PORT="8123")
     assert done.stdout.strip() == "(True, 'http://127.0.0.1:8123')", done.stderr
+
+
+def test_it_sends_mail_by_the_given_server() -> None:
+    done = evaluated("settings.MAILERS['default']", **SECRETS)
+    assert ast.literal_eval(done.stdout) == {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": "mail.example",
+            "port": 587,
+            "username": "user",
+            "password": "password",
+            "use_tls": True,
+            "timeout": 15,
+        },
+    }
+
+
+def test_it_keeps_mail_when_no_server_is_given() -> None:
+    done = evaluated("settings.MAILERS['default']['BACKEND']", TANDEM_ENV="development")
+    assert done.stdout.strip() == "billing.mail.KeepingBackend"
+
+
+def test_it_makes_a_mailer_that_django_accepts() -> None:
+    environment = {**SECRETS, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = evaluated("type(__import__('django.core.mail').core.mail.mailers.default).__name__", **environment)
+    assert done.stdout.strip() == "EmailBackend", done.stderr
