@@ -169,9 +169,15 @@ class Gateway:
     # Customers and cards
 
     def create_customer(
-        self, *, key: str, name: str, email: str, reference: str, metadata: Mapping[str, str] | None = None
+        self,
+        *,
+        key: str,
+        name: str,
+        email: str,
+        reference: str,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """Stripe's id of a new customer; the same key again gives the same one. Raises ProviderUnreachable."""
+        """Stripe's id of a new customer; the same key gives the same one. Raises ProviderUnreachable."""
         about = {"tandem_reference": reference, **(metadata or {})}
         params: Any = {"name": name, "email": email, "metadata": about}
         with _plain():
@@ -249,7 +255,7 @@ class Gateway:
     ) -> Outcome | None:
         """What Stripe knows of a charge; nothing is changed.
 
-        By the intent where it is known; else by the key (or reference) of `charge`, in Stripe's list, which is
+        By the intent where it is known; else by the key (or reference) of `charge` in Stripe's list, which is
         up to date at once (its search is not). `customer` and `since` (when the call was made) keep it short.
         None: Stripe has no such charge. An unknown outcome: Stripe could not be asked, or has too many.
         """
@@ -278,7 +284,7 @@ class Gateway:
         return self._outcome(lambda: service.confirm(payment_intent, params, _options(key)))
 
     def cancel(self, *, key: str, payment_intent: str) -> Outcome:
-        """Give up an unfinished charge. If it has ended meanwhile, that is the answer: it may have succeeded."""
+        """Give up an unfinished charge. If it ended meanwhile, that is the answer: it may have succeeded."""
         params: Any = {"cancellation_reason": "abandoned", "expand": EXPAND}
         try:
             row = self._stripe.v1.payment_intents.cancel(payment_intent, params, _options(key))
@@ -409,7 +415,7 @@ class Gateway:
         raise _TooMany
 
     def _searched(self, key: str | None, reference: str | None) -> Outcome:
-        """By Stripe's search, which may be a minute late: what it finds is so, what it does not find is unknown."""
+        """By Stripe's search, which may be a minute late: what it does not find is unknown."""
         name, value = ("tandem_key", key) if key else ("tandem_reference", reference)
         params: Any = {"query": f"metadata['{name}']:'{_checked_key(value or '')}'"}
         params["expand"] = [f"data.{name}" for name in EXPAND]

@@ -1,8 +1,10 @@
 """Every address of Tandem."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from billing.webhooks_in import receive
 from config.health import healthz
 
 urlpatterns = [
@@ -11,4 +13,7 @@ urlpatterns = [
     path("mail/", include("billing.mailbox")),
     path("healthz", healthz, name="healthz"),
     path("styleguide/", include("config.styleguide")),
+    path("webhooks/stripe/", receive, name="stripe_webhook"),
 ]
+if settings.STRIPE_FAKE:
+    urlpatterns.append(path("fakestripe/", include("billing.fakestripe.urls")))

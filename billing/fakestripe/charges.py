@@ -132,6 +132,7 @@ def list_refunds(call: Call) -> Row:
 def open_dispute(call: Call, charge: Row, reason: str) -> Row:
     row = shapes.dispute("du_1" + call.new_id("x")[2:25], call.now, charge, reason)
     _move(call, row, -charge["amount"])
+    call.save(row)
     charge.update(disputed=True, dispute=row["id"])
     call.save(charge)
     call.emit("charge.dispute.created", row)

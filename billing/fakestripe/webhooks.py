@@ -131,7 +131,7 @@ class Webhooks:
         return owed
 
     def _send(self, event: Row, attempts: int) -> int:
-        status = self._deliver(*self.signed(event)) if self._deliver else 0
+        status = 0 if self._deliver is None else self._deliver(*self.signed(event))
         with transaction(self._store):
             if 200 <= status < 300 or attempts >= MOST_ATTEMPTS:
                 self._store.delivered(event["id"])
@@ -143,7 +143,7 @@ class Webhooks:
     # -- after a call ----------------------------------------
     def after_call(self) -> None:
         """Called when a call has taken effect and before it answers."""
-        if not self._deliver:
+        if self._deliver is None:
             return
         when = self.when
         if when == "before_answer":

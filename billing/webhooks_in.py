@@ -1,0 +1,161 @@
+"""Stripe's webhooks: note, enqueue, answer.
+
+dj-stripe's own view is not used: it stores a body before it has checked the signature, and calls Stripe back
+while the request waits and its transaction is open. Its tables are: a verified event becomes its `Event` and
+`WebhookEventTrigger`, and a job lets its handlers mirror the object (`mirror`). Acting on the event is ours:
+`ProviderEvent`, once per event id, applied by `billing.tasks.apply_stripe_event`.
+"""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from django_q.tasks import async_task
+from djstripe.models import Event, WebhookEndpoint, WebhookEventTrigger
+
+from billing.gateway import InvalidSignature, gateway, verify_webhook
+from billing.models import ProviderEvent
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 256 * 1024
+KEPT_HEADERS = ("Stripe-Signature", "User-Agent", "Content-Type")
+
+
+class NotAnEvent(Exception):
+    """A signed body that is no event of this account's mode; the message says why."""
+
+
+@csrf_exempt
+@require_POST
+@transaction.non_atomic_requests
+def receive(request: HttpRequest) -> HttpResponse:
+    """Stripe's door: 200 once the event is noted, 400 for what Stripe did not sign, 413 for too much."""
+    if int(request.headers.get("Content-Length") or 0) > LARGEST_BODY:
+        return _said(413, "too_large")
+    body, now = request.body, timezone.now()
+    try:
+        secret = check(body, request.headers.get("Stripe-Signature", ""), now)
+        event = parse(body)
+    except (InvalidSignature, NotAnEvent) as refused:
+        log.warning("Refused a webhook: %s", refused)
+        return _said(400, "refused")
+    note(event=event, body=body, headers=kept_headers(request), address=sender(request), secret=secret)
+    return _said(200, "noted")
+
+
+def _said(status: int, word: str) -> HttpResponse:
+    return JsonResponse({"status": word}, status=status)
+
+
+# -- Checking -----------------------------------------------------------------------------------------
+
+
+def check(body: bytes, signature: str, now: datetime) -> str:
+    """The secret with which Stripe signed this body. Raises InvalidSignature."""
+    secrets: list[str] = [*settings.STRIPE_WEBHOOK_SECRETS, *_secrets_of_endpoints()]
+    refused = InvalidSignature("There is no secret to check it with.")
+    for secret in secrets:
+        try:
+            verify_webhook(body, signature, [secret], now)
+        except InvalidSignature as error:
+            refused = error
+        else:
+            return secret
+    raise refused
+
+
+def _secrets_of_endpoints() -> list[str]:
+    """Of endpoints that an operator made in dj-stripe's admin."""
+    endpoints = WebhookEndpoint.objects.filter(livemode=settings.STRIPE_LIVE_MODE).exclude(secret="")
+    return list(endpoints.exclude(status="disabled").values_list("secret", flat=True))
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A verified body as an event. Raises NotAnEvent."""
+    try:
+        event = json.loads(body)
+    except ValueError:
+        raise NotAnEvent("it is not JSON") from None
+    if not isinstance(event, dict) or event.get("object") != "event":
+        raise NotAnEvent("it is not an event")
+    if not (_is_text(event.get("id"), 100) and _is_text(event.get("type"), 80)):
+        raise NotAnEvent("it has no id or no type")
+    if not isinstance(event.get("data"), dict) or not isinstance(event["data"].get("object"), dict):
+        raise NotAnEvent("it is about nothing")
+    if bool(event.get("livemode")) != settings.STRIPE_LIVE_MODE:
+        raise NotAnEvent("it is of the other mode, test or live")
+    return event
+
+
+def _is_text(value: object, longest: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= longest
+
+
+def kept_headers(request: HttpRequest) -> dict[str, str]:
+    return {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+
+
+def sender(request: HttpRequest) -> str:
+    return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - an unknown sender, not a binding
+
+
+# -- Noting -------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def note(*, event: dict[str, Any], body: bytes, headers: dict[str, str], address: str, secret: str) -> bool:
+    """Keep the event and queue its jobs, in one transaction. False: it was noted before, nothing changed."""
+    id = event["id"]
+    _, new = ProviderEvent.objects.get_or_create(
+        provider_id=id, defaults={"type": event["type"], "payload": event}
+    )
+    if not new:
+        return False
+    _keep_for_djstripe(event, body.decode(), headers, address, secret)
+    async_task("billing.tasks.apply_stripe_event", id)
+    async_task("billing.webhooks_in.mirror", id)
+    return True
+
+
+def _keep_for_djstripe(
+    event: dict[str, Any], body: str, headers: dict[str, str], address: str, secret: str
+) -> None:
+    request = event.get("request") or {}
+    row, _ = Event.objects.get_or_create(
+        id=event["id"],
+        defaults={
+            "stripe_data": event,
+            "api_version": event.get("api_version") or "",
+            "created": datetime.fromtimestamp(int(event.get("created") or 0), UTC),
+            "data": event["data"],
+            "idempotency_key": request.get("idempotency_key") or "",
+            "livemode": bool(event.get("livemode")),
+            "request_id": request.get("id") or "",
+            "type": event["type"],
+        },
+    )
+    endpoint = WebhookEndpoint.objects.filter(secret=secret).first()
+    WebhookEventTrigger.objects.create(
+        body=body, event=row, headers=headers, remote_ip=address, valid=True, webhook_endpoint=endpoint
+    )
+
+
+# -- Mirroring ----------------------------------------------------------------------------------------
+
+
+def mirror(event_id: str) -> None:
+    """Let dj-stripe copy a noted event's object, as it is at Stripe now. A job; nothing depends on it."""
+    gateway()  # sets the stripe library up, through which dj-stripe asks
+    event = Event.objects.filter(id=event_id).first()
+    if event is None:
+        return
+    event.invoke_webhook_handlers()
+    WebhookEventTrigger.objects.filter(event__id=event_id).update(processed=True)

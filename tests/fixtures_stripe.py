@@ -1,0 +1,74 @@
+"""The in-house Stripe for tests: a fresh account in memory, and everything that would call Stripe calls it.
+
+`fake_stripe` is the account; `fake_stripe.faults.add("lose_answer")` makes its next call go wrong;
+`fake_stripe.rows("charge")` is its own list. Its webhooks are held until `deliver()`:
+with `stripe_door` they come in through our own address.
+"""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+KEY = "sk_test_" + "t" * 24
+PUBLISHABLE = "pk_test_" + "t" * 24
+
+
+class StripeClock:
+    """Real time (or time-machine's) plus what a test has moved it by."""
+
+    def __init__(self):
+        self.moved = 0.0
+
+    def __call__(self):
+        return time.time() + self.moved
+
+    def advance(self, **span):
+        self.moved += timedelta(**span).total_seconds()
+
+
+@pytest.fixture
+def stripe_clock():
+    return StripeClock()
+
+
+@pytest.fixture
+def fake_stripe(stripe_clock, monkeypatch):
+    """An empty Stripe account in memory; `gateway()` and dj-stripe use it while the test runs."""
+    import stripe
+
+    from billing import gateway
+    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, MemoryStore, site
+
+    fake = FakeStripe(MemoryStore(), clock=stripe_clock, sleep=lambda seconds: None)
+    http = FakeStripeHTTPClient(fake)
+    monkeypatch.setattr(stripe, "default_http_client", http)
+    monkeypatch.setattr(stripe, "api_key", KEY)
+    site.give(fake)
+    with gateway.use(gateway.Gateway(gateway.client(http, KEY))):
+        yield fake
+    site.give(None)
+
+
+@pytest.fixture
+def card_gateway(fake_stripe):
+    """The gateway that talks to `fake_stripe`."""
+    from billing.gateway import gateway
+
+    return gateway()
+
+
+@pytest.fixture
+def stripe_door(fake_stripe, db):
+    """`fake_stripe`'s webhooks, delivered to our own address; `stripe_door.deliver()` answers statuses."""
+    from django.test import Client
+
+    browser = Client()
+
+    def post(payload, headers):
+        given = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
+        kind = given.pop("HTTP_CONTENT_TYPE")
+        return browser.post("/webhooks/stripe/", payload, content_type=kind, **given).status_code
+
+    fake_stripe.webhooks.to(post)
+    return fake_stripe.webhooks
