@@ -6,6 +6,7 @@ with `TANDEM_ENV=production` the secrets have no default and a missing one stops
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -198,7 +199,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 # Any Django backend through EMAIL_URL; without one every mail is kept in the database and shown at /mail/.
 MAIL_SERVER = {"EMAIL_HOST": "host", "EMAIL_PORT": "port", "EMAIL_HOST_USER": "username"}
 MAIL_SERVER |= {"EMAIL_HOST_PASSWORD": "password", "EMAIL_USE_TLS": "use_tls", "EMAIL_USE_SSL": "use_ssl"}
-MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "billing.mail.KeepingBackend"}}
+MAILERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "billing.mail.KeepingBackend"}}
 if env.str("EMAIL_URL", ""):
     mail_url = env.email_url("EMAIL_URL")
     MAILERS["default"] = {"BACKEND": mail_url["EMAIL_BACKEND"]}

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import uuid
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -30,7 +31,12 @@ def uuid7() -> uuid.UUID:
 class IdField(models.UUIDField):
     """A primary key whose Python value is `<prefix>_<hex>`."""
 
-    def __init__(self, prefix: str, **options: object) -> None:
+    # What type checkers take the value for, here and in foreign keys.
+    _pyi_private_set_type: str
+    _pyi_private_get_type: str  # type: ignore[assignment]
+    _pyi_lookup_exact_type: str | None
+
+    def __init__(self, prefix: str, **options: Any) -> None:
         self.prefix = prefix
         options["primary_key"] = True
         options["editable"] = False
@@ -40,16 +46,16 @@ class IdField(models.UUIDField):
     def generate(self) -> str:
         return f"{self.prefix}_{uuid7().hex}"
 
-    def deconstruct(self):
+    def deconstruct(self) -> Any:
         name, path, args, options = super().deconstruct()
         for given in ("default", "primary_key", "editable"):
             options.pop(given, None)
         return name, path, [self.prefix], options
 
-    def from_db_value(self, value, expression, connection):
+    def from_db_value(self, value: uuid.UUID | None, expression: object, connection: object) -> str | None:
         return None if value is None else f"{self.prefix}_{value.hex}"
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> str | None:
         """The string form; raises ValidationError for anything that is not one of our ids."""
         if value is None:
             return None
@@ -59,14 +65,16 @@ class IdField(models.UUIDField):
         try:
             return f"{self.prefix}_{uuid.UUID(hex=body).hex}"
         except ValueError:
-            raise ValidationError(f"“{value}” is not an id of the form {self.prefix}_…", code="invalid") from None
+            raise ValidationError(
+                f"“{value}” is not an id of the form {self.prefix}_…", code="invalid"
+            ) from None
 
-    def get_prep_value(self, value):
+    def get_prep_value(self, value: Any) -> uuid.UUID | None:
         text = self.to_python(value)
         return None if text is None else uuid.UUID(hex=text.removeprefix(f"{self.prefix}_"))
 
-    def get_db_prep_value(self, value, connection, prepared=False):
+    def get_db_prep_value(self, value: Any, connection: object, prepared: bool = False) -> uuid.UUID | None:
         return value if prepared else self.get_prep_value(value)
 
-    def value_to_string(self, obj):
-        return self.value_from_object(obj)
+    def value_to_string(self, obj: models.Model) -> str:
+        return str(self.value_from_object(obj))
