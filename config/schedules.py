@@ -6,6 +6,7 @@ A job is safe to run late, twice at once, or not for a week: it looks at what is
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from django.core.management import call_command
 from django.db import transaction
 from django.utils.module_loading import import_string
 from django_q.models import Schedule
@@ -24,7 +25,18 @@ class Job:
     at: time | None = None
 
 
-JOBS: list[Job] = []
+JOBS: list[Job] = [
+    Job("bill what is due", "billing.tasks.run_billing", minutes=5),
+    Job("collect what is open", "billing.tasks.collect_due", minutes=10),
+    Job("say what is overdue", "billing.tasks.say_overdue", minutes=60),
+    Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
+    Job("send waiting mail", "billing.tasks.send_waiting_mail", minutes=1),
+    Job("forget old sessions", "config.schedules.forget_old_sessions", at=time(4, 30)),
+]
+
+
+def forget_old_sessions() -> None:
+    call_command("clearsessions")
 
 
 @transaction.atomic

@@ -88,6 +88,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.template.context_processors.csp",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "config.context.site",
@@ -139,8 +140,9 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 # -- Security ------------------------------------------------------------------------------------------
 SECURE_CSP = {
     "default-src": [CSP.SELF],
-    "script-src": [CSP.SELF],
-    "style-src": [CSP.SELF],
+    # The nonce is for the two inline sheets of Django's admin; where no page asks for it, it is not sent.
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
     "img-src": [CSP.SELF, "data:"],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
@@ -260,7 +262,7 @@ Q_CLUSTER = {
     "retry": 360,
     "max_attempts": 8,
     "ack_failures": True,
-    "save_limit": 0 if PRODUCTION else 200,
+    "save_limit": 10_000 if PRODUCTION else 200,
     "poll": 0.2,
     "catch_up": False,
     "label": "Jobs",
