@@ -123,7 +123,8 @@ def share(total: int, weights: Sequence[int]) -> list[int]:
 
     Largest remainder (Hamilton): everybody gets the floor, what is left goes one by one to the largest
     remainders, ties to the earlier. All weights zero: equal parts. Raises ValueError for a negative weight,
-    or when there is something to share and nobody to take it."""
+    or when there is something to share and nobody to take it.
+    """
     if total < 0:
         return [-part for part in share(-total, weights)]
     if any(weight < 0 for weight in weights):

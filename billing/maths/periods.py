@@ -63,7 +63,8 @@ def add_months(day: date, n: int, anchor_day: int | None = None) -> date:
 @dataclass(frozen=True, slots=True)
 class Cycle:
     """An endless row of periods in both directions. The anchor is a boundary; every other is counted from it,
-    never from its neighbour, so that 31 January leads to 28 February and on to 31 March."""
+    never from its neighbour, so that 31 January leads to 28 February and on to 31 March.
+    """
 
     interval: Interval
     anchor: date
@@ -141,7 +142,8 @@ def anchor_for(interval: Interval, start: date, rule: str | int) -> date:
     """The anchor for a subscription that starts on a day.
 
     "start": that day. "calendar": see calendar_anchor. A number: the first such day of a month on or after
-    the start is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor."""
+    the start is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor.
+    """
     if rule == "start":
         return start
     if rule == "calendar":
@@ -170,6 +172,7 @@ def _month_day_anchor(interval: Interval, start: date, day: int) -> date:
 
 def _roomiest(boundary: date, step: int, day: int) -> date:
     """The same row of boundaries, named by one whose month has room for the wanted day: anchored on 28
-    February, the 31st would be forgotten. Eight years reach a 29 February across a century."""
+    February, the 31st would be forgotten. Eight years reach a 29 February across a century.
+    """
     candidates = (add_months(boundary, -n * step, day) for n in range(8 * 12 // step + 1))
     return max(candidates, key=lambda candidate: (candidate.day, candidate))

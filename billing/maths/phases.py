@@ -22,8 +22,7 @@ class PhasesDoNotTouch(InvalidTimeline):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A price and how many of it. A usage price is charged by its meter; the quantity then is a mere
-    label."""
+    """A price and how many of it. A usage price is charged by its meter, whatever the quantity."""
 
     price: Price
     quantity: Decimal = Decimal(1)
@@ -114,7 +113,8 @@ def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[int]:
 def in_force(timeline: Timeline) -> Timeline:
     """The timeline as it is charged: where a phase does not prorate, the recurring items and the discount
     of the phase before stay until their period ends, and the new ones begin there. Usage and one-time items
-    begin at once."""
+    begin at once.
+    """
     if all(phase.prorate for phase in timeline.phases):
         return timeline
     phases: list[Phase] = []

@@ -2,7 +2,8 @@
 
 `amount` is the fast way (integers prepared once for each price); `explain` says the same tier by tier in
 plain fractions, and a test holds them equal. A quantity of zero or less costs nothing in every model, so
-the flat amount of a tier is charged only once the quantity reaches into the tier."""
+the flat amount of a tier is charged only once the quantity reaches into the tier.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ class Price:
 
     `unit_amount` is the price of the period (flat), of a unit, of a package, or a percentage of a quantity
     that is itself money in major units; tiers take its place. `included` units are free in each period.
-    `minimum` and `maximum` bound what a period costs. Raises InvalidPrice and UnknownCurrency."""
+    `minimum` and `maximum` bound what a period costs. Raises InvalidPrice and UnknownCurrency.
+    """
 
     key: str
     kind: PriceKind
@@ -103,7 +105,8 @@ def amount(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Fractio
     """The exact amount of one period, in minor units.
 
     `portion` is the part of a period over which a usage quantity was measured. The minimum and the maximum
-    shrink to that part, and so do the included units unless the price is not prorated."""
+    shrink to that part, and so do the included units unless the price is not prorated.
+    """
     return Fraction(*amount_ratio(price, quantity, portion))
 
 

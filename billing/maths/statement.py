@@ -18,7 +18,8 @@ class Line:
     """A line of a new paper. `key` is the text under which it will have been said.
 
     `kind` follows the sign: a charge asks for money, a credit gives it back. `correction`: an earlier paper
-    already said something under the key, and this is the difference."""
+    already said something under the key, and this is the difference.
+    """
 
     key: str
     price_key: str
@@ -92,7 +93,8 @@ def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
 
     `said` maps a key text to the (gross, discount) that papers have said so far, summed. What was said and
     is owed no more is reversed, after the rest; so `said` must answer the same question as the entries (see
-    `unsaid`). Where nothing is left to say there is no line."""
+    `unsaid`). Where nothing is left to say there is no line.
+    """
     lines: list[Line] = []
     left = {key_text(key): amounts for key, amounts in said.items()}
     for entry in entries:
@@ -106,8 +108,7 @@ def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
 
 
 def totals(lines: Iterable[Line], tax_of_line: Callable[[Line], tuple[int, int]]) -> Totals:
-    """Sums of lines. tax_of_line answers (net, tax) of a line; of an inclusive price the net is what tax
-    leaves."""
+    """Sums of lines. tax_of_line answers (net, tax) of a line; `tax.tax_of` does for one rate."""
     net_total = discount_total = tax_total = 0
     for line in lines:
         net, tax = tax_of_line(line)
@@ -145,8 +146,7 @@ def _line(entry: Entry, text: str, said_gross: int, said_discount: int, correcti
 
 
 def _reversal(text: str, gross: int, discount: int) -> Line:
-    """For a key that is owed no more. Only the key is known here: unit amount and label are the caller's to
-    fill."""
+    """For a key that is owed no more. Unit amount and label are not in the key: the caller fills them."""
     key = key_of(text)
     return Line(
         key=text,

@@ -1,7 +1,8 @@
 """Cutting a timeline into stretches, and what each of them claims.
 
 A *stretch* is a piece of one notional period of one price in which the terms stay the same. A *claim* is a
-statement that the stretch makes: from when to when, and when it falls due. Nothing is priced here."""
+statement that the stretch makes: from when to when, and when it falls due. Nothing is priced here.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -19,8 +20,7 @@ CREDIT = "credit"
 
 
 class Stretch(NamedTuple):
-    """`off` is the fixed discount of a whole period of the item. `opens`: nothing earlier in the period was
-    paid."""
+    """`off`: the fixed discount of the item's whole period. `opens`: no earlier day of it was paid for."""
 
     item: Item
     discount: Discount | None
@@ -58,8 +58,7 @@ class Claim(NamedTuple):
 
 
 def claims(timeline: Timeline, since: date, until: date) -> Iterator[Claim]:
-    """Every claim that may fall due by `until` (and some that fall due later), of periods that end after
-    `since`."""
+    """Every claim due by `until`, and some due later, of periods that end after `since`; price by price."""
     for cut in _by_price(timeline, since, until):
         for stretch in _merged(cut):
             yield from _claims_of(timeline, stretch)
@@ -93,9 +92,12 @@ def _cut(
 
 
 def _unpaid(timeline: Timeline, start: date, end: date) -> bool:
-    """Whether [start, end) lies before the subscription or in free phases."""
+    """Whether [start, end) has no paid recurring item: before the subscription, on trial, in a pause."""
     return not any(
-        phase.costs and phase.start < end and (phase.end is None or phase.end > start)
+        phase.start < end
+        and (phase.end is None or phase.end > start)
+        and phase.costs
+        and any(item.recurring for item in phase.items)
         for phase in timeline.phases
     )
 
@@ -127,12 +129,17 @@ def _claims_of(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
 
 
 def _advance(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
-    """From the start to the period's end; what a change leaves unused is given back on the day of the
-    change."""
+    """From the start to the period's end. What a change leaves unused is given back on the day of the change;
+    what lies beyond the subscription's end, together with the charge: a known end is not paid for first.
+    """
     end = stretch.period.end
     yield Claim(ADVANCE, stretch, stretch.start, end, stretch.start)
-    if stretch.end < end and (stretch.end != timeline.end or timeline.credit_unused):
+    if stretch.end == end:
+        return
+    if stretch.end != timeline.end:
         yield Claim(CREDIT, stretch, stretch.end, end, stretch.end)
+    elif timeline.credit_unused:
+        yield Claim(CREDIT, stretch, stretch.end, end, stretch.start)
 
 
 def _whole(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
@@ -146,8 +153,7 @@ def _whole(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
 
 
 def _settled_on(timeline: Timeline, stretch: Stretch) -> date:
-    """Arrears wait for the end of their period; a new cycle or the end of the subscription settles them at
-    once."""
+    """Arrears wait for their period's end; a new cycle or the subscription's end settles them at once."""
     period = stretch.period
     if stretch.end == period.end:
         return period.end

@@ -75,7 +75,8 @@ class Entry:
     """One statement of what is owed, in minor units; the amounts of a credit are negative.
 
     `span` is what the money is for, `period` the whole notional period, `discount` what is taken off
-    `gross` (it has the sign of gross)."""
+    `gross` (it has the sign of gross).
+    """
 
     key: Key
     price_key: str
@@ -105,10 +106,11 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     """Every entry due on or before `until` whose notional period ends after `since`, in time order.
 
     usage(meter, start, end) answers the quantity measured on the local days [start, end). Asking later
-    gives the same entries and more. On one day credits stand before charges, and each in the order of the
-    items."""
+    gives the same entries and more. On one day the credits of a change stand before the charges, and each
+    in the order of the items.
+    """
     due = [claim for claim in claims(in_force(timeline), since, until) if claim.due_on <= until]
-    due.sort(key=lambda claim: (claim.due_on, claim.kind != CREDIT))
+    due.sort(key=_in_time)
     return [_entry(claim, usage) for claim in due]
 
 
@@ -119,12 +121,16 @@ def coming(timeline: Timeline, *, since: date, after: date, until: date) -> set[
 
 
 def next_due(timeline: Timeline, *, after: date) -> date | None:
-    """The first day after `after` on which an entry falls due; None when nothing more will."""
-    charged = in_force(timeline)
-    for phase in charged.phases:
+    """The first day after `after` on which an entry falls due or the subscription ends, if any."""
+    days = [day for day in (_next_claim(in_force(timeline), after), timeline.end) if day and day > after]
+    return min(days, default=None)
+
+
+def _next_claim(timeline: Timeline, after: date) -> date | None:
+    for phase in timeline.phases:
         if phase.end is None or phase.end > after:
             horizon = _horizon(phase, max(after, phase.start))
-            dues = (claim.due_on for claim in claims(charged, after, horizon))
+            dues = (claim.due_on for claim in claims(timeline, after, horizon))
             found = min((due for due in dues if after < due <= horizon), default=None)
             if found:
                 return found
@@ -139,10 +145,18 @@ def current_period(timeline: Timeline, on: date) -> Period | None:
 
 def _horizon(phase: Phase, day: date) -> date:
     """A day by which something is due if the phase lasts: the first period end, or (an idle phase) 13
-    months on, when even the arrears of a year before it are settled."""
+    months on, when even the arrears of a year before it are settled.
+    """
     if not (phase.costs and phase.cycling):
         return add_months(day, 13)
     return min(item.cycle(phase.anchor).period_at(day).end for item in phase.cycling)
+
+
+def _in_time(claim: Claim) -> tuple[date, int]:
+    """By day; what a change gives back, then what is charged, then what lies beyond the end."""
+    if claim.kind != CREDIT:
+        return claim.due_on, 1
+    return claim.due_on, 0 if claim.start == claim.due_on else 2
 
 
 def _entry(claim: Claim, usage: Usage) -> Entry:

@@ -123,7 +123,8 @@ def test_entries_come_in_time_order_and_inside_their_periods(timeline: Timeline)
     assert [e.due_on for e in entries] == sorted(e.due_on for e in entries)
     for e in entries:
         assert e.period.start <= e.span.start < e.span.end <= e.period.end
-        assert e.span.start <= e.due_on <= e.period.end
+        assert e.due_on <= e.period.end if e.kind == "charge" else e.due_on <= e.span.start
+        assert e.due_on >= e.span.start or e.kind == "credit"
         assert timeline.start <= e.span.start
         assert abs(e.discount) <= abs(e.gross)
         assert e.gross * e.discount >= 0
@@ -204,8 +205,8 @@ def test_a_change_undone_on_the_same_day_leaves_the_same_money(
 
 @given(timelines(), days)
 def test_the_next_due_day_is_the_next_due_day(timeline: Timeline, after: date) -> None:
-    due = [entry.due_on for entry in ask(timeline) if entry.due_on > after]
-    assert next_due(timeline, after=after) == min(due, default=None)
+    due = [entry.due_on for entry in ask(timeline)] + ([timeline.end] if timeline.end else [])
+    assert next_due(timeline, after=after) == min((day for day in due if day > after), default=None)
 
 
 @given(timelines(prorated_baskets, plain=True))

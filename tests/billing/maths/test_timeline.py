@@ -468,7 +468,7 @@ def test_it_explains_tiers_in_plain_values() -> None:
         ([phase("01-01", "01-16", PRO), phase("01-16", None, PRO)], "01-05", "02-01"),
         ([phase("01-01", "01-16", PRO)], "01-05", "01-16"),
         ([phase("01-01", "01-16", PRO)], "01-16", None),
-        ([phase("01-01", "02-01", PRO)], "01-01", None),
+        ([phase("01-01", "02-01", PRO)], "01-01", "02-01"),
         (
             [phase("01-01", "2026-01-10", PRO, free=True), phase("2026-01-10", None, PRO)],
             "01-05",
@@ -537,3 +537,17 @@ def test_it_refuses_phases_that_do_not_touch(phases: tuple[Phase, ...]) -> None:
 def test_it_refuses_what_cannot_be_one_subscription(phases: tuple[Phase, ...]) -> None:
     with pytest.raises(InvalidTimeline):
         Timeline(phases)
+
+
+def test_it_charges_the_whole_after_a_stretch_of_mere_usage() -> None:
+    whole = fee("whole", "10.00", prorate=False)
+    entries = ask(phase("01-01", "01-16", used("api", "1")), phase("01-16", None, whole), until="01-31")
+    assert brief(entries) == [("01-16", "whole", "01-16", "02-01", 1000)]
+
+
+def test_it_does_not_ask_to_pay_first_what_lies_beyond_a_known_end() -> None:
+    entries = ask(phase("01-01", "02-11", PRO), until="02-01")
+    assert brief(entries)[1:] == [
+        ("02-01", "pro", "02-01", "03-01", 2900),
+        ("02-01", "pro", "02-11", "03-01", -1900),
+    ]
