@@ -6,13 +6,21 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from config.admin_menu import menu
+
 
 class TandemAdminSite(admin.AdminSite):
     site_header = "Tandem"
     site_title = "Tandem"
     index_title = "Overview"
     site_url = "/pricing/"
+    # Ours stands in templates/admin/base.html.
+    enable_nav_sidebar = False
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Staff come in through the same door as everybody, so that TOTP and passkeys count here too."""
         return secure_admin_login(super().login)(request, extra_context)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        return {**context, "menu": menu(context["available_apps"], request.path)}

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from django import forms
 from django.conf import settings
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -116,7 +117,8 @@ def context() -> dict[str, object]:
 def page(request: HttpRequest, face: str = "") -> HttpResponse:
     if not (settings.DEBUG or settings.DEMO) or face not in FACES:
         raise Http404
-    return render(request, FACES[face], context())
+    frame = admin.site.each_context(request) if face == "admin" else {}
+    return render(request, FACES[face], {**frame, **context()})
 
 
 urlpatterns = [
