@@ -37,7 +37,8 @@ class Jsonable:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The paper that `to_json` was made from. Fields younger than the JSON take their default."""
-        return _rebuilt(cls, value, cls.__name__)
+        paper: Self = _rebuilt(cls, value, cls.__name__)
+        return paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,8 @@ class InvoicePaper(Jsonable):
         yield "discount_total", self.discount_total, sum(line.discount for line in self.lines)
 
     def _tax_sums(self) -> Iterable[tuple[str, int, int]]:
-        lines, said = taxes_of(self.lines), {}
+        lines = taxes_of(self.lines)
+        said: dict[tuple[str, Decimal], tuple[int, int]] = {}
         for each in self.tax_subtotals:
             taxable, amount = said.get((each.category, each.rate), (0, 0))
             said[each.category, each.rate] = taxable + each.taxable, amount + each.amount

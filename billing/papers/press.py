@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,6 @@ Everything else works without it; papers are made as soon as it is there."""
 
 class PaperToolsMissing(RuntimeError):
     """The system libraries that typeset papers are not installed; the text says how to get them."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(f"{INSTALL}\n({cause})")
 
 
 class NotHandedOver(ValueError):
@@ -93,7 +91,7 @@ def _accent(colour: str) -> Any:
 
 def _weasyprint() -> Any:
     try:
-        import weasyprint
+        weasyprint = import_module("weasyprint")
     except (ImportError, OSError) as error:
-        raise PaperToolsMissing(error) from error
+        raise PaperToolsMissing(f"{INSTALL}\n({error})") from error
     return weasyprint

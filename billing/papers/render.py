@@ -132,3 +132,6 @@ def _declare_factur_x(file: Any) -> None:
     """Say in the file's metadata that an invoice is embedded, inside the one RDF block that PDF/A reads."""
     stream = file.objects[int(file.catalog["Metadata"].split()[0])]
     stream.stream = [b"".join(stream.stream).replace(b"</rdf:RDF>", XMP + b"</rdf:RDF>")]
+    file.catalog["AF"] = type(file.catalog["AF"])(
+        dict.fromkeys(file.catalog["AF"])
+    )  # WeasyPrint lists it twice

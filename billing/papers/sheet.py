@@ -1,5 +1,6 @@
 """From a paper to the strings that its template prints: nothing here knows HTML, nothing there money."""
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,11 @@ from billing.papers.figures import Figures
 from billing.papers.text import one_line, printable
 
 LETTER_COUNTRIES = frozenset({"US", "CA", "MX", "PH", "CL", "CO", "VE"})
+# Millimetres of the line table's type: a figure, a mark between figures, a letter of a column's head.
+DIGIT, POINT, HEAD_LETTER = 1.92, 1.0, 1.65
+ROOMY_GAP, TIGHT_GAP, ROOM = 8.0, 3.0, 105.0  # between columns; what they may take of the line together
+NARROWEST, WIDEST = 12, 44
+LONG_AMOUNT = 15  # characters, from where the big amount is set smaller
 LOGO = "paper:logo"
 PNG = b"\x89PNG\r\n\x1a\n"
 Sheet = dict[str, Any]
@@ -54,7 +60,13 @@ def invoice_sheet(paper: InvoicePaper) -> Sheet:
         "reasons": _reasons(paper),
         "payment": _payment(paper, figures),
         "notes": printable(paper.notes),
+        "notes_beside": _fits_beside(printable(paper.notes)),
     }
+
+
+def _fits_beside(notes: str) -> bool:
+    """Whether the notes are short enough for the empty space left of the totals."""
+    return len(notes) <= 240 and notes.count("\n") < 4
 
 
 def _letterhead(paper: InvoicePaper | QuotePaper, figures: Figures) -> Sheet:
@@ -88,15 +100,15 @@ def _imprint(seller: Seller, figures: Figures) -> list[str]:
 def _hero(paper: InvoicePaper, figures: Figures) -> Sheet:
     words = figures.words
     if paper.kind == "credit_note":
-        return {"label": words["amount_credited"], "amount": figures.money(paper.total), "note": ""}
+        return _big(words["amount_credited"], figures.money(paper.total), "")
     if paper.amount_due > 0:
-        return {
-            "label": words["amount_due"],
-            "amount": figures.money(paper.amount_due),
-            "note": _due_words(paper, figures),
-        }
+        return _big(words["amount_due"], figures.money(paper.amount_due), _due_words(paper, figures))
     label = words["paid"] if paper.total > 0 else words["nothing_due"]
-    return {"label": label, "amount": figures.money(max(paper.total, 0)), "note": _paid_words(paper, figures)}
+    return _big(label, figures.money(max(paper.total, 0)), _paid_words(paper, figures))
+
+
+def _big(label: str, amount: str, note: str) -> Sheet:
+    return {"label": label, "amount": amount, "note": note, "long": len(amount) >= LONG_AMOUNT}
 
 
 def _due_words(paper: InvoicePaper, figures: Figures) -> str:
@@ -161,7 +173,42 @@ def _line_table(paper: InvoicePaper, figures: Figures) -> Sheet:
     for line in paper.lines:
         rows.append(_row(line, figures, line.group if line.group != group else ""))
         group = line.group
-    return {"rows": rows, "discounts": discounts, "taxed": taxed, "span": 4 + discounts + taxed}
+    heads = {
+        "quantity": figures.words["quantity"],
+        "price": figures.words["unit_price"],
+        "discount": figures.words["discount"],
+        "tax": figures.words["tax"],
+        "amount": figures.words["amount"],
+    }
+    return {
+        "rows": rows,
+        "discounts": discounts,
+        "taxed": taxed,
+        "span": str(4 + discounts + taxed),
+        "widths": _widths(rows, heads),
+    }
+
+
+def _widths(rows: list[Sheet], heads: dict[str, str]) -> dict[str, str]:
+    """The CSS class of each column of figures, wide enough for its longest entry; close if many."""
+    needed = {name: _needed(head, [row[name] for row in rows]) for name, head in heads.items()}
+    gap = ROOMY_GAP if sum(needed.values()) + ROOMY_GAP * len(needed) <= ROOM else TIGHT_GAP
+    return {name: f"w{_even(width + gap)}" for name, width in needed.items()}
+
+
+def _needed(head: str, entries: list[str]) -> float:
+    """Millimetres of the longest text in a column."""
+    return max(len(head) * HEAD_LETTER, *(_digits_wide(each) for each in entries), 0.0)
+
+
+def _even(width: float) -> int:
+    """The next even number of millimetres; the style sheet has a class for each."""
+    return min(max(2 * math.ceil(width / 2), NARROWEST), WIDEST)
+
+
+def _digits_wide(text: str) -> float:
+    digits = sum(each.isalnum() for each in text)
+    return digits * DIGIT + (len(text) - digits) * POINT
 
 
 def _row(line: PaperLine, figures: Figures, heading: str) -> Sheet:
@@ -225,7 +272,7 @@ def _payment(paper: InvoicePaper, figures: Figures) -> Sheet:
     paid = paper.amount_due <= 0
     open_transfer = paper.kind == "invoice" and settlement.method == "transfer" and not paid
     return {
-        "title": figures.words["payment" if paid or settlement.method != "transfer" else "how_to_pay"],
+        "title": figures.words["how_to_pay" if open_transfer else "payment"],
         "sentence": printable(settlement.words) or _sentence(paper, figures),
         "account": _account(paper, figures) if open_transfer else [],
         "pay_url": one_line(settlement.pay_url) if not paid else "",
@@ -366,7 +413,14 @@ def _saving(paper: QuotePaper, figures: Figures) -> str:
 def _quote_table(paper: QuotePaper, figures: Figures) -> Sheet:
     discounts = any(line.discount for line in paper.lines)
     rows = [_quote_row(line, figures) for line in paper.lines]
-    return {"rows": rows, "discounts": discounts, "span": 4 + 2 * discounts}
+    heads = {
+        "quantity": figures.words["quantity"],
+        "price": figures.words["unit_price"],
+        "list": figures.words["list_price"],
+        "discount": figures.words["discount"],
+        "net": figures.words["net"],
+    }
+    return {"rows": rows, "discounts": discounts, "widths": _widths(rows, heads)}
 
 
 def _quote_row(line: QuoteLine, figures: Figures) -> Sheet:
@@ -397,8 +451,9 @@ def _quote_totals(paper: QuotePaper, figures: Figures) -> Sheet:
         "small": small,
         "total": (label, money(paper.subtotal + paper.tax_total)),
         "tax_words": printable(paper.tax_words),
-        "tcv": (words["tcv"], money(paper.tcv)),
-        "tcv_hint": words["tcv_hint" if paper.term_months else "tcv_hint_short"],
+        "hero": _big(
+            words["tcv"], money(paper.tcv), words["tcv_hint" if paper.term_months else "tcv_hint_short"]
+        ),
     }
 
 

@@ -1,0 +1,144 @@
+"""Papers made in a process of their own, with a limit on memory, processor and time.
+
+A hostile or unlucky document may hang a typesetter or eat its memory; then one child dies, the caller gets
+`PaperFailed`, and the worker goes on. A helper process with everything loaded is kept, and forks a child for
+each paper, so that isolation costs a fork and not a start. The helper has neither the database nor the
+settings.
+"""
+
+import atexit
+import contextlib
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from billing.papers.data import Paper, PaperDoesNotAddUp, UnreadablePaper
+from billing.papers.framing import HEAD, request_of
+from billing.papers.press import PaperToolsMissing
+from billing.papers.render import pdf
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 30
+MEMORY = 1024 * 2**20  # address space in bytes, of which the loaded helper takes some 300 MiB
+GRACE = 15  # seconds on top for starting the helper and for passing the result
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "FONTCONFIG_FILE",
+)
+NAMED: dict[str, type[Exception]] = {
+    each.__name__: each for each in (PaperDoesNotAddUp, PaperToolsMissing, UnreadablePaper)
+}
+
+
+class PaperFailed(RuntimeError):
+    """The child that made the paper died, ran into a limit or raised; the text says which."""
+
+
+def render_isolated(paper: Paper, *, seconds: int | None = None, memory: int = MEMORY) -> bytes:
+    """The PDF of `paper`, made in a child with at most `memory` bytes and `seconds` of time and of processor.
+
+    Raises `PaperFailed`, or what `render.pdf` raises. Where the system cannot fork, it is made right here.
+    """
+    if not hasattr(os, "fork"):
+        return pdf(paper)
+    return _helper().print(paper, allowed_seconds(paper) if seconds is None else seconds, memory)
+
+
+def allowed_seconds(paper: Paper) -> int:
+    """Half a minute, and a second more for every twenty lines: a line is typeset in some 10 ms."""
+    return SECONDS + len(paper.lines) // 20
+
+
+class Helper:
+    """The kept process, restarted when it died. One paper at a time."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def print(self, paper: Paper, seconds: int, memory: int) -> bytes:
+        """Ask for one paper and wait for it."""
+        with self.lock:
+            process = self._running()
+            deadline = time.monotonic() + seconds + GRACE
+            try:
+                _write(process, request_of(paper, seconds, memory))
+                verdict, body = _reply(process, deadline)
+            except (OSError, EOFError) as error:
+                self.stop()
+                raise PaperFailed(f"the paper's helper process is gone: {error}") from error
+        if verdict == "ok":
+            return body
+        raise NAMED.get(verdict, PaperFailed)(body.decode())
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "billing.papers.helper"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+                env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                start_new_session=True,
+            )
+        return self.process
+
+    def stop(self) -> None:
+        """End the helper and whatever it forked."""
+        if self.process is None or self.owner != os.getpid():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+        self.process = None
+
+
+_kept: Helper | None = None
+_making = threading.Lock()
+
+
+def _helper() -> Helper:
+    """This process's helper; one inherited through a fork belongs to the parent and is left to it."""
+    global _kept
+    with _making:
+        if _kept is None or _kept.owner != os.getpid():
+            _kept = Helper()
+            atexit.register(_kept.stop)
+        return _kept
+
+
+def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(data)
+    process.stdin.flush()
+
+
+def _reply(process: subprocess.Popen[bytes], deadline: float) -> tuple[str, bytes]:
+    """(verdict, body) of the next frame."""
+    verdict_length, body_length = struct.unpack(HEAD, _read(process, struct.calcsize(HEAD), deadline))
+    return _read(process, verdict_length, deadline).decode(), _read(process, body_length, deadline)
+
+
+def _read(process: subprocess.Popen[bytes], wanted: int, deadline: float) -> bytes:
+    assert process.stdout is not None
+    got, channel = bytearray(), process.stdout.fileno()
+    while len(got) < wanted:
+        ready, _, _ = select.select([channel], [], [], max(deadline - time.monotonic(), 0))
+        piece = os.read(channel, wanted - len(got)) if ready else b""
+        if not piece:
+            raise EOFError("it took too long" if not ready else "it ended")
+        got += piece
+    return bytes(got)

@@ -1,0 +1,86 @@
+"""Papers in a process of their own: the same bytes, and nothing stuck when one goes wrong."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from billing.papers import isolated, render
+from billing.papers.data import PaperDoesNotAddUp
+from billing.papers.isolated import Helper, PaperFailed, allowed_seconds, render_isolated
+from tests.billing.papers import samples
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_helper_left() -> Iterator[None]:
+    yield
+    isolated._helper().stop()
+
+
+def test_it_makes_the_same_bytes() -> None:
+    grouped = samples.invoice(samples.line(group="Team A"), samples.line(group="Team B"), notes="Thanks")
+    for paper in (samples.usual_invoice(), grouped):
+        assert render_isolated(paper) == render.invoice_pdf(paper)
+    assert render_isolated(samples.quote()) == render.quote_pdf(samples.quote())
+
+
+def test_it_kills_what_takes_too_long_and_goes_on() -> None:
+    began = time.monotonic()
+    with pytest.raises(PaperFailed, match="longer than 1 seconds"):
+        render_isolated(samples.long_invoice(1500), seconds=1)
+    assert time.monotonic() - began < isolated.GRACE
+    assert render_isolated(samples.usual_invoice()).startswith(b"%PDF")
+
+
+def test_it_bounds_memory_and_goes_on() -> None:
+    with pytest.raises(PaperFailed):
+        render_isolated(samples.long_invoice(50), memory=64 * 2**20)
+    assert render_isolated(samples.usual_invoice()).startswith(b"%PDF")
+
+
+def test_it_passes_refusals_on_by_name() -> None:
+    with pytest.raises(PaperDoesNotAddUp, match="total"):
+        render_isolated(samples.usual_invoice(total=1))
+
+
+def test_it_starts_again_when_the_helper_died() -> None:
+    render_isolated(samples.usual_invoice())
+    process = isolated._helper().process
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert render_isolated(samples.usual_invoice()).startswith(b"%PDF")
+
+
+def test_it_gives_up_on_a_helper_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "GRACE", 0)
+    helper = Helper()
+    with pytest.raises(PaperFailed, match="took too long"):
+        helper.print(samples.usual_invoice(), 0, isolated.MEMORY)
+    assert helper.process is None
+
+
+def test_its_helper_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://secret")
+    helper = Helper()
+    process = helper._running()
+    with open(f"/proc/{process.pid}/environ", "rb") as file:
+        environment = file.read()
+    helper.stop()
+    assert b"DATABASE_URL" not in environment
+    assert b"SECRET" not in environment
+
+
+def test_a_forked_worker_gets_a_helper_of_its_own() -> None:
+    kept = isolated._helper()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if isolated._helper() is not kept else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert isolated._helper() is kept
+
+
+def test_long_papers_get_more_time() -> None:
+    assert allowed_seconds(samples.usual_invoice()) == 30
+    assert allowed_seconds(samples.long_invoice(2000)) == 130
