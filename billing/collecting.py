@@ -13,7 +13,7 @@ from django.db.models import F
 
 from billing import bulk, customers, invoicing, journal, mail
 from billing.events import record
-from billing.gateway import Outcome, gateway
+from billing.gateway import Card, Outcome, gateway
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, Subscription, TestClock
@@ -22,6 +22,8 @@ from billing.moves import move
 from billing.refusals import Refused
 
 RETRY_DAYS = (1, 3, 7, 14)
+CLOCK_SKEW = timedelta(minutes=10)
+GIVE_UP_AFTER = timedelta(minutes=10)
 # A decline that no retry can mend: ask for another card instead.
 HOPELESS = frozenset({"expired_card", "lost_card", "stolen_card", "pickup_card", "invalid_account", "incorrect_number"})
 
@@ -44,8 +46,11 @@ class InvalidAmount(Refused):
     code = "invalid_amount"
 
 
-# Who completes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function.
-on_source_paid: dict[str, Callable[[Payment, datetime], None]] = {}
+# Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
+# locked payment, the card that paid and now, which gives the payment its customer and its invoice.
+on_source_paid: dict[str, Callable[[Payment, Card | None, datetime], None]] = {}
+# Who may try again after a payment for it failed.
+on_source_failed: dict[str, Callable[[Payment, datetime], None]] = {}
 
 
 # -- Card attempts --------------------------------------------------------------------------------------
@@ -72,35 +77,43 @@ def attempt(
 def _open_attempt(
     invoice: Invoice, now: datetime, payment_method: PaymentMethod | None, off_session: bool
 ) -> Payment:
+    """The attempt's row, committed. While it is open the invoice is not due for another."""
+    card = payment_method or customers.default_card(invoice.customer)
+    if card is None:
+        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=None)
+        raise NoCard("There is no saved card.", field="payment_method")
     try:
         with transaction.atomic():
             fresh = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
             if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
                 raise NothingDue(f"Nothing is due on {fresh.number}.")
-            card = payment_method or customers.default_card(fresh.customer)
-            if card is None:
-                Invoice.objects.filter(pk=fresh.pk).update(next_attempt_at=None)
-                raise NoCard("There is no saved card.", field="payment_method")
             number = fresh.payments.filter(method="card").count() + 1
-            return Payment.objects.create(
+            payment = Payment.objects.create(
                 customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=fresh.amount_due,
                 currency=fresh.currency, key=f"{fresh.pk}-{number}", payment_method=card, card_label=str(card),
                 off_session=off_session, created_at=now,
             )  # fmt: skip
+            Invoice.objects.filter(pk=fresh.pk).update(next_attempt_at=None)
+            return payment
     except IntegrityError as error:
+        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=None)
         raise AttemptOpen("A payment for this invoice is still being decided.") from error
 
 
 def call(payment: Payment, *, return_url: str = "") -> Outcome:
     """Ask the provider to move the money of a committed attempt. Repeating it with the same key charges once."""
+    return gateway().charge(**_charge(payment), return_url=return_url)
+
+
+def _charge(payment: Payment) -> dict[str, Any]:
     assert payment.payment_method is not None
     assert payment.customer is not None
-    return gateway().charge(
-        key=payment.key, customer=payment.customer.provider_id, payment_method=payment.payment_method.provider_id,
-        amount=payment.amount, currency=payment.currency, reference=payment.pk,
-        metadata={"payment": payment.pk, "invoice": payment.invoice_id or ""}, off_session=payment.off_session,
-        save=False, return_url=return_url,
-    )  # fmt: skip
+    return {
+        "key": payment.key, "customer": payment.customer.provider_id,
+        "payment_method": payment.payment_method.provider_id, "amount": payment.amount, "currency": payment.currency,
+        "reference": payment.pk, "metadata": {"payment": payment.pk, "invoice": payment.invoice_id or ""},
+        "off_session": payment.off_session,
+    }  # fmt: skip
 
 
 @transaction.atomic
@@ -115,7 +128,7 @@ def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Pa
         "action_url": outcome.action_url or "",
     }  # fmt: skip
     if outcome.state == "succeeded":
-        succeeded(payment, now=now, actor=actor, **fields)
+        succeeded(payment, now=now, actor=actor, card=outcome.card, **fields)
     elif outcome.state == "failed":
         failed(payment, now=now, actor=actor, **fields)
     else:
@@ -125,14 +138,17 @@ def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Pa
     return payment
 
 
-def succeeded(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
+def succeeded(payment: Payment, *, now: datetime, actor: str, card: Card | None = None, **fields: Any) -> None:
     """The money has moved: settle what it was for."""
+    if payment.invoice_id is None and payment.source:
+        on_source_paid[payment.source.partition("_")[0]](payment, card, now)
     data = {"amount": payment.amount, "currency": payment.currency, "method": payment.method, "invoice": payment.invoice_id}
-    move(payment, "succeeded", event="payment.succeeded", actor=actor, now=now, settled_at=now, data=data, **fields)
+    move(
+        payment, "succeeded", event="payment.succeeded", actor=actor, now=now, customer=payment.customer,
+        settled_at=now, data=data, **fields,
+    )  # fmt: skip
     if payment.invoice_id is not None:
         settle(payment=payment, now=now, actor=actor)
-    elif payment.source:
-        on_source_paid[payment.source.partition("_")[0]](payment, now)
 
 
 def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
@@ -176,6 +192,7 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     move(payment, "failed", event="payment.failed", actor=actor, now=now, settled_at=now, data=data, **fields)
     invoice = payment.invoice
     if invoice is None:
+        on_source_failed[payment.source.partition("_")[0]](payment, now)
         return
     number = invoice.attempts + 1
     retry_at = _next_try(invoice, payment, number, now)
@@ -289,23 +306,41 @@ def look(payment: Payment, *, now: datetime, actor: str) -> Payment:
     """Ask the provider what became of an attempt and write it down."""
     if payment.status not in (*Payment.OPEN, "failed", "canceled"):
         return payment
-    outcome = gateway().look_up(reference=payment.pk, key=payment.key, payment_intent=payment.provider_id)
+    outcome = gateway().look_up(
+        payment_intent=payment.provider_id, key=payment.key, since=payment.recorded_at - CLOCK_SKEW
+    )
     if outcome is None:
         return payment
     return apply(payment_id=payment.pk, outcome=outcome, now=now, actor=actor)
 
 
 def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> int:
-    """Ask about every attempt without a final answer; one the provider never saw is sent with its own key again."""
-    waiting = Payment.objects.filter(status__in=("new", "sent", "unknown"), created_at__lte=now - older_than)
+    """Ask about every attempt without a final answer. `now` is real time. Returns how many got one.
+
+    An attempt on a saved card that the provider never saw is sent again with its own key; one that waited for a
+    buyer at checkout is given up after ten minutes, when no call can be on its way any more.
+    """
+    waiting = Payment.objects.filter(status__in=("new", "sent", "unknown"), recorded_at__lte=now - older_than)
     done = 0
-    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("created_at")[:500]:
-        at = now_of(payment, now)
-        fresh = look(payment, now=at, actor="provider")
-        if fresh.status in ("new", "sent", "unknown") and payment.invoice_id and payment.payment_method_id:
-            fresh = apply(payment_id=payment.pk, outcome=call(payment), now=at, actor="system")
+    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("recorded_at")[:500]:
+        fresh = _settle_unknown(payment, now)
         done += fresh.status not in Payment.OPEN
     return done
+
+
+def _settle_unknown(payment: Payment, now: datetime) -> Payment:
+    at = now_of(payment, now)
+    if payment.invoice_id and payment.payment_method and payment.customer:
+        outcome = gateway().find_out(sent_at=payment.recorded_at, now=now, **_charge(payment))
+        return apply(payment_id=payment.pk, outcome=outcome, now=at, actor="provider")
+    fresh = look(payment, now=at, actor="provider")
+    if fresh.status in ("new", "sent", "unknown") and payment.recorded_at < now - GIVE_UP_AFTER:
+        never = Outcome(state="failed", decline_code="never_made", message="The payment was not made.")
+        return apply(payment_id=payment.pk, outcome=never, now=at, actor="system")
+    return fresh
+
+
+# -- Sending and net terms -------------------------------------------------------------------------------------------------
 
 
 def send_new(*, now: datetime, clock: TestClock | None = None) -> int:
@@ -331,8 +366,6 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
                  "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
     )  # fmt: skip
 
-
-# -- Net terms -------------------------------------------------------------------------------------------------
 
 
 def overdue(*, now: datetime, clock: TestClock | None = None) -> int:

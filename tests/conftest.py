@@ -1,17 +1,7 @@
-"""Fixtures shared by every test."""
+"""Where shared fixtures come from; each module says what it is for."""
 
-from datetime import UTC, datetime
+import importlib.util
 
-import pytest
-
-pytest_plugins = ["tests.machine"]
-
-NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def catalogue(db):
-    """The shipped segments, plans, prices, meter, taxes and number series."""
-    from billing.catalogue import ship
-
-    ship(now=NOON)
+pytest_plugins = ["tests.machine", "tests.fixtures_billing"]
+if importlib.util.find_spec("tests.fixtures_stripe"):
+    pytest_plugins.append("tests.fixtures_stripe")

@@ -1,0 +1,96 @@
+"""What the database itself refuses, tried with plain SQL: each invariant has a hole punched, and must hold."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from billing.models import Document, Event, Invoice, InvoiceLine, Posting, Price
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def invoice(clock, make_customer, subscribe):
+    return subscribe(make_customer(clock)).invoices.get()
+
+
+def refused(sql, words, params=()):
+    with pytest.raises(DatabaseError, match=words), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
+@pytest.mark.parametrize(
+    "column", ["total = total + 1, subtotal = subtotal + 1", "number = 'X'", "seller = '{}'", "bill_to = '{}'",
+               "due_on = due_on + 1", "currency = 'EUR'", "issued_at = now()", "motion = 'sales_led'", "status = 'draft'"],
+)  # fmt: skip
+def test_it_freezes_what_an_issued_invoice_says(invoice, column):
+    refused(f"update billing_invoice set {column}", "frozen|cannot go|issued")
+
+
+@pytest.mark.parametrize("column", ["net = net + 1, gross = gross + 1", "description = 'X'", "explanation = '{}'", "tax_amount = 0"])
+def test_it_freezes_the_lines(invoice, column):
+    refused(f"update billing_invoiceline set {column}", "frozen")
+
+
+@pytest.mark.parametrize(
+    "table", ["billing_invoiceline", "billing_event", "billing_posting"]
+)
+def test_it_deletes_nothing_that_was_written(invoice, table):
+    refused(f"delete from {table}", "frozen|never changed")
+
+
+def test_it_deletes_no_issued_invoice(invoice):
+    refused("delete from billing_invoice", "never deleted")
+
+
+def test_it_adds_no_line_to_an_issued_invoice(invoice):
+    line = InvoiceLine.objects.filter(invoice=invoice).first()
+    line.pk, line.position = InvoiceLine._meta.pk.generate(), 99
+    with pytest.raises(DatabaseError, match="do not add up"), transaction.atomic():
+        line.save(force_insert=True)
+
+
+def test_it_refuses_a_journal_that_does_not_balance(invoice):
+    row = Posting.objects.first()
+    row.pk = None
+    with pytest.raises(DatabaseError, match="does not balance"), transaction.atomic():
+        row.save(force_insert=True)
+
+
+def test_it_refuses_a_total_that_is_not_its_parts(invoice):
+    refused("update billing_invoice set status='draft', total = 1", "frozen|adds_up|cannot go")
+
+
+def test_it_refuses_to_be_overpaid(invoice):
+    refused("update billing_invoice set amount_paid = total + 1", "never_overpaid")
+
+
+def test_it_refuses_the_same_number_twice(invoice):
+    copy = Invoice.objects.get()
+    copy.pk, copy.cycle_on = Invoice._meta.pk.generate(), None
+    with pytest.raises(DatabaseError, match="invoice_number_once"), transaction.atomic():
+        copy.save(force_insert=True)
+
+
+def test_it_refuses_a_second_invoice_for_the_same_due_day(invoice):
+    copy = Invoice.objects.get()
+    copy.pk, copy.sequence = Invoice._meta.pk.generate(), 77
+    with pytest.raises(DatabaseError, match="one_invoice_per_subscription_and_cycle"), transaction.atomic():
+        copy.save(force_insert=True)
+
+
+def test_it_keeps_documents_and_events(invoice):
+    Document.objects.create(name="a.pdf", content=b"x", sha256="y")
+    refused("update billing_document set content = 'z'", "never changed")
+    refused("update billing_event set data = '{}'", "never changed")
+    assert Event.objects.filter(object_id=invoice.pk).exists()
+
+
+def test_it_never_edits_a_price_that_was_used(invoice):
+    used = Price.objects.get(code="seats-month", plan__code="pro")
+    refused("update billing_price set unit_amount = 1 where id = %s", "was used", [used.pk.partition("_")[2]])
+    Price.objects.filter(plan__code="business").update(unit_amount=80)
+
+
+@pytest.mark.parametrize("status", ["trialing", "incomplete"])
+def test_it_refuses_a_move_that_is_not_in_the_table(invoice, status):
+    refused("update billing_subscription set status = %s", "cannot go", [status])

@@ -1,0 +1,120 @@
+"""The billing run: everything due, once, in order, whatever happens on the way."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+
+from billing import running
+from billing.models import BillingFailure, Invoice, Subscription
+
+pytestmark = pytest.mark.django_db
+
+
+def totals():
+    return list(Invoice.objects.order_by("series", "sequence").values_list("subscription", "cycle_on", "total"))
+
+
+def test_it_bills_each_missed_period_once_and_in_order(clock, make_customer, subscribe, books):
+    subscription = subscribe(make_customer(clock))
+    late = clock.now + timedelta(days=100)
+    assert running.run(now=late, clock=clock).invoices == 3
+    days = [i.cycle_on.isoformat() for i in subscription.invoices.order_by("sequence")]
+    assert days == ["2026-01-15", "2026-02-15", "2026-03-15", "2026-04-15"]
+
+
+def test_it_adds_nothing_when_repeated(clock, make_customer, subscribe, books):
+    subscribe(make_customer(clock))
+    late = clock.now + timedelta(days=45)
+    running.run(now=late, clock=clock)
+    before = totals()
+    again = running.run(now=late, clock=clock)
+    assert (again.subscriptions, again.invoices) == (0, 0)
+    assert totals() == before
+
+
+def test_it_gives_the_same_amounts_late_as_on_time(make_clock, make_customer, subscribe, advance, books):
+    punctual, late = make_clock(), make_clock()
+    a = subscribe(make_customer(punctual), quantity=7)
+    b = subscribe(make_customer(late), quantity=7)
+    for _ in range(10):
+        advance(punctual, days=12)
+    running.run(now=punctual.now, clock=late)
+    shape = [list(s.invoices.order_by("sequence").values_list("cycle_on", "total")) for s in (a, b)]
+    assert shape[0] == shape[1]
+    assert len(shape[0]) == 5
+
+
+def test_it_keeps_to_its_clock(make_clock, make_customer, subscribe):
+    here, there = make_clock(), make_clock()
+    subscribe(make_customer(here))
+    other = subscribe(make_customer(there))
+    running.run(now=here.now + timedelta(days=40), clock=here)
+    assert other.invoices.count() == 1
+    assert running.run(now=here.now + timedelta(days=40)).subscriptions == 0
+
+
+def test_it_sets_aside_the_one_that_cannot_be_billed(clock, make_customer, subscribe, monkeypatch):
+    rows = [subscribe(make_customer(clock)) for _ in range(5)]
+    bad = rows[2]
+    from billing import invoicing
+
+    real = invoicing.draft_lines
+
+    def poisoned(**given):
+        if given["subscription"].pk == bad.pk:
+            raise ValueError("no such price")
+        return real(**given)
+
+    monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+    result = running.run(now=clock.now + timedelta(days=35), clock=clock)
+    assert (result.invoices, result.failures) == (4, 1)
+    failure = BillingFailure.objects.get()
+    assert failure.subscription == bad
+    assert "no such price" in failure.reason
+    assert bad.invoices.count() == 1
+
+
+def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, subscribe):
+    def statements(n):
+        for _ in range(n):
+            subscribe(make_customer(clock))
+        clock.now += timedelta(days=32)
+        clock.save()
+        with CaptureQueriesContext(connection, ) as queries:
+            running._one_chunk(clock.now, clock, 500)
+        Subscription.objects.update(next_due_at=None)
+        return len(queries)
+
+    few = statements(4)
+    assert statements(40) == few
+    assert few <= 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_shares_the_work_between_workers_without_billing_twice(clock, make_customer, subscribe, books):
+    for _ in range(30):
+        subscribe(make_customer(clock))
+    now, barrier = clock.now + timedelta(days=70), threading.Barrier(4)
+    done = []
+
+    def work():
+        barrier.wait()
+        done.append(running.run(now=now, clock=clock, chunk=3).invoices)
+        connections.close_all()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert running.run(now=now, clock=clock).invoices == 0
+    assert sum(done) == 60
+    assert Invoice.objects.count() == 90
+
+
+def test_it_refuses_to_turn_a_clock_back(clock, advance):
+    with pytest.raises(ValueError, match="never goes back"):
+        running.advance(clock=clock, to=clock.now - timedelta(days=1))
