@@ -143,6 +143,10 @@ INVARIANTS = (
             select customer_id, sum(mrr) m, sum(arr) a from billing_subscription
             where status in ('trialing', 'active', 'past_due') group by 1) s on s.customer_id = c.id
         where (c.mrr, c.arr) is distinct from (coalesce(s.m, 0)::bigint, coalesce(s.a, 0)::bigint)"""),
+    Invariant("I-19c", "a subscription's MRR and ARR are the sums of their movements", """
+        select s.id::text from billing_subscription s left join (
+            select subscription_id, sum(mrr) m, sum(arr) a from billing_mrrmovement group by 1) v on v.subscription_id = s.id
+        where (s.mrr, s.arr) is distinct from (coalesce(v.m, 0)::bigint, coalesce(v.a, 0)::bigint)"""),
     Invariant("I-22", "a day's usage is the sum of its events", """
         select d.id::text from billing_usageday d full join (
             select customer_id, meter_id, day, count(*) n, sum(value) v from billing_usageevent

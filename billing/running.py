@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django_q.tasks import async_task
 
-from billing import collecting, invoicing, subscribing, timelines
+from billing import collecting, invoicing, movements, subscribing, timelines
 from billing.events import Fact, record, record_many
 from billing.maths import timeline
 from billing.models import BillingFailure, BillingRun, Customer, Invoice, Subscription, TestClock
@@ -132,13 +132,16 @@ def _end_day(rows: Sequence[Subscription], days: Sequence[date], now: datetime) 
     """Derived values, renewals as facts, and the end of those that end."""
     renewed: list[Fact] = []
     changed: list[Customer] = []
+    steps: list[movements.Step] = []
     for row, day in zip(rows, days, strict=True):
-        before = (row.mrr, row.arr)
+        before = movements.Level.of(row)
         specs = timelines.specs_of(row)
         timelines.refresh(row, subscribing.with_end(row, specs))
         renewed.extend(_renewal(row, specs, day, now))
-        if (row.mrr, row.arr) != before:
+        if movements.Level.of(row) != before:
             changed.append(row.customer)
+            steps.append(movements.Step(row, before, specs, now))
+    movements.note(steps)
     Subscription.objects.bulk_update(
         rows, ["billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr"]
     )

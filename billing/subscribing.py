@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import customers, invoicing, timelines
+from billing import customers, invoicing, movements, timelines
 from billing.events import record
 from billing.maths import timeline
 from billing.maths.periods import Interval, add_months, anchor_for, local_date
@@ -566,6 +566,10 @@ def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Non
 
 def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
     """The subscription has reached its end."""
+    specs = timelines.specs_of(subscription)
+    before = movements.Level.of(subscription)
+    subscription.mrr = subscription.arr = 0
+    movements.note([movements.Step(subscription, before, specs, now)])
     move(
         subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now, next_due_at=None,
         mrr=0, arr=0, data={"reason": subscription.cancel_reason},
@@ -590,7 +594,10 @@ def _write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
 
 def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why: str) -> None:
     """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
-    timelines.refresh(subscription, with_end(subscription, timelines.specs_of(subscription)))
+    specs = with_end(subscription, timelines.specs_of(subscription))
+    before = movements.Level.of(subscription)
+    timelines.refresh(subscription, specs)
+    movements.note([movements.Step(subscription, before, specs, now)])
     subscription.save(
         update_fields=["current_period_start", "current_period_end", "next_due_at", "mrr", "arr", "billed_through"]
     )

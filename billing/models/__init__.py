@@ -27,13 +27,13 @@ from billing.models.invoices import (
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink
 from billing.models.payments import Payment, PaymentMethod
 from billing.models.runs import BillingFailure, BillingRun
-from billing.models.subscriptions import Discount, Phase, PhaseItem, Subscription
+from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
     "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
-    "Invoice", "InvoiceLine", "KeptMail", "LineKind", "Mail", "Member", "Meter", "Motion", "NumberSeries",
+    "Invoice", "InvoiceLine", "KeptMail", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement", "NumberSeries",
     "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink", "Posting", "Price",
     "ProviderEvent", "Segment", "SegmentChange", "Seller", "Subscription", "TaxRate", "TestClock",
     "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "User",

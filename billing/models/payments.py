@@ -86,6 +86,7 @@ class Payment(models.Model):
     reference = models.CharField(max_length=200, blank=True, help_text="of the bank transfer")
     off_session = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    recorded_at = models.DateTimeField(default=timezone.now, help_text="real time, as the provider's clock runs")
     settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -190,3 +190,47 @@ class Discount(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.code or self.pk
+
+
+class MrrMovement(models.Model):
+    """One change of a subscription's committed recurring revenue, written in the transaction that made it.
+
+    Their sum up to an instant is the MRR (ARR) at that instant; amounts are minor units.
+    """
+
+    class Kind(models.TextChoices):
+        NEW = "new", "New"
+        EXPANSION = "expansion", "Expansion"
+        CONTRACTION = "contraction", "Contraction"
+        CHURN = "churn", "Churn"
+        REACTIVATION = "reactivation", "Reactivation"
+
+    class Cause(models.TextChoices):
+        START = "start", "Start"
+        SEATS = "seats", "Seats"
+        PLAN = "plan", "Plan"
+        PRICE = "price", "Price"
+        END = "end", "End"
+
+    id = models.BigAutoField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="movements")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="movements")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    cause = models.CharField(max_length=6, choices=Cause.choices)
+    motion = models.CharField(max_length=20, choices=Motion.choices)
+    plan = models.ForeignKey(Plan, models.PROTECT, null=True)
+    seats = models.DecimalField(max_digits=27, decimal_places=12, null=True)
+    mrr = models.BigIntegerField(help_text="change of MRR")
+    arr = models.BigIntegerField(help_text="change of ARR")
+    currency = models.CharField(max_length=3)
+    livemode = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["livemode", "currency", "at"], name="movement_by_time"),
+            models.Index(fields=["subscription", "id"], name="movement_by_subscription"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mrr} {self.currency}"

@@ -1,4 +1,8 @@
-"""What customers used: every event once, its day's totals, and the limits it crossed."""
+"""What customers used: every event once, its day's totals, and the limits it crossed.
+
+Each table has the one index that its rows are found by, with the customer first; none for its foreign keys alone,
+because every index is written with every event.
+"""
 
 from django.db import models
 from django.utils import timezone
@@ -14,8 +18,8 @@ class UsageEvent(models.Model):
     id = models.BigAutoField(primary_key=True)
     livemode = models.BooleanField(default=False)
     key = models.CharField(max_length=255)
-    customer = models.ForeignKey(Customer, models.PROTECT)
-    meter = models.ForeignKey(Meter, models.PROTECT)
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    meter = models.ForeignKey(Meter, models.PROTECT, db_index=False)
     event_name = models.CharField(max_length=100)
     occurred_at = models.DateTimeField()
     day = models.DateField(help_text="the customer's local day")
@@ -37,8 +41,8 @@ class UsageEvent(models.Model):
 class UsageDay(models.Model):
     """A day's totals of one meter for one customer, kept in the transaction that stores the events."""
 
-    customer = models.ForeignKey(Customer, models.PROTECT)
-    meter = models.ForeignKey(Meter, models.PROTECT)
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    meter = models.ForeignKey(Meter, models.PROTECT, db_index=False)
     day = models.DateField()
     count = models.BigIntegerField(default=0)
     # Room for a hundred billion of the largest events.
@@ -61,8 +65,8 @@ class UsageCounter(models.Model):
     customer could each miss the other's events and let a threshold pass unseen; here the second waits for the first.
     """
 
-    customer = models.ForeignKey(Customer, models.PROTECT)
-    meter = models.ForeignKey(Meter, models.PROTECT)
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    meter = models.ForeignKey(Meter, models.PROTECT, db_index=False)
     start_on = models.DateField(help_text="first day of the usage period")
     end_on = models.DateField(help_text="first day after it")
     used = models.DecimalField(max_digits=38, decimal_places=12)
@@ -79,8 +83,8 @@ class UsageCounter(models.Model):
 class ThresholdCrossing(models.Model):
     """A limit's share was reached: once per threshold, period and customer."""
 
-    customer = models.ForeignKey(Customer, models.PROTECT)
-    meter = models.ForeignKey(Meter, models.PROTECT)
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    meter = models.ForeignKey(Meter, models.PROTECT, db_index=False)
     percent = models.PositiveSmallIntegerField()
     period_start = models.DateField()
     limit = models.DecimalField(max_digits=27, decimal_places=6)
