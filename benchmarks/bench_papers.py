@@ -1,6 +1,6 @@
 """An invoice as PDF/A-3 with its XML, against bare WeasyPrint of the same HTML.
 
-    python -m benchmarks.papers [--n ROUNDS]
+    python benchmarks/bench_papers.py [--n ROUNDS]
 
 Both sides share typefaces, style sheet and a fetcher that fetches nothing; the bare side typesets finished
 HTML as a plain PDF, ours starts from the paper: check, HTML, XML, tags, PDF/A, embedding. The sides take
@@ -13,11 +13,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from billing.papers import isolated, render
-from billing.papers.data import InvoicePaper
-from billing.papers.press import press
-from tests.billing.papers import samples
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from billing.papers import isolated, render  # noqa: E402
+from billing.papers.data import InvoicePaper  # noqa: E402
+from billing.papers.press import press  # noqa: E402
+from tests.billing.papers import samples  # noqa: E402
 
 BUDGET = 1.3
 LINES = (2, 20)
