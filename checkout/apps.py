@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class CheckoutConfig(AppConfig):
     name = "checkout"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Payments whose source is a checkout session (`cs_…`) are completed here."""
+        from billing import collecting
+        from checkout import completing
+
+        collecting.on_source_paid["cs"] = completing.paid
+        collecting.on_source_failed["cs"] = completing.failed

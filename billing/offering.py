@@ -1,0 +1,102 @@
+"""What a subscription that does not exist yet would cost: its phases, its first paper and the one after.
+
+Nothing is written. The figures come from the functions that will bill the subscription once it is made of the same
+phases (`subscribing.subscribe_to`), so what was shown is what is charged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from billing import invoicing, subscribing, timelines
+from billing.maths import timeline
+from billing.maths.periods import Cycle, Interval, local_date
+from billing.models import CollectionMethod, Customer, Discount, Plan, Price, Seller, Subscription, TaxRate
+from billing.timelines import PhaseSpec
+
+Items = tuple[tuple[Price, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The terms, what is due on the first day, and what follows (`next_on` None: nothing more)."""
+
+    specs: Sequence[PhaseSpec]
+    today: invoicing.Result
+    next_on: date | None
+    next: invoicing.Result
+
+
+def terms(
+    *,
+    customer: Customer,
+    plan: Plan,
+    interval: str,
+    items: Items,
+    now: datetime,
+    discount: Discount | None = None,
+    trial_days: int | None = None,
+    collection_method: str = CollectionMethod.CHARGE_AUTOMATICALLY,
+    source: str = "",
+) -> list[PhaseSpec]:
+    """The phases from `now` on: a trial, the periods that a discount lasts, and the rest."""
+    days = plan.trial_days if trial_days is None else trial_days
+    start = local_date(now, customer.timezone)
+    paid_at = now + timedelta(days=days)
+    paid_on = local_date(paid_at, customer.timezone)
+    spec = PhaseSpec(
+        plan=plan, items=items, start_on=paid_on, end_on=None, anchor_on=paid_on, discount=discount,
+        collection_method=collection_method, motion=plan.motion, source=source, starts_at=paid_at,
+    )  # fmt: skip
+    trial = replace(spec, start_on=start, end_on=paid_on, anchor_on=start, starts_at=now, free=True)
+    return [*([trial] if days else []), *_discounted(spec, Interval(interval))]
+
+
+def _discounted(spec: PhaseSpec, interval: Interval) -> list[PhaseSpec]:
+    """A discount for a number of periods ends with the last of them."""
+    if spec.discount is None or spec.discount.duration == "forever":
+        return [spec]
+    periods = 1 if spec.discount.duration == "once" else spec.discount.periods or 1
+    last = Cycle(interval, spec.anchor_on).boundary(periods)
+    return [replace(spec, end_on=last), replace(spec, start_on=last, discount=None, starts_at=None)]
+
+
+def price(
+    *,
+    customer: Customer,
+    specs: Sequence[PhaseSpec],
+    now: datetime,
+    seller: Seller,
+    taxes: Mapping[str, TaxRate],
+) -> Offer:
+    """What these phases cost on their first day and on the next day on which anything is due."""
+    subscription = Subscription(
+        customer=customer, currency=specs[0].items[0][0].currency, timezone=customer.timezone,
+        start_on=specs[0].start_on, started_at=now,
+    )  # fmt: skip
+    said: dict[str, tuple[int, int]] = {}
+    facts = invoicing.Facts(seller, taxes, {subscription.pk: said}, lambda _customer: _no_usage)
+    today = _said_on(subscription, specs, facts, specs[0].start_on)
+    said.update({line.entry_key: (line.gross, line.discount) for line in today.lines})
+    pure = timelines.timeline_of(specs, credit_unused=True)
+    next_on = timeline.next_due(pure, after=specs[0].start_on)
+    after = _said_on(subscription, specs, facts, next_on) if next_on else invoicing.nothing()
+    return Offer(specs, today, next_on, after)
+
+
+def _said_on(
+    subscription: Subscription, specs: Sequence[PhaseSpec], facts: invoicing.Facts, day: date
+) -> invoicing.Result:
+    lines = invoicing.draft_lines(subscription=subscription, specs=specs, facts=facts, until=day)
+    net, tax = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
+    return invoicing.Result(lines, net, tax, net + tax)
+
+
+def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
+    return Decimal(0)
+
+
+def check(customer: Customer, specs: Sequence[PhaseSpec]) -> None:
+    """Raises CollectionNotAllowed when the segment that the terms lead to does not pay this way."""
+    subscribing.check_collection(customer, specs[-1])

@@ -1,0 +1,424 @@
+"""Paying first, then making what was paid for: one customer, one subscription, one paid invoice, whatever happens.
+
+A payment is an intent, a call and a result. `prepare` freezes the quote and commits the attempt with its key; the
+provider is called outside of any transaction; `settle` writes the answer down, and whoever hears of success first -
+the browser, the provider's webhook, the reconciler - completes the session under its row's lock. The others find
+it done. Locks are taken in one order: payment, session, customer.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from billing import collecting, customers, mail, offering, subscribing
+from billing.events import record
+from billing.gateway import (
+    Card,
+    CardRefused,
+    GatewayMisuse,
+    Outcome,
+    ProviderUnreachable,
+    SetupOutcome,
+    UnchargeableAmount,
+    gateway,
+    to_provider,
+)
+from billing.models import Customer, Invoice, Payment, PaymentMethod, Subscription
+from billing.moves import move
+from billing.refusals import Refused
+from checkout import quoting, sessions
+from checkout.models import CheckoutSession
+from sales.addresses import money
+
+log = logging.getLogger(__name__)
+
+BUYER = "buyer"
+NOT_SENT = "The payment could not be sent just now. Nothing was charged. Please try again."
+NEVER_MADE = "The payment was not made. Please try again."
+
+
+class BeingDecided(Refused):
+    """An attempt of this session has no answer yet; a second one might charge twice."""
+
+    code = "payment_in_progress"
+
+
+class PriceChanged(Refused):
+    """What is due is no longer what the buyer saw."""
+
+    code = "price_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A committed intent to charge (`payment`), or to save a card while nothing is due."""
+
+    session: CheckoutSession
+    payment: Payment | None
+    key: str
+
+
+# -- Paying -------------------------------------------------------------------------------------------------
+
+
+def pay(
+    *,
+    session: CheckoutSession,
+    card_token: str,
+    fields: Mapping[str, Any],
+    expected: int | None,
+    now: datetime,
+) -> CheckoutSession:
+    """Charge the card for what is due and make what was bought. Not inside a transaction.
+
+    `fields` describe the customer as `customers.create` takes them; `expected` is the total that the buyer saw, in
+    minor units. The answer is in the session: completed, or open with `message`, or still being decided.
+    Raises NotOpen, BeingDecided, PriceChanged, CodeRefused, AlreadySubscribed, CollectionNotAllowed,
+    UnchargeableAmount's words as Refused, and what refuses the fields.
+    """
+    clean = _checked(session, fields)
+    try:
+        provider_id = session.provider_customer_id or _provider_customer(session, clean)
+    except (ProviderUnreachable, CardRefused):
+        return _note(session, NOT_SENT)
+    attempt = prepare(
+        session_id=session.pk,
+        card_token=card_token,
+        fields=clean,
+        provider_id=provider_id,
+        expected=expected,
+        now=now,
+    )
+    if attempt.payment is None:
+        settle_setup(session_id=session.pk, outcome=_call_setup(attempt), now=now)
+    else:
+        collecting.apply(payment_id=attempt.payment.pk, outcome=_call(attempt), now=now, actor=BUYER)
+    return fresh(session)
+
+
+def fresh(session: CheckoutSession) -> CheckoutSession:
+    rows = CheckoutSession.objects.select_related("plan", "discount", "customer__test_clock", "test_clock")
+    return rows.get(pk=session.pk)
+
+
+def _checked(session: CheckoutSession, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The customer's fields as they will be stored, refused now rather than after the money has moved."""
+    known = session.customer
+    if known is not None:
+        sessions.refuse_subscribed(known)
+        fields = {name: value for name, value in fields.items() if name not in ("name", "email", "currency")}
+    return customers.cleaned(fields, known=known)
+
+
+def _provider_customer(session: CheckoutSession, fields: Mapping[str, Any]) -> str:
+    """The provider's customer for this buyer; the same buyer and session get the same one."""
+    if session.customer is not None and session.customer.provider_id:
+        return session.customer.provider_id
+    name = fields.get("name") or (session.customer.name if session.customer else "")
+    email = fields.get("email") or session.email
+    key = f"{session.pk}-customer-{session.attempts}"
+    return gateway().create_customer(key=key, name=name, email=email, reference=session.pk)
+
+
+@transaction.atomic
+def prepare(
+    *,
+    session_id: str,
+    card_token: str,
+    fields: Mapping[str, Any],
+    provider_id: str,
+    expected: int | None,
+    now: datetime,
+) -> Attempt:
+    """Freeze the quote and commit the attempt with its key, before anybody is called."""
+    session = _locked(session_id)
+    _refuse_closed(session, now)
+    payer = _payer(session, fields)
+    table = quoting.table()
+    made = quoting.offer(session, table, now=now, customer=payer)
+    offering.check(payer, made.specs)
+    _refuse_amount(made.today.total, session.currency, expected)
+    sessions.hold_discount(session)
+    session.attempts += 1
+    session.attempted_at = session.quoted_at = now
+    session.quote = quoting.frozen(session, made, payer, fields)
+    session.card_token, session.provider_customer_id = card_token, provider_id
+    session.message = session.setup_id = session.setup_url = ""
+    _save_attempt(session)
+    key = f"{session.pk}-{session.attempts}"
+    return Attempt(session, _payment(session, key, made.today.total, now), key)
+
+
+def _locked(session_id: str) -> CheckoutSession:
+    rows = CheckoutSession.objects.select_for_update(of=("self",))
+    return rows.select_related("plan", "discount", "customer__test_clock", "test_clock").get(pk=session_id)
+
+
+def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
+    if session.status != "open" or session.expires_at <= now:
+        raise sessions.NotOpen("This checkout has ended.")
+    if session.attempted_at is not None:
+        raise BeingDecided("Your payment is still being decided.")
+
+
+def _payer(session: CheckoutSession, fields: Mapping[str, Any]) -> Customer:
+    """The customer that will be made, or the one there is with what it will be changed to; not saved here."""
+    payer = session.customer or Customer(currency=session.currency, test_clock=session.test_clock)
+    for name, value in fields.items():
+        setattr(payer, name, value)
+    return payer
+
+
+def _refuse_amount(total: int, currency: str, expected: int | None) -> None:
+    if expected is not None and expected != total:
+        raise PriceChanged("The price has changed since you saw it. Please look at it again.")
+    try:
+        to_provider(total, currency)
+    except UnchargeableAmount as error:
+        raise PriceChanged(str(error)) from error
+
+
+def _save_attempt(session: CheckoutSession) -> None:
+    names = "attempts attempted_at quoted_at quote card_token provider_customer_id message setup_id setup_url discount_held"
+    try:
+        with transaction.atomic():
+            session.save(update_fields=names.split())
+    except IntegrityError as error:
+        raise BeingDecided("Another checkout of this customer is being paid.") from error
+
+
+def _payment(session: CheckoutSession, key: str, total: int, now: datetime) -> Payment | None:
+    if total == 0:
+        return None
+    return Payment.objects.create(
+        source=session.pk,
+        livemode=session.livemode,
+        amount=total,
+        currency=session.currency,
+        key=key,
+        created_at=now,
+    )
+
+
+# -- Calling ------------------------------------------------------------------------------------------------
+
+
+def _call(attempt: Attempt) -> Outcome:
+    payment = attempt.payment
+    assert payment is not None
+    try:
+        return gateway().charge(
+            key=attempt.key, amount=payment.amount, currency=payment.currency, reference=payment.pk, save=True,
+            metadata={"payment": payment.pk, "checkout": attempt.session.pk}, **_card_of(attempt.session),
+        )  # fmt: skip
+    except GatewayMisuse:
+        log.exception("A charge was refused as malformed: %s", payment.pk)
+        return Outcome("failed", decline_code="never_made", message=NOT_SENT)
+
+
+def _call_setup(attempt: Attempt) -> SetupOutcome:
+    """Save the card while nothing is due; repeating it with the same key saves it once."""
+    try:
+        return gateway().setup(key=attempt.key, reference=attempt.session.pk, **_card_of(attempt.session))
+    except GatewayMisuse:
+        log.exception("Saving a card was refused as malformed: %s", attempt.session.pk)
+        return SetupOutcome("failed", decline_code="never_made", message=NOT_SENT)
+
+
+def _card_of(session: CheckoutSession) -> dict[str, str]:
+    return {
+        "customer": session.provider_customer_id,
+        "payment_method": session.card_token,
+        "return_url": f"{session.url}return/",
+    }
+
+
+# -- What became of it --------------------------------------------------------------------------------------
+
+
+def look(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
+    """Ask the provider about an attempt without an answer. Repeatable; not inside a transaction."""
+    if session.attempted_at is None:
+        return session
+    payment = open_payment(session)
+    if payment is not None:
+        collecting.look(payment, now=now, actor="provider")
+    elif session.setup_id:
+        settle_setup(session_id=session.pk, outcome=gateway().resume_setup(session.setup_id), now=now)
+    return fresh(session)
+
+
+def open_payment(session: CheckoutSession) -> Payment | None:
+    """The attempt that has no answer yet."""
+    return Payment.objects.filter(source=session.pk, status__in=Payment.OPEN).first()
+
+
+def use_another_card(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
+    """Give up an attempt that waits for the buyer's bank. If it was paid meanwhile, that is the answer."""
+    payment = open_payment(session)
+    if payment is not None and payment.status == "requires_action" and payment.provider_id:
+        outcome = gateway().cancel(key=f"{payment.key}-cancel", payment_intent=payment.provider_id)
+        collecting.apply(payment_id=payment.pk, outcome=outcome, now=now, actor=BUYER)
+    elif payment is None and session.setup_id:
+        canceled = SetupOutcome("failed", session.setup_id, decline_code="canceled")
+        settle_setup(session_id=session.pk, outcome=canceled, now=now)
+    return fresh(session)
+
+
+@transaction.atomic
+def settle_setup(*, session_id: str, outcome: SetupOutcome, now: datetime) -> None:
+    """Write down what became of saving a card; a saved one completes the session. Repeatable."""
+    session = _locked(session_id)
+    if session.status == "completed" or outcome.state in ("unknown", "processing"):
+        return
+    if outcome.state == "succeeded":
+        complete(session, card=outcome.card, now=now)
+    elif outcome.state == "requires_action":
+        where = {"setup_id": outcome.setup_id or "", "setup_url": outcome.action_url or ""}
+        CheckoutSession.objects.filter(pk=session.pk).update(**where)
+    else:
+        _let_try_again(session, outcome.message or NEVER_MADE)
+
+
+def paid(payment: Payment, card: Card | None, now: datetime) -> None:
+    """Billing tells that a payment for a session went through: make what it paid for, once.
+
+    A second payment for a completed session (there should be none) goes to the customer's balance.
+    """
+    session = _locked(payment.source)
+    if session.status != "completed":
+        complete(session, card=card, now=now)
+    payment.customer, payment.invoice = session.customer, session.invoice
+    payment.payment_method = _saved(session, card)
+    payment.card_label = str(card) if card else ""
+    payment.save(update_fields=["customer", "invoice", "payment_method", "card_label"])
+
+
+def failed(payment: Payment, now: datetime) -> None:
+    """Billing tells that a payment for a session failed: the buyer may try again."""
+    _let_try_again(_locked(payment.source), payment.message or NEVER_MADE)
+
+
+def _let_try_again(session: CheckoutSession, message: str) -> None:
+    if session.status == "completed":
+        return
+    sessions.release_discount(session)
+    fields: dict[str, Any] = {"attempted_at": None, "setup_id": "", "setup_url": "", "message": message[:300]}
+    CheckoutSession.objects.filter(pk=session.pk).update(**fields)
+
+
+def _note(session: CheckoutSession, message: str) -> CheckoutSession:
+    CheckoutSession.objects.filter(pk=session.pk, status="open").update(message=message)
+    return fresh(session)
+
+
+# -- Completing ---------------------------------------------------------------------------------------------
+
+
+def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> None:
+    """Customer, owner, card, subscription, first invoice, events and mail, all or nothing. The row is locked.
+
+    Everything happens at the instant of the quote, so that it is billed as it was shown.
+    """
+    at = session.quoted_at
+    assert at is not None
+    customer = _customer(session, at)
+    _save_card(customer, card, at)
+    subscription = subscribing.subscribe_to(
+        customer=customer, phases=quoting.thawed(session, customer), now=at, actor=BUYER, origin="checkout",
+        source=session.pk,
+    )  # fmt: skip
+    bill = subscribing.bill_now(subscription=subscription, now=at, actor=BUYER, source=session.pk)
+    move(
+        session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
+        data=_facts(session, subscription, bill.invoice), completed_at=now, attempted_at=None, message="",
+        card_token="", customer_id=customer.pk, subscription_id=subscription.pk,
+        invoice_id=bill.invoice.pk if bill.invoice else None,
+    )  # fmt: skip
+    session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
+    _mail_receipt(session, card, now)
+
+
+def _customer(session: CheckoutSession, at: datetime) -> Customer:
+    fields = session.quote["customer"]
+    if session.customer is not None:
+        return customers.update(customer=session.customer, now=at, actor=BUYER, **fields)
+    customer = customers.create(
+        **fields, livemode=session.livemode, now=at, actor=BUYER, currency=session.currency,
+        test_clock=session.test_clock, provider_id=session.provider_customer_id,
+    )  # fmt: skip
+    person = session.quote["person"]
+    customers.add_member(
+        customer=customer, email=customer.email, name=person, role="owner", now=at, actor=BUYER
+    )
+    return customer
+
+
+def _save_card(customer: Customer, card: Card | None, at: datetime) -> None:
+    """Keep what may be shown of the card; the provider keeps the card."""
+    if card is None:
+        return
+    method = PaymentMethod.objects.create(
+        customer=customer, provider_id=card.id, brand=card.brand, last4=card.last4, exp_month=card.exp_month,
+        exp_year=card.exp_year, is_default=customers.default_card(customer) is None, created_at=at,
+    )  # fmt: skip
+    data = {"brand": card.brand, "last4": card.last4}
+    record("payment_method.attached", subject=method, customer=customer, actor=BUYER, now=at, data=data)
+
+
+def _saved(session: CheckoutSession, card: Card | None) -> PaymentMethod | None:
+    if card is None or session.customer is None:
+        return None
+    return session.customer.payment_methods.filter(provider_id=card.id).first()
+
+
+def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoice | None) -> dict[str, Any]:
+    return {
+        "plan": session.plan.code, "interval": session.interval, "quantity": session.quantity,
+        "origin": session.origin, "subscription": subscription.pk, "invoice": invoice.pk if invoice else None,
+        "total": session.quote["total"], "currency": session.currency, "discount": session.quote["discount"],
+    }  # fmt: skip
+
+
+def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) -> None:
+    """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
+    invoice, customer = session.invoice, session.customer
+    if invoice is None or customer is None:
+        return
+    context = {
+        "lines": session.quote["lines"], "amount": money(session.quote["total"], session.currency), "paid_on": now,
+        "method": f"{card.brand.title()} ending {card.last4}" if card else "",
+        "next_on": day(session.quote["next_on"]), "next_amount": money(session.quote["next_total"], session.currency),
+        "url": mail.portal_url(f"invoices/{invoice.pk}/"),
+    }  # fmt: skip
+    mail.compose(
+        template="receipt", to=customer.email, context=context, event=session.pk, now=now, customer=customer,
+        invoice=invoice,
+    )  # fmt: skip
+
+
+def day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+# -- Left behind --------------------------------------------------------------------------------------------
+
+
+def reconcile(*, now: datetime) -> int:
+    """Settle sessions that a dead worker left while a card was being saved. Returns how many were settled.
+
+    Attempts to charge are billing's to reconcile; saving a card costs nothing, so the call is made again with its
+    own key, which the provider answers as it did before.
+    """
+    settled = 0
+    for session in CheckoutSession.objects.filter(status="open", attempted_at__isnull=False)[:200]:
+        if session.quote.get("total") or session.setup_url:
+            continue
+        outcome = _call_setup(Attempt(session, None, f"{session.pk}-{session.attempts}"))
+        settle_setup(session_id=session.pk, outcome=outcome, now=now)
+        settled += outcome.state != "unknown"
+    return settled

@@ -1,0 +1,96 @@
+"""Routing a session: what is known of its buyer, the rules in the database, and what follows from the answer."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+
+from billing import offering, typed
+from billing.models import User
+from billing.offering import Offer
+from billing.refusals import Refused
+from billing.subscribing import CollectionNotAllowed
+from checkout import quoting
+from checkout.models import CheckoutSession, Outcome, RoutingRule
+from checkout.routing import Decision, Inputs, Rule, decide
+from sales import leads
+from sales.models import Lead
+
+BY_INVOICE = "Paid by invoice at this size"
+
+
+def rules() -> list[Rule]:
+    rows = RoutingRule.objects.filter(active=True)
+    return [Rule(row.name, row.outcome, row.conditions, row.owner_id) for row in rows]
+
+
+def inputs_of(session: CheckoutSession) -> Inputs:
+    """What the answers (or the customer there is) tell; what is wrong or missing is not known."""
+    answers, payer = session.answers, quoting.buyer(session)
+    employees = str(answers.get("employees", "")) or str(payer.employees or "")
+    return Inputs(
+        employees=int(employees)
+        if employees.isascii() and employees.isdigit() and len(employees) < 10
+        else None,
+        seats=session.quantity,
+        country=payer.country,
+        industry=payer.industry,
+        plan=session.plan.code,
+        need=str(answers.get("need", "")),
+        domain=_domain(session.email),
+    )
+
+
+def _domain(email: str) -> str:
+    try:
+        return typed.business_domain(typed.email(email))
+    except Refused:
+        return ""
+
+
+def judge(session: CheckoutSession, offer: Offer) -> Decision:
+    """Where this buyer goes: by the rules, and by what the segment that the purchase leads to may pay with."""
+    decision = decide(rules(), inputs_of(session))
+    if not decision.self_serve:
+        return decision
+    try:
+        offering.check(quoting.buyer(session), offer.specs)
+    except CollectionNotAllowed as refusal:
+        because = (refusal.message,)
+        return replace(decision, outcome=str(Outcome.CONTACT_SALES), rule=BY_INVOICE, because=because)
+    return decision
+
+
+def needs_a_person(session: CheckoutSession, decision: Decision) -> bool:
+    return not decision.self_serve and session.unlocked_at is None
+
+
+@transaction.atomic
+def hand_over(session: CheckoutSession, decision: Decision, *, now: datetime) -> Lead:
+    """Make the lead that a person takes care of, once; the session keeps everything and its way back.
+
+    Raises what refuses the name, e-mail or company.
+    """
+    row = CheckoutSession.objects.select_for_update().get(pk=session.pk)
+    if row.lead_id:
+        return Lead.objects.get(pk=row.lead_id)
+    answers, known = session.answers, session.customer
+    lead = leads.contact(
+        name=answers.get("name", "") or (known.name if known else ""), email=session.email,
+        company=answers.get("company", "") or (known.name if known else ""), employees=decision.inputs.employees,
+        country=decision.inputs.country, industry=decision.inputs.industry, need=_need(session, decision),
+        demo_wanted=decision.outcome == Outcome.DEMO, plan=session.plan.code, seats=session.quantity,
+        source="checkout", livemode=session.livemode, customer=known, now=now, actor="buyer",
+        owner=User.objects.filter(pk=decision.owner, is_active=True).first() if decision.owner else None,
+        why=decision.rule,
+    )  # fmt: skip
+    fields = {"lead_id": lead.pk, "routing": decision.to_json()}
+    CheckoutSession.objects.filter(pk=row.pk).update(**fields)
+    session.lead_id, session.routing = lead.pk, fields["routing"]
+    return lead
+
+
+def _need(session: CheckoutSession, decision: Decision) -> str:
+    """What the rep reads: what was about to be bought, and why it came here."""
+    seats = f", {session.quantity} seats" if session.quantity > 1 else ""
+    return f"Checkout of {session.plan.name}, by the {session.interval}{seats}. Rule: {decision.rule}."

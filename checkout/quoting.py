@@ -1,0 +1,125 @@
+"""What a session would cost with what is typed so far, and that offer frozen while it is being paid.
+
+A frozen quote is plain JSON: whom to bill, which prices and how many, what was due. Completing works from it alone,
+so nothing that is repriced or typed in between can change what was agreed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billing import offering, subscribing, taxes, typed
+from billing.models import Customer, Discount, Price, Seller, TaxRate
+from billing.offering import Items, Offer
+from billing.refusals import Refused
+from billing.timelines import PhaseSpec
+from checkout.models import CheckoutSession
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What every price needs: the seller and the tax rates, read once a request."""
+
+    seller: Seller
+    taxes: Mapping[str, TaxRate]
+
+
+def table() -> Table:
+    return Table(Seller.objects.get(), taxes.rates())
+
+
+# -- While it is filled in ----------------------------------------------------------------------------------
+
+
+def buyer(session: CheckoutSession) -> Customer:
+    """Whoever would be billed, as far as the answers tell; never saved."""
+    if session.customer is not None:
+        return session.customer
+    answers = session.answers
+    country = _or_nothing(typed.country, answers.get("country", ""))
+    return Customer(
+        name=answers.get("company", ""), email=session.email, currency=session.currency, country=country,
+        tax_id=_or_nothing(lambda value: typed.tax_id(value, country), answers.get("tax_id", "")),
+        timezone=_or_nothing(typed.timezone, answers.get("timezone", "")) or "UTC", test_clock=session.test_clock,
+    )  # fmt: skip
+
+
+def _or_nothing(clean: Any, value: str) -> str:
+    """While somebody is typing, a wrong value counts as none."""
+    try:
+        return str(clean(value))
+    except Refused:
+        return ""
+
+
+def offer(
+    session: CheckoutSession, table: Table, *, now: datetime, customer: Customer | None = None
+) -> Offer:
+    """Today and next, by the functions that will bill it. Raises UnknownPrice, InvalidQuantity."""
+    payer = customer or buyer(session)
+    return offering.price(
+        customer=payer, specs=phases(session, payer, items_of(session), now), now=now, seller=table.seller,
+        taxes=table.taxes,
+    )  # fmt: skip
+
+
+def items_of(session: CheckoutSession) -> Items:
+    return subscribing.choose_items(
+        session.plan, interval=session.interval, currency=session.currency, quantity=session.quantity
+    )
+
+
+def phases(session: CheckoutSession, customer: Customer, items: Items, now: datetime) -> list[PhaseSpec]:
+    return offering.terms(
+        customer=customer, plan=session.plan, interval=session.interval, items=items, now=now,
+        discount=session.discount, trial_days=session.trial_days, source=session.pk,
+    )  # fmt: skip
+
+
+# -- Frozen -------------------------------------------------------------------------------------------------
+
+
+def frozen(
+    session: CheckoutSession, made: Offer, customer: Customer, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The offer as JSON. `fields` are those of `customers.create` (or `update`, for a customer that exists)."""
+    items = next(spec for spec in made.specs if not spec.free).items
+    return {
+        "customer": dict(fields),
+        "person": session.answers.get("name", ""),
+        "timezone": customer.timezone,
+        "items": [[price.pk, str(quantity)] for price, quantity in items],
+        "discount": session.discount_id,
+        "lines": lines_of(made),
+        "total": made.today.total,
+        "tax": made.today.tax_total,
+        "next_on": made.next_on.isoformat() if made.next_on else None,
+        "next_total": made.next.total,
+    }
+
+
+def lines_of(made: Offer) -> list[dict[str, Any]]:
+    """What is due today, line by line, as plain values."""
+    return [
+        {
+            "description": line.description,
+            "quantity": str(line.quantity),
+            "gross": line.gross,
+            "net": line.net,
+        }
+        for line in made.today.lines
+    ]
+
+
+def thawed(session: CheckoutSession, customer: Customer) -> list[PhaseSpec]:
+    """The phases that were agreed, from the quote: the same prices, quantities and discount."""
+    wanted = {key: Decimal(quantity) for key, quantity in session.quote["items"]}
+    prices = {price.pk: price for price in Price.objects.filter(pk__in=wanted)}
+    items = tuple((prices[key], quantity) for key, quantity in wanted.items())
+    at = session.quoted_at
+    assert at is not None
+    discount = Discount.objects.get(pk=session.quote["discount"]) if session.quote["discount"] else None
+    session.discount = discount
+    return phases(session, customer, items, at)

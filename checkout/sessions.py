@@ -1,0 +1,289 @@
+"""A checkout session's life before money moves: made, filled in, let through by a rep, ended, begun again."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from billing import subscribing, typed
+from billing.models import Customer, Discount, Plan, TestClock
+from billing.moves import move
+from billing.refusals import Refused
+from billing.subscribing import PlanNeedsQuote
+from checkout.models import CheckoutSession
+from checkout.routing import Decision
+from sales.models import Lead
+
+LIFE = timedelta(hours=24)
+MOST_SEATS = 100_000
+INTERVALS = ("month", "quarter", "half_year", "year")
+
+
+class UnknownPlan(Refused):
+    """There is no such plan on sale."""
+
+    code = "unknown_plan"
+
+
+class PlanNeedsDemo(Refused):
+    """The plan is shown in a demo first; staff can let a buyer through."""
+
+    code = "plan_needs_demo"
+
+
+class AlreadySubscribed(Refused):
+    """The customer has a subscription; it is changed, not bought again."""
+
+    code = "already_subscribed"
+
+
+class RedirectNotAllowed(Refused):
+    """The address is not on a host that the operator listed."""
+
+    code = "redirect_not_allowed"
+
+
+class InvalidTrial(Refused):
+    """A trial is a number of whole days, at most two years of them."""
+
+    code = "invalid_trial"
+
+
+class NotOpen(Refused):
+    """The session has ended, one way or the other."""
+
+    code = "session_not_open"
+
+
+# -- Made ---------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start(
+    *,
+    plan: str,
+    interval: str,
+    quantity: int = 1,
+    now: datetime,
+    livemode: bool,
+    origin: str = CheckoutSession.Origin.LINK,
+    currency: str = "USD",
+    customer: Customer | None = None,
+    email: str = "",
+    success_url: str = "",
+    cancel_url: str = "",
+    allow_promotion_codes: bool = True,
+    trial_days: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    test_clock: TestClock | None = None,
+    unlocked_by: str = "",
+    answers: Mapping[str, Any] | None = None,
+) -> CheckoutSession:
+    """An open session for a plan (by its code). `unlocked_by` names the staff who let this buyer past sales.
+
+    Raises UnknownPlan, PlanNeedsQuote, PlanNeedsDemo, UnknownPrice, InvalidQuantity, RedirectNotAllowed,
+    AlreadySubscribed, InvalidTrial, and what `billing.typed` says of the e-mail address.
+    """
+    chosen = plan_on_sale(plan)
+    address = typed.email(email) if email else (customer.email if customer else "")
+    if not unlocked_by:
+        refuse_unready(chosen, address)
+    money = customer.currency if customer else typed.currency(currency)
+    check_price(chosen, interval=interval, currency=money, quantity=quantity)
+    check_redirects(success_url=success_url, cancel_url=cancel_url)
+    _check_customer(customer, trial_days)
+    return CheckoutSession.objects.create(
+        plan=chosen, interval=interval, quantity=quantity, currency=money, customer=customer, email=address,
+        livemode=livemode, origin=origin, success_url=success_url, cancel_url=cancel_url, trial_days=trial_days,
+        allow_promotion_codes=allow_promotion_codes, metadata=dict(metadata or {}), unlocked_by=unlocked_by,
+        unlocked_at=now if unlocked_by else None, answers=dict(answers or {}), created_at=now, expires_at=now + LIFE,
+        test_clock=customer.test_clock if customer else test_clock,
+    )  # fmt: skip
+
+
+def plan_on_sale(code: str) -> Plan:
+    """The published plan with this code. Raises UnknownPlan."""
+    sold = Plan.objects.filter(published=True, archived_at__isnull=True)
+    found = sold.filter(code=code).first() if "\x00" not in str(code) else None
+    if found is None:
+        raise UnknownPlan("There is no such plan.", field="plan")
+    return found
+
+
+def refuse_unready(plan: Plan, email: str) -> None:
+    """Some plans are never bought alone, some after a demo. Raises PlanNeedsQuote, PlanNeedsDemo."""
+    if plan.quote_only:
+        raise PlanNeedsQuote(
+            f"{plan.name} is sold by quote: our sales team prepares one for you.", field="plan"
+        )
+    if plan.requires_demo and not _had_demo(plan, email):
+        raise PlanNeedsDemo(f"We show you {plan.name} first: ask for a demo.", field="plan")
+
+
+def _had_demo(plan: Plan, email: str) -> bool:
+    shown = Lead.objects.filter(email__iexact=email, demo_done_at__isnull=False)
+    return bool(email) and shown.filter(plan_code__in=("", plan.code)).exists()
+
+
+def check_price(plan: Plan, *, interval: str, currency: str, quantity: int) -> None:
+    """Raises UnknownPrice, InvalidQuantity: before a session is made, and whenever one is filled in."""
+    if interval not in INTERVALS:
+        raise subscribing.UnknownPrice(f"{plan.name} has no such price.", field="interval")
+    most = most_seats(plan)
+    if not 1 <= quantity <= most:
+        raise subscribing.InvalidQuantity(f"From 1 to {most:,} seats can be bought here.", field="quantity")
+    subscribing.choose_items(plan, interval=interval, currency=currency, quantity=quantity)
+
+
+def most_seats(plan: Plan) -> int:
+    """How many seats of a plan a buyer can choose alone."""
+    limit = plan.entitlements.filter(feature="seats").values_list("limit", flat=True).first()
+    return MOST_SEATS if limit is None else min(int(limit), MOST_SEATS)
+
+
+def _check_customer(customer: Customer | None, trial_days: int | None) -> None:
+    if trial_days is not None and not 0 <= trial_days <= 730:
+        raise InvalidTrial("A trial has 0 to 730 days.", field="trial_days")
+    if customer is not None:
+        refuse_subscribed(customer)
+
+
+def refuse_subscribed(customer: Customer) -> None:
+    if customer.subscriptions.exclude(status="canceled").exists():
+        raise AlreadySubscribed(f"{customer.name} has a subscription already.", field="customer")
+
+
+def check_redirects(**urls: str) -> None:
+    """Raises RedirectNotAllowed naming the field. An address is ours (`/…`) or on a listed host, over https."""
+    for field, url in urls.items():
+        if url and not redirect_allowed(url):
+            raise RedirectNotAllowed("This address is not on a host that is allowed here.", field=field)
+
+
+def redirect_allowed(url: str) -> bool:
+    own = urlsplit(settings.SITE_URL).netloc
+    hosts = {own, *settings.CHECKOUT_REDIRECT_HOSTS}
+    secure = settings.PRODUCTION and not url.startswith("/")
+    return len(url) <= 500 and url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=secure)
+
+
+# -- Filled in ----------------------------------------------------------------------------------------------
+
+
+def remember(session: CheckoutSession, answers: Mapping[str, str], **chosen: Any) -> bool:
+    """Keep what was typed, and plan choices that are right. False when a payment or an end came in between."""
+    session.answers = {**session.answers, **answers}
+    for name, value in chosen.items():
+        setattr(session, name, value)
+    still = CheckoutSession.objects.filter(pk=session.pk, status="open", attempted_at__isnull=True)
+    return bool(still.update(answers=session.answers, **chosen))
+
+
+def note_routing(session: CheckoutSession, decision: Decision) -> None:
+    """Keep the last decision with its rule, reasons and inputs."""
+    session.routing = decision.to_json()
+    CheckoutSession.objects.filter(pk=session.pk).update(routing=session.routing)
+
+
+@transaction.atomic
+def unlock(*, session: CheckoutSession, now: datetime, actor: str) -> None:
+    """Let a buyer who was sent to sales finish by card, with the time to do it. Raises NotOpen."""
+    row = CheckoutSession.objects.select_for_update().get(pk=session.pk)
+    if row.status == "completed":
+        raise NotOpen("This checkout is completed.")
+    fields = {"unlocked_by": actor, "unlocked_at": now, "expires_at": now + LIFE, "status": "open"}
+    CheckoutSession.objects.filter(pk=row.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(session, name, value)
+
+
+# -- Ended and begun again ----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def expire(*, session: CheckoutSession, now: datetime, actor: str) -> None:
+    """End an open session. One in which something was typed counts as abandoned. Raises NotOpen."""
+    row = CheckoutSession.objects.select_for_update().get(pk=session.pk)
+    if row.status != "open" or row.attempted_at is not None:
+        raise NotOpen("Only an open session on which no payment is being decided can be ended.")
+    release_discount(row)
+    to = "abandoned" if row.answers else "expired"
+    data = {"status": to, "plan": row.plan.code, "email": row.email}
+    move(row, to, event="checkout.expired", actor=actor, now=now, customer=row.customer, data=data)
+    session.status = row.status
+
+
+def expire_due(*, now: datetime, limit: int = 1000) -> int:
+    """End every session whose time is over and on which no payment is being decided."""
+    due = CheckoutSession.objects.filter(status="open", expires_at__lte=now, attempted_at__isnull=True)
+    ended = 0
+    for session in due.filter(test_clock__isnull=True).order_by("expires_at")[:limit]:
+        try:
+            expire(session=session, now=now, actor="system")
+            ended += 1
+        except NotOpen:
+            continue
+    return ended
+
+
+def again(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
+    """A fresh session with everything that was chosen and typed. Raises as `start`."""
+    return start(
+        plan=session.plan.code, interval=session.interval, quantity=session.quantity, now=now,
+        livemode=session.livemode, origin=session.origin, currency=session.currency, customer=session.customer,
+        email=session.email, success_url=session.success_url, cancel_url=session.cancel_url,
+        allow_promotion_codes=session.allow_promotion_codes, trial_days=session.trial_days,
+        metadata=session.metadata, test_clock=session.test_clock, unlocked_by=session.unlocked_by,
+        answers=session.answers,
+    )  # fmt: skip
+
+
+# -- Promotion codes ----------------------------------------------------------------------------------------
+
+
+class CodeRefused(Refused):
+    """The promotion code cannot be used; the message says why."""
+
+    code = "promotion_code_refused"
+
+
+def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Discount:
+    """The discount behind a promotion code, if it applies here and now. Raises CodeRefused."""
+    field = "promotion_code"
+    found = Discount.objects.filter(code__iexact=code.strip()).first() if code.strip() else None
+    if found is None:
+        raise CodeRefused("We do not know this code.", field=field)
+    if found.expires_at is not None and found.expires_at <= now:
+        raise CodeRefused("This code has expired.", field=field)
+    if found.max_redemptions is not None and found.redemptions >= found.max_redemptions:
+        raise CodeRefused("This code has been used up.", field=field)
+    if found.amount_off is not None and found.currency != currency:
+        raise CodeRefused(f"This code is for prices in {found.currency}.", field=field)
+    plans = set(found.plans.values_list("pk", flat=True))
+    if plans and plan.pk not in plans:
+        raise CodeRefused(f"This code is not for {plan.name}.", field=field)
+    return found
+
+
+def hold_discount(session: CheckoutSession) -> None:
+    """Count a redemption before paying, so that the last one goes to one buyer. Raises CodeRefused."""
+    if session.discount_id is None or session.discount_held:
+        return
+    within = Q(max_redemptions__isnull=True) | Q(redemptions__lt=F("max_redemptions"))
+    if not Discount.objects.filter(within, pk=session.discount_id).update(redemptions=F("redemptions") + 1):
+        raise CodeRefused("This code has just been used up.", field="promotion_code")
+    session.discount_held = True
+
+
+def release_discount(session: CheckoutSession) -> None:
+    """Give the redemption back. Saves the session's flag; call with its row locked."""
+    if not session.discount_held:
+        return
+    Discount.objects.filter(pk=session.discount_id).update(redemptions=F("redemptions") - 1)
+    session.discount_held = False
+    CheckoutSession.objects.filter(pk=session.pk).update(discount_held=False)

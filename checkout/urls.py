@@ -1,0 +1,22 @@
+"""The public addresses: prices, checkout, contact."""
+
+from django.urls import path, re_path
+
+from checkout.views import contact, paying, pricing
+
+SESSION = r"^checkout/(?P<token>[A-Za-z0-9_-]{20,64})/"
+
+app_name = "checkout"
+urlpatterns = [
+    path("pricing/", pricing.pricing, name="pricing"),
+    path("contact-sales/", contact.contact, name="contact"),
+    path("contact-sales/thanks/", contact.thanks, name="contact_thanks"),
+    path("checkout/start/", pricing.start, name="start"),
+    re_path(SESSION + r"$", paying.session, name="session"),
+    re_path(SESSION + r"return/$", paying.back_from_bank, name="return"),
+    re_path(SESSION + r"check/$", paying.check, name="check"),
+    re_path(SESSION + r"another-card/$", paying.another_card, name="another_card"),
+    re_path(SESSION + r"again/$", paying.again, name="again"),
+    re_path(SESSION + r"receipt/$", paying.receipt, name="receipt"),
+    re_path(SESSION + r"invoice.pdf$", paying.paper, name="paper"),
+]

@@ -1,0 +1,60 @@
+"""What the checkout's views share: finding a session by its token, and answering with the right headers."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csp import csp_override
+
+from billing.models import Entitlement
+from checkout import limits, sessions
+from checkout.models import CheckoutSession
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def session_of(token: str) -> CheckoutSession:
+    """The session, its plan, customer, discount and the plan's limit of seats, in one query; or 404."""
+    seats = Entitlement.objects.filter(plan=OuterRef("plan"), feature="seats").values("limit")[:1]
+    rows = CheckoutSession.objects.select_related(
+        "plan", "discount", "customer__test_clock", "test_clock", "invoice", "subscription"
+    )
+    found = rows.annotate(seat_limit=Subquery(seats)).filter(token=token).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def most_seats(session: CheckoutSession) -> int:
+    limit = getattr(session, "seat_limit", None)
+    return sessions.MOST_SEATS if limit is None else min(int(limit), sessions.MOST_SEATS)
+
+
+def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Never kept by a browser or a proxy: a page behind a secret address."""
+    return never_cache(view)
+
+
+def with_card(response: HttpResponse, *also_to: str) -> HttpResponse:
+    """Let the page load the provider's script, and its form lead to the given origins."""
+    policy = {**settings.CARD_PAGE_CSP}
+    policy["form-action"] = [*policy["form-action"], *(origin for origin in also_to if origin)]
+    return csp_override(policy)(lambda _request: response)(HttpRequest())  # type: ignore[arg-type,return-value]
+
+
+def slow_down(request: HttpRequest, what: str, *, limit: int) -> None:
+    """At most `limit` of these in ten minutes from one address. Raises TooOften."""
+    limits.slow_down(
+        what=what, where=limits.address_of(request), limit=limit, window=TEN_MINUTES, now=timezone.now()
+    )
+
+
+def too_often(request: HttpRequest, refusal: limits.TooOften) -> HttpResponse:
+    response = render(request, "checkout/too_often.html", {"refusal": refusal}, status=429)
+    response["Retry-After"] = str(refusal.retry_after)
+    return response

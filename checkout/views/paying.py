@@ -1,0 +1,344 @@
+"""The hosted checkout: one page, what comes after it, and the ways back to it."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from billing import printing
+from billing.offering import Offer
+from billing.refusals import Refused
+from checkout import completing, judging, limits, quoting, sessions, wording
+from checkout.forms import CheckoutForm, as_typed
+from checkout.models import CheckoutSession
+from checkout.routing import SELF_SERVE, Decision
+from checkout.views import pricing
+from checkout.views.common import TEN_MINUTES, most_seats, private, session_of, with_card
+
+CARD_TOKEN = re.compile(r"(pm|ctoken)_[A-Za-z0-9_]{1,90}")
+# What is wrong while a buyer is still typing: only what was chosen, not what is still empty.
+SOON = ("interval", "quantity", "promotion_code", "tax_id")
+# Whom a person would call.
+CONTACT = ("name", "email", "company", "employees", "country", "quantity", "interval")
+PAYS_IN_TEN_MINUTES = 20
+
+
+@private
+@require_http_methods(["GET", "HEAD", "POST"])
+def session(request: HttpRequest, token: str) -> HttpResponse:
+    """The page itself: fill in (`update`) or pay. In any other state it shows that state."""
+    row = session_of(token)
+    if (elsewhere := _not_the_form(request, row)) is not None:
+        return elsewhere
+    if request.method != "POST":
+        return _page(request, row, _form(row), _reckoned(row), status=200)
+    form = _form(row, request)
+    form.is_valid()
+    _keep(row, form)
+    if request.POST.get("action") == "pay":
+        return _pay(request, row, form)
+    return _update(request, row, form)
+
+
+def _not_the_form(request: HttpRequest, row: CheckoutSession) -> HttpResponse | None:
+    """What is to be seen when there is nothing to fill in; None while there is."""
+    if row.status == "completed":
+        return redirect(_destination(row))
+    if row.attempted_at is not None:
+        return _waiting(request, row)
+    if row.status != "open" or row.expires_at <= row.now:
+        return render(request, "checkout/ended.html", {"session": row}, status=410)
+    if row.lead_id and row.unlocked_at is None:
+        return render(request, "checkout/with_sales.html", {"session": row, "answers": row.answers})
+    return None
+
+
+# -- Filling in ---------------------------------------------------------------------------------------------
+
+
+def _form(row: CheckoutSession, request: HttpRequest | None = None) -> CheckoutForm:
+    prices = list(row.plan.prices.all())
+    row.plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
+    own = [p for p in prices if p.interval == row.interval and p.kind == "recurring"]
+    form = CheckoutForm(
+        request.POST if request else None,
+        initial={**_known(row), **row.answers, "interval": row.interval, "quantity": row.quantity},
+        plan=row.plan,
+        intervals=wording.interval_choices(row.plan, prices, row.currency),
+        seats=any(p.model != "flat" for p in own),
+        most=most_seats(row),
+    )
+    for name in _fixed(row):
+        form.fields.pop(name, None)
+    return form
+
+
+def _known(row: CheckoutSession) -> dict[str, Any]:
+    """What is known before anything is typed."""
+    customer = row.customer
+    if customer is None:
+        return {"email": row.email}
+    address = {name: value for name, value in customer.billing_address.items() if name != "country"}
+    return {
+        **address,
+        "country": customer.country,
+        "employees": customer.employees,
+        "tax_id": customer.tax_id,
+    }
+
+
+def _fixed(row: CheckoutSession) -> list[str]:
+    """What is not asked: who an existing customer is, and a code where none is taken."""
+    names = ["name", "email", "company"] if row.customer_id else []
+    return names + ([] if row.allow_promotion_codes else ["promotion_code"])
+
+
+def _keep(row: CheckoutSession, form: CheckoutForm) -> None:
+    """Store what was typed, right or wrong, and the choices that are right."""
+    typed = as_typed(form)
+    chosen: dict[str, Any] = {
+        name: form.cleaned_data[name]
+        for name in ("interval", "quantity", "email")
+        if form.cleaned_data.get(name)
+    }
+    if "promotion_code" in form.fields:
+        chosen |= _discount(row, form, typed.get("promotion_code", ""))
+    sessions.remember(row, typed, **chosen)
+
+
+def _discount(row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, Any]:
+    """A code that works sets the discount; taking it away unsets it; a wrong one is an error and unsets it, too."""
+    if not code.strip():
+        return {"discount": None} if row.answers.get("promotion_code") else {}
+    try:
+        found = sessions.find_discount(code, plan=row.plan, currency=row.currency, now=row.now)
+    except sessions.CodeRefused as refusal:
+        form.add_error("promotion_code", refusal.message)
+        return {"discount": None}
+    return {"discount": found}
+
+
+def _update(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> HttpResponse:
+    """Show what the answers change. With htmx the summary alone; without, the page again."""
+    _forget_errors(form, SOON, also_empty=True)
+    sums, before = _reckoned(row), row.routing
+    sessions.note_routing(row, judging.judge(row, sums.offer))
+    if request.headers.get("HX-Request"):
+        return _page(request, row, form, sums, status=200, template="checkout/_refreshed.html", before=before)
+    if form.errors:
+        return _page(request, row, form, sums, status=422)
+    return redirect(f"{request.path}#summary")
+
+
+def _forget_errors(form: CheckoutForm, kept: tuple[str, ...], *, also_empty: bool = False) -> None:
+    for name in list(form.errors):
+        empty = also_empty and not form.data.get(name, "").strip()
+        if name not in kept or empty:
+            del form.errors[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a request reads once: the seller and taxes, and the offer as it stands."""
+
+    table: quoting.Table
+    offer: Offer
+
+
+def _reckoned(row: CheckoutSession) -> Sums:
+    table = quoting.table()
+    return Sums(table, quoting.offer(row, table, now=row.now))
+
+
+def _page(
+    request: HttpRequest,
+    row: CheckoutSession,
+    form: CheckoutForm,
+    sums: Sums,
+    *,
+    status: int,
+    template: str = "checkout/session.html",
+    before: dict[str, Any] | None = None,
+) -> HttpResponse:
+    context = {
+        "session": row, "form": form, "seller": sums.table.seller, "summary": wording.summary(row, sums.offer),
+        "to_sales": _to_sales(row, row.routing), "was_to_sales": _to_sales(row, before or {}),
+        "stripe_key": settings.STRIPE_PUBLISHABLE_KEY, "home": row.cancel_url or "/pricing/",
+        "country_known": bool(form["country"].value()), "part": request.POST.get("part", ""),
+    }  # fmt: skip
+    response = render(request, template, context, status=status)
+    return with_card(response, _origin(row.success_url))
+
+
+def _to_sales(row: CheckoutSession, routing: dict[str, Any]) -> bool:
+    """By the decision that was noted last, and unless a rep let the buyer through."""
+    return routing.get("outcome", SELF_SERVE) != SELF_SERVE and row.unlocked_at is None
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+# -- Paying -------------------------------------------------------------------------------------------------
+
+
+def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> HttpResponse:
+    sums = _reckoned(row)
+    decision = judging.judge(row, sums.offer)
+    sessions.note_routing(row, decision)
+    if judging.needs_a_person(row, decision):
+        return _hand_over(request, row, form, sums, decision)
+    token = form.cleaned_data.get("payment_method", "")
+    if not form.errors and not CARD_TOKEN.fullmatch(token):
+        form.add_error(None, "Please enter your card.")
+    if form.errors:
+        return _page(request, row, form, sums, status=422)
+    try:
+        limits.slow_down(
+            what="checkout-pay", where=row.pk, limit=PAYS_IN_TEN_MINUTES, window=TEN_MINUTES, now=row.now
+        )
+        done = completing.pay(
+            session=row, card_token=token, fields=_fields(form), expected=_expected(request), now=row.now
+        )
+    except (completing.BeingDecided, sessions.NotOpen):
+        return redirect(request.path)
+    except Refused as refusal:
+        form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        return _page(request, row, form, sums, status=422)
+    return _after(done)
+
+
+def _hand_over(
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, sums: Sums, decision: Decision
+) -> HttpResponse:
+    """A person takes over: only what is needed to reach the buyer must be right."""
+    _forget_errors(form, CONTACT)
+    if form.errors:
+        return _page(request, row, form, sums, status=422)
+    judging.hand_over(row, decision, now=row.now)
+    return redirect(request.path)
+
+
+def _fields(form: CheckoutForm) -> dict[str, Any]:
+    """The form as the fields of a customer."""
+    data = form.cleaned_data
+    parts = ("line1", "line2", "city", "state", "postal_code", "country")
+    fields = {name: data[name] for name in ("email", "country", "employees", "tax_id") if name in data}
+    fields["billing_address"] = {name: data[name] for name in parts if data.get(name)}
+    if "company" in data:
+        fields["name"] = data["company"]
+        fields["timezone"] = data["timezone"] or "UTC"
+    return fields
+
+
+def _expected(request: HttpRequest) -> int | None:
+    """The total that the page showed when the button was pressed."""
+    text = request.POST.get("expected", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+
+
+def _after(row: CheckoutSession) -> HttpResponse:
+    """Where a buyer goes after pressing the button."""
+    if row.status == "completed":
+        return redirect(_destination(row))
+    return redirect(_bank(row) or f"/checkout/{row.token}/")
+
+
+def _destination(row: CheckoutSession) -> str:
+    if row.success_url:
+        return row.success_url.replace("{CHECKOUT_SESSION_ID}", row.pk)
+    return f"/checkout/{row.token}/receipt/"
+
+
+def _bank(row: CheckoutSession) -> str:
+    """The bank's page where it asks the buyer to confirm."""
+    if row.attempted_at is None:
+        return ""
+    payment = completing.open_payment(row)
+    if payment is not None and payment.status == "requires_action":
+        return payment.action_url
+    return row.setup_url if payment is None else ""
+
+
+# -- Between paying and knowing -----------------------------------------------------------------------------
+
+
+def _waiting(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
+    back = request.path.endswith("/return/")
+    context = {"session": row, "bank": "" if back else _bank(row)}
+    return with_card(render(request, "checkout/waiting.html", context))
+
+
+@private
+@require_safe
+def back_from_bank(request: HttpRequest, token: str) -> HttpResponse:
+    """The bank sends buyers back here. Nothing is written: the page asks what became of it."""
+    row = session_of(token)
+    if row.status == "completed" or row.attempted_at is None:
+        return _after(row)
+    return _waiting(request, row)
+
+
+@private
+@require_POST
+def check(request: HttpRequest, token: str) -> HttpResponse:
+    """Ask the provider what became of the attempt; the waiting page does so every few seconds."""
+    row = session_of(token)
+    after = completing.look(session=row, now=row.now)
+    decided = after.status == "completed" or after.attempted_at is None
+    if not request.headers.get("HX-Request"):
+        return _after(after) if decided else redirect("checkout:session", token=token)
+    if not decided:
+        return HttpResponse(status=204)
+    return HttpResponse(status=200, headers={"HX-Redirect": _after(after)["Location"]})
+
+
+@private
+@require_POST
+def another_card(request: HttpRequest, token: str) -> HttpResponse:
+    """The buyer does not confirm with the bank but takes another card."""
+    row = session_of(token)
+    if row.attempted_at is not None:
+        completing.use_another_card(session=row, now=row.now)
+    return redirect("checkout:session", token=token)
+
+
+@private
+@require_POST
+def again(request: HttpRequest, token: str) -> HttpResponse:
+    row = session_of(token)
+    if row.status == "completed" or row.attempted_at is not None:
+        return redirect("checkout:session", token=token)
+    return pricing.restart(request, row)
+
+
+# -- Afterwards ---------------------------------------------------------------------------------------------
+
+
+@private
+@require_safe
+def receipt(request: HttpRequest, token: str) -> HttpResponse:
+    """What was paid, what comes next, and the paper."""
+    row = session_of(token)
+    if row.status != "completed":
+        return redirect("checkout:session", token=token)
+    context = {"session": row, "quote": row.quote, "next_on": completing.day(row.quote.get("next_on"))}
+    return render(request, "checkout/receipt.html", context)
+
+
+@private
+@require_safe
+def paper(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The invoice as PDF."""
+    row = session_of(token)
+    if row.invoice_id is None:
+        raise Http404
+    document = printing.print_invoice(row.invoice_id)
+    headers = {"Content-Disposition": f'inline; filename="{document.name}"'}
+    return HttpResponse(bytes(document.content), content_type=document.media_type, headers=headers)

@@ -1,0 +1,128 @@
+"""`/pricing/`, and the door from there into a checkout."""
+
+from babel.numbers import get_territory_currencies
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.translation.trans_real import parse_accept_lang_header
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from billing.models import Plan, Seller
+from billing.refusals import Refused
+from checkout import limits, sessions, wording
+from checkout.models import CheckoutSession
+from checkout.views.common import slow_down, too_often
+
+INTERVALS = ("month", "year")
+STARTS_IN_TEN_MINUTES = 30
+
+
+@require_safe
+def pricing(request: HttpRequest) -> HttpResponse:
+    """What is sold, at the interval and in the currency of the query."""
+    plans = list(Plan.objects.filter(published=True, archived_at=None).prefetch_related("prices"))
+    seller = Seller.objects.first()
+    offered = _offered(plans)
+    currency = _currency(request, offered, seller.currency if seller else "USD")
+    interval = request.GET.get("interval") if request.GET.get("interval") in INTERVALS else INTERVALS[0]
+    cards = [wording.card_of(plan, interval=str(interval), currency=currency) for plan in plans]
+    yearly = [wording.card_of(plan, interval="year", currency=currency) for plan in plans if plan.self_serve]
+    context = {
+        "seller": seller, "cards": cards, "interval": interval, "currency": currency, "currencies": offered,
+        "saving": wording.saving_percent(yearly), "featured": _featured(plans),
+    }  # fmt: skip
+    response = render(request, "checkout/pricing.html", context)
+    patch_vary_headers(response, ["Accept-Language", "Cookie"])
+    return response
+
+
+def _offered(plans: list[Plan]) -> list[str]:
+    """The currencies in which everything that can be bought alone has a price."""
+    found = [{p.currency for p in plan.prices.all() if p.active} for plan in plans if plan.self_serve]
+    return sorted(set.intersection(*found)) if found else []
+
+
+def _featured(plans: list[Plan]) -> str:
+    """The highest plan that a buyer can take alone."""
+    alone = [plan for plan in plans if plan.self_serve and not plan.requires_demo]
+    return max(alone, key=lambda plan: plan.rank).code if alone else ""
+
+
+def _currency(request: HttpRequest, offered: list[str], usual: str) -> str:
+    """The one asked for, else that of the country in the browser's language, else the seller's."""
+    asked = request.GET.get("currency", "").upper()
+    if asked in offered:
+        return asked
+    for guess in _of_language(request):
+        if guess in offered:
+            return guess
+    return usual if usual in offered or not offered else offered[0]
+
+
+def _of_language(request: HttpRequest) -> list[str]:
+    """The money of the country that the browser's first language names: `de-AT` -> EUR."""
+    languages = [
+        name for name, _weight in parse_accept_lang_header(request.headers.get("Accept-Language", ""))
+    ]
+    region = languages[0].partition("-")[2].upper() if languages else ""
+    return get_territory_currencies(region) if len(region) == 2 else []
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def start(request: HttpRequest) -> HttpResponse:
+    """POST makes a session and leads to it. GET, for links, shows what it would be and makes nothing."""
+    given = request.POST if request.method == "POST" else request.GET
+    wish = {name: given.get(name, "").replace("\x00", "")[:500] for name in ("plan", "interval", "currency")}
+    urls = {name: given.get(name, "")[:501] for name in ("success_url", "cancel_url")}
+    seats = given.get("seats", "") or "1"
+    try:
+        sessions.check_redirects(**urls)
+        quantity = int(seats) if seats.isascii() and seats.isdigit() and len(seats) < 8 else 0
+        if request.method != "POST":
+            return _doorstep(request, wish, quantity, seats, urls)
+        slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
+        session = sessions.start(
+            plan=wish["plan"], interval=wish["interval"] or "month", quantity=quantity, now=timezone.now(),
+            currency=wish["currency"] or "USD", livemode=settings.STRIPE_LIVE_MODE, **urls,
+        )  # fmt: skip
+    except limits.TooOften as refusal:
+        return too_often(request, refusal)
+    except sessions.RedirectNotAllowed as refusal:
+        return HttpResponseBadRequest(f"{refusal.field}: {refusal.message}", content_type="text/plain")
+    except Refused as refusal:
+        return refused(request, refusal, wish["plan"])
+    return redirect("checkout:session", token=session.token)
+
+
+def _doorstep(
+    request: HttpRequest, wish: dict[str, str], quantity: int, seats: str, urls: dict[str, str]
+) -> HttpResponse:
+    plan = sessions.plan_on_sale(wish["plan"])
+    sessions.refuse_unready(plan, "")
+    interval, currency = wish["interval"] or "month", (wish["currency"] or "USD").upper()
+    sessions.check_price(plan, interval=interval, currency=currency, quantity=quantity)
+    card = wording.card_of(plan, interval=interval, currency=currency)
+    context = {"card": card, "interval": interval, "currency": currency, "seats": seats, **urls}
+    return render(request, "checkout/start.html", context)
+
+
+def refused(request: HttpRequest, refusal: Refused, plan: str) -> HttpResponse:
+    """Why this cannot be bought here, and where to go instead."""
+    context = {"refusal": refusal, "plan": Plan.objects.filter(code=plan, published=True).first()}
+    return render(request, "checkout/refused.html", context, status=422)
+
+
+def restart(request: HttpRequest, session: CheckoutSession) -> HttpResponse:
+    """A new session with everything that was typed in one that has ended."""
+    try:
+        slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
+        fresh = sessions.again(session=session, now=session.now)
+    except limits.TooOften as refusal:
+        return too_often(request, refusal)
+    except Refused as refusal:
+        return refused(request, refusal, session.plan.code)
+    return redirect("checkout:session", token=fresh.token)

@@ -1,0 +1,193 @@
+"""How a session and its offer read on the page: plain texts and amounts for the templates, computed in one place."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from billing.invoicing import DraftLine
+from billing.maths.money import exponent, round_ratio
+from billing.models import Plan, Price
+from billing.offering import Offer
+from billing.templatetags.tandem import number, short_money, unit_price
+from checkout.models import CheckoutSession
+
+PER = {
+    "month": "a month",
+    "quarter": "a quarter",
+    "half_year": "every six months",
+    "year": "a year",
+    "week": "a week",
+}
+ADVERB = {
+    "month": "monthly",
+    "quarter": "quarterly",
+    "half_year": "half-yearly",
+    "year": "yearly",
+    "week": "weekly",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the summary. `amount` in minor units."""
+
+    label: str
+    amount: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is due today and what follows. Amounts in minor units of `currency`."""
+
+    currency: str
+    lines: Sequence[Row]
+    discount: Row | None
+    net: int
+    taxes: Sequence[Row]
+    total: int
+    next_on: date | None
+    next_total: int
+    per: str
+    usage: Sequence[str]
+    trial_until: date | None
+
+
+def summary(session: CheckoutSession, offer: Offer) -> Summary:
+    first = offer.today if offer.today.lines else offer.next
+    off = sum(line.discount for line in first.lines)
+    return Summary(
+        currency=session.currency,
+        lines=[_row(session, line) for line in first.lines if line.gross],
+        discount=Row(str(session.discount), -off) if off and session.discount else None,
+        net=offer.today.subtotal,
+        taxes=list(_taxes(offer.today.lines)),
+        total=offer.today.total,
+        next_on=offer.next_on,
+        next_total=offer.next.total,
+        per=_(PER.get(session.interval, "")),
+        usage=usage_notes(price for spec in offer.specs[-1:] for price, _quantity in spec.items),
+        trial_until=offer.specs[0].end_on if offer.specs[0].free else None,
+    )
+
+
+def _row(session: CheckoutSession, line: DraftLine) -> Row:
+    label = f"{session.plan.name}, {_(ADVERB.get(session.interval, ''))}"
+    if line.unit_amount is None or line.quantity == 1:
+        return Row(label, line.gross, line.description if line.description != session.plan.name else "")
+    each = unit_price(line.unit_amount, session.currency)
+    return Row(label, line.gross, f"{number(line.quantity)} {_('seats')} × {each}")
+
+
+def _taxes(lines: Sequence[DraftLine]) -> Iterable[Row]:
+    """One row for each rate; where nothing is charged, why."""
+    sums: dict[tuple[Decimal, str], int] = {}
+    for line in lines:
+        key = (line.tax_percentage, line.tax_reason)
+        sums[key] = sums.get(key, 0) + line.tax_amount
+    for (rate, reason), amount in sums.items():
+        label = f"{_('VAT')} {number(rate.normalize())}%" if rate else _("VAT")
+        yield Row(label, amount, reason)
+
+
+# -- Usage --------------------------------------------------------------------------------------------------
+
+
+def usage_notes(prices: Iterable[Price]) -> list[str]:
+    """ "50,000 API calls a month included, then $0.0015 each" for each usage price."""
+    return [note for price in prices if price.kind == "usage" and (note := _usage(price))]
+
+
+def _usage(price: Price) -> str:
+    free, paid = included(price)
+    what = price.label or "units"
+    per = _(PER.get(price.interval or "", ""))
+    then = f"{unit_price(paid, price.currency)} {_('each')}" if paid is not None else ""
+    if not free:
+        return f"{what}: {then}" if then else ""
+    start = f"{number(free)} {what} {per} {_('included')}"
+    return f"{start}, {_('then')} {then}" if then else start
+
+
+def included(price: Price) -> tuple[Decimal, Decimal | None]:
+    """(how many are free, what the next one costs) of a usage price."""
+    free = price.included
+    for tier in price.value.tiers:
+        if tier.unit_amount or tier.flat_amount:
+            return free, tier.unit_amount
+        if tier.up_to is None:
+            return free, None
+        free = tier.up_to + price.included
+    return free, price.unit_amount if not price.value.tiers else None
+
+
+# -- The pricing page ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A plan on the pricing page: its price in words, and by the year also what that is a month and saves."""
+
+    plan: Plan
+    price: Price | None
+    amount: str
+    a_month: str
+    saving: Decimal | None
+    usage: Sequence[str]
+    seats: bool
+
+
+def card_of(plan: Plan, *, interval: str, currency: str) -> Card:
+    """The plan at an interval and currency; without a price where it has none."""
+    prices = [price for price in plan.prices.all() if price.active and price.currency == currency]
+    chosen, monthly = _recurring(prices, interval), _recurring(prices, "month")
+    yearly = chosen is not None and interval == "year"
+    saving = monthly.unit_amount * 12 - chosen.unit_amount if yearly and monthly and chosen else None
+    return Card(
+        plan=plan, price=chosen, amount=short_price(chosen.unit_amount, currency) if chosen else "",
+        a_month=short_price(chosen.unit_amount / 12, currency) if chosen and yearly else "",
+        saving=saving if saving and saving > 0 else None, usage=usage_notes(prices),
+        seats=bool(chosen and chosen.model != "flat"),
+    )  # fmt: skip
+
+
+def short_price(value: Decimal, currency: str) -> str:
+    """To the minor unit, without decimals where there are none: $19, $24.17."""
+    return short_money(round_ratio(value * 10 ** exponent(currency)), currency)
+
+
+def _recurring(prices: Sequence[Price], interval: str) -> Price | None:
+    return next((p for p in prices if p.kind == "recurring" and p.interval == interval), None)
+
+
+def saving_percent(cards: Sequence[Card]) -> int:
+    """The largest share that paying by the year saves, in whole percents rounded down."""
+    shares = [c.saving * 100 / (c.saving + c.price.unit_amount) for c in cards if c.saving and c.price]
+    return int(max(shares, default=Decimal(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An interval to choose: its name, and what it costs in words."""
+
+    name: str
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.note}"
+
+
+def interval_choices(plan: Plan, prices: Sequence[Price], currency: str) -> list[tuple[str, Choice]]:
+    """The intervals that the plan has prices for."""
+    found = [p for p in prices if p.kind == "recurring" and p.active and p.currency == currency]
+    found.sort(key=lambda p: list(PER).index(p.interval or "week"))
+    return [(p.interval or "", _priced(p)) for p in found]
+
+
+def _priced(price: Price) -> Choice:
+    seat = f"{_('per seat')} " if price.model != "flat" else ""
+    words = f"{unit_price(price.unit_amount, price.currency)} {seat}{_(PER[price.interval or 'month'])}"
+    return Choice(_(ADVERB[price.interval or "month"]).capitalize(), words)
