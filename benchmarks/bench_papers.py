@@ -17,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from billing.papers import isolated, render  # noqa: E402
-from billing.papers.data import InvoicePaper  # noqa: E402
-from billing.papers.press import press  # noqa: E402
-from tests.billing.papers import samples  # noqa: E402
+from billing.papers import isolated, render
+from billing.papers.data import InvoicePaper
+from billing.papers.press import press
+from tests.billing.papers import samples
 
 BUDGET = 1.3
 LINES = (2, 20)
