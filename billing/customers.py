@@ -280,11 +280,19 @@ def add_member(
         data={**_member(member), "members": len(others) + 1},
     )
     if others or role != Member.Role.OWNER:
-        context = {"customer": customer, "member": member, "invited_by": actor}
+        context = {"member": member, "inviter": _name_of(actor)}
         mail.compose(
             template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
         )
     return member
+
+
+def _name_of(actor: str) -> str:
+    """The person behind an actor such as `member:mem_…` or `user:7`; "" for programs."""
+    kind, _, key = actor.partition(":")
+    if kind == "member":
+        return str(Member.objects.select_related("user").get(pk=key).user)
+    return str(User.objects.get(pk=key)) if kind == "user" else ""
 
 
 def _role(role: str) -> str:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("mail/", include("billing.mailbox")),
+    path("", include("checkout.urls")),
     path("healthz", healthz, name="healthz"),
     path("styleguide/", include("config.styleguide")),
     path("webhooks/stripe/", receive, name="stripe_webhook"),
