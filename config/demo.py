@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from config import children, embedded, schedules
 
-ANSWERS_WITHIN = 60.0  # seconds
+ANSWERS_WITHIN = 120.0  # seconds
 STOPPED_WITHIN = 8.0
 CHECKOUT = Path(settings.BASE_DIR)
 Say = Callable[[str], object]

@@ -20,7 +20,7 @@ from config import demo
 from config.embedded import server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FIRST_PAGE_WITHIN = 120.0  # seconds; a busy machine makes the sample data slowly
+FIRST_PAGE_WITHIN = 240.0  # seconds; a busy machine makes the sample data slowly
 GONE_WITHIN = 20.0
 
 
@@ -28,7 +28,7 @@ GONE_WITHIN = 20.0
 def home() -> Iterator[Path]:
     folder = server.throw_away_home()
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

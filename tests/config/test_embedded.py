@@ -158,7 +158,8 @@ def test_it_leaves_a_database_that_was_named_alone(tmp_path: Path) -> None:
 def test_it_says_what_a_command_that_is_not_there_is(home: Path) -> None:
     command = run(home, "no-such-command")
     _, error = command.communicate(timeout=SOON)
-    assert (command.returncode, error) == (127, "no-such-command: No such file or directory\n")
+    assert command.returncode == 127
+    assert error.startswith("no-such-command: ")
 
 
 def test_it_throws_away_what_was_only_borrowed() -> None:

@@ -20,10 +20,12 @@ SECRETS = {
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }
 
+OURS = {*SECRETS, "TANDEM_ENV", "TANDEM_HOME", "TANDEM_DEMO", "DEBUG", "PORT", "STRIPE_FAKE"}
+
 
 def evaluated(expression: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `expression` gives in a fresh process with these settings and no others."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
     return subprocess.run(
         [sys.executable, "-c", f"from config import settings; print(({expression}))"],
         cwd=CHECKOUT,
