@@ -69,6 +69,7 @@ def prepare(say: Say) -> None:
         say("An earlier start was cut off while it made the sample data; beginning anew")
         connection.close()
         embedded.empty(settings.TANDEM_HOME)
+        Path(settings.STRIPE_FAKE_STORE).unlink(missing_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     schedules.write(jobs=schedules.JOBS, now=timezone.now())
     say("Tables ready")
