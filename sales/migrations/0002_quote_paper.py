@@ -6,35 +6,63 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0003_quote_paper'),
-        ('sales', '0001_initial'),
+        ("billing", "0001_initial"),
+        ("sales", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='approvalrule',
-            name='approval_rule_has_its_limit',
+            model_name="approvalrule",
+            name="approval_rule_has_its_limit",
         ),
         migrations.AddField(
-            model_name='quote',
-            name='paper',
-            field=models.JSONField(blank=True, default=dict, help_text='what the document that was sent says'),
+            model_name="quote",
+            name="paper",
+            field=models.JSONField(
+                blank=True, default=dict, help_text="what the document that was sent says"
+            ),
         ),
         migrations.AddField(
-            model_name='quote',
-            name='submitted_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="quote",
+            name="submitted_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AlterField(
-            model_name='approvalrule',
-            name='measure',
-            field=models.CharField(choices=[('discount_percent', 'Discount, %'), ('tcv', 'Contract value, major units'), ('term_months', 'Term, months'), ('net_days', 'Payment terms, days'), ('plan', 'Plan'), ('payment_rule', 'Payment that the segment does not allow')], max_length=16),
+            model_name="approvalrule",
+            name="measure",
+            field=models.CharField(
+                choices=[
+                    ("discount_percent", "Discount, %"),
+                    ("tcv", "Contract value, major units"),
+                    ("term_months", "Term, months"),
+                    ("net_days", "Payment terms, days"),
+                    ("plan", "Plan"),
+                    ("payment_rule", "Payment that the segment does not allow"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvalrule',
-            constraint=models.CheckConstraint(condition=models.Q(('measure', 'payment_rule'), models.Q(('measure', 'plan'), ('plan__isnull', False)), models.Q(models.Q(('measure__in', ['plan', 'payment_rule']), _negated=True), ('over__isnull', False)), _connector='OR'), name='approval_rule_has_its_limit'),
+            model_name="approvalrule",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("measure", "payment_rule"),
+                    models.Q(("measure", "plan"), ("plan__isnull", False)),
+                    models.Q(
+                        models.Q(("measure__in", ["plan", "payment_rule"]), _negated=True),
+                        ("over__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="approval_rule_has_its_limit",
+            ),
         ),
     ]

@@ -1,0 +1,420 @@
+"""What the buyer does with a quote behind its signed link: read, ask, decline, accept; and what follows.
+
+A quote is accepted at most once, on the version that was shown: the row is held, its state moves by
+compare-and-set, and the subscription's source is the quote's id, which the database keeps unique.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django_q.tasks import async_task
+
+from billing import customers, invoicing, mail, subscribing, typed
+from billing.events import record
+from billing.maths.periods import local_date
+from billing.models import Customer, Subscription
+from billing.models.ids import IdField
+from billing.moves import IllegalMove, StaleMove, move
+from billing.papers.data import SignatureRecord
+from billing.refusals import Refused
+from billing.timelines import PhaseSpec
+from sales import addresses, approving, deals, handing_over, leads, proposing, quote_papers
+from sales.models import HandoffTask, Lead, Quote, QuoteComment
+from sales.proposing import Figures, Proposal
+
+BUYER = "buyer"
+
+
+class UnknownLink(Refused):
+    """No quote opens with this link: it was never sent, or somebody changed the address."""
+
+    code = "unknown_link"
+
+
+class QuoteClosed(Refused):
+    """The quote can no longer be accepted; the subclasses say why."""
+
+    code = "quote_closed"
+
+
+class Superseded(QuoteClosed):
+    code = "quote_superseded"
+
+
+class Withdrawn(QuoteClosed):
+    code = "quote_withdrawn"
+
+
+class AlreadyAccepted(QuoteClosed):
+    code = "quote_already_accepted"
+
+
+class Declined(QuoteClosed):
+    code = "quote_declined"
+
+
+class QuoteExpired(QuoteClosed):
+    code = "quote_expired"
+
+
+class AnotherAccepted(QuoteClosed):
+    """Another accepted quote waits for the same subscription."""
+
+    code = "another_quote_accepted"
+
+
+# -- Reading -------------------------------------------------------------------------------------------------
+
+
+def find(token: str) -> Quote:
+    """The quote that a link opens, whatever has become of it. Raises UnknownLink, also for one never sent."""
+    rows = Quote.objects.select_related(
+        "customer__test_clock", "lead", "plan", "owner", "deal", "task", "document", "signed_document",
+        "subscription__customer",
+    )  # fmt: skip
+    quote = rows.filter(pk=_id(token)).first()
+    if quote is None or not quote.opens_with(token) or quote.sent_at is None:
+        raise UnknownLink("This link does not open a quote.")
+    return quote
+
+
+def _id(token: str) -> str:
+    body = token.partition(".")[0]
+    if len(body) != 32 or not body.isalnum() or not body.isascii():
+        raise UnknownLink("This link does not open a quote.")
+    field = Quote._meta.pk
+    assert isinstance(field, IdField)
+    try:
+        return str(field.to_python(body))
+    except ValidationError:
+        raise UnknownLink("This link does not open a quote.") from None
+
+
+def refuse_closed(quote: Quote, *, now: datetime, version: int | None = None) -> None:
+    """Say plainly why a quote can no longer be accepted; nothing when it can."""
+    newer = Quote.objects.filter(number=quote.number, version__gt=quote.version, sent_at__isnull=False)
+    if quote.state in (Quote.State.ACCEPTED, Quote.State.CONVERTED):
+        raise AlreadyAccepted(f"{quote.accepted_name} accepted this quote on {quote.accepted_at:%-d %B %Y}.")
+    if newer.exists() or Quote.objects.filter(revision_of=quote).exists():
+        raise Superseded("There is a newer version of this quote.")
+    if version is not None and version != quote.version:
+        raise Superseded("There is a newer version of this quote.", field="version")
+    if quote.state == Quote.State.WITHDRAWN:
+        raise Withdrawn("This quote was withdrawn.")
+    if quote.state == Quote.State.DECLINED:
+        raise Declined("This quote was declined.")
+    if quote.state == Quote.State.EXPIRED or (quote.expires_at and quote.expires_at <= now):
+        raise QuoteExpired("This quote has expired.")
+    if quote.state not in Quote.OUT:
+        raise UnknownLink("This link does not open a quote.")
+
+
+@transaction.atomic
+def view(*, quote: Quote, now: datetime) -> None:
+    """The buyer has opened it; the first time is a fact."""
+    if quote.state != Quote.State.SENT or (quote.expires_at and quote.expires_at <= now):
+        return
+    data = {"number": quote.number, "version": quote.version}
+    try:
+        move(quote, "viewed", event="quote.viewed", actor=BUYER, now=now, viewed_at=now, data=data)
+    except StaleMove:
+        quote.refresh_from_db()
+
+
+@transaction.atomic
+def comment(*, quote: Quote, author: str, text: str, by_buyer: bool, now: datetime) -> QuoteComment:
+    """Say something; a buyer's words are mailed to the owner. Raises Missing, TooLong, QuoteClosed."""
+    if by_buyer:
+        refuse_closed(quote, now=now)
+    name = typed.text(author, "author", limit=200, required=True)
+    if not isinstance(text, str) or not text.strip():
+        raise typed.Missing("Write something first.", field="text")
+    if len(text) > 4000:
+        raise typed.TooLong("This can have at most 4,000 characters.", field="text")
+    words = "\n".join(typed.text(line, "text", limit=4000) for line in text.splitlines()).strip()
+    row = QuoteComment.objects.create(quote=quote, author=name, text=words, by_buyer=by_buyer, at=now)
+    if by_buyer and quote.owner:
+        context = {"quote": quote, "comment": row, "url": addresses.staff_url(quote)}
+        cause = f"comment:{row.pk}"
+        mail.compose(template="quote_comment", to=quote.owner.email, context=context, event=cause, now=now)
+    return row
+
+
+@transaction.atomic
+def decline(*, quote: Quote, reason: str, now: datetime, version: int | None = None) -> None:
+    """The buyer says no, and why. Raises QuoteClosed as `accept` does."""
+    row = _held(quote)
+    refuse_closed(row, now=now, version=version)
+    why = typed.text(reason, "reason", limit=1000)
+    data = {"number": row.number, "version": row.version, "reason": why}
+    move(
+        row,
+        "declined",
+        event="quote.declined",
+        actor=BUYER,
+        now=now,
+        declined_at=now,
+        decline_reason=why,
+        data=data,
+    )
+    quote.refresh_from_db()
+
+
+# -- Accepting -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who accepted, as checked."""
+
+    name: str
+    title: str
+    email: str
+    typed: str
+    po_number: str
+    ip: str | None
+    user_agent: str
+
+
+def accept(
+    *,
+    token: str,
+    name: str,
+    title: str,
+    email: str,
+    signature: str,
+    now: datetime,
+    po_number: str = "",
+    version: int | None = None,
+    ip: str | None = None,
+    user_agent: str = "",
+) -> Quote:
+    """The buyer signs. Exactly once: freezes the signed paper, makes the phases, wins the deal, mails both.
+
+    `version` is the one that was shown. Raises UnknownLink; Superseded, Withdrawn, AlreadyAccepted, Declined,
+    QuoteExpired, AnotherAccepted (all QuoteClosed); Missing and others naming a field; PaperToolsMissing.
+    The signed paper is typeset before anything is held.
+    """
+    quote = find(token)
+    refuse_closed(quote, now=now, version=version)
+    signed_by = Signature(
+        name=typed.text(name, "name", limit=200, required=True), title=typed.text(title, "title", limit=200),
+        email=typed.email(email), typed=typed.text(signature, "signature", limit=200, required=True),
+        po_number=typed.text(po_number, "po_number", limit=60), ip=ip or None, user_agent=user_agent[:400],
+    )  # fmt: skip
+    paper = quote_papers.signed(quote.paper, _record(quote, signed_by, now))
+    content = quote_papers.print_paper(paper)
+    return _accept(quote, signed_by, paper, content, now, version)
+
+
+def _record(quote: Quote, signature: Signature, now: datetime) -> SignatureRecord:
+    assert quote.document is not None
+    return SignatureRecord(
+        name=signature.name, title=signature.title, email=signature.email, signed_at=now,
+        typed=signature.typed, document_sha256=quote.document.sha256, address=signature.ip or "",
+        po_number=signature.po_number,
+    )  # fmt: skip
+
+
+def _held(quote: Quote) -> Quote:
+    rows = Quote.objects.select_for_update(of=("self",)).select_related(
+        "customer__test_clock",
+        "lead",
+        "plan",
+        "owner",
+        "deal",
+        "task",
+        "document",
+        "subscription__customer__test_clock",
+    )
+    return rows.get(pk=quote.pk)
+
+
+@transaction.atomic
+def _accept(
+    quote: Quote, signature: Signature, paper: Any, content: bytes, now: datetime, version: int | None
+) -> Quote:
+    row = _held(quote)
+    refuse_closed(row, now=now, version=version)
+    assert row.document is not None
+    customer = _customer(row, signature, now)
+    row.subscription = _running(row, customer)
+    proposal = proposing.proposal_of(row, now=now)
+    figures = proposing.figures(proposal)
+    subscription = _agree(row, customer, proposal, figures, signature, now)
+    document = quote_papers.keep(paper, content, now=now)
+    move(
+        row, "accepted", event=None, actor=BUYER, now=now, subscription=subscription,
+        signed_document=document, accepted_at=now, accepted_name=signature.name,
+        accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
+        accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
+        accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
+        schedule=[each.stored() for each in figures.schedule],
+    )  # fmt: skip
+    _tell(row, figures, signature, now)
+    if figures.start_on <= local_date(now, customer.timezone):
+        convert(quote=row, now=now)
+    quote.refresh_from_db()
+    return row
+
+
+def _customer(quote: Quote, signature: Signature, now: datetime) -> Customer:
+    """The customer, held; a lead becomes one now."""
+    if quote.customer is not None:
+        rows = Customer.objects.select_for_update(of=("self",)).select_related(
+            "test_clock", "segment", "owner"
+        )
+        return rows.get(pk=quote.customer_id)
+    lead = (
+        Lead.objects.select_for_update(of=("self",)).select_related("customer", "owner").get(pk=quote.lead_id)
+    )
+    customer = lead.customer or customers.create(
+        name=lead.company, email=quote.contact_email or signature.email, livemode=lead.livemode, now=now,
+        actor=BUYER, country=lead.country, employees=lead.employees, industry=lead.industry,
+        currency=quote.currency, collection_method=quote.collection_method, net_days=quote.net_days,
+    )  # fmt: skip
+    if not customer.members.filter(removed_at__isnull=True).exists():
+        customers.add_member(
+            customer=customer, email=signature.email, name=signature.name, role="owner", now=now, actor=BUYER
+        )
+    leads.convert(lead=lead, customer=customer, now=now, actor=BUYER)
+    quote.customer = customer
+    return customer
+
+
+def _running(quote: Quote, customer: Customer) -> Subscription | None:
+    """The subscription that the terms follow: the quote's own, or what the customer bought meanwhile.
+
+    Raises AnotherAccepted when other accepted terms wait for it.
+    """
+    live = customer.subscriptions.filter(status__in=Subscription.LIVE).select_related("customer__test_clock")
+    found = live.filter(pk=quote.subscription_id).first() or live.order_by("created_at", "id").first()
+    if found is not None and found.quotes.filter(state=Quote.State.ACCEPTED).exclude(pk=quote.pk).exists():
+        raise AnotherAccepted("Another quote was accepted and has not begun. Ask us to withdraw this one.")
+    return found
+
+
+def _agree(
+    quote: Quote,
+    customer: Customer,
+    proposal: Proposal,
+    figures: Figures,
+    signature: Signature,
+    now: datetime,
+) -> Subscription:
+    """Make the phases: after what runs, or as a new subscription; what starts today is billed today."""
+    terms: dict[str, Any] = {
+        "now": now, "actor": BUYER, "source": quote.pk, "contract_months": quote.term_months,
+        "auto_renew": quote.auto_renew, "payment_rule_override": _override(quote, figures),
+    }  # fmt: skip
+    specs = _stored(proposing.phases(proposal), signature.po_number)
+    starts_now = figures.start_on <= local_date(now, customer.timezone)
+    if quote.subscription is not None:
+        subscribing.follow_on(subscription=quote.subscription, phases=specs, **terms)
+        subscription = quote.subscription
+    else:
+        subscription = subscribing.subscribe_to(customer=customer, phases=specs, origin="quote", **terms)
+        if starts_now:
+            invoicing.bill(subscription=subscription, now=now, actor=BUYER)
+            subscribing.settle_derived(subscription, now=now, actor=BUYER, why="quote accepted")
+    if starts_now:
+        _pay_as_agreed(quote, customer, subscription, now)
+    return subscription
+
+
+def _override(quote: Quote, figures: Figures) -> str:
+    """The approval, given with the quote, that lets the buyer pay in a way its segment does not."""
+    return f"agreed in quote {quote}" if approving.breaks_payment_rule(quote, figures) else ""
+
+
+def _stored(specs: list[PhaseSpec], po_number: str) -> list[PhaseSpec]:
+    """The phases with the rows that they need: the quote's discounts and its fees as prices."""
+    for discount in {spec.discount.pk: spec.discount for spec in specs if spec.discount}.values():
+        discount.save(force_insert=True)
+    for price in {price.pk: price for spec in specs for price, _ in spec.items}.values():
+        if price._state.adding:
+            price.save(force_insert=True)
+    return [replace(spec, po_number=po_number) for spec in specs]
+
+
+def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription, now: datetime) -> None:
+    """Terms that begin at once switch the customer at once; later ones do so when they begin."""
+    before, after = customer.collection_method, quote.collection_method
+    subscribing.set_collection(customer, after, actor=BUYER, now=now, before=before)
+    if before != after and after == "send_invoice":
+        data = {"source": quote.pk, "plan": quote.plan.code, "collection_method": after}
+        record("subscription.converted_to_invoice", subject=subscription, actor=BUYER, now=now, data=data)
+    async_task("billing.tasks.after_issue")
+
+
+def _tell(quote: Quote, figures: Figures, signature: Signature, now: datetime) -> None:
+    """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper."""
+    data = {
+        "number": quote.number, "version": quote.version, "name": signature.name,
+        "sha256": quote.accepted_sha256, "arr": figures.arr, "tcv": figures.tcv,
+        "starts_on": figures.start_on.isoformat(), "subscription": quote.subscription_id,
+        "plan": quote.plan.code,
+    }  # fmt: skip
+    event = record("quote.accepted", subject=quote, actor=BUYER, now=now, data=data)
+    if quote.deal is not None and quote.deal.is_open:
+        type(quote.deal).objects.filter(pk=quote.deal_id).update(amount=figures.acv, currency=quote.currency)
+        quote.deal.amount = figures.acv
+        deals.set_stage(deal=quote.deal, stage="won", now=now, actor=BUYER)
+    _finish_task(quote, now)
+    context = {"quote": quote, "starts_on": figures.start_on, "url": quote.url}
+    _mail(quote, signature.email, {**context, "url": addresses.portal_url()}, event, now)
+    if quote.owner is not None:
+        _mail(quote, quote.owner.email, {**context, "url": addresses.staff_url(quote)}, event, now)
+
+
+def _mail(quote: Quote, to: str, context: dict[str, Any], event: Any, now: datetime) -> None:
+    mail.compose(
+        template="quote_accepted", to=to, context=context, event=event, now=now, customer=quote.customer,
+        document=quote.signed_document,
+    )  # fmt: skip
+
+
+def _finish_task(quote: Quote, now: datetime) -> None:
+    """The handoff led to this: the open task about the buyer is won."""
+    about = Q(customer=quote.customer) | Q(lead=quote.lead) if quote.lead_id else Q(customer=quote.customer)
+    for task in HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN):
+        note = f"Quote {quote} accepted"
+        handing_over.complete(task=task, outcome="won", note=note, now=now, actor=BUYER)
+
+
+# -- When the new terms begin ------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def convert(*, quote: Quote, now: datetime) -> bool:
+    """The first of the quote's phases has begun: it is converted. False when there is nothing to do."""
+    subscription = quote.subscription
+    if quote.state != Quote.State.ACCEPTED or subscription is None:
+        return False
+    first: date | None = (
+        subscription.phases.filter(source=quote.pk)
+        .order_by("start_on")
+        .values_list("start_on", flat=True)
+        .first()
+    )
+    if first is None or first > local_date(now, subscription.timezone):
+        return False
+    data = {"number": quote.number, "version": quote.version, "subscription": subscription.pk}
+    try:
+        with transaction.atomic():
+            move(
+                quote,
+                "converted",
+                event="quote.converted",
+                actor="system",
+                now=now,
+                converted_at=now,
+                data=data,
+            )
+    except (StaleMove, IllegalMove):
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""Who has to agree to a quote before it goes out, and what they said."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from billing import customers, mail
+from billing.events import record
+from billing.maths.money import exponent
+from billing.models import Event, User
+from billing.moves import move
+from billing.refusals import Refused
+from sales import addresses, proposing
+from sales.models import Approval, ApprovalRule, Quote, Role, SalesSettings
+from sales.proposing import Figures
+
+PERMISSIONS = {Role.MANAGER: "sales.approve_quote", Role.DIRECTOR: "sales.approve_quote_as_director"}
+GROUPS = {Role.MANAGER: "Sales managers", Role.DIRECTOR: "Directors"}
+Measure = ApprovalRule.Measure
+
+
+class OwnQuote(Refused):
+    """A seller cannot approve what they made, own or submitted."""
+
+    code = "own_quote"
+
+
+class NotForYou(Refused):
+    """Nothing is waiting that this person may decide."""
+
+    code = "approval_not_allowed"
+
+
+class NotReady(Refused):
+    """Something is missing that a quote needs before it goes out; `field` names it."""
+
+    code = "quote_not_ready"
+
+
+def needed(quote: Quote, figures: Figures) -> Iterator[tuple[ApprovalRule, str]]:
+    """The rules that the quote meets, with the figure in words."""
+    for rule in ApprovalRule.objects.filter(enabled=True).select_related("plan"):
+        words = _met(rule, quote, figures)
+        if words:
+            yield rule, words
+
+
+def _met(rule: ApprovalRule, quote: Quote, figures: Figures) -> str:
+    if rule.measure == Measure.PLAN:
+        return f"{rule.name}: {quote.plan}" if rule.plan_id == quote.plan_id else ""
+    if rule.measure == Measure.PAYMENT:
+        return (
+            f"{rule.name}: {quote.get_collection_method_display()}"
+            if breaks_payment_rule(quote, figures)
+            else ""
+        )
+    value = _measured(rule.measure, quote, figures)
+    if rule.over is None or value <= rule.over:
+        return ""
+    return f"{rule.name}: {value.normalize():f}"
+
+
+def _measured(measure: str, quote: Quote, figures: Figures) -> Decimal:
+    """In the unit of the rule: percent, major units, months or days."""
+    if measure == Measure.DISCOUNT:
+        return figures.discount_percent
+    if measure == Measure.TCV:
+        return Decimal(figures.tcv).scaleb(-exponent(quote.currency))
+    return Decimal(quote.term_months if measure == Measure.TERM else quote.net_days)
+
+
+def breaks_payment_rule(quote: Quote, figures: Figures) -> bool:
+    """Does the segment that the quote leads to not allow how it is to be paid?"""
+    arr = max(figures.arr, quote.customer.arr if quote.customer else 0)
+    segment = customers.segment_for(arr)
+    return segment is not None and not segment.allows(quote.collection_method)
+
+
+@transaction.atomic
+def submit(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> None:
+    """Ask for what approvals the quote needs; one that needs none is approved at once.
+
+    Raises NotReady, CannotStart, IllegalMove, StaleMove.
+    """
+    _check_ready(quote)
+    figures = proposing.price(quote, now=now)
+    rules = list(needed(quote, figures))
+    to = Quote.State.IN_APPROVAL if rules else Quote.State.APPROVED
+    fields: dict[str, Any] = {"submitted_at": now, "submitted_by": by, "approved_at": None if rules else now}
+    move(quote, to, event=None, actor=actor, now=now, **fields)
+    data = {"number": quote.number, "version": quote.version, "approvals": [words for _, words in rules]}
+    event = record("quote.submitted", subject=quote, actor=actor, now=now, data=data)
+    if not rules:
+        record("quote.approved", subject=quote, actor="system", now=now, data={**data, "why": "no rule met"})
+        return
+    Approval.objects.bulk_create(
+        Approval(quote=quote, rule=rule, words=words[:200], needed_role=rule.role, asked_at=now)
+        for rule, words in rules
+    )
+    _ask({rule.role for rule, _ in rules}, quote, event, now)
+
+
+def _check_ready(quote: Quote) -> None:
+    if not quote.lines.filter(kind="recurring").exists():
+        raise NotReady("A quote needs a recurring line.", field="lines")
+    if not quote.contact_email:
+        raise NotReady("Say who the quote is for.", field="contact_email")
+
+
+def _ask(roles: set[str], quote: Quote, event: Event, now: datetime) -> None:
+    """A mail to everybody who could decide, except who made it."""
+    own = [pk for pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id) if pk is not None]
+    groups = [GROUPS[Role(role)] for role in sorted(roles)]
+    people = User.objects.filter(groups__name__in=groups, is_active=True).exclude(pk__in=own)
+    waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
+    for person in people.distinct():
+        context = {"quote": quote, "approvals": waiting, "url": addresses.staff_url(quote)}
+        mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+
+
+@transaction.atomic
+def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
+    """Agree to all that waits and that this person may decide; the last agreement approves the quote.
+
+    Raises OwnQuote, NotForYou, IllegalMove, StaleMove.
+    """
+    _hold(quote)
+    _decide(quote, Approval.Decision.APPROVED, by, now, note)
+    if quote.approvals.filter(decision=Approval.Decision.WAITING).exists():
+        return
+    data = {"number": quote.number, "version": quote.version, "note": note[:300]}
+    move(
+        quote, "approved", event="quote.approved", actor=f"user:{by.pk}", now=now, approved_at=now, data=data
+    )  # fmt: skip
+
+
+@transaction.atomic
+def reject(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
+    """Send the quote back to its author with a note. Raises OwnQuote, NotForYou, IllegalMove, StaleMove."""
+    _hold(quote)
+    _decide(quote, Approval.Decision.REJECTED, by, now, note)
+    quote.approvals.filter(decision__in=_STANDING).update(decision=Approval.Decision.VOID)
+    data = {"number": quote.number, "version": quote.version, "note": note[:300]}
+    move(quote, "draft", event="quote.rejected", actor=f"user:{by.pk}", now=now, data=data)
+
+
+_STANDING = (Approval.Decision.WAITING, Approval.Decision.APPROVED)
+
+
+def _hold(quote: Quote) -> None:
+    """Two people who decide at once do it one after the other."""
+    Quote.objects.select_for_update(of=("self",)).get(pk=quote.pk)
+    quote.refresh_from_db(fields=["state"])
+
+
+def _decide(quote: Quote, decision: str, by: User, now: datetime, note: str) -> None:
+    if by.pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id):
+        raise OwnQuote("Somebody else has to decide about your quote.")
+    roles = roles_of(by)
+    decided = quote.approvals.filter(decision=Approval.Decision.WAITING, needed_role__in=roles)
+    if not decided.update(decision=decision, decided_by=by, decided_at=now, note=note[:1000]):
+        raise NotForYou("Nothing is waiting for your decision.")
+
+
+def roles_of(user: User) -> list[str]:
+    """What the user may approve as; a director may do what a manager may."""
+    if user.has_perm(PERMISSIONS[Role.DIRECTOR]):
+        return [Role.MANAGER, Role.DIRECTOR]
+    return [Role.MANAGER] if user.has_perm(PERMISSIONS[Role.MANAGER]) else []
+
+
+def reopen(quote: Quote, *, now: datetime, actor: str) -> None:
+    """An edit makes every agreement void and the quote a draft again."""
+    if quote.state == Quote.State.DRAFT:
+        return
+    quote.approvals.filter(decision__in=_STANDING).update(decision=Approval.Decision.VOID)
+    move(
+        quote,
+        "draft",
+        event=None,
+        actor=actor,
+        now=now,
+        approved_at=None,
+        submitted_at=None,
+        escalated_at=None,
+    )
+
+
+def escalate(*, now: datetime) -> int:
+    """Approvals that have waited longer than the setting: the directors are told, once. Answers how many."""
+    before = now - timedelta(hours=SalesSettings.current().approval_hours)
+    late = Quote.objects.filter(state="in_approval", submitted_at__lte=before, escalated_at__isnull=True)
+    return sum(_escalate(quote, now) for quote in late.select_related("customer", "lead"))
+
+
+@transaction.atomic
+def _escalate(quote: Quote, now: datetime) -> bool:
+    mine = Quote.objects.filter(pk=quote.pk, state="in_approval", escalated_at__isnull=True)
+    if not mine.update(escalated_at=now):
+        return False
+    waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
+    for person in User.objects.filter(groups__name=GROUPS[Role.DIRECTOR], is_active=True):
+        context = {"quote": quote, "approvals": waiting, "url": addresses.staff_url(quote), "late": True}
+        cause = f"late:{quote.pk}:{int(quote.submitted_at.timestamp()) if quote.submitted_at else 0}"
+        mail.compose(template="quote_approval", to=person.email, context=context, event=cause, now=now)
+    return True

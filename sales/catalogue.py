@@ -1,0 +1,171 @@
+"""What sales ships with: the rules table, approval rules, groups with permissions, the quote numbers.
+
+`ship` may be called any number of times; it adds what is missing and changes nothing that staff edited.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+
+from billing.models import NumberSeries
+from sales.models import ApprovalRule, Role, Rule, SalesSettings, Weight
+
+QUOTE_SERIES = "quotes"
+
+HIGH, MEDIUM = Weight.HIGH, Weight.MEDIUM
+
+RULES: list[dict[str, Any]] = [
+    {
+        "code": "demo_requested", "name": "Demo requested", "weight": HIGH,
+        "description": "somebody asks for a demo by form, portal or API",
+        "action": "Route to sales",
+    },
+    {
+        "code": "company_size", "name": "Company size", "weight": MEDIUM,
+        "description": "a company has more employees than the threshold",
+        "threshold": 100, "unit": "employees",
+        "action": "Assign an account owner",
+    },
+    {
+        "code": "usage_near_limit", "name": "Usage near limit", "weight": HIGH,
+        "description": "the threshold of a limit or tier is used",
+        "threshold": 80, "unit": "percent",
+        "action": "Expansion offer",
+    },
+    {
+        "code": "target_domain", "name": "Domain on target list", "weight": HIGH,
+        "description": "the domain or a parent of it is on the target list",
+        "action": "Immediate outreach",
+    },
+    {
+        "code": "same_domain", "name": "Same domain", "weight": MEDIUM,
+        "description": "as many accounts as the threshold share a business domain",
+        "threshold": 2, "unit": "accounts",
+        "action": "Account consolidation",
+    },
+    {
+        "code": "team_of_ten", "name": "Team of ten", "weight": MEDIUM,
+        "description": "the team reaches the threshold",
+        "threshold": 10, "unit": "members", "window_days": 30,
+        "action": "Expansion outreach",
+    },
+    {
+        "code": "team_growing", "name": "Team growing", "weight": MEDIUM,
+        "description": "as many members as the threshold were added since sign-up",
+        "threshold": 5, "unit": "members",
+        "action": "Personal e-mail",
+    },
+    {
+        "code": "target_profile", "name": "Target industry or size", "weight": MEDIUM,
+        "description": "industry and size match a target profile",
+        "action": "Outreach",
+    },
+    {
+        "code": "upgraded_in_app", "name": "Upgraded in the app", "weight": MEDIUM,
+        "description": "the customer changes plan or seats and pays more",
+        "action": "Thank you and check-in",
+    },
+    {
+        "code": "large_upgrade", "name": "Large upgrade", "weight": HIGH,
+        "description": "ARR reaches the threshold, or MRR gains more than the seller's setting",
+        "threshold": 10_000, "unit": "ARR, major units",
+        "action": "Sales is told; the upgrade still happens",
+    },
+    {
+        "code": "enterprise_features", "name": "Enterprise features viewed", "weight": MEDIUM,
+        "description": "features above the plan are viewed as often in the window",
+        "threshold": 2, "unit": "views", "window_days": 7,
+        "action": "Demo invitation",
+    },
+    {
+        "code": "engagement", "name": "Engagement", "weight": MEDIUM,
+        "description": "the engagement score reaches the threshold",
+        "threshold": 70, "unit": "of 100", "window_days": 30,
+        "action": "Outreach",
+    },
+    {
+        "code": "renewal_approaching", "name": "Renewal approaching", "weight": MEDIUM,
+        "description": "a contract ends in 90, 60 or 30 days",
+        "action": "Renewal discussion",
+    },
+    {
+        "code": "wants_annual", "name": "Monthly wants annual", "weight": MEDIUM,
+        "description": "annual prices are asked for, or viewed as often in the window",
+        "threshold": 2, "unit": "views", "window_days": 30,
+        "action": "Commitment discount",
+    },
+]  # fmt: skip
+
+APPROVALS = [
+    # name, measure, over, role
+    ("Discount over 20 %", ApprovalRule.Measure.DISCOUNT, 20, Role.MANAGER),
+    ("Discount over 35 %", ApprovalRule.Measure.DISCOUNT, 35, Role.DIRECTOR),
+    ("Payment that the segment does not allow", ApprovalRule.Measure.PAYMENT, None, Role.MANAGER),
+]
+
+REPS, MANAGERS, DIRECTORS, FINANCE, SUPPORT, READ_ONLY = (
+    "Sales reps", "Sales managers", "Directors", "Finance", "Support", "Read-only",
+)  # fmt: skip
+
+SELLING = [
+    "sales.change_lead", "sales.add_lead", "sales.work_handofftask", "sales.change_handofftask",
+    "sales.dismiss_signal", "sales.add_deal", "sales.change_deal", "sales.add_quote", "sales.change_quote",
+    "sales.send_quote", "sales.add_quoteline", "sales.change_quoteline", "sales.delete_quoteline",
+    "sales.add_quoteramp", "sales.change_quoteramp", "sales.delete_quoteramp", "sales.add_quotecomment",
+]  # fmt: skip
+MANAGING = [
+    *SELLING, "sales.approve_quote", "billing.approve_payment_rule", "billing.pin_segment",
+    "sales.change_rule", "sales.change_salessettings", "sales.add_targetdomain", "sales.change_targetdomain",
+    "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
+    "sales.delete_targetprofile", "billing.change_segment",
+]  # fmt: skip
+DIRECTING = [
+    *MANAGING,
+    "sales.approve_quote_as_director",
+    "sales.add_approvalrule",
+    "sales.change_approvalrule",
+]
+PERMISSIONS: dict[str, list[str]] = {
+    REPS: SELLING,
+    MANAGERS: MANAGING,
+    DIRECTORS: DIRECTING,
+    FINANCE: [
+        "billing.record_payment",
+        "billing.void_invoice",
+        "billing.change_taxrate",
+        "billing.add_taxrate",
+    ],
+    SUPPORT: ["billing.change_customer", "billing.add_member", "billing.change_member"],
+    READ_ONLY: [],
+}
+
+
+@transaction.atomic
+def ship(*, now: datetime) -> None:
+    """Add whatever of it is missing. Needs the permissions, so it runs after migrations."""
+    NumberSeries.objects.get_or_create(code=QUOTE_SERIES, defaults={"prefix": "Q-"})
+    SalesSettings.objects.get_or_create(pk=1)
+    for position, row in enumerate(RULES, 1):
+        fields = {key: value for key, value in row.items() if key != "code"}
+        Rule.objects.get_or_create(code=row["code"], defaults={**fields, "position": position})
+    for position, (name, measure, over, role) in enumerate(APPROVALS, 1):
+        fields = {"measure": measure, "over": over, "role": role, "position": position}
+        ApprovalRule.objects.get_or_create(name=name, defaults=fields)
+    _ship_groups()
+
+
+def _ship_groups() -> None:
+    """Everybody on the staff may look at billing and sales; what a group may do besides is listed above."""
+    known = {
+        f"{p.content_type.app_label}.{p.codename}": p
+        for p in Permission.objects.filter(content_type__app_label__in=["billing", "sales"]).select_related(
+            "content_type"
+        )
+    }
+    looking = [p for name, p in known.items() if name.partition(".")[2].startswith("view_")]
+    for name, wanted in PERMISSIONS.items():
+        group, created = Group.objects.get_or_create(name=name)
+        if created:
+            group.permissions.set([*looking, *(known[each] for each in wanted)])

@@ -1,0 +1,78 @@
+"""Sales opportunities: opened, moved along the board, won or lost."""
+
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+
+from billing.models import Customer, User
+from billing.moves import move
+from billing.refusals import Refused
+from sales.models import Deal, HandoffTask, Lead, Signal
+
+USUAL_DAYS = timedelta(days=30)
+
+
+class UnknownStage(Refused):
+    """The board has no such column."""
+
+    code = "unknown_stage"
+
+
+@transaction.atomic
+def open_deal(
+    *,
+    name: str,
+    now: datetime,
+    customer: Customer | None = None,
+    lead: Lead | None = None,
+    owner: User | None = None,
+    amount: int = 0,
+    currency: str = "USD",
+    close_on: date | None = None,
+    motion: str = "sales_led",
+    task: HandoffTask | None = None,
+    source_signal: Signal | None = None,
+) -> Deal:
+    """A new opportunity. The heaviest signal of its task is its source unless one is given."""
+    if source_signal is None and task is not None:
+        source_signal = source_of(task)
+    return Deal.objects.create(
+        name=name[:200], customer=customer, lead=lead, owner=owner, amount=amount, currency=currency,
+        motion=motion, close_on=close_on or (now + USUAL_DAYS).date(), task=task,
+        source_signal=source_signal, created_at=now,
+    )  # fmt: skip
+
+
+def source_of(task: HandoffTask) -> Signal | None:
+    """The signal that raised the task: the heaviest, and of those the first."""
+    order = {"high": 0, "medium": 1, "low": 2}
+    return min(task.signals.all(), key=lambda s: (order[s.weight], s.occurred_at, s.pk), default=None)
+
+
+def open_deal_of(customer: Customer | None, lead: Lead | None) -> Deal | None:
+    """The opportunity that is being worked on with somebody, the youngest first."""
+    rows = Deal.objects.filter(stage__in=Deal.OPEN)
+    rows = rows.filter(customer=customer) if customer is not None else rows.filter(lead=lead)
+    return rows.order_by("-created_at", "-id").first()
+
+
+@transaction.atomic
+def set_stage(*, deal: Deal, stage: str, now: datetime, actor: str, reason: str = "") -> None:
+    """Move it on the board; `reason` is kept for a lost one. Raises UnknownStage, IllegalMove, StaleMove."""
+    if stage not in Deal.Stage.values:
+        raise UnknownStage("discovery, proposal, negotiation, won or lost.", field="stage")
+    if stage == deal.stage:
+        return
+    closed = now if stage in ("won", "lost") else None
+    why = reason[:300] if stage == "lost" else ""
+    move(
+        deal, stage, event="deal.stage_changed", actor=actor, now=now, closed_at=closed, lost_reason=why,
+        data={"amount": deal.amount, "currency": deal.currency, "reason": why},
+    )  # fmt: skip
+
+
+def advance(deal: Deal | None, stage: str, *, now: datetime, actor: str) -> None:
+    """Forward only: what a quote does to its deal by the way."""
+    order = ("discovery", "proposal", "negotiation", "won")
+    if deal is not None and deal.stage in Deal.OPEN and order.index(stage) > order.index(deal.stage):
+        set_stage(deal=deal, stage=stage, now=now, actor=actor)

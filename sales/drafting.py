@@ -1,0 +1,266 @@
+"""Drafting quotes: for a lead, for a customer, in one click from a live subscription; and editing them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Sum
+from django.db.models.functions import TruncMonth
+
+from billing import numbering, subscribing, timelines, typed
+from billing.events import record
+from billing.maths.periods import add_months, local_date
+from billing.models import Customer, Meter, Plan, Seller, Subscription, UsageDay, User
+from billing.refusals import Refused
+from sales import approving, deals, handing_over, proposing, quote_terms
+from sales.catalogue import QUOTE_SERIES
+from sales.models import Deal, HandoffTask, Lead, Quote, SalesSettings
+from sales.quote_terms import InvalidQuote
+
+MONTHS_SHOWN = 12
+
+
+class NotEditable(Refused):
+    """It is out, or done with: revise it instead."""
+
+    code = "quote_not_editable"
+
+
+@transaction.atomic
+def draft(
+    *,
+    plan: Plan,
+    now: datetime,
+    actor: str,
+    by: User | None = None,
+    customer: Customer | None = None,
+    lead: Lead | None = None,
+    subscription: Subscription | None = None,
+    currency: str | None = None,
+    interval: str = "year",
+    **terms: Any,
+) -> Quote:
+    """A quote for a customer or a lead; with `subscription`, the terms that are to follow it.
+
+    Terms: quantity (seats) or quantities {price code: n}; fees [{description, unit_amount, quantity}] in
+    major units; ramp [{year, quantity, discount_percent}]; discount_percent or discount_amount (minor units
+    off each period); term_months, net_days, collection_method, auto_renew, starts, starts_on, expires_at,
+    title, contact_name, contact_email, notes, internal_notes, owner, deal, task. Raises Refused naming the
+    field.
+    """
+    customer = customer or (subscription.customer if subscription else None)
+    if customer is None and lead is None:
+        raise InvalidQuote("A quote is for a customer or a lead.", field="customer")
+    owner = terms.pop("owner", None) or by or _owner(customer, lead)
+    quote = Quote(
+        number=numbering.take([(QUOTE_SERIES, now)], Seller.objects.get())[0].text, customer=customer,
+        lead=lead, subscription=subscription, created_by=by, owner=owner, plan=plan, created_at=now,
+        currency=_currency(customer, subscription, currency), interval=interval,
+        expires_at=now + timedelta(days=SalesSettings.current().quote_valid_days), **_contact(customer, lead),
+    )  # fmt: skip
+    quote_terms.apply(quote, {"plan": plan, "interval": interval, **terms}, now)
+    quote.deal = quote.deal or _deal(quote, now)
+    quote.save(force_insert=True)
+    quote_terms.write_parts(quote, {"plan": plan, "interval": interval, **terms})
+    settle(quote, now)
+    created(quote, now, actor)
+    return quote
+
+
+def created(quote: Quote, now: datetime, actor: str) -> None:
+    data = {
+        "number": quote.number,
+        "version": quote.version,
+        "plan": quote.plan.code,
+        "arr": quote.arr,
+        "tcv": quote.tcv,
+    }
+    record("quote.created", subject=quote, actor=actor, now=now, data=data)
+    Deal.objects.filter(pk=quote.deal_id, stage__in=Deal.OPEN).update(
+        amount=quote.acv, currency=quote.currency
+    )
+
+
+def _owner(customer: Customer | None, lead: Lead | None) -> User | None:
+    if lead is not None and lead.owner is not None:
+        return lead.owner
+    return handing_over.choose_owner(customer)[0]
+
+
+def _currency(customer: Customer | None, subscription: Subscription | None, wanted: str | None) -> str:
+    """A customer is billed in its own currency; a lead in the one asked for, or the seller's."""
+    own = subscription.currency if subscription else customer.currency if customer else None
+    if own and wanted and wanted != own:
+        raise InvalidQuote(f"This customer is billed in {own}.", field="currency")
+    return own or (typed.currency(wanted) if wanted else Seller.objects.get().currency)
+
+
+def _contact(customer: Customer | None, lead: Lead | None) -> dict[str, str]:
+    """Who reads it: the customer's first owner among the members, its own address, or the lead."""
+    if customer is None:
+        return {"contact_name": lead.name, "contact_email": lead.email} if lead else {}
+    member = (
+        customer.members.filter(removed_at__isnull=True, role="owner")
+        .select_related("user")
+        .order_by("added_at")
+        .first()
+    )
+    if member is None:
+        return {"contact_name": "", "contact_email": customer.email}
+    return {"contact_name": member.user.name, "contact_email": member.user.email}
+
+
+def _deal(quote: Quote, now: datetime) -> Deal:
+    """The opportunity that is open with the buyer, or a new one."""
+    found = deals.open_deal_of(quote.customer, quote.lead)
+    if found is not None:
+        return found
+    return deals.open_deal(
+        name=f"{quote.buyer_name}: {quote.plan}", customer=quote.customer, lead=quote.lead, owner=quote.owner,
+        currency=quote.currency, motion=quote.plan.motion, task=quote.task or _task(quote), now=now,
+    )  # fmt: skip
+
+
+def _task(quote: Quote) -> HandoffTask | None:
+    about = {"customer": quote.customer} if quote.customer else {"lead": quote.lead}
+    return HandoffTask.objects.filter(status__in=HandoffTask.OPEN, **about).first()
+
+
+# -- From a live subscription, in one click ------------------------------------------------------------------
+
+
+@transaction.atomic
+def draft_from_subscription(
+    *,
+    subscription: Subscription,
+    now: datetime,
+    actor: str,
+    by: User | None = None,
+    plan: Plan | None = None,
+    **terms: Any,
+) -> Quote:
+    """The next plan up for the seats in use, for a year, from the end of the paid period.
+
+    `quote.history` keeps what was used in twelve months, and the ARR now and proposed. Any term may be given.
+
+    Raises NotLive when the subscription has ended, and as `draft` does.
+    """
+    if not subscription.is_live:
+        raise subscribing.NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
+    customer = subscription.customer
+    spec = timelines.spec_on(timelines.specs_of(subscription), local_date(now, subscription.timezone))
+    seats = _seats_in_use(subscription, spec)
+    usage = usage_by_month(customer, now)
+    plan = plan or next_plan(spec.plan if spec else None, seats=seats, usage=usage)
+    title = f"{plan.name} for {customer.name}"
+    wanted = {"quantity": seats, "starts": Quote.Starts.PERIOD_END, "title": title, **terms}
+    quote = draft(subscription=subscription, plan=plan, now=now, actor=actor, by=by, **wanted)
+    quote.history = {
+        "plan": spec.plan.name if spec else "", "seats": int(seats), "arr_now": subscription.arr,
+        "arr_proposed": quote.arr, "mrr_now": subscription.mrr, "currency": quote.currency, "usage": usage,
+    }  # fmt: skip
+    if quote.task is None:
+        quote.task = _task(quote)
+    quote.save(update_fields=["history", "task"])
+    return quote
+
+
+def _seats_in_use(subscription: Subscription, spec: timelines.PhaseSpec | None) -> Decimal:
+    """What is paid for, or the members if there are more of them."""
+    paid = subscribing.seats(spec.items) if spec else None
+    members = subscription.customer.members.filter(removed_at__isnull=True).count()
+    return max(paid or Decimal(1), Decimal(members))
+
+
+def next_plan(present: Plan | None, *, seats: Decimal, usage: Sequence[Mapping[str, Any]] = ()) -> Plan:
+    """The lowest plan above the present one that sales sells and whose limits hold what is used.
+
+    The highest plan when none does, or there is nothing above.
+    """
+    rank = present.rank if present else 0
+    plans = Plan.objects.filter(archived_at__isnull=True, rank__gt=rank).exclude(motion="self_serve")
+    for plan in plans.order_by("rank").prefetch_related("entitlements__meter"):
+        if _holds(plan, seats, usage):
+            return plan
+    return Plan.objects.filter(archived_at__isnull=True).order_by("-rank")[0]
+
+
+def _holds(plan: Plan, seats: Decimal, usage: Sequence[Mapping[str, Any]]) -> bool:
+    for limit in plan.entitlements.all():
+        if limit.limit is None:
+            continue
+        if limit.feature == "seats" and seats > limit.limit:
+            return False
+        if limit.meter and _busiest(usage, limit.meter.code) > limit.limit:
+            return False
+    return True
+
+
+def _busiest(usage: Sequence[Mapping[str, Any]], meter: str) -> Decimal:
+    months = next((row["months"] for row in usage if row["meter"] == meter), [])
+    return max((Decimal(month["quantity"]) for month in months), default=Decimal(0))
+
+
+def usage_by_month(customer: Customer, now: datetime) -> list[dict[str, Any]]:
+    """Twelve months of each meter: [{meter, name, months: [{month, quantity}]}], quantities as text."""
+    today = local_date(now, customer.timezone)
+    first = add_months(today.replace(day=1), 1 - MONTHS_SHOWN)
+    rows = UsageDay.objects.filter(customer=customer, day__gte=first, day__lte=today)
+    totals: dict[str, dict[date, Any]] = {}
+    months: Any = rows.annotate(month=TruncMonth("day")).values("meter", "month")
+    for row in months.annotate(n=Sum("count"), total=Sum("total"), peak=Max("peak")).order_by("month"):
+        totals.setdefault(row["meter"], {})[row["month"]] = row
+    meters = Meter.objects.in_bulk(list(totals))
+    shown = [add_months(first, n) for n in range(MONTHS_SHOWN)]
+    return [
+        {
+            "meter": meters[pk].code,
+            "name": meters[pk].name,
+            "months": [_month(meters[pk], found, m) for m in shown],
+        }
+        for pk, found in totals.items()
+    ]
+
+
+def _month(meter: Meter, found: Mapping[date, Mapping[str, Any]], month: date) -> dict[str, str]:
+    column = {"count": "n", "max": "peak"}.get(meter.aggregation, "total")
+    quantity = Decimal((found.get(month) or {}).get(column) or 0)
+    return {"month": f"{month:%Y-%m}", "quantity": f"{quantity.normalize():f}"}
+
+
+# -- Editing -------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def edit(*, quote: Quote, now: datetime, actor: str, **terms: Any) -> Quote:
+    """Change any of the terms of `draft`. What was approved is a draft again, its approvals void.
+
+    Raises NotEditable for a quote that is out (revise it), InvalidQuote naming the field.
+    """
+    row = held(quote)
+    if not row.editable:
+        raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}; make a new version.")
+    approving.reopen(row, now=now, actor=actor)
+    quote_terms.apply(row, terms, now)
+    row.save()
+    quote_terms.write_parts(row, terms)
+    settle(row, now)
+    Deal.objects.filter(pk=row.deal_id, stage__in=Deal.OPEN).update(amount=row.acv, currency=row.currency)
+    quote.refresh_from_db()
+    return row
+
+
+def held(quote: Quote) -> Quote:
+    """The row as it is now, held until the transaction ends."""
+    rows = Quote.objects.select_for_update(of=("self",))
+    return rows.select_related("customer__test_clock", "lead", "plan", "owner", "deal", "subscription").get(
+        pk=quote.pk
+    )
+
+
+def settle(quote: Quote, now: datetime) -> None:
+    """Bring the stored figures in line with the terms."""
+    fields = proposing.store(quote, proposing.price(quote, now=now))
+    quote.save(update_fields=list(fields))

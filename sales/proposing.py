@@ -1,0 +1,404 @@
+"""What a quote comes to: the phases that it would make, priced by the engine that will bill them.
+
+`gather` reads; everything after it is pure. So a quote's schedule is, to the cent, what is invoiced once it
+is accepted: the invoices come from the same phases by the same function.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from billing import subscribing, taxes, timelines
+from billing.maths import timeline
+from billing.maths.discounts import percent_of
+from billing.maths.money import round_ratio
+from billing.maths.periods import MONTHS, Interval, add_months, local_date
+from billing.maths.phases import fixed_offs, full_amount
+from billing.maths.tax import TaxRate as TaxValue
+from billing.maths.tax import tax_of
+from billing.models import Customer, Discount, Plan, Price, Seller
+from billing.refusals import Refused
+from billing.timelines import PhaseSpec
+from sales.models import Quote, QuoteLine
+
+YEAR = 12
+type Items = tuple[tuple[Price, Decimal], ...]
+ZERO = Decimal(0)
+
+
+class CannotStart(Refused):
+    """The start waits for a subscription that is not there."""
+
+    code = "cannot_start"
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """A year of the term in which something changes: seats, percent off (None: as the year before)."""
+
+    number: int
+    quantity: Decimal | None
+    percent: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A quote as values. `before` are the phases of the subscription that it follows, up to `start_on`."""
+
+    number: str
+    plan: Plan
+    interval: Interval
+    currency: str
+    items: Items
+    years: tuple[Year, ...]
+    percent: Decimal | None
+    amount: int | None
+    term_months: int
+    collection_method: str
+    net_days: int
+    motion: str
+    start_on: date
+    source: str
+    tax: TaxValue
+    before: tuple[PhaseSpec, ...] = ()
+    credit_unused: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LineFigures:
+    """One line of the first year, for a whole billing interval or once; minor units."""
+
+    price: Price
+    description: str
+    kind: str
+    quantity: Decimal
+    list_unit: Decimal | None
+    list_amount: int
+    discount: int
+    percent: Decimal | None
+
+    @property
+    def net(self) -> int:
+        return self.list_amount - self.discount
+
+
+@dataclass(frozen=True, slots=True)
+class YearFigures:
+    """A year [start_on, end_on) of the term: what is had in it, its ARR, and what it is invoiced for."""
+
+    number: int
+    start_on: date
+    end_on: date
+    quantity: Decimal | None
+    percent: Decimal
+    arr: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """An invoice to come, without usage; net `amount` and `tax`, less the credit for the old terms."""
+
+    date: date
+    amount: int
+    tax: int
+    words: str
+
+    @property
+    def total(self) -> int:
+        return self.amount + self.tax
+
+    def stored(self) -> dict[str, Any]:
+        return {
+            "date": self.date.isoformat(), "amount": self.amount, "tax": self.tax, "total": self.total,
+            "words": self.words,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Minor units, without tax unless named. MRR and ARR are those of the first year.
+
+    TCV is everything that the term is invoiced for, ACV its recurring part for twelve months; neither counts
+    usage or the credit for old terms.
+    """
+
+    start_on: date
+    end_on: date
+    lines: tuple[LineFigures, ...]
+    years: tuple[YearFigures, ...]
+    schedule: tuple[Scheduled, ...]
+    list_total: int
+    discount_total: int
+    mrr: int
+    arr: int
+    acv: int
+    tcv: int
+    tax_total: int
+    credit: int
+    tax_reason: str
+
+    @property
+    def discount_percent(self) -> Decimal:
+        """The deepest discount of any year, in percent."""
+        return max((year.percent for year in self.years), default=ZERO)
+
+    @property
+    def exit_arr(self) -> int:
+        return self.years[-1].arr if self.years else self.arr
+
+
+# -- Reading -----------------------------------------------------------------------------------------------
+
+
+def price(quote: Quote, *, now: datetime) -> Figures:
+    """What the quote comes to if it is accepted now. Raises CannotStart."""
+    return figures(proposal_of(quote, now=now))
+
+
+def proposal_of(quote: Quote, *, now: datetime) -> Proposal:
+    """The quote as values, starting when it would if accepted now. Raises CannotStart."""
+    return gather(quote, start_on=start_day(quote, now))
+
+
+def start_day(quote: Quote, now: datetime) -> date:
+    """The first day of the new terms, in the buyer's zone. Raises CannotStart."""
+    today = local_date(now, zone_of(quote))
+    if quote.starts == Quote.Starts.DATE:
+        return max(quote.starts_on or today, today)
+    if quote.starts == Quote.Starts.NOW:
+        return today
+    subscription = quote.subscription
+    if subscription is None or not subscription.is_live:
+        raise CannotStart("There is no running subscription to wait for.", field="starts")
+    effective: subscribing.Effective = (
+        "period_end" if quote.starts == Quote.Starts.PERIOD_END else "contract_end"
+    )
+    day = subscribing.effective_day(subscription, timelines.specs_of(subscription), effective, now)
+    return max(day, today)
+
+
+def zone_of(quote: Quote) -> str:
+    return quote.customer.timezone if quote.customer else Seller.objects.get().timezone
+
+
+def gather(quote: Quote, *, start_on: date, lines: Sequence[QuoteLine] | None = None) -> Proposal:
+    """The quote as values, with the phases it would follow and the tax of its buyer."""
+    rows = list(quote.lines.select_related("price__plan", "price__meter")) if lines is None else lines
+    subscription = quote.subscription
+    before = timelines.specs_of(subscription) if subscription is not None and subscription.is_live else []
+    return Proposal(
+        number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
+        items=tuple((line.price or fee_price(quote, line), line.quantity) for line in rows),
+        years=tuple(Year(r.year, r.quantity, r.discount_percent) for r in quote.ramp.all()),
+        percent=quote.discount_percent, amount=quote.discount_amount, term_months=quote.term_months,
+        collection_method=quote.collection_method, net_days=quote.net_days, motion=quote.plan.motion,
+        start_on=start_on, source=quote.pk, tax=_tax(quote), before=tuple(timelines.ended(before, start_on)),
+        credit_unused=subscription.credit_unused if subscription else True,
+    )  # fmt: skip
+
+
+def fee_price(quote: Quote, line: QuoteLine) -> Price:
+    """A one-time fee that stands in no catalogue, as the price that acceptance will store. Not saved here."""
+    return Price(
+        plan=quote.plan, code=f"fee-{quote.number.lower()}-{quote.version}-{line.pk}"[:60], kind="one_time",
+        label=line.description[:100], model="per_unit", currency=quote.currency, active=False,
+        unit_amount=line.unit_amount or ZERO,
+    )  # fmt: skip
+
+
+def _tax(quote: Quote) -> TaxValue:
+    lead = quote.lead
+    buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
+    return taxes.tax_for(buyer, Seller.objects.get(), taxes.rates())
+
+
+# -- Phases: pure ------------------------------------------------------------------------------------------
+
+
+def phases(proposal: Proposal) -> list[PhaseSpec]:
+    """The phases that follow: one for each year that differs from the one before; the last goes on."""
+    made: list[PhaseSpec] = []
+    for number, quantity, discount in _terms(proposal):
+        start_on = _year_start(proposal, number)
+        items = _items(proposal, quantity, first=number == 1)
+        if made and _same_terms(made[-1], items, discount):
+            continue
+        if made:
+            made[-1] = replace(made[-1], end_on=start_on)
+        terms: dict[str, Any] = {
+            "collection_method": proposal.collection_method,
+            "net_days": proposal.net_days,
+        }
+        made.append(
+            PhaseSpec(
+                plan=proposal.plan, items=items, start_on=start_on, end_on=None, anchor_on=proposal.start_on,
+                motion=proposal.motion, discount=discount, source=proposal.source, **terms,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _terms(proposal: Proposal) -> Iterator[tuple[int, Decimal | None, Discount | None]]:
+    """(year, seats, discount) of every year of the term; a year that says nothing keeps what was."""
+    named = {year.number: year for year in proposal.years}
+    quantity = seats_of(proposal.items)
+    discount = discount_of(proposal, proposal.percent, proposal.amount)
+    for number in range(1, years_of(proposal) + 1):
+        year = named.get(number)
+        if year is not None and year.quantity is not None:
+            quantity = year.quantity
+        if year is not None and year.percent is not None:
+            discount = discount_of(proposal, year.percent, None)
+        yield number, quantity, discount
+
+
+def years_of(proposal: Proposal) -> int:
+    return -(-proposal.term_months // YEAR)
+
+
+def discount_of(proposal: Proposal, percent: Decimal | None, amount: int | None) -> Discount | None:
+    """The quote's own discount, not saved: percent off everything, or an amount off each period."""
+    if percent:
+        return Discount(label=f"Quote {proposal.number}", percent_off=percent)
+    if amount:
+        return Discount(label=f"Quote {proposal.number}", amount_off=amount, currency=proposal.currency)
+    return None
+
+
+def _items(proposal: Proposal, quantity: Decimal | None, *, first: bool) -> Items:
+    """The year's prices; fees belong to the first phase, seats to the first price that counts them."""
+    kept = [(price, q) for price, q in proposal.items if first or price.kind != "one_time"]
+    counted = next((n for n, (price, _) in enumerate(kept) if counts_seats(price)), None)
+    if counted is not None and quantity is not None:
+        kept[counted] = (kept[counted][0], quantity)
+    return tuple(kept)
+
+
+def counts_seats(price: Price) -> bool:
+    return price.kind == "recurring" and price.model != "flat"
+
+
+def seats_of(items: Items) -> Decimal | None:
+    return next((quantity for price, quantity in items if counts_seats(price)), None)
+
+
+def _same_terms(
+    phase: PhaseSpec, items: tuple[tuple[Price, Decimal], ...], discount: Discount | None
+) -> bool:
+    recurring = tuple((price, q) for price, q in phase.items if price.kind != "one_time")
+    return recurring == items and _worth(phase.discount) == _worth(discount)
+
+
+def _worth(discount: Discount | None) -> tuple[Decimal | None, int | None]:
+    return (discount.percent_off, discount.amount_off) if discount else (None, None)
+
+
+def _year_start(proposal: Proposal, number: int) -> date:
+    return add_months(proposal.start_on, YEAR * (number - 1))
+
+
+# -- Figures: pure -----------------------------------------------------------------------------------------
+
+
+def figures(proposal: Proposal) -> Figures:
+    """Everything that the quote says in money."""
+    specs = phases(proposal)
+    end_on = add_months(proposal.start_on, proposal.term_months)
+    entries = _entries(proposal, specs, end_on)
+    new = [entry for entry in entries if entry.kind != timeline.CREDIT]
+    first_items, first_discount = specs[0].pure_items(), timelines.discount_value(specs[0].discount)
+    tcv = sum(entry.net for entry in new)
+    once = {price.pk for price, _ in proposal.items if price.kind == "one_time"}
+    recurring = sum(entry.net for entry in new if entry.price_key not in once)
+    return Figures(
+        start_on=proposal.start_on, end_on=end_on, lines=tuple(_lines(specs[0])),
+        years=tuple(_years(proposal, specs, new, end_on)), schedule=tuple(_schedule(proposal, entries)),
+        list_total=sum(entry.gross for entry in new), discount_total=sum(entry.discount for entry in new),
+        mrr=timeline.mrr(first_items, first_discount), arr=timeline.arr(first_items, first_discount),
+        acv=round_ratio(Fraction(recurring * YEAR, proposal.term_months)), tcv=tcv,
+        tax_total=sum(tax_of(entry.net, proposal.tax)[1] for entry in new),
+        credit=-sum(entry.net for entry in entries if entry.kind == timeline.CREDIT),
+        tax_reason=proposal.tax.reason or "",
+    )  # fmt: skip
+
+
+def _entries(proposal: Proposal, specs: Sequence[PhaseSpec], end_on: date) -> list[timeline.Entry]:
+    """What the new terms are invoiced for in the whole term, and the credit for the old ones."""
+    pure = timelines.timeline_of([*proposal.before, *specs], credit_unused=proposal.credit_unused)
+    owed = timeline.owed(pure, since=proposal.start_on, until=end_on, usage=_no_usage)
+    return [e for e in owed if e.gross and proposal.start_on <= e.span.start < end_on]
+
+
+def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
+    return ZERO
+
+
+def _lines(spec: PhaseSpec) -> Iterator[LineFigures]:
+    items, discount = spec.pure_items(), timelines.discount_value(spec.discount)
+    offs = fixed_offs(items, discount)
+    for (price, quantity), item, off in zip(spec.items, items, offs, strict=True):
+        gross = 0 if price.kind == "usage" else full_amount(item)
+        taken = off + (percent_of(gross, discount) if discount else 0)
+        yield LineFigures(
+            price=price, description=price.label or price.code, kind=price.kind, quantity=quantity,
+            list_unit=price.unit_amount if price.model in ("flat", "per_unit") else None, list_amount=gross,
+            discount=taken, percent=discount.percent_off if discount and gross else None,
+        )  # fmt: skip
+
+
+def _years(
+    proposal: Proposal, specs: Sequence[PhaseSpec], new: Sequence[timeline.Entry], end_on: date
+) -> Iterator[YearFigures]:
+    for number in range(1, years_of(proposal) + 1):
+        start, end = _year_start(proposal, number), min(_year_start(proposal, number + 1), end_on)
+        spec = next(spec for spec in specs if spec.covers(start))
+        discount = timelines.discount_value(spec.discount)
+        yield YearFigures(
+            number=number, start_on=start, end_on=end, quantity=seats_of(spec.items), percent=_percent(spec),
+            arr=timeline.arr(spec.pure_items(), discount),
+            amount=sum(entry.net for entry in new if start <= entry.span.start < end),
+        )  # fmt: skip
+
+
+def _percent(spec: PhaseSpec) -> Decimal:
+    """What the discount takes off the recurring list price, in percent."""
+    if spec.discount is None:
+        return ZERO
+    if spec.discount.percent_off is not None:
+        return Decimal(spec.discount.percent_off)
+    full = sum(full_amount(item) for item in spec.pure_items() if item.recurring)
+    taken = min(spec.discount.amount_off or 0, full)
+    return (Decimal(taken) * 100 / full).quantize(Decimal("0.0001")) if full else ZERO
+
+
+def _schedule(proposal: Proposal, entries: Sequence[timeline.Entry]) -> Iterator[Scheduled]:
+    for day in sorted({entry.due_on for entry in entries}):
+        due = [entry for entry in entries if entry.due_on == day]
+        tax = sum(tax_of(entry.net, proposal.tax)[1] for entry in due)
+        yield Scheduled(day, sum(entry.net for entry in due), tax, _words(due))
+
+
+def _words(entries: Sequence[timeline.Entry]) -> str:
+    labels = ["credit for unused time" if e.kind == timeline.CREDIT else e.label for e in entries]
+    return ", ".join(dict.fromkeys(label for label in labels if label))
+
+
+def interval_months(interval: str) -> int | None:
+    """Months of one billing interval; None for weeks."""
+    return MONTHS.get(Interval(interval))
+
+
+def store(quote: Quote, found: Figures) -> Mapping[str, Any]:
+    """Put the figures on the quote (not saved); answers the fields that were set."""
+    fields: dict[str, Any] = {
+        name: getattr(found, name)
+        for name in ("list_total", "discount_total", "mrr", "arr", "acv", "tcv", "tax_total")
+    }
+    fields["schedule"] = [each.stored() for each in found.schedule]
+    for name, value in fields.items():
+        setattr(quote, name, value)
+    return fields

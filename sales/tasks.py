@@ -1,0 +1,35 @@
+"""Jobs of sales, one call each. Every job may run late, twice, or on two workers at once."""
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from sales import quoting, watching
+from sales.models import Quote
+
+
+def weigh(numbers: Sequence[int]) -> None:
+    """Look for signals in events that were just recorded."""
+    watching.weigh(numbers=numbers, now=timezone.now())
+
+
+def sweep() -> int:
+    """Nightly: look at what a dead worker left, and at the target lists."""
+    return watching.sweep(now=timezone.now())
+
+
+def convert_quote(quote_id: str) -> None:
+    """The first phase of an accepted quote has begun."""
+    quote = Quote.objects.select_related("customer__test_clock", "subscription").filter(pk=quote_id).first()
+    if quote is not None:
+        quoting.convert(quote=quote, now=quote.now)
+
+
+def expire_quotes() -> int:
+    """Quotes whose time is up, each on its customer's clock."""
+    return quoting.expire(now=timezone.now())
+
+
+def escalate_approvals() -> int:
+    """Approvals that have waited too long go to the directors."""
+    return quoting.escalate(now=timezone.now())

@@ -1,0 +1,323 @@
+"""From events to signals. The receiver only enqueues; `weigh` does the work, once for each event, repeatably.
+
+Nothing is missed: the job commits with its cause, and `sweep` finds what a dead worker left. Nothing fires
+twice: a signal's dedupe key is unique. A customer's events are weighed one after the other (its row is held),
+so that signals which only together qualify it are seen together.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
+from django_q.tasks import async_task
+
+from billing import timelines, typed
+from billing.events import record
+from billing.maths.periods import local_date
+from billing.models import Customer, Entitlement, Event, Plan, Seller, Subscription
+from billing.moves import move
+from billing.refusals import Refused
+from sales import handing_over, rules
+from sales.models import Rule, Signal, TargetDomain, TargetProfile, WeighedEvent
+from sales.rules import Account, Facts, Finding, Happened, Setting
+
+BATCH = 200
+log = logging.getLogger(__name__)
+
+
+class UnknownRule(Refused):
+    """No rule has this code, or it is switched off."""
+
+    code = "unknown_rule"
+
+
+# -- Listening -------------------------------------------------------------------------------------------
+
+
+def on_recorded(*, events: Sequence[Event], **_: Any) -> None:
+    """Called in the transaction of the facts: enqueue one job for those that sales cares about."""
+    numbers = [event.number for event in events if event.type in rules.TRIGGERS and event.customer_id]
+    if numbers:
+        async_task("sales.tasks.weigh", numbers)
+    for event in events:
+        source = str(event.data.get("source") or "")
+        if event.type == "subscription.phase_started" and source.startswith("quote_"):
+            async_task("sales.tasks.convert_quote", source)
+
+
+# -- Weighing ----------------------------------------------------------------------------------------------
+
+
+def weigh(*, numbers: Sequence[int], now: datetime) -> list[Signal]:
+    """Look at events (by number) that were not looked at yet; answers the new signals.
+
+    Each customer is a transaction of its own. May run twice, late, or on two workers at once.
+    """
+    events = Event.objects.filter(number__in=numbers, weighed__isnull=True, customer__isnull=False)
+    by_customer: dict[str, list[Event]] = defaultdict(list)
+    for event in events.order_by("number"):
+        by_customer[str(event.customer_id)].append(event)
+    return _each(list(by_customer.values()), now)
+
+
+def _each(groups: Sequence[Sequence[Event]], now: datetime) -> list[Signal]:
+    """One that cannot be weighed must not hold up the others; what went wrong is raised at the end."""
+    settings, found, errors = _settings(), [], []
+    for rows in groups:
+        try:
+            found.extend(_weigh_one(rows, settings, now))
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("some events could not be weighed", errors)
+    return found
+
+
+@transaction.atomic
+def _weigh_one(events: Sequence[Event], settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
+    customer = _customer(str(events[0].customer_id))
+    found: list[Signal] = []
+    for facts in _gather(customer, events):
+        new = _store(customer, rules.weigh(facts, settings), actor="system", now=facts.event.at)
+        if new:
+            handing_over.consider(customer=customer, now=_moment(customer, facts.event.at, now))
+        found.extend(new)
+    WeighedEvent.objects.bulk_create(
+        [WeighedEvent(event=event, at=now) for event in events], ignore_conflicts=True
+    )
+    return found
+
+
+def _customer(pk: str) -> Customer:
+    """The row, held so that nobody else weighs the same customer meanwhile."""
+    rows = Customer.objects.select_for_update(of=("self",), no_key=True).select_related("test_clock", "owner")
+    return rows.get(pk=pk)
+
+
+def _moment(customer: Customer, at: datetime, now: datetime) -> datetime:
+    """A customer on a test clock lives at the time of its events; everybody else in the present."""
+    return at if customer.test_clock_id else max(at, now)
+
+
+def _store(customer: Customer, findings: Iterable[Finding], *, actor: str, now: datetime) -> list[Signal]:
+    """Keep what is new among the findings; each new signal is a fact."""
+    ids = dict(Rule.objects.values_list("code", "pk"))
+    new = []
+    for finding in findings:
+        fields = {
+            "customer": customer, "rule_id": ids[finding.rule], "weight": finding.weight,
+            "sentence": finding.sentence, "evidence": dict(finding.evidence),
+            "occurred_at": finding.occurred_at,
+        }  # fmt: skip
+        signal, created = Signal.objects.get_or_create(dedupe_key=finding.key, defaults=fields)
+        if created:
+            data = {"rule": finding.rule, "weight": finding.weight, "sentence": finding.sentence}
+            record("signal.created", subject=signal, actor=actor, now=now, data=data)
+            new.append(signal)
+    return new
+
+
+def _settings() -> dict[str, Setting]:
+    return {
+        rule.code: Setting(rule.code, rule.weight, rule.threshold or Decimal(0), rule.window_days)
+        for rule in Rule.objects.filter(enabled=True)
+    }
+
+
+# -- Facts: a fixed number of queries for each customer ------------------------------------------------------
+
+
+def _gather(customer: Customer, events: Sequence[Event]) -> list[Facts]:
+    types = {event.type for event in events}
+    common: dict[str, Any] = {
+        "customer": customer.pk, "name": customer.name, "domain": _business_domain(customer),
+        "employees": customer.employees, "industry": customer.industry, "currency": customer.currency,
+    }  # fmt: skip
+    if types & {"customer.created", "customer.updated"}:
+        common |= _company(customer)
+    if types & {"subscription.created", "subscription.changed"}:
+        common["alert_delta"] = Seller.objects.get().upgrade_alert_delta
+    if "feature.viewed" in types:
+        common |= _features(customer, events[-1])
+    if types & set(rules.COUNTED):
+        common["history"] = _history(customer)
+    return [Facts(event=_happened(event), **common) for event in events]
+
+
+def _happened(event: Event) -> Happened:
+    return Happened(event.number, event.type, event.object_id, event.at, event.actor, event.data)
+
+
+def _history(customer: Customer) -> tuple[Happened, ...]:
+    """All of it: an event that committed after a younger one was weighed is counted with the next."""
+    rows = Event.objects.filter(customer=customer, type__in=rules.COUNTED)
+    return tuple(_happened(event) for event in rows.order_by("number"))
+
+
+def _business_domain(customer: Customer) -> str:
+    return "" if customer.domain in typed.FREE_MAIL else customer.domain.lower()
+
+
+def _company(customer: Customer) -> dict[str, Any]:
+    domain = _business_domain(customer)
+    profiles = [
+        p.name for p in TargetProfile.objects.all() if p.matches(customer.industry, customer.employees)
+    ]
+    return {
+        "target_domain": listed_domain(domain),
+        "target_profiles": tuple(profiles),
+        "same_domain": _others(customer, domain),
+    }
+
+
+def listed_domain(domain: str) -> str:
+    """The entry of the target list that covers a domain: itself or its nearest parent; "" for none."""
+    parts = domain.split(".")
+    parents = [".".join(parts[n:]) for n in range(len(parts) - 1)]
+    listed = set(TargetDomain.objects.filter(domain__in=parents).values_list("domain", flat=True))
+    return next((parent for parent in parents if parent in listed), "")
+
+
+def _others(customer: Customer, domain: str) -> tuple[Account, ...]:
+    """Accounts that were there before on the same domain; the newcomer is the one that is told about them."""
+    if not domain:
+        return ()
+    older = Customer.objects.filter(domain=domain, livemode=customer.livemode, pk__lt=customer.pk)
+    return tuple(Account(pk, name) for pk, name in older.order_by("pk").values_list("pk", "name")[:50])
+
+
+def _features(customer: Customer, event: Event) -> dict[str, Any]:
+    """What the plan in force at the event has, and what only higher plans have."""
+    day = local_date(event.at, customer.timezone)
+    rows = customer.subscriptions.filter(status__in=Subscription.LIVE).prefetch_related(
+        *timelines.PHASE_PREFETCH
+    )
+    spec = next((s for row in rows if (s := timelines.spec_on(timelines.specs_of(row), day))), None)
+    rank = spec.plan.rank if spec else 0
+    plans = Plan.objects.filter(archived_at__isnull=True)
+    own = Entitlement.objects.filter(plan=spec.plan if spec else None)
+    above = Entitlement.objects.filter(plan__in=plans, plan__rank__gt=rank, limit__isnull=True)
+    interval = ""
+    if spec:
+        interval = next((str(p.interval) for p, _ in spec.items if p.kind == "recurring"), "")
+    return {
+        "plan_features": frozenset(own.values_list("feature", flat=True)),
+        "higher_features": dict(above.values_list("feature", "name")),
+        "interval": interval,
+    }
+
+
+# -- What was missed, and what only others know ---------------------------------------------------------
+
+
+def sweep(*, now: datetime) -> int:
+    """Weigh what no worker has weighed, and look at the target lists again. Answers how many were found."""
+    waiting = Event.objects.filter(
+        type__in=list(rules.TRIGGERS), customer__isnull=False, weighed__isnull=True
+    )
+    numbers = list(waiting.order_by("number").values_list("number", flat=True))
+    found = 0
+    for start in range(0, len(numbers), BATCH):
+        found += _try(numbers[start : start + BATCH], now)
+    return found + len(look_for_targets(now=now))
+
+
+def _try(numbers: Sequence[int], now: datetime) -> int:
+    """What cannot be weighed stays for the next sweep, and is in the log."""
+    try:
+        return len(weigh(numbers=numbers, now=now))
+    except ExceptionGroup:
+        log.exception("events left unweighed")
+        return 0
+
+
+def look_for_targets(*, now: datetime) -> list[Signal]:
+    """Customers who were there before their domain or profile was put on a target list."""
+    settings = {code: s for code, s in _settings().items() if code in _LISTED}
+    missed = [customer for code in settings for customer in _LISTED[code]().exclude(signals__rule__code=code)]
+    return [signal for customer in missed for signal in _look_at(customer, settings, now)]
+
+
+def _on_target_domain() -> QuerySet[Customer]:
+    listed = TargetDomain.objects.alias(host=OuterRef("domain")).filter(
+        Q(host=F("domain")) | Q(host__endswith=Concat(Value("."), F("domain")))
+    )
+    return Customer.objects.filter(~Q(domain=""), Exists(listed)).select_related("test_clock", "owner")
+
+
+def _in_target_profile() -> QuerySet[Customer]:
+    wanted = Q(pk__in=[])
+    for profile in TargetProfile.objects.all():
+        wanted |= _matching(profile)
+    return Customer.objects.filter(wanted).select_related("test_clock", "owner")
+
+
+def _matching(profile: TargetProfile) -> Q:
+    wanted = Q(industry__iexact=profile.industry) if profile.industry else Q()
+    if profile.min_employees is not None:
+        wanted &= Q(employees__gte=profile.min_employees)
+    if profile.max_employees is not None:
+        wanted &= Q(employees__lte=profile.max_employees)
+    return wanted
+
+
+_LISTED = {"target_domain": _on_target_domain, "target_profile": _in_target_profile}
+
+
+@transaction.atomic
+def _look_at(customer: Customer, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
+    moment = customer.test_clock.now if customer.test_clock else now
+    happened = Happened(0, "customer.updated", customer.pk, moment)
+    facts = Facts(
+        event=happened, customer=customer.pk, name=customer.name, domain=_business_domain(customer),
+        employees=customer.employees, industry=customer.industry, **_company(customer),
+    )  # fmt: skip
+    new = _store(customer, rules.weigh(facts, settings), actor="system", now=moment)
+    if new:
+        handing_over.consider(customer=customer, now=moment)
+    return new
+
+
+@transaction.atomic
+def report(
+    *,
+    customer: Customer,
+    rule: str,
+    occurred_at: datetime,
+    now: datetime,
+    actor: str,
+    evidence: Mapping[str, Any] | None = None,
+    sentence: str = "",
+    key: str = "",
+) -> Signal:
+    """A finding that only the seller's product, the portal or staff can know. Raises UnknownRule.
+
+    The same `key` again answers the signal that is there; without one, the rule and the instant are the key.
+    """
+    row = Rule.objects.filter(code=rule, enabled=True).first()
+    if row is None:
+        raise UnknownRule("There is no such rule, or it is switched off.", field="rule")
+    about = key or f"reported:{occurred_at.isoformat()}"
+    finding = Finding(
+        rule=row.code, weight=row.weight, key=f"{row.code}:{customer.pk}:{about}"[:250],
+        evidence=evidence or {}, occurred_at=occurred_at,
+        sentence=(sentence or f"{row.name}: {row.description}.")[:400],
+    )  # fmt: skip
+    if _store(customer, [finding], actor=actor, now=now):
+        handing_over.consider(customer=customer, now=now)
+    return Signal.objects.select_related("rule", "customer").get(dedupe_key=finding.key)
+
+
+@transaction.atomic
+def dismiss(*, signal: Signal, now: datetime, actor: str, reason: str = "") -> None:
+    """Take a signal out of the score. Raises IllegalMove when it is dismissed already."""
+    move(
+        signal, Signal.Status.DISMISSED, event="signal.dismissed", actor=actor, now=now,
+        dismissed_reason=reason[:200], data={"reason": reason[:200]},
+    )  # fmt: skip
