@@ -261,14 +261,15 @@ class Gateway:
         """
         if payment_intent:
             return self._retrieved(payment_intent)
+        if not (key or reference):
+            raise GatewayMisuse("A charge is looked up by its intent, its key or its reference.")
         try:
-            rows = self._list(customer, since)
-            found = [row for row in rows if _is_of(row, key, reference)]
+            found = [row for row in self._list(customer, since) if _is_of(row, key, reference)]
+            return self._retrieved(_best(found)["id"]) if found else None
         except stripe.StripeError as error:
             return _of_error(error)
         except _TooMany:
             return self._searched(key, reference)
-        return _best(found)
 
     def resume(self, payment_intent: str) -> Outcome:
         """The outcome as it is now, for a buyer who comes back from 3-D Secure."""
@@ -403,7 +404,7 @@ class Gateway:
         """Payment intents, newest first. `slack` is for two clocks that differ. Raises _TooMany."""
         created = {"gte": int((since - slack).timestamp())} if since else {}
         created |= {"lte": int(until.timestamp())} if until else {}
-        params: Any = {"limit": 100, "expand": [f"data.{name}" for name in EXPAND]}
+        params: Any = {"limit": 100}
         params |= {"customer": customer} if customer else {}
         params |= {"created": created} if created else {}
         page = self._stripe.v1.payment_intents.list(params)
@@ -418,12 +419,11 @@ class Gateway:
         """By Stripe's search, which may be a minute late: what it does not find is unknown."""
         name, value = ("tandem_key", key) if key else ("tandem_reference", reference)
         params: Any = {"query": f"metadata['{name}']:'{_checked_key(value or '')}'"}
-        params["expand"] = [f"data.{name}" for name in EXPAND]
         try:
             found = [row.to_dict() for row in self._stripe.v1.payment_intents.search(params).data]
         except stripe.StripeError as error:
             return _of_error(error)
-        return _best(found) or Outcome("unknown")
+        return _of_intent(_best(found)) if found else Outcome("unknown")
 
 
 EXPAND = ["latest_charge", "payment_method"]
@@ -548,11 +548,10 @@ def _is_of(row: Row, key: str | None, reference: str | None) -> bool:
     return bool(reference) and metadata.get("tandem_reference") == reference
 
 
-def _best(rows: Sequence[Row]) -> Outcome | None:
+def _best(rows: Sequence[Row]) -> Row:
     """One key is one intent; were there more, the one in which money moved counts."""
-    order: list[State] = ["succeeded", "processing", "requires_action", "failed", "unknown"]
-    outcomes = sorted((_of_intent(row) for row in rows), key=lambda outcome: order.index(outcome.state))
-    return outcomes[0] if outcomes else None
+    order = ("succeeded", "processing", "requires_action", "failed")
+    return min(rows, key=lambda row: order.index(STATES.get(row["status"], "failed")))
 
 
 def _of_setup(row: Row) -> SetupOutcome:
@@ -633,17 +632,10 @@ def _of_card_error(error: stripe.CardError) -> Outcome:
     code = _reason(told)
     message, next_step = words_of(code)
     facts = _facts(told["payment_intent"]) if told.get("payment_intent") else Outcome("failed")
-    card = facts.card or _card_or_none(told.get("payment_method"))
-    charge = told.get("charge") or facts.charge_id
-    return replace(
-        facts,
-        state="failed",
-        charge_id=charge,
-        decline_code=code,
-        message=message,
-        next_step=next_step,
-        card=card,
-    )
+    told_card = _card_or_none(told.get("payment_method"))
+    what = replace(facts, card=facts.card or told_card, charge_id=told.get("charge") or facts.charge_id)
+    why = replace(what, state="failed", decline_code=code, message=message, next_step=next_step)
+    return replace(why, replayed=_replayed(error.headers))
 
 
 def _failed(code: str) -> Outcome:

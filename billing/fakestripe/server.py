@@ -189,7 +189,7 @@ class FakeStripe:
             if not (refused.keep or refused.status >= 500):
                 raise
             status, told = refused.status, refused.body
-        body = json.dumps(told, indent=2)
+        body = json.dumps(told)
         if request.key:
             self.store.keep_answer(request.key, request.fingerprint, status, body, self.clock())
         return self._packed(status, body, {"Request-Id": str(call.request_id)})

@@ -89,7 +89,7 @@ class Webhooks:
     # -- delivering ----------------------------------------
     def signed(self, event: Row) -> tuple[bytes, dict[str, str]]:
         """The body and headers of one delivery of an event."""
-        payload = json.dumps(event, indent=2).encode()
+        payload = json.dumps(event).encode()
         signature = sign(payload, self.secret, int(self._fake.clock()))
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
         return payload, headers | {"User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
