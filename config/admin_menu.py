@@ -1,4 +1,4 @@
-"""The admin's menu: what people work with, in the order of their work; everything else stands under Set-up."""
+"""The admin's menu: what people work with, in the order of their work; the rest is under Set-up."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ class Section:
 
 
 def menu(apps: list[dict], path: str) -> list[Section]:
-    """Sections for one reader. `apps` is `AdminSite.get_app_list`, which holds only what the reader may see."""
+    """Sections for one reader. `apps` is `AdminSite.get_app_list`: only what the reader may see."""
     models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
     named = [Section(heading, list(_items(rows, models, path))) for heading, rows in SECTIONS.items()]
     shown = {target for rows in SECTIONS.values() for _, _, target in rows}

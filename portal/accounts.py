@@ -7,6 +7,13 @@ from billing.models import Seller
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "incorrect_code": "That is not the code. Look at the latest mail.",
+        "email_password_mismatch": "The e-mail address or the password is not right.",
+        "too_many_login_attempts": "That was too often. Please wait a minute and try again.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Accounts come from checkouts and invitations only."""
         return False

@@ -9,5 +9,9 @@ class ConfirmCodeForm(ConfirmLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].widget.attrs.update(
-            inputmode="numeric", autocomplete="one-time-code", autofocus=True, maxlength="12", spellcheck="false"
+            inputmode="numeric",
+            autocomplete="one-time-code",
+            autofocus=True,
+            maxlength="12",
+            spellcheck="false",
         )

@@ -17,10 +17,17 @@ register = template.Library()
 
 # What a state means to the person who reads it, whatever the model: one table for every badge.
 TONES: dict[str, str] = {
-    **dict.fromkeys(("active", "paid", "succeeded", "accepted", "converted", "approved", "completed", "done", "won"), "good"),
-    **dict.fromkeys(("past_due", "in_approval", "requires_action", "unknown", "expiring", "medium", "paused"), "warn"),
+    **dict.fromkeys(
+        ("active", "paid", "succeeded", "accepted", "converted", "approved", "completed", "done", "won"),
+        "good",
+    ),
+    **dict.fromkeys(
+        ("past_due", "in_approval", "requires_action", "unknown", "expiring", "medium", "paused"), "warn"
+    ),
     **dict.fromkeys(("failed", "uncollectible", "declined", "overdue", "unpaid", "lost", "high"), "bad"),
-    **dict.fromkeys(("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified"), "info"),
+    **dict.fromkeys(
+        ("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified"), "info"
+    ),
 }
 
 
@@ -94,7 +101,9 @@ def icon(name: str, extra: str = "", label: str = "") -> SafeString:
     href = f"{static('tandem/icons.svg')}#{name}"
     classes = f"icon {extra}".strip()
     if label:
-        return format_html('<svg class="{}" role="img" aria-label="{}"><use href="{}"></use></svg>', classes, label, href)
+        return format_html(
+            '<svg class="{}" role="img" aria-label="{}"><use href="{}"></use></svg>', classes, label, href
+        )
     return format_html('<svg class="{}" aria-hidden="true"><use href="{}"></use></svg>', classes, href)
 
 

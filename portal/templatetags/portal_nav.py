@@ -33,7 +33,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def portal_menu(context: template.Context) -> list[Item]:
-    """The menu's items; the current one from `section` in the context, or else from the address of the page."""
+    """The menu's items; the current one from `section` in the context, or else from the page's address."""
     addresses = {key: address(key) for key, *_ in MENU}
     current = context.get("section") or current_key(addresses, getattr(context.get("request"), "path", ""))
     counts = {"quotes": context.get("quotes_waiting") or 0}
