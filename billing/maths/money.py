@@ -6,8 +6,9 @@ and `Fraction`; a value becomes an amount through `round_half_away` and nowhere 
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 # ISO 4217, minor units. Codes without any (gold, XDR, test codes) cannot be billed in and are left out.
 _TWO = """
@@ -31,6 +32,7 @@ EXPONENTS: dict[str, int] = {
 
 # The database refuses larger amounts too; ten trillion dollars is a typing error.
 LIMIT = 10**15
+_LONGEST = 32  # decimals of a written number; a longer one is written as a fraction
 
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
@@ -83,27 +85,34 @@ def _plain_text(value: str, digits: int, currency: str) -> Decimal:
 
 def to_major(minor: int, currency: str) -> str:
     """(2900, "USD") -> "29.00"; (29, "JPY") -> "29"."""
-    digits = exponent(currency)
-    if digits == 0:
-        return str(minor)
-    whole, rest = divmod(abs(minor), 10**digits)
-    return f"{'-' if minor < 0 else ''}{whole}.{rest:0{digits}d}"
+    return _with_point(minor, exponent(currency))
 
 
 def plain(number: Decimal | Fraction | int) -> str:
     """An exact number as short text: 5, 0.0025; a fraction that is no decimal as 16/31. Never an exponent."""
     if isinstance(number, Fraction):
         return _plain_fraction(number)
-    text = format(number, "f")
+    return _plain_decimal(number)
+
+
+@lru_cache(maxsize=4096)  # the same few prices, bounds and quantities, over and over
+def _plain_decimal(number: Decimal | int) -> str:
+    text = format(number, "f") if number else "0"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _plain_fraction(number: Fraction) -> str:
-    if number.denominator == 1:
-        return str(number.numerator)
-    with localcontext(prec=60):
-        text = plain(Decimal(number.numerator) / number.denominator)
-    return text if Fraction(text) == number else str(number)
+    for digits in range(_LONGEST):
+        if 10**digits % number.denominator == 0:
+            scaled = number.numerator * (10**digits // number.denominator)
+            return _with_point(scaled, digits)
+    return str(number)
+
+
+def _with_point(scaled: int, digits: int) -> str:
+    whole, rest = divmod(abs(scaled), 10**digits)
+    sign = "-" if scaled < 0 else ""
+    return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def round_half_away(numerator: int, denominator: int) -> int:

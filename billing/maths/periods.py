@@ -4,10 +4,10 @@ A date here is a day in the customer's zone. Only `local_date` and `midnight` kn
 """
 
 from calendar import isleap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 ONE_DAY = timedelta(days=1)
@@ -86,15 +86,23 @@ class Cycle:
         n = self.index_at(day)
         return Period(self.boundary(n), self.boundary(n + 1))
 
-    def periods(self, start: date, end: date | None) -> Iterator[Period]:
+    def periods(self, start: date, end: date) -> tuple[Period, ...]:
         """The whole (notional) periods that share at least a day with [start, end), first to last."""
-        n = self.index_at(start)
-        left = self.boundary(n)
-        while end is None or left < end:
-            n += 1
-            right = self.boundary(n)
-            yield Period(left, right)
-            left = right
+        return _periods(self, start, end)
+
+
+# A billing run asks the same of thousands of subscriptions: the same day, and few anchors.
+@lru_cache(maxsize=8192)
+def _periods(cycle: Cycle, start: date, end: date) -> tuple[Period, ...]:
+    found = []
+    n = cycle.index_at(start)
+    left = cycle.boundary(n)
+    while left < end:
+        n += 1
+        right = cycle.boundary(n)
+        found.append(Period(left, right))
+        left = right
+    return tuple(found)
 
 
 def local_date(instant: datetime, tz: str) -> date:

@@ -172,32 +172,31 @@ def _rows(price: Price, units: Fraction) -> Iterator[TierRow]:
 
 
 def _plain_row(price: Price, units: Fraction) -> TierRow:
-    cost = units * Fraction(price.unit_amount) * _unit_scale(price)
-    return TierRow(ZERO, None, units, price.unit_amount, ZERO, cost)
+    ((unit, _),) = price._rate.exact
+    return TierRow(ZERO, None, units, price.unit_amount, ZERO, units * unit)
 
 
 def _volume_row(price: Price, units: Fraction) -> TierRow:
-    below = ZERO
-    for tier in price.tiers:
-        if tier.up_to is None or units <= tier.up_to:
+    at, below = 0, ZERO
+    for bound in (tier.up_to for tier in price.tiers):
+        if bound is None or units <= bound:
             break
-        below = tier.up_to
-    return _tier_row(price, tier, below, units)
+        at, below = at + 1, bound
+    return _tier_row(price, at, below, units)
 
 
 def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
     below = ZERO
-    for tier in price.tiers:
+    for at, tier in enumerate(price.tiers):
         if units > below:
             reached = units if tier.up_to is None else min(units, Fraction(tier.up_to))
-            yield _tier_row(price, tier, below, reached - Fraction(below))
+            yield _tier_row(price, at, below, reached - Fraction(below))
         below = tier.up_to or below
 
 
-def _tier_row(price: Price, tier: Tier, below: Decimal, units: Fraction) -> TierRow:
-    cost = units * Fraction(tier.unit_amount) * _unit_scale(price)
-    cost += Fraction(tier.flat_amount) * _minor(price)
-    return TierRow(below, tier.up_to, units, tier.unit_amount, tier.flat_amount, cost)
+def _tier_row(price: Price, at: int, below: Decimal, units: Fraction) -> TierRow:
+    tier, (unit, flat) = price.tiers[at], price._rate.exact[at]
+    return TierRow(below, tier.up_to, units, tier.unit_amount, tier.flat_amount, units * unit + flat)
 
 
 def _unit_scale(price: Price) -> Fraction:
@@ -231,6 +230,7 @@ class _Rate:
     flat: bool
     package: Fraction | None
     limits: Limits | None
+    exact: tuple[tuple[Fraction, Fraction], ...]  # unit and flat amounts in minor units, for the rows
 
     def amount(self, units: int, of: int) -> Ratio:
         """Of units/of, which is above zero."""
@@ -265,6 +265,7 @@ def _prepared(price: Price) -> _Rate:
         flat=price.model == PriceModel.FLAT,
         package=Fraction(price.package_size) if price.package_size else None,
         limits=_limits(price),
+        exact=tuple(zip(units, flats, strict=True)),
     )
 
 

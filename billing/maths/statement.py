@@ -15,30 +15,66 @@ type Said = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a new paper. `key` is the text under which it will have been said.
+    """A line of a new paper, in minor units. `key` is the text under which it will have been said.
 
-    `kind` follows the sign: a charge asks for money, a credit gives it back. `correction`: an earlier paper
-    already said something under the key, and this is the difference.
+    `correction`: an earlier paper already said something under the key, and this is the difference. `entry`
+    is what is owed now; None where it is owed no more: label and unit amount are then the caller's to fill.
     """
 
     key: str
-    price_key: str
-    kind: str
-    quantity: Decimal
-    unit_amount: Decimal
-    span: Period
-    period: Period
     gross: int
     discount: int
-    due_on: date
-    billed: str
-    label: str
-    correction: bool = False
+    correction: bool
     entry: Entry | None = field(default=None, compare=False, repr=False)
 
     @property
     def net(self) -> int:
         return self.gross - self.discount
+
+    @property
+    def about(self) -> Key:
+        return self.entry.key if self.entry else key_of(self.key)
+
+    @property
+    def kind(self) -> str:
+        """It follows the sign: a charge asks for money, a credit gives it back."""
+        if self.net == 0:
+            return CREDIT if self.entry is None or self.entry.kind == CREDIT else CHARGE
+        return CHARGE if self.net > 0 else CREDIT
+
+    @property
+    def price_key(self) -> str:
+        return self.about.price
+
+    @property
+    def quantity(self) -> Decimal:
+        return self.entry.quantity if self.entry else self.about.quantity
+
+    @property
+    def unit_amount(self) -> Decimal:
+        return self.entry.unit_amount if self.entry else Decimal(0)
+
+    @property
+    def span(self) -> Period:
+        return Period(self.about.start, self.about.end)
+
+    @property
+    def period(self) -> Period:
+        return Period(self.about.period_start, self.about.period_end)
+
+    @property
+    def due_on(self) -> date:
+        if self.entry:
+            return self.entry.due_on
+        return self.about.end if self.about.kind == ARREARS else self.about.start
+
+    @property
+    def billed(self) -> str:
+        return ARREARS if self.about.kind == ARREARS else ADVANCE
+
+    @property
+    def label(self) -> str:
+        return self.entry.label if self.entry else ""
 
     @property
     def explanation(self) -> dict[str, Any]:
@@ -55,12 +91,11 @@ class Totals(NamedTuple):
     total: int
 
 
-def key_text(key: Key | str) -> str:
+def key_text(key: Key) -> str:
     """The key as the database stores it: stable, under 200 characters, read back by `key_of`."""
-    if isinstance(key, str):
-        return key
     kind, price, quantity, start, end, period_start, period_end, discount = key
-    return f"{kind}|{price}|{plain(quantity)}|{start}|{end}|{period_start}|{period_end}|{discount}"
+    days = "|".join([day.isoformat() for day in (start, end, period_start, period_end)])
+    return f"{kind}|{price}|{plain(quantity)}|{days}|{discount}"
 
 
 def key_of(text: str) -> Key:
@@ -79,13 +114,12 @@ def unsaid(timeline: Timeline, said: Said, *, since: date, until: date, usage: U
     `said` may hold all that was ever said for the subscription. Left alone is what belongs to earlier
     periods, and what will fall due only after `until`: billed ahead, or by a clock that is ahead of this one.
     """
-    entries = owed(timeline, since=since, until=until, usage=usage)
-    known = {key_text(entry.key) for entry in entries}
-    rest = [(text, key_of(text)) for text in said if text not in known]
+    found = _by_text(owed(timeline, since=since, until=until, usage=usage))
+    rest = [(text, key_of(text)) for text in said if text not in found]
     recent = [(text, key) for text, key in rest if key.period_end > since]
     early = _early(timeline, [key for _, key in recent], since, until)
-    asked = known.union(text for text, key in recent if key not in early)
-    return difference(entries, {text: amounts for text, amounts in said.items() if text in asked})
+    asked = found.keys() | {text for text, key in recent if key not in early}
+    return _lines(found, {text: amounts for text, amounts in said.items() if text in asked})
 
 
 def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
@@ -95,16 +129,7 @@ def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
     is owed no more is reversed, after the rest; so `said` must answer the same question as the entries (see
     `unsaid`). Where nothing is left to say there is no line.
     """
-    lines: list[Line] = []
-    left = {key_text(key): amounts for key, amounts in said.items()}
-    for entry in entries:
-        text = key_text(entry.key)
-        earlier = left.pop(text, None)
-        gross, discount = earlier or (0, 0)
-        if entry.gross != gross or entry.discount != discount:
-            lines.append(_line(entry, text, gross, discount, earlier is not None))
-    lines.extend(_reversal(text, *amounts) for text, amounts in left.items() if any(amounts))
-    return lines
+    return _lines(_by_text(entries), said)
 
 
 def totals(lines: Iterable[Line], tax_of_line: Callable[[Line], tuple[int, int]]) -> Totals:
@@ -117,55 +142,25 @@ def totals(lines: Iterable[Line], tax_of_line: Callable[[Line], tuple[int, int]]
     return Totals(net_total + discount_total, discount_total, tax_total, net_total + tax_total)
 
 
+def _by_text(entries: Iterable[Entry]) -> dict[str, Entry]:
+    return {key_text(entry.key): entry for entry in entries}
+
+
+def _lines(entries: Mapping[str, Entry], said: Said) -> list[Line]:
+    lines: list[Line] = []
+    for text, entry in entries.items():
+        gross, discount = said.get(text, (0, 0))
+        if entry.gross != gross or entry.discount != discount:
+            lines.append(Line(text, entry.gross - gross, entry.discount - discount, text in said, entry))
+    for text, (gross, discount) in said.items():
+        if text not in entries and (gross or discount):
+            lines.append(Line(text, -gross, -discount, True))
+    return lines
+
+
 def _early(timeline: Timeline, keys: Collection[Key], since: date, until: date) -> set[Key]:
     """The keys that the timeline still claims, only later than `until`."""
     last_due = max((key.period_end if key.kind == ARREARS else key.start for key in keys), default=until)
     if last_due <= until:
         return set()
     return coming(timeline, since=since, after=until, until=last_due)
-
-
-def _line(entry: Entry, text: str, said_gross: int, said_discount: int, correction: bool) -> Line:
-    gross, discount = entry.gross - said_gross, entry.discount - said_discount
-    return Line(
-        key=text,
-        price_key=entry.price_key,
-        kind=_kind(gross - discount, entry.kind),
-        quantity=entry.quantity,
-        unit_amount=entry.unit_amount,
-        span=entry.span,
-        period=entry.period,
-        gross=gross,
-        discount=discount,
-        due_on=entry.due_on,
-        billed=entry.billed,
-        label=entry.label,
-        correction=correction,
-        entry=entry,
-    )
-
-
-def _reversal(text: str, gross: int, discount: int) -> Line:
-    """For a key that is owed no more. Unit amount and label are not in the key: the caller fills them."""
-    key = key_of(text)
-    return Line(
-        key=text,
-        price_key=key.price,
-        kind=_kind(discount - gross, CREDIT),
-        quantity=key.quantity,
-        unit_amount=Decimal(0),
-        span=Period(key.start, key.end),
-        period=Period(key.period_start, key.period_end),
-        gross=-gross,
-        discount=-discount,
-        due_on=key.end if key.kind == ARREARS else key.start,
-        billed=ARREARS if key.kind == ARREARS else ADVANCE,
-        label="",
-        correction=True,
-    )
-
-
-def _kind(net: int, otherwise: str) -> str:
-    if net == 0:
-        return otherwise
-    return CHARGE if net > 0 else CREDIT

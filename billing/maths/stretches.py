@@ -4,19 +4,21 @@ A *stretch* is a piece of one notional period of one price in which the terms st
 statement that the stretch makes: from when to when, and when it falls due. Nothing is priced here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
 from billing.maths.discounts import Discount
-from billing.maths.periods import ONE_DAY, Period
+from billing.maths.periods import ONE_DAY, Cycle, Period
 from billing.maths.phases import Item, Phase, Timeline, fixed_offs
 from billing.maths.pricing import WHOLE, Billed, PriceKind
 
 ADVANCE = "advance"
 ARREARS = "arrears"
 CREDIT = "credit"
+
+type Piece = tuple[Period, date, date, bool]
 
 
 class Stretch(NamedTuple):
@@ -57,38 +59,50 @@ class Claim(NamedTuple):
         return WHOLE if days == of_days else Fraction(days, of_days)
 
 
-def claims(timeline: Timeline, since: date, until: date) -> Iterator[Claim]:
+def claims(timeline: Timeline, since: date, until: date) -> list[Claim]:
     """Every claim due by `until`, and some due later, of periods that end after `since`; price by price."""
-    for cut in _by_price(timeline, since, until):
-        for stretch in _merged(cut):
-            yield from _claims_of(timeline, stretch)
-    yield from _one_time(timeline, since)
+    found: list[Claim] = []
+    for stretches in _by_price(timeline, since, until):
+        for stretch in _merged(stretches):
+            found += _claims_of(timeline, stretch)
+    found += _one_time(timeline, since)
+    return found
 
 
-def _by_price(timeline: Timeline, since: date, until: date) -> Iterator[list[Stretch]]:
+def _by_price(timeline: Timeline, since: date, until: date) -> Iterable[list[Stretch]]:
     rows: dict[str, list[Stretch]] = {}
     for phase in timeline.phases:
         if phase.start > until:
             break
         if phase.costs:
-            items = phase.cycling
-            for item, off in zip(items, fixed_offs(items, phase.discount), strict=True):
-                rows.setdefault(item.price.key, []).extend(_cut(timeline, phase, item, off, since, until))
-    yield from rows.values()
+            _cut(timeline, phase, since, until, rows)
+    return rows.values()
 
 
-def _cut(
-    timeline: Timeline, phase: Phase, item: Item, off: int, since: date, until: date
-) -> Iterator[Stretch]:
-    """One stretch for each notional period of the item in the phase."""
+def _cut(timeline: Timeline, phase: Phase, since: date, until: date, rows: dict[str, list[Stretch]]) -> None:
+    """Add the stretches of a phase: one for each item and notional period."""
+    items, discount = phase.cycling, phase.discount
+    pieces: dict[str | None, list[Piece]] = {}  # items of one interval share their periods
+    for item, off in zip(items, fixed_offs(items, discount), strict=True):
+        interval = item.price.interval
+        if interval not in pieces:
+            pieces[interval] = _pieces(timeline, phase, item.cycle(phase.anchor), since, until)
+        row = rows.setdefault(item.price.key, [])
+        row += [Stretch(item, discount, off, *piece) for piece in pieces[interval]]
+
+
+def _pieces(timeline: Timeline, phase: Phase, cycle: Cycle, since: date, until: date) -> list[Piece]:
+    """The notional periods that end after `since`, with the days of the phase in each."""
+    found: list[Piece] = []
     end = until + ONE_DAY if phase.end is None else min(phase.end, until + ONE_DAY)
     first = max(phase.start, min(since, end - ONE_DAY))
-    for period in item.cycle(phase.anchor).periods(first, end):
+    for period in cycle.periods(first, end):
         if period.end > since:
             start = max(phase.start, period.start)
             stop = period.end if phase.end is None else min(phase.end, period.end)
             opens = start == period.start or _unpaid(timeline, period.start, start)
-            yield Stretch(item, phase.discount, off, period, start, stop, opens)
+            found.append((period, start, stop, opens))
+    return found
 
 
 def _unpaid(timeline: Timeline, start: date, end: date) -> bool:
@@ -102,54 +116,47 @@ def _unpaid(timeline: Timeline, start: date, end: date) -> bool:
     )
 
 
-def _merged(stretches: list[Stretch]) -> Iterator[Stretch]:
+def _merged(stretches: list[Stretch]) -> list[Stretch]:
     """Neighbours on equal terms are one stretch, whatever phases they come from."""
-    current: Stretch | None = None
+    merged: list[Stretch] = []
     for stretch in stretches:
-        if current is not None and current.goes_on_in(stretch):
-            current = current._replace(end=stretch.end)
-            continue
-        if current is not None:
-            yield current
-        current = stretch
-    if current is not None:
-        yield current
+        if merged and merged[-1].goes_on_in(stretch):
+            merged[-1] = merged[-1]._replace(end=stretch.end)
+        else:
+            merged.append(stretch)
+    return merged
 
 
-def _claims_of(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     price = stretch.item.price
-    if price.kind == PriceKind.USAGE:
-        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))
-    elif not price.prorate:
-        yield from _whole(timeline, stretch)
-    elif price.billed == Billed.ARREARS:
-        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))
-    else:
-        yield from _advance(timeline, stretch)
+    usage = price.kind == PriceKind.USAGE
+    if not price.prorate and not usage:
+        return _whole(timeline, stretch)
+    if usage or price.billed == Billed.ARREARS:
+        return [Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))]
+    return _advance(timeline, stretch)
 
 
-def _advance(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+def _advance(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     """From the start to the period's end. What a change leaves unused is given back on the day of the change;
     what lies beyond the subscription's end, together with the charge: a known end is not paid for first.
     """
-    end = stretch.period.end
-    yield Claim(ADVANCE, stretch, stretch.start, end, stretch.start)
-    if stretch.end == end:
-        return
-    if stretch.end != timeline.end:
-        yield Claim(CREDIT, stretch, stretch.end, end, stretch.end)
-    elif timeline.credit_unused:
-        yield Claim(CREDIT, stretch, stretch.end, end, stretch.start)
+    start, stop, end = stretch.start, stretch.end, stretch.period.end
+    charge = Claim(ADVANCE, stretch, start, end, start)
+    if stop == end:
+        return [charge]
+    if stop != timeline.end:
+        return [charge, Claim(CREDIT, stretch, stop, end, stop)]
+    return [charge, Claim(CREDIT, stretch, stop, end, start)] if timeline.credit_unused else [charge]
 
 
-def _whole(timeline: Timeline, stretch: Stretch) -> Iterator[Claim]:
+def _whole(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     """Not prorated: the first paid stretch of a period costs all of it, a change inside costs nothing."""
     if not stretch.opens:
-        return
+        return []
     if stretch.item.price.billed == Billed.ARREARS:
-        yield Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch), True)
-    else:
-        yield Claim(ADVANCE, stretch, stretch.start, stretch.period.end, stretch.start, True)
+        return [Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch), True)]
+    return [Claim(ADVANCE, stretch, stretch.start, stretch.period.end, stretch.start, True)]
 
 
 def _settled_on(timeline: Timeline, stretch: Stretch) -> date:

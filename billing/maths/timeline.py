@@ -22,7 +22,7 @@ from billing.maths.phases import (
     Timeline,
     in_force,
 )
-from billing.maths.pricing import PriceKind, amount_ratio
+from billing.maths.pricing import Price, PriceKind, amount_ratio
 from billing.maths.proration import prorated
 from billing.maths.recurring import arr, mrr
 from billing.maths.stretches import ADVANCE, ARREARS, CREDIT, Claim, claims
@@ -79,22 +79,47 @@ class Entry:
     """
 
     key: Key
-    price_key: str
-    kind: str
     quantity: Decimal
-    unit_amount: Decimal
-    span: Period
-    period: Period
     gross: int
     discount: int
     due_on: date
-    billed: str
-    label: str
     claim: Claim = field(compare=False, repr=False)
 
     @property
     def net(self) -> int:
         return self.gross - self.discount
+
+    @property
+    def kind(self) -> str:
+        return CREDIT if self.claim.kind == CREDIT else CHARGE
+
+    @property
+    def span(self) -> Period:
+        return Period(self.claim.start, self.claim.end)
+
+    @property
+    def period(self) -> Period:
+        return self.claim.stretch.period
+
+    @property
+    def price(self) -> Price:
+        return self.claim.stretch.item.price
+
+    @property
+    def price_key(self) -> str:
+        return self.price.key
+
+    @property
+    def unit_amount(self) -> Decimal:
+        return self.price.unit_amount
+
+    @property
+    def billed(self) -> str:
+        return ARREARS if self.claim.kind == ARREARS else ADVANCE
+
+    @property
+    def label(self) -> str:
+        return self.price.label
 
     @property
     def explanation(self) -> dict[str, Any]:
@@ -184,22 +209,10 @@ def _measured(claim: Claim, usage: Usage) -> Entry:
 
 
 def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
-    price, discount = claim.stretch.item.price, claim.stretch.discount
-    return Entry(
-        key=_key(claim),
-        price_key=price.key,
-        kind=CREDIT if claim.kind == CREDIT else CHARGE,
-        quantity=quantity,
-        unit_amount=price.unit_amount,
-        span=Period(claim.start, claim.end),
-        period=claim.stretch.period,
-        gross=gross,
-        discount=off + percent_of(gross, discount) if discount else 0,
-        due_on=claim.due_on,
-        billed=price.billed,
-        label=price.label,
-        claim=claim,
-    )
+    discount = claim.stretch.discount
+    if discount is not None:
+        off += percent_of(gross, discount)
+    return Entry(_key(claim), quantity, gross, off, claim.due_on, claim)
 
 
 def _key(claim: Claim) -> Key:

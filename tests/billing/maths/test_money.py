@@ -197,6 +197,8 @@ def test_it_shares_without_losing_a_cent(total: int, weights: list[int]) -> None
         (Decimal("5.000000000000"), "5"),
         (Decimal("0.0025"), "0.0025"),
         (Decimal("1E+2"), "100"),
+        (Decimal("-0.00"), "0"),
+        (Fraction(-1, 8), "-0.125"),
         (Decimal("1E-12"), "0.000000000001"),
         (Fraction(25, 2), "12.5"),
         (Fraction(16, 31), "16/31"),

@@ -169,7 +169,6 @@ def test_it_writes_a_key_that_it_can_read(quantity: str) -> None:
     text = key_text(entry.key)
     assert len(text) < 200
     assert key_of(text) == entry.key
-    assert key_text(text) == text
 
 
 def test_it_writes_equal_quantities_alike() -> None:
