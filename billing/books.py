@@ -73,7 +73,7 @@ INVARIANTS = (
             union all select series_id, sequence from billing_creditnote) n
         group by series_id having min(sequence) <> 1 or max(sequence) <> count(*)"""),
     Invariant("I-06b", "the counter stands right after the last number", """
-        select s.code from billing_numberseries s left join (
+        select s.code from billing_numberseries s join (
             select series_id, sequence from billing_invoice where sequence is not null
             union all select series_id, sequence from billing_creditnote) n on n.series_id = s.code
         group by s.code, s.next having s.next <> coalesce(max(n.sequence), 0) + 1"""),
