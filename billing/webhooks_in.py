@@ -81,8 +81,9 @@ def _secrets_of_endpoints() -> list[str]:
 def parse(body: bytes) -> dict[str, Any]:
     """A verified body as an event. Raises NotAnEvent."""
     try:
-        event = json.loads(body)
-    except ValueError:
+        # PostgreSQL has no NUL in text; a customer's name may.
+        event = json.loads(body.replace(rb"\u0000", b""))
+    except (ValueError, RecursionError):
         raise NotAnEvent("it is not JSON") from None
     if not isinstance(event, dict) or event.get("object") != "event":
         raise NotAnEvent("it is not an event")
@@ -119,7 +120,7 @@ def note(*, event: dict[str, Any], body: bytes, headers: dict[str, str], address
     )
     if not new:
         return False
-    _keep_for_djstripe(event, body.decode(), headers, address, secret)
+    _keep_for_djstripe(event, body.decode().replace("\\u0000", ""), headers, address, secret)
     async_task("billing.tasks.apply_stripe_event", id)
     async_task("billing.webhooks_in.mirror", id)
     return True
