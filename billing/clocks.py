@@ -1,10 +1,15 @@
 """Whose time it is. Edges ask here once and pass `now` down."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
+from billing import numbering, typed
 from billing.models import Customer, TestClock
+from billing.refusals import Refused
+
+LONGEST_ADVANCE = timedelta(days=2 * 366)
 
 
 def now_for(customer: Customer | None) -> datetime:
@@ -14,3 +19,31 @@ def now_for(customer: Customer | None) -> datetime:
 
 def now_on(clock: TestClock | None) -> datetime:
     return clock.now if clock is not None else timezone.now()
+
+
+class ClockRefused(Refused):
+    """The clock cannot be moved there."""
+
+    code = "clock_goes_back"
+
+
+class TooFar(ClockRefused):
+    code = "advance_too_long"
+
+
+def create(*, time: datetime, name: str = "") -> TestClock:
+    """A clock that stands at `time`, with number series of its own for the papers of its customers."""
+    clock = TestClock(now=time, name=typed.text(name, "name", limit=100))
+    clock.series_code = f"clock-{clock.pk[-12:]}"
+    with transaction.atomic():
+        numbering.open_series(clock.series_code, f"T{clock.pk[-6:].upper()}-")
+        clock.save(force_insert=True)
+    return clock
+
+
+def check_advance(clock: TestClock, to: datetime) -> None:
+    """Raises ClockRefused, TooFar. A clock that was left half way may be sent on."""
+    if to < clock.now:
+        raise ClockRefused("A clock never goes back.", field="to")
+    if to > clock.now + LONGEST_ADVANCE:
+        raise TooFar(f"A clock is moved by at most {LONGEST_ADVANCE.days} days at once.", field="to")

@@ -1,7 +1,7 @@
 """What customers use: events taken once, days totalled, limits watched, quantities answered.
 
-An event belongs to the local day on which it happened, and through it to a usage period. Taking a batch is one
-statement: it stores the events, adds to the days, and notes the limits that were crossed.
+An event belongs to the local day on which it happened, and through it to a usage period. Taking a batch is
+one statement: it stores the events, adds to the days, and notes the limits that were crossed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -50,8 +51,8 @@ class Recorded:
 class MeterUsage:
     """One meter of a customer in the period that runs.
 
-    `limit` is what thresholds are measured against: the plan's limit, else what its price includes; `included` is
-    what costs nothing. `percent` is used of limit, rounded down.
+    `limit` is what thresholds are measured against: the plan's limit, else what its price includes;
+    `included` is what costs nothing. `percent` is used of limit, rounded down.
     """
 
     meter: Meter
@@ -78,19 +79,20 @@ def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str =
         return Recorded(0, 0, rejected)
     with transaction.atomic():
         accepted, taken, refused, crossed, unique = _store(rows, livemode, now)
-        crossed = (crossed or []) + (_cross_unique(unique, now) if unique else [])
+        crossed += _cross_unique(unique, now) if unique else []
         if crossed:
             record_many([_fact(crossing, livemode, actor) for crossing in crossed])
-    rejected += [rejection(n, events[n], code, about or "") for n, code, about in refused or []]
+    rejected += [rejection(n, events[n], code, about or "") for n, code, about in refused]
     return Recorded(accepted, taken - accepted, sorted(rejected))
 
 
 def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:
     given = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
     window = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
-    with connection.cursor() as cursor:
+    with _prepared() as cursor:
         cursor.execute(usage_sql.RECORD, {**given, **window})
-        return cursor.fetchone()
+        accepted, taken, *lists = cursor.fetchone()
+        return accepted, taken, *map(_read, lists)
 
 
 def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
@@ -98,7 +100,19 @@ def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
     given = {"pairs": orjson.dumps(rows).decode(), "now": now, "percents": list(settings.USAGE_THRESHOLDS)}
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.CROSS_UNIQUE, given)
-        return cursor.fetchone()[0] or []
+        return _read(cursor.fetchone()[0])
+
+
+def _prepared() -> Any:
+    """A cursor that plans a statement once for each connection: planning this one takes longer than running
+    it."""
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 0
+    return connection._prepare_cursor(psycopg.Cursor(connection.connection))
+
+
+def _read(json: str | None) -> list[Any]:
+    return orjson.loads(json) if json else []
 
 
 def _fact(crossing: Mapping[str, Any], livemode: bool, actor: str) -> Fact:
@@ -112,8 +126,11 @@ def _fact(crossing: Mapping[str, Any], livemode: bool, actor: str) -> Fact:
 
 @transaction.atomic
 def void(*, key: str, livemode: bool, now: datetime) -> int:
-    """Take back the event with this id, as if it had never been sent; its id stays spent. Answers how many meters
-    had counted it; none the second time. Raises UnknownUsageEvent, UsageClosed (as for a late event)."""
+    """Take back the event with this id, as if it had never been sent; its id stays spent.
+
+    Answers how many meters had counted it; none the second time. Raises UnknownUsageEvent, and UsageClosed
+    as for a late event.
+    """
     found = UsageEvent.objects.filter(livemode=livemode, key=key).select_related("customer__test_clock")
     events = list(found.order_by("key", "meter_id").select_for_update(of=("self",)))
     if not events:
@@ -150,12 +167,15 @@ def _held(statement: str, events: list[int]) -> list[int]:
 
 
 def current(customer: Customer, now: datetime) -> list[MeterUsage]:
-    """Every meter of the customer's terms in the usage period that runs, and what else it used. Two queries."""
+    """Every meter of the customer's terms in the usage period that runs, and what else it used. Two
+    queries."""
     with connection.cursor() as cursor:
-        cursor.execute(usage_sql.CURRENT, {"customer": _uuid(customer.pk), "today": local_date(now, customer.timezone)})
+        cursor.execute(
+            usage_sql.CURRENT, {"customer": _uuid(customer.pk), "today": local_date(now, customer.timezone)}
+        )
         rows = cursor.fetchall()
     meters = Meter.objects.in_bulk([row[0] for row in rows])
-    return [_meter_usage(meters[f"meter_{row[0].hex}"], *row[1:6]) for row in rows]
+    return [_meter_usage(meters[f"meter_{row[0].hex}"], *row[1:]) for row in rows]
 
 
 def _meter_usage(

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from billing import collecting, mail, printing, running
-from billing.models import Invoice, Mail, ProviderEvent
+from billing import clocks, collecting, mail, printing, running
+from billing.models import Invoice, Mail, ProviderEvent, TestClock
 
 
 def send_mail(mail_id: str) -> None:
@@ -44,11 +44,12 @@ def run_billing() -> int:
     return running.run(now=timezone.now()).invoices
 
 
-def after_issue() -> None:
-    """What follows new invoices: charge the cards, send the papers."""
-    now = timezone.now()
-    collecting.send_new(now=now)
-    collecting.collect_due(now=now)
+def after_issue(clock_id: str | None = None) -> None:
+    """What follows new invoices: charge the cards, send the papers. On a test clock, at its time."""
+    clock = TestClock.objects.filter(pk=clock_id).first() if clock_id else None
+    now = clocks.now_on(clock)
+    collecting.send_new(now=now, clock=clock)
+    collecting.collect_due(now=now, clock=clock)
 
 
 def print_paper(invoice_id: str) -> None:

@@ -26,11 +26,11 @@ DETAILS = {
     "invalid_customer": "customer is a customer's id or external id.",
     "invalid_event_name": "event_name is a text of 1 to 100 characters.",
     "invalid_timestamp": "timestamp is a time with an offset, such as 2026-01-31T09:30:00Z.",
-    "invalid_properties": "properties is an object of at most 50 names, each with a text, a number, true, false or null.",
+    "invalid_properties": "properties has at most 50 names, each with a text, a number, true, false or null.",
     "unknown_customer": "There is no such customer.",
     "unknown_event_name": "No meter counts events of this name.",
     "timestamp_in_future": "The time lies more than five minutes ahead of the customer's present.",
-    "after_grace_window": "The usage period of this time is closed, and so is the time in which late events are taken.",
+    "after_grace_window": "The usage period of this time is closed, and the time for late events is over.",
     "missing_value": "The meter needs the property “{}”.",
     "invalid_value": "“{}” is a number of at most 15 digits and 12 decimals.",
 }
@@ -96,7 +96,8 @@ def _text(event: Mapping[str, Any], name: str, longest: int) -> str:
 
 
 def _instant(value: Any) -> datetime:
-    """In UTC. A leap second has no place in the calendar that everything here is counted in, and is refused."""
+    """In UTC. A leap second has no place in the calendar that everything here is counted in, and is
+    refused."""
     if type(value) is not str or not _RFC_3339.fullmatch(value):
         raise Bad("invalid_timestamp")
     try:

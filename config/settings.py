@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "portal",
 ]
 MIDDLEWARE = [
+    "config.middleware.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -283,7 +284,28 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "billing.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Tandem API", "VERSION": "1", "OAS_VERSION": "3.1.0"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tandem API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "SubscriptionStatus": "billing.models.Subscription.Status",
+        "InvoiceStatus": "billing.models.Invoice.Status",
+        "PaymentStatus": "billing.models.Payment.Status",
+        "PaymentKind": "billing.models.Payment.Method",
+        "CollectionMethod": "billing.models.CollectionMethod",
+        "Motion": "billing.models.Motion",
+        "LineKind": "billing.models.LineKind",
+        "MemberRole": "billing.models.Member.Role",
+        "Interval": [(i, i) for i in ("week", "month", "quarter", "half_year", "year")],
+        "ClockStatus": ["ready", "advancing"],
+        "PriceKind": ["recurring", "usage", "one_time"],
+        "ChangeLineKind": ["charge", "credit", "tax"],
+    },
+}
 
 # -- Logging -------------------------------------------------------------------------------------------
 LOGGING = {

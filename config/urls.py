@@ -10,6 +10,7 @@ from config.health import healthz
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include("config.api")),
     path("mail/", include("billing.mailbox")),
     path("", include("checkout.urls")),
     path("healthz", healthz, name="healthz"),

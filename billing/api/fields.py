@@ -1,0 +1,193 @@
+"""What values look like in the API: money, instants, quantities, texts; and objects that refuse unknown
+names."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from billing.api.problems import FieldProblem, Problem
+from billing.maths.money import LIMIT, exponent, to_major
+
+PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?", re.ASCII)
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+class Strict(serializers.Serializer[Any]):
+    """An object whose unknown names are refused by name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = {
+                name: serializers.ErrorDetail("There is no such field.", code="unknown_field")
+                for name in data
+                if name not in self.fields or self.fields[name].read_only
+            }
+            if unknown:
+                raise serializers.ValidationError({name: [error] for name, error in unknown.items()})
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """Text only: a number is not made into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$", "examples": ["29.00"]})
+class Amount(serializers.Field[str, Any, Any, Any]):
+    """Money as it is sent: a decimal string in major units. `minor` makes it whole minor units."""
+
+    default_error_messages = {
+        "invalid_amount": 'An amount is a decimal string in major units, such as "29.00".'
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or len(data) > 40:
+            self.fail("invalid_amount")
+        if re.fullmatch(r"-?[0-9]{16,}(\.[0-9]*)?", data, re.ASCII):
+            raise serializers.ValidationError("This amount is too large.", code="amount_too_large")
+        if not PLAIN.fullmatch(data):
+            self.fail("invalid_amount")
+        return data
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+def minor(amount: str, currency: str, field: str = "amount") -> int:
+    """Whole minor units of what `Amount` let through. Raises Problem (422): invalid_precision,
+    amount_too_large."""
+    digits = exponent(currency)
+    if len(amount.partition(".")[2]) > digits:
+        raise _refusal("invalid_precision", f"{currency} has {digits} decimals.", field)
+    value = int(Decimal(amount).scaleb(digits))
+    if abs(value) >= LIMIT:
+        raise _refusal("amount_too_large", "This amount is too large.", field)
+    return value
+
+
+def _refusal(code: str, message: str, field: str) -> Problem:
+    return Problem(422, code, f"{field}: {message}", [FieldProblem(field, code, message)])
+
+
+@extend_schema_field({"type": "string", "examples": ["29.00"]})
+class Money(serializers.Field[Any, Any, str, Any]):
+    """Money as it is answered: the column `source` in the currency that stands at `currency`."""
+
+    def __init__(self, *, currency: str = "currency", **options: Any) -> None:
+        self.currency = currency
+        super().__init__(read_only=True, **options)
+
+    def get_attribute(self, instance: Any) -> Any:
+        amount, currency = super().get_attribute(instance), instance
+        for part in self.currency.split("."):
+            currency = currency[part] if isinstance(currency, Mapping) else getattr(currency, part)
+        return None if amount is None else (amount, currency)
+
+    def to_representation(self, value: tuple[int, str]) -> str:
+        return to_major(*value)
+
+
+@extend_schema_field({"type": "string", "examples": ["3"]})
+class Number(serializers.Field[Any, Any, str, Any]):
+    """A quantity or unit price as it is answered: a plain decimal string."""
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{Decimal(value).normalize():f}"
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "integer"}, {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}]}
+)
+class Quantity(serializers.Field[Decimal, Any, Any, Any]):
+    """How many, as it is sent: a whole number, or a decimal string."""
+
+    default_error_messages = {
+        "invalid_quantity": 'A quantity is a whole number, or a decimal string such as "2.5".'
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | str) or not PLAIN.fullmatch(str(data)):
+            self.fail("invalid_quantity")
+        return Decimal(data)
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+class Instant(serializers.DateTimeField):
+    """RFC 3339 with an offset; answered in UTC."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        message = "A time has an offset, such as 2026-01-31T09:30:00Z."
+        if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+            raise serializers.ValidationError(message, code="invalid_timestamp")
+        try:
+            instant = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise serializers.ValidationError(message, code="invalid_timestamp") from None
+        if not 1970 <= instant.year <= 2200:
+            raise serializers.ValidationError("This time is too far away.", code="invalid_timestamp")
+        return instant
+
+
+class Day(serializers.DateField):
+    """`YYYY-MM-DD`, in the customer's zone."""
+
+    def to_internal_value(self, value: Any) -> date:
+        if not isinstance(value, str) or not DATE.fullmatch(value):
+            self.fail("invalid", format="YYYY-MM-DD")
+        day = super().to_internal_value(value)
+        if not 1970 <= day.year <= 2200:
+            raise serializers.ValidationError("This day is too far away.", code="invalid")
+        return day
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "enum": ["now", "period_end", "contract_end"]},
+            {"type": "string", "format": "date"},
+        ],
+        "description": "When: now, at the period's end, at the contract's end, or on a day.",
+    }
+)
+class Effective(serializers.Field[Any, Any, Any, Any]):
+    def __init__(
+        self, *, words: tuple[str, ...] = ("now", "period_end", "contract_end"), **options: Any
+    ) -> None:
+        self.words = words
+        super().__init__(**options)
+
+    def to_internal_value(self, data: Any) -> str | date:
+        if isinstance(data, str) and data in self.words:
+            return data
+        if isinstance(data, str) and DATE.fullmatch(data):
+            return Day().run_validation(data)
+        raise serializers.ValidationError(f"Use {', '.join(self.words)} or a day.", code="invalid_date")
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+class ListQuery(Strict):
+    """What every list takes."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=25)
+    cursor = Text(max_length=200, default="", help_text="from `next` or `previous` of another answer")
+
+
+class PeriodOut(serializers.Serializer[Any]):
+    """Half-open: the last day named does not belong to it."""
+
+    start = Day()
+    end = Day()

@@ -1,0 +1,117 @@
+"""`Idempotency-Key`: the same request again gets the first answer, byte for byte.
+
+A row is claimed and committed before anything is done, so that a second request finds it. The answer is
+stored with the effect, in one transaction; where the card network is called in between, the effect has a key
+of its own. An answer of 5xx is not kept: the same key tries again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing.api.problems import Problem
+from billing.models import ApiKey, IdempotentRequest
+
+KEPT = timedelta(hours=24)
+# A request that has not answered by then was killed; another may take it over.
+GIVEN_UP = timedelta(seconds=90)
+
+
+class ClaimLost(Problem):
+    """This process was given up for dead, and another one works on the request now."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "idempotency_in_progress", "Another request with this key is being worked on.")
+
+
+def key_of(request: Request) -> str | None:
+    """The header, if it was sent. Raises Problem (400)."""
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise Problem(
+            400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 printable ASCII characters."
+        )
+    return key
+
+
+def fingerprint(request: Request) -> str:
+    """What makes two requests the same: method, address and body."""
+    about = f"{request.method} {request.get_full_path()}\n".encode()
+    return hashlib.sha256(about + request.body).hexdigest()
+
+
+def claim(api_key: ApiKey, key: str, print_: str, now: datetime) -> IdempotentRequest:
+    """The row, ours to answer, or with the answer in it. Raises Problem: 422 another request, 409 still
+    running."""
+    row, fresh = IdempotentRequest.objects.get_or_create(
+        api_key=api_key, key=key, defaults={"fingerprint": print_, "locked_at": now, "created_at": now}
+    )
+    if fresh:
+        return row
+    with transaction.atomic():
+        row = IdempotentRequest.objects.select_for_update().get(pk=row.pk)
+        if row.created_at + KEPT <= now:
+            row.fingerprint, row.status, row.body, row.created_at = print_, None, None, now
+        elif row.fingerprint != print_:
+            raise Problem(422, "idempotency_mismatch", "This key was used for another request.")
+        elif row.status is not None:
+            return row
+        elif now < row.locked_at + GIVEN_UP:
+            raise Problem(
+                409, "idempotency_in_progress", "The first request with this key is still running.",
+                headers={"Retry-After": "1"},
+            )  # fmt: skip
+        row.locked_at = now
+        row.save()
+    return row
+
+
+def answer_once(
+    row: IdempotentRequest,
+    *,
+    work: Callable[[], Response],
+    excuse: Callable[[Exception], Response],
+    in_one_transaction: bool,
+) -> HttpResponse:
+    """Do the work and keep its answer. `excuse` makes the answer out of what was raised."""
+    try:
+        if not in_one_transaction:
+            return keep(row, work())
+        with transaction.atomic():
+            return keep(row, work())
+    except Exception as error:
+        response = excuse(error)
+        if response.status_code >= 500 or isinstance(error, ClaimLost):
+            _ours(row).delete()
+            return response
+        return keep(row, response)
+
+
+def keep(row: IdempotentRequest, response: Response) -> HttpResponse:
+    kept = _ours(row).update(
+        status=response.status_code, body=response.content, content_type=response["Content-Type"]
+    )
+    if not kept:
+        raise ClaimLost
+    return response
+
+
+def _ours(row: IdempotentRequest):  # type: ignore[no-untyped-def]
+    """The row as long as nobody took it over."""
+    return IdempotentRequest.objects.filter(pk=row.pk, locked_at=row.locked_at, status__isnull=True)
+
+
+def replay(row: IdempotentRequest) -> HttpResponse:
+    response = HttpResponse(bytes(row.body or b""), status=row.status, content_type=row.content_type)
+    response["Idempotent-Replayed"] = "true"
+    return response
+
+
+def forget(*, now: datetime) -> int:
+    """Drop answers that are older than they are promised to be kept."""
+    return IdempotentRequest.objects.filter(created_at__lte=now - KEPT).delete()[0]

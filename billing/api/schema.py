@@ -1,0 +1,84 @@
+"""How an operation is written down for the OpenAPI file, beside the method that carries it out."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import serializers
+
+
+class Schema(AutoSchema):
+    """Names without the suffix that tells an answer from a request here."""
+
+    def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:
+        name = super()._get_serializer_name(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        return str(name).removesuffix("Out")
+
+
+class ErrorOut(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ProblemOut(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="stable; what programs decide by")
+    detail = serializers.CharField()
+    errors = ErrorOut(many=True)
+    request_id = serializers.CharField()
+
+
+IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER,
+    description="1 to 255 characters, kept for 24 hours: the same request again gets the first answer.",
+)  # fmt: skip
+PROBLEM = OpenApiResponse(ProblemOut, description="A problem document.")
+
+
+def operation(
+    summary: str,
+    *,
+    tag: str,
+    name: str,
+    body: Any = None,
+    query: Any = None,
+    answer: Any = None,
+    page: Any = None,
+    status: int = 200,
+    description: str = "",
+    posts: bool = False,
+    media: str = "application/json",
+) -> Callable[[Any], Any]:
+    """`page`: the serializer of a row of a list. `posts`: the operation is a POST and takes an
+    Idempotency-Key."""
+    shown = page_of(page) if page is not None else answer
+    done = (
+        OpenApiResponse(shown, description="Done.")
+        if shown is not None
+        else OpenApiResponse(description="Done.")
+    )
+    return extend_schema(
+        operation_id=name, summary=summary, description=description or f"{summary}.", tags=[tag],
+        request=body,
+        parameters=[*([query] if query is not None else []), *([IDEMPOTENCY] if posts else [])],
+        responses={(status, media): done, (("4XX"), "application/problem+json"): PROBLEM},
+    )  # fmt: skip
+
+
+@cache
+def page_of(row: type[serializers.BaseSerializer[Any]]) -> Any:
+    return inline_serializer(
+        f"{row.__name__.removesuffix('Out')}Page",
+        {
+            "results": row(many=True),
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+        },
+    )

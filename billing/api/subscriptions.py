@@ -1,0 +1,382 @@
+"""Subscriptions: started, read, changed, ended."""
+
+from datetime import date
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Cast, JSONObject
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import invoicing, starting, subscribing
+from billing.api.fields import Day, Effective, Instant, ListQuery, Money, PeriodOut, Quantity, Strict, Text
+from billing.api.finding import row
+from billing.api.plans import plan_at
+from billing.api.schema import operation
+from billing.api.views import ApiView
+from billing.maths.money import to_major
+from billing.maths.periods import Interval, local_date
+from billing.models import CollectionMethod, Customer, Invoice, Motion, Phase, PhaseItem, Subscription
+
+TAG = "Subscriptions"
+INTERVALS = [str(interval) for interval in Interval]
+
+
+class Terms(Strict):
+    quantity = Quantity(required=False, help_text="of the plan's per-unit price (seats)")
+    quantities = serializers.DictField(
+        required=False, child=Quantity(), help_text="by price code, instead of quantity"
+    )
+    collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
+    net_days = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=60)
+    payment_rule_override = Text(
+        required=False,
+        max_length=300,
+        help_text="why the customer may pay in a way its segment does not allow",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "quantity" in attrs and "quantities" in attrs:
+            words = "Give quantity or quantities, not both."
+            raise serializers.ValidationError(
+                {"quantities": [serializers.ErrorDetail(words, code="ambiguous")]}
+            )
+        return attrs
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "enum": ["start", "calendar"]},
+            {"type": "integer", "minimum": 1, "maximum": 31},
+        ]
+    }
+)
+class Anchor(serializers.Field[Any, Any, Any, Any]):
+    def to_internal_value(self, data: Any) -> str | int:
+        if data in ("start", "calendar") or (type(data) is int and 1 <= data <= 31):
+            return data
+        raise serializers.ValidationError("start, calendar, or a day from 1 to 31.", code="invalid_anchor")
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class SubscriptionNew(Terms):
+    customer = Text(max_length=200, help_text="id or external id")
+    plan = Text(max_length=100, help_text="id or code")
+    interval = serializers.ChoiceField(choices=INTERVALS, default="month")
+    anchor = Anchor(
+        required=False, help_text="where periods are counted from; the start where nothing is said"
+    )
+    trial_days = serializers.IntegerField(required=False, min_value=0, max_value=730)
+
+
+class ChangeNew(Terms):
+    plan = Text(required=False, max_length=100, help_text="id or code")
+    interval = serializers.ChoiceField(required=False, choices=INTERVALS)
+    effective = Effective(required=False)
+
+
+class CancelNew(Strict):
+    effective = Effective(required=False, words=("now", "period_end"))
+    reason = Text(required=False, allow_blank=True, max_length=100)
+    comment = Text(required=False, allow_blank=True, max_length=190)
+    credit_unused = serializers.BooleanField(required=False)
+
+
+# -- What is answered
+# -----------------------------------------------------------------------------------------
+
+
+class PhaseOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    start = Day()
+    end = Day(allow_null=True)
+    plan = serializers.CharField(help_text="a plan's code")
+    quantities = serializers.DictField(child=serializers.CharField(), help_text="by price code")
+    collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
+    net_days = serializers.IntegerField(allow_null=True)
+    discount = serializers.CharField(allow_null=True)
+    trial = serializers.BooleanField(help_text="costs nothing")
+
+
+class SubscriptionOut(serializers.Serializer[Any]):
+    """Of a row of `subscriptions()`."""
+
+    id = serializers.CharField(source="pk")
+    customer = serializers.CharField(source="customer_id")
+    status = serializers.ChoiceField(choices=Subscription.Status.choices)
+    motion = serializers.ChoiceField(choices=Motion.choices)
+    origin = serializers.CharField()
+    currency = serializers.CharField()
+    started_at = Instant()
+    trial_end = Instant(source="trial_end_at", allow_null=True)
+    current_period = serializers.SerializerMethodField()
+    phases = serializers.SerializerMethodField()
+    pending_changes = serializers.SerializerMethodField(help_text="phases that are agreed and have not begun")
+    cancel_at = Day(source="end_on", allow_null=True, help_text="the first day without service")
+    canceled_at = Instant(allow_null=True)
+    ended_at = Instant(allow_null=True)
+    mrr = Money()
+    arr = Money()
+    latest_invoice = serializers.SerializerMethodField()
+    created_at = Instant()
+
+    @extend_schema_field(PeriodOut(allow_null=True))
+    def get_current_period(self, row: Subscription) -> Any:
+        if row.current_period_start is None or row.current_period_end is None:
+            return None
+        return {"start": row.current_period_start.isoformat(), "end": row.current_period_end.isoformat()}
+
+    @extend_schema_field(PhaseOut(many=True))
+    def get_phases(self, row: Any) -> Any:
+        return [_phase(phase) for phase in row.phase_rows]
+
+    @extend_schema_field(PhaseOut(many=True))
+    def get_pending_changes(self, row: Any) -> Any:
+        today = local_date(row.customer.now, row.timezone).isoformat()
+        return [
+            _phase(phase)
+            for phase in row.phase_rows
+            if phase["start"] > today and phase["start"] != phase["end"]
+        ]
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_latest_invoice(self, row: Any) -> str | None:
+        return row.last_invoice and f"inv_{row.last_invoice.replace('-', '')}"
+
+
+def _phase(phase: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: phase[name] for name in ("start", "end", "plan", "collection_method", "net_days", "trial")},
+        "id": f"phase_{phase['id'].replace('-', '')}",
+        "discount": phase["discount"] and f"disc_{phase['discount'].replace('-', '')}",
+        "quantities": {item["code"]: _plain(item["quantity"]) for item in phase["items"]},
+    }
+
+
+def _plain(quantity: str) -> str:
+    return quantity.rstrip("0").rstrip(".") if "." in quantity else quantity
+
+
+def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
+    """With their phases and items as JSON, and the newest invoice: one query, however many."""
+    items = (
+        PhaseItem.objects.filter(phase=OuterRef("pk")).exclude(price__kind="usage").order_by("price__code")
+    )
+    item = JSONObject(code="price__code", quantity=Cast("quantity", CharField()))
+    phases = Phase.objects.filter(subscription=OuterRef("pk")).order_by("start_on", "end_on")
+    phase = JSONObject(
+        id="pk", start="start_on", end="end_on", plan="plan__code", collection_method="collection_method",
+        net_days="net_days", discount="discount_id", trial="free",
+        items=ArraySubquery(items.values(json=item)),
+    )  # fmt: skip
+    latest = (
+        Invoice.objects.filter(subscription=OuterRef("pk"))
+        .order_by("-pk")
+        .values(text=Cast("pk", CharField()))
+    )
+    return (
+        Subscription.objects.filter(customer__livemode=livemode)
+        .select_related("customer__test_clock")
+        .annotate(phase_rows=ArraySubquery(phases.values(json=phase)), last_invoice=Subquery(latest[:1]))
+    )
+
+
+class LineOut(serializers.Serializer[Any]):
+    description = serializers.CharField()
+    amount = serializers.CharField()
+    period = PeriodOut(allow_null=True)
+    kind = serializers.ChoiceField(choices=["charge", "credit", "tax"])
+
+
+class NextInvoiceOut(serializers.Serializer[Any]):
+    date = Day()
+    total = serializers.CharField()
+
+
+class ChangeOut(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    lines = LineOut(many=True)
+    total = serializers.CharField(help_text="of this change; below zero where it gives money back")
+    due_now = serializers.CharField()
+    credit_to_balance = serializers.CharField()
+    effective_at = Day()
+    next_invoice = NextInvoiceOut(allow_null=True, required=False)
+    invoice = serializers.CharField(allow_null=True)
+
+
+def change_shown(
+    change: subscribing.Change, currency: str, upcoming: invoicing.Upcoming | None
+) -> dict[str, Any]:
+    shown = {
+        "currency": currency, "lines": [line_shown(line, currency) for line in change.lines],
+        "total": to_major(change.total, currency), "due_now": to_major(change.due_now, currency),
+        "credit_to_balance": to_major(change.credit_to_balance, currency),
+        "effective_at": change.effective_on.isoformat(), "invoice": change.invoice and change.invoice.pk,
+    }  # fmt: skip
+    if change.tax_total:
+        tax = {
+            "description": "Tax",
+            "amount": to_major(change.tax_total, currency),
+            "period": None,
+            "kind": "tax",
+        }
+        shown["lines"].append(tax)
+    if upcoming is not None:
+        total = to_major(upcoming.result.total, currency)
+        shown["next_invoice"] = upcoming.on and {"date": upcoming.on.isoformat(), "total": total}
+    return shown
+
+
+def line_shown(line: invoicing.DraftLine, currency: str) -> dict[str, Any]:
+    return {
+        "description": line.description, "amount": to_major(line.net, currency),
+        "period": span(line.period_start, line.period_end), "kind": "charge" if line.net >= 0 else "credit",
+    }  # fmt: skip
+
+
+def span(start: date | None, end: date | None) -> dict[str, str] | None:
+    return {"start": start.isoformat(), "end": end.isoformat()} if start and end else None
+
+
+# -- Views
+# ------------------------------------------------------------------------------------------------------
+
+
+class SubscriptionQuery(ListQuery):
+    customer = Text(required=False, help_text="id or external id")
+    status = serializers.ChoiceField(required=False, choices=Subscription.Status.choices)
+    plan = Text(required=False, help_text="a plan's code, in any phase")
+
+
+class Subscriptions(ApiView):
+    @operation(
+        "Start a subscription", tag=TAG, name="create_subscription", body=SubscriptionNew,
+        answer=SubscriptionOut, status=201, posts=True,
+        description="Its first invoice is issued at once, and charged or sent by a job.",
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        given = self.given(SubscriptionNew)
+        customer, plan = self.customer(given.pop("customer"), "customer"), plan_at(given.pop("plan"), "plan")
+        made = starting.start(
+            customer=customer, plan=plan, now=self.now(customer), actor=self.actor, origin="api", **given
+        )
+        return self._shown(made, 201)
+
+    @operation(
+        "List subscriptions",
+        tag=TAG,
+        name="list_subscriptions",
+        query=SubscriptionQuery,
+        page=SubscriptionOut,
+    )
+    def get(self, request: Request) -> Response:
+        asked, rows = self.asked(SubscriptionQuery), subscriptions(livemode=self.livemode)
+        if "customer" in asked:
+            rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
+        if "status" in asked:
+            rows = rows.filter(status=asked["status"])
+        if "plan" in asked:
+            rows = rows.filter(pk__in=Phase.objects.filter(plan__code=asked["plan"]).values("subscription"))
+        return self.page(SubscriptionOut, rows, asked)
+
+    def _shown(self, made: Subscription, status: int) -> Response:
+        return self.answer(SubscriptionOut, subscriptions(livemode=self.livemode).get(pk=made.pk), status)
+
+
+class OneSubscription(ApiView):
+    def found(self, ref: str) -> Subscription:
+        rows = Subscription.objects.filter(customer__livemode=self.livemode)
+        return row(rows.select_related("customer__test_clock", "customer__segment"), ref, what="subscription")
+
+    def shown(self, ref: str) -> Response:
+        return self.answer(
+            SubscriptionOut, row(subscriptions(livemode=self.livemode), ref, what="subscription")
+        )
+
+    def wishes(self, customer: Customer) -> dict[str, Any]:
+        given = self.given(ChangeNew)
+        if "plan" in given:
+            given["plan"] = plan_at(given["plan"], "plan")
+        if "payment_rule_override" in given:
+            given["override"] = given.pop("payment_rule_override")
+        return given
+
+
+class SubscriptionDetail(OneSubscription):
+    @operation("Read a subscription", tag=TAG, name="read_subscription", answer=SubscriptionOut)
+    def get(self, request: Request, subscription: str) -> Response:
+        return self.shown(subscription)
+
+
+class ChangePreview(OneSubscription):
+    scopes = {"POST": "read"}
+    may_be_empty = True
+
+    @operation(
+        "Preview a change", tag=TAG, name="preview_change", body=ChangeNew, answer=ChangeOut, posts=True,
+        description="The same figures as the change itself; nothing is written.",
+    )  # fmt: skip
+    def post(self, request: Request, subscription: str) -> Response:
+        found = self.found(subscription)
+        now = self.now(found.customer)
+        change = subscribing.preview(subscription=found, now=now, **self.wishes(found.customer))
+        return Response(change_shown(change, found.currency, None))
+
+
+class Changes(OneSubscription):
+    @operation(
+        "Change a subscription",
+        tag=TAG,
+        name="change_subscription",
+        body=ChangeNew,
+        answer=ChangeOut,
+        posts=True,
+    )
+    def post(self, request: Request, subscription: str) -> Response:
+        found = self.found(subscription)
+        now = self.now(found.customer)
+        change = starting.change(subscription=found, now=now, actor=self.actor, **self.wishes(found.customer))
+        upcoming = invoicing.upcoming(subscription=self.found(subscription), now=now)
+        return Response(change_shown(change, found.currency, upcoming))
+
+
+class Cancel(OneSubscription):
+    may_be_empty = True
+
+    @operation(
+        "End a subscription",
+        tag=TAG,
+        name="cancel_subscription",
+        body=CancelNew,
+        answer=SubscriptionOut,
+        posts=True,
+    )
+    def post(self, request: Request, subscription: str) -> Response:
+        found, given = self.found(subscription), self.given(CancelNew)
+        words = [given.pop(name) for name in ("reason", "comment") if name in given]
+        subscribing.cancel(
+            subscription=found,
+            now=self.now(found.customer),
+            actor=self.actor,
+            reason=": ".join(filter(None, words)),
+            **given,
+        )
+        return self.shown(subscription)
+
+
+class UndoCancel(OneSubscription):
+    may_be_empty = True
+
+    @operation(
+        "Take a pending cancellation back", tag=TAG, name="undo_cancel", answer=SubscriptionOut, posts=True
+    )
+    def post(self, request: Request, subscription: str) -> Response:
+        found = self.found(subscription)
+        subscribing.undo_cancel(subscription=found, now=self.now(found.customer), actor=self.actor)
+        return self.shown(subscription)

@@ -1,0 +1,164 @@
+"""What every view of the API has in common: the key's side, strict bodies and queries, pages, repeatable
+POSTs."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from billing.api import idempotency, paging
+from billing.api.fields import Strict
+from billing.api.finding import customer_at
+from billing.api.parsing import malformed
+from billing.api.problems import FieldProblem, Problem
+from billing.api.rendering import Renderer
+from billing.api.schema import Schema
+from billing.models import Customer
+
+MIB = 1024 * 1024
+
+
+class ApiView(APIView):
+    """Subclasses write `get`, `post`, … as: read what was sent, one call, answer."""
+
+    schema = Schema()
+    renderer_classes = [Renderer]
+    metadata_class = None
+    # Which scope a method needs, where it is not read (for GET) or write.
+    scopes: ClassVar[Mapping[str, str]] = {}
+    largest: ClassVar[int] = MIB
+    may_be_empty: ClassVar[bool] = False
+    # False where the card network is called: no transaction is held over the network.
+    in_one_transaction: ClassVar[bool] = True
+
+    # -- The way through ----------------------------------------------------------------------------------
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        self.args, self.kwargs = args, kwargs
+        self.request = self.initialize_request(request, *args, **kwargs)
+        self.headers: dict[str, str] = {}
+        try:
+            self.initial(self.request, *args, **kwargs)
+            key = idempotency.key_of(self.request) if self.request.method == "POST" else None
+            return self._finished(self._call()) if key is None else self._once(key)
+        except Exception as error:
+            return self._finished(self.handle_exception(error))
+
+    def _call(self) -> Response:
+        name = (self.request.method or "").lower()
+        handler = getattr(self, name, None) if name in self.http_method_names else None
+        return (handler or self.http_method_not_allowed)(self.request, *self.args, **self.kwargs)
+
+    def _once(self, key: str) -> HttpResponse:
+        row = idempotency.claim(self.key, key, idempotency.fingerprint(self.request), timezone.now())
+        if row.status is not None:
+            return idempotency.replay(row)
+        return idempotency.answer_once(
+            row, work=lambda: self._finished(self._call()), in_one_transaction=self.in_one_transaction,
+            excuse=lambda error: self._finished(self.handle_exception(error)),
+        )  # fmt: skip
+
+    def _finished(self, response: Any) -> Any:
+        self.response = self.finalize_response(self.request, response, *self.args, **self.kwargs)
+        return self.response.render() if hasattr(self.response, "render") else self.response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if any("\0" in part for part in kwargs.values()):
+            raise Http404
+        if request.method not in SAFE_METHODS:
+            self._read_body(request._request)
+
+    def _read_body(self, request: HttpRequest) -> None:
+        """Into memory, never more than is allowed."""
+        if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+            raise Problem(415, "unsupported_encoding", "The body is sent as it is, not compressed.")
+        length = _length(request)
+        body = b"" if length > self.largest else request.read(self.largest + 1)
+        if length > self.largest or len(body) > self.largest:
+            raise Problem(413, "body_too_large", f"A body here has at most {self.largest // MIB} MiB.")
+        request._body = body  # type: ignore[attr-defined]
+        if not body and request.method != "DELETE" and not self.may_be_empty:
+            raise malformed("invalid_json", "The body is empty.")
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        """JSON, whatever is asked for."""
+        return self.get_renderers()[0], Renderer.media_type
+
+    # -- Who asks
+    # ---------------------------------------------------------------------------------------------
+
+    def scope_for(self, method: str | None) -> str:
+        return self.scopes.get(method or "") or ("read" if method in SAFE_METHODS else "write")
+
+    @property
+    def key(self) -> Any:
+        return self.request.auth
+
+    @property
+    def livemode(self) -> bool:
+        return self.key.livemode
+
+    @property
+    def actor(self) -> str:
+        return self.key.actor
+
+    def now(self, customer: Customer | None = None) -> datetime:
+        """The edge reads the clock: the customer's, or the real one."""
+        return customer.now if customer is not None else timezone.now()
+
+    # -- What was sent, what is answered
+    # ------------------------------------------------------------------------
+
+    def given(self, serializer: type[Strict], **options: Any) -> dict[str, Any]:
+        """The body. Raises ValidationError."""
+        read = serializer(data=self.request.data, **options)
+        read.is_valid(raise_exception=True)
+        return dict(read.validated_data)
+
+    def asked(self, serializer: type[Strict]) -> dict[str, Any]:
+        """The query: known names, each once."""
+        for name, values in self.request.query_params.lists():
+            if len(values) > 1:
+                error = FieldProblem(name, "repeated_parameter", "This is given more than once.")
+                raise Problem(400, "repeated_parameter", f"{name} is given more than once.", [error])
+        read = serializer(data=self.request.query_params.dict())
+        read.is_valid(raise_exception=True)
+        return dict(read.validated_data)
+
+    def customer(self, ref: str, field: str = "") -> Customer:
+        """By id or external id, on this key's side."""
+        return customer_at(ref, livemode=self.livemode, field=field)
+
+    def answer(self, serializer: type[BaseSerializer[Any]], row: Any, status: int = 200) -> Response:
+        return Response(serializer(row).data, status=status)
+
+    def list_of(self, serializer: type[BaseSerializer[Any]], rows: Any) -> Response:
+        """A list that is always whole."""
+        return Response({"results": serializer(rows, many=True).data, "next": None, "previous": None})
+
+    def page(
+        self,
+        serializer: type[BaseSerializer[Any]],
+        rows: QuerySet[Any],
+        asked: Mapping[str, Any],
+        **order: Any,
+    ) -> Response:
+        found = paging.page(self.request, rows, limit=asked["limit"], cursor=asked["cursor"], **order)
+        results = serializer(found.rows, many=True).data
+        return Response({"results": results, "next": found.next, "previous": found.previous})
+
+
+def _length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0

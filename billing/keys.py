@@ -1,0 +1,59 @@
+"""Keys of the HTTP API: made, found by their secret, taken away. A secret is shown once; its hash is kept."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from billing import typed
+from billing.models import ApiKey
+from billing.refusals import Refused
+
+# read: every GET. usage: sending usage and reading it. portal, checkout: making those sessions. write:
+# everything.
+SCOPES = ("read", "write", "usage", "portal", "checkout")
+SHOWN = 12
+USE_NOTED_EVERY = timedelta(minutes=1)
+_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+
+
+class UnknownScope(Refused):
+    code = "unknown_scope"
+
+
+def issue(
+    *, name: str, livemode: bool, now: datetime, scopes: Collection[str] = SCOPES
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which nobody can read again. Raises UnknownScope."""
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise UnknownScope(f"A scope is one of {', '.join(SCOPES)}.", field="scopes")
+    secret = f"tk_{'live' if livemode else 'test'}_{''.join(secrets.choice(_ALPHABET) for _ in range(40))}"
+    key = ApiKey.objects.create(
+        name=typed.text(name, "name", limit=100, required=True), prefix=secret[:SHOWN], digest=digest(secret),
+        livemode=livemode, scopes=sorted(set(scopes)), created_at=now,
+    )  # fmt: skip
+    return key, secret
+
+
+def digest(secret: str) -> str:
+    """Secrets are long and random, so a plain hash is enough to keep."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def find(secret: str) -> ApiKey | None:
+    """The key with this secret, revoked or not."""
+    return ApiKey.objects.filter(digest=digest(secret)).first()
+
+
+def used(key: ApiKey, now: datetime) -> None:
+    """Note that it is in use, at most once a minute: a write for every request would make its row a
+    bottleneck."""
+    if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
+        ApiKey.objects.filter(pk=key.pk, last_used_at=key.last_used_at).update(last_used_at=now)
+
+
+def revoke(*, key: ApiKey, now: datetime) -> None:
+    """From now on it opens nothing. Revoking twice changes nothing."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
+    key.refresh_from_db(fields=["revoked_at"])

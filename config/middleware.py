@@ -1,0 +1,56 @@
+"""A name for every request: answered in a header, written in the log, told in every problem document."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from billing.api import problems
+from billing.models.ids import uuid7
+
+logger = logging.getLogger("tandem.request")
+# A proxy in front may have named it already.
+GIVEN = re.compile(r"[A-Za-z0-9_\-]{8,64}", re.ASCII)
+
+
+class RequestId:
+    """Outermost, so that what the other middleware refuses is named and answered in the same form."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        name = given if GIVEN.fullmatch(given) else f"req_{uuid7().hex}"
+        request.request_id = name  # type: ignore[attr-defined]
+        started = time.perf_counter()
+        response = self.get_response(request)
+        if request.path_info.startswith("/api/"):
+            response = as_problem(response, name)
+        response["X-Request-Id"] = name
+        note(request, response, name, time.perf_counter() - started)
+        return response
+
+
+def as_problem(response: HttpResponse, request_id: str) -> HttpResponse:
+    """What was refused before a view of the API saw it (a wrong host, a wrong address), as the API says
+    it."""
+    if response.status_code < 400 or response.get("Content-Type", "").startswith(problems.MEDIA_TYPE):
+        return response
+    title = problems.TITLES.get(response.status_code, "Refused")
+    problem = problems.Problem(response.status_code, _code(response.status_code), title)
+    document = problems.document(problem, request_id)
+    return JsonResponse(document, status=response.status_code, content_type=problems.MEDIA_TYPE)
+
+
+def _code(status: int) -> str:
+    return {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}.get(status, "bad_request")
+
+
+def note(request: HttpRequest, response: HttpResponse, name: str, seconds: float) -> None:
+    """One line. The route instead of the address: addresses carry sign-in and quote tokens."""
+    match = request.resolver_match
+    route = match.route if match else "-"
+    logger.info("%s /%s %s %.0f ms %s", request.method, route, response.status_code, seconds * 1000, name)

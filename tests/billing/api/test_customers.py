@@ -1,0 +1,127 @@
+"""Customers over the API."""
+
+import pytest
+
+from billing.models import Customer, Event, Member
+
+ACME = {"name": "Acme GmbH", "email": "it@acme.example"}
+
+
+def test_it_creates_a_customer_with_what_follows_from_its_fields(api):
+    made = api.post("customers", **ACME, external_id="a-1", country="DE", metadata={"tier": "gold"})
+    assert made.status_code == 201
+    body = made.json()
+    assert body["id"].startswith("cus_")
+    assert (body["domain"], body["currency"], body["timezone"]) == ("acme.example", "USD", "UTC")
+    assert (body["segment"], body["motion"], body["mrr"], body["balance"]) == (
+        "smb",
+        "self_serve",
+        "0.00",
+        "0.00",
+    )
+    event = Event.objects.get(type="customer.created")
+    assert event.actor.startswith("key:tk_test_")
+    assert event.customer_id == body["id"]
+
+
+def test_it_reads_one_by_id_and_by_external_id(api):
+    made = api.post("customers", **ACME, external_id="a-1").json()
+    assert api.get(f"customers/{made['id']}").json() == made
+    assert api.get("customers/a-1").json() == made
+
+
+def test_it_answers_404_for_what_does_not_exist(api, code):
+    for ref in ("nobody", "cus_" + "0" * 32, "cus_xyz", "sub_" + "0" * 32, "%00", "'%20OR%201=1--"):
+        assert code(api.get(f"customers/{ref}")) == (404, "not_found")
+
+
+def test_it_changes_what_is_given_and_nothing_else(api):
+    made = api.post("customers", **ACME, employees=12).json()
+    changed = api.patch(f"customers/{made['id']}", name="Acme AG", employees=None).json()
+    assert changed == {**made, "name": "Acme AG", "employees": None}
+    assert Event.objects.get(type="customer.updated").data["before"] == {"name": "Acme GmbH", "employees": 12}
+
+
+def test_it_refuses_unknown_fields_by_name_and_writes_nothing(api):
+    answer = api.post("customers", **ACME, is_staff=True, balance=100000)
+    assert answer.status_code == 400
+    found = {error["field"]: error["code"] for error in answer.json()["errors"]}
+    assert found == {"is_staff": "unknown_field", "balance": "unknown_field"}
+    assert not Customer.objects.exists()
+
+
+def test_it_refuses_unknown_fields_inside_an_address(api):
+    answer = api.post("customers", **ACME, billing_address={"line1": "1 Road", "planet": "Mars"})
+    assert [(e["field"], e["code"]) for e in answer.json()["errors"]] == [
+        ("billing_address.planet", "unknown_field")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("name", 5, 400), ("name", "", 400), ("name", None, 400), ("email", "nobody", 422),
+        ("currency", "XXX", 422), ("timezone", "Mars/Olympus", 422), ("country", "ZZ", 422),
+        ("net_days", 31, 422), ("employees", -1, 400), ("employees", "many", 400), ("metadata", ["a"], 400),
+        ("metadata", {"a": 1}, 400), ("external_id", 7, 400),
+        ("billing_address", "here", 400), ("test_clock", "clk_1", 422), ("collection_method", "barter", 400),
+    ],
+)  # fmt: skip
+def test_it_names_the_field_that_is_wrong(api, field, value, status):
+    answer = api.post("customers", **{**ACME, field: value})
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["field"].startswith(field)
+    assert not Customer.objects.exists()
+
+
+def test_it_refuses_an_external_id_that_is_taken(api, code):
+    api.post("customers", **ACME, external_id="a-1")
+    assert code(api.post("customers", **ACME, external_id="a-1")) == (409, "external_id_taken")
+
+
+def test_it_filters_the_list(api):
+    for n in range(3):
+        api.post("customers", name=f"Firm {n}", email=f"n{n}@firm{n}.example", external_id=f"e{n}")
+    named = lambda **query: [row["name"] for row in api.get("customers", **query).json()["results"]]  # noqa: E731
+    assert named() == ["Firm 2", "Firm 1", "Firm 0"]
+    assert named(email="N1@FIRM1.example") == ["Firm 1"]
+    assert named(external_id="e2") == ["Firm 2"]
+    assert named(q="firm0.ex") == ["Firm 0"]
+    assert named(segment="enterprise") == []
+    assert named(email="%27%20OR%201%3D1--") == []
+
+
+def test_it_adds_lists_and_removes_members(api, code):
+    customer = api.post("customers", **ACME).json()["id"]
+    owner = api.post(f"customers/{customer}/members", email="ann@acme.example", role="owner").json()
+    guest = api.post(f"customers/{customer}/members", email="bob@acme.example", name="Bob").json()
+    assert (owner["role"], guest["role"], guest["name"]) == ("owner", "viewer", "Bob")
+    assert [m["id"] for m in api.get(f"customers/{customer}/members").json()["results"]] == [
+        guest["id"],
+        owner["id"],
+    ]
+    again = api.post(f"customers/{customer}/members", email="ANN@acme.example")
+    assert code(again) == (409, "already_member")
+    assert code(api.delete(f"customers/{customer}/members/{owner['id']}")) == (409, "last_owner")
+    assert api.delete(f"customers/{customer}/members/{guest['id']}").status_code == 204
+    assert code(api.delete(f"customers/{customer}/members/{guest['id']}")) == (404, "not_found")
+    assert Member.objects.get(pk=guest["id"]).removed_at is not None
+
+
+def test_it_tells_everything_that_happened_newest_first(api):
+    customer = api.post("customers", **ACME).json()["id"]
+    api.patch(f"customers/{customer}", name="Acme AG")
+    api.post(f"customers/{customer}/members", email="ann@acme.example", role="owner")
+    told = [row["type"] for row in api.get(f"customers/{customer}/timeline").json()["results"]]
+    assert told == ["member.added", "customer.updated", "customer.created"]
+
+
+def test_it_answers_in_a_fixed_number_of_statements(api, django_assert_max_num_queries):
+    for n in range(30):
+        api.post("customers", name=f"Firm {n}", email=f"n{n}@firm.example")
+    for limit in (2, 30):
+        with django_assert_max_num_queries(3):
+            assert len(api.get("customers", limit=limit).json()["results"]) == limit
+    one = Customer.objects.first().pk
+    with django_assert_max_num_queries(6):
+        api.get(f"customers/{one}")
