@@ -12,11 +12,12 @@ ROUNDING = "half away from zero, once"
 
 
 def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
-    """The keys `included`, `minimum`, `maximum` and `unlimited` are there when the price has them."""
+    """`included`, `package_size`, `minimum`, `maximum` and `unlimited` are there when the price has them."""
     price = claim.stretch.item.price
     explained: dict[str, Any] = {
         "days": claim.days,
         "of_days": claim.stretch.period.days,
+        "model": str(price.model),
         "quantity": plain(quantity),
         "unit": plain(price.unit_amount),
         "tiers": [],
@@ -26,6 +27,8 @@ def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
     measured_over = claim.portion if price.kind == PriceKind.USAGE else WHOLE
     if price.included:
         explained["included"] = plain(Fraction(price.included) * (measured_over if price.prorate else 1))
+    if price.package_size:
+        explained["package_size"] = plain(price.package_size)
     if price.tiers:
         explained["tiers"] = [_tier(row) for row in explain(price, quantity, measured_over)]
     if price.minimum is not None or price.maximum is not None:

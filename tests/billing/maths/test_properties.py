@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal as D
 from fractions import Fraction as F
+from math import ceil
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.maths.discounts import Discount
+from billing.maths.money import round_ratio
 from billing.maths.periods import Interval
 from billing.maths.phases import in_force
 from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
@@ -38,6 +40,7 @@ CATALOGUE = (
     price("late-half", PriceModel.VOLUME, Interval.HALF_YEAR, "0", tiers=STAIR, billed=Billed.ARREARS),
     price("api", PriceModel.GRADUATED, Interval.MONTH, "0", tiers=STAIR, meter="api", included=D(3)),
     price("store", PriceModel.PER_UNIT, Interval.QUARTER, "0.5", meter="store", minimum=D(5)),
+    price("pack", PriceModel.PACKAGE, Interval.MONTH, "15", package_size=D(10), meter="pack", maximum=D(40)),
     price("whole", PriceModel.FLAT, Interval.MONTH, "7.77", prorate=False),
     Price("setup", PriceKind.ONE_TIME, PriceModel.FLAT, None, "USD", D("500")),
 )
@@ -252,3 +255,31 @@ def test_a_timeline_without_proration_flags_is_in_force_as_it_is(timeline: Timel
     assert Timeline(charged.phases) is not None
     plain = replace(timeline, phases=tuple(replace(phase, prorate=True) for phase in timeline.phases))
     assert in_force(plain) is plain
+
+
+@given(timelines())
+def test_an_explanation_is_enough_to_compute_the_amount_again(timeline: Timeline) -> None:
+    for entry in ask(timeline):
+        assert abs(entry.gross) == _computed(entry.explanation)
+
+
+def _computed(told: dict[str, Any]) -> int:
+    exact = sum((F(tier["amount"]) for tier in told["tiers"]), F(0)) if told["tiers"] else _untiered(told)
+    if told["policy"] != "usage":
+        exact = exact * told["days"] / told["of_days"]
+    cents = round_ratio(exact)
+    if told.get("maximum") is not None:
+        cents = min(cents, told["maximum"])
+    if told.get("minimum") is not None:
+        cents = max(cents, told["minimum"])
+    return cents
+
+
+def _untiered(told: dict[str, Any]) -> F:
+    units = F(told["quantity"]) - F(told.get("included", 0))
+    if units <= 0:
+        return F(0)
+    counted = {"flat": F(1), "package": F(ceil(units / F(told.get("package_size", 1))))}.get(
+        told["model"], units
+    )
+    return counted * F(told["unit"]) * 100

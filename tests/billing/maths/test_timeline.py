@@ -101,6 +101,7 @@ def test_it_fills_an_entry() -> None:
     assert entry.explanation == {
         "days": 16,
         "of_days": 31,
+        "model": "per_unit",
         "quantity": "5",
         "unit": "10",
         "tiers": [],
