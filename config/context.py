@@ -1,6 +1,7 @@
 """What every page may show without asking."""
 
 from django.conf import settings
+from django.db.models.functions import Length
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -17,4 +18,5 @@ def site(request: HttpRequest) -> dict[str, object]:
 
 
 def current_seller() -> Seller:
-    return Seller.objects.defer("logo").first() or Seller(name="Tandem")
+    """The seller with `logo_size` in bytes instead of the logo itself, or an unsaved one before set-up."""
+    return Seller.objects.defer("logo").annotate(logo_size=Length("logo")).first() or Seller(name="Tandem")

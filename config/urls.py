@@ -3,11 +3,15 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from billing.webhooks_in import receive
+from config.brand import logo
 from config.health import healthz
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/pricing/"), name="home"),
+    path("logo", logo, name="logo"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("config.api")),
