@@ -11,8 +11,10 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from billing.founding import FoundingMigration
 
-class Migration(migrations.Migration):
+
+class Migration(FoundingMigration):
 
     initial = True
 

@@ -65,7 +65,7 @@ def postgres_variables(url: str) -> dict[str, str]:
         "PGHOST": database["OPTIONS"]["host"],
         "PGUSER": places.NAME,
         "PGDATABASE": places.NAME,
-        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), tools]),
+        "PATH": os.pathsep.join([tools, os.environ.get("PATH", os.defpath)]),
     }
 
 

@@ -9,9 +9,10 @@ from django.db import migrations, models
 
 import billing.models.ids
 import sales.models.quotes
+from billing.founding import FoundingMigration
 
 
-class Migration(migrations.Migration):
+class Migration(FoundingMigration):
     initial = True
 
     dependencies = [
