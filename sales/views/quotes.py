@@ -1,0 +1,157 @@
+"""`/quotes/<token>/`: the buyer reads a quote, asks, signs or declines. The link is the key; there is no sign-in."""
+
+from typing import Any
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from billing.papers.data import QuotePaper
+from billing.refusals import Refused
+from sales import accepting
+from sales.models import Quote
+
+
+class AcceptForm(forms.Form):
+    """Who signs, and for which version."""
+
+    name = forms.CharField(label="Your name", max_length=200, widget=forms.TextInput({"autocomplete": "name"}))
+    title = forms.CharField(
+        label="Job title", max_length=200, widget=forms.TextInput({"autocomplete": "organization-title"})
+    )
+    email = forms.EmailField(label="E-mail", widget=forms.EmailInput({"autocomplete": "email"}))
+    po_number = forms.CharField(label="Purchase order number", max_length=60, required=False)
+    signature = forms.CharField(
+        label="Type your full name to sign", max_length=200, widget=forms.TextInput({"class": "signature"})
+    )
+    agreed = forms.BooleanField(
+        label="I have read the quote and may accept it for my company.",
+        error_messages={"required": "Tick this to accept the quote."},
+    )
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class DeclineForm(forms.Form):
+    reason = forms.CharField(label="What does not fit?", max_length=1000, widget=forms.Textarea({"rows": 3}))
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class CommentForm(forms.Form):
+    author = forms.CharField(label="Your name", max_length=200)
+    text = forms.CharField(label="Question or comment", max_length=4000, widget=forms.Textarea({"rows": 3}))
+
+
+def _find(token: str) -> Quote:
+    try:
+        return accepting.find(token)
+    except accepting.UnknownLink:
+        raise Http404("no such quote") from None
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """The address is a secret: it goes to nobody else, and no cache keeps the page."""
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@never_cache
+@require_safe
+def show(request: HttpRequest, token: str) -> HttpResponse:
+    quote = _find(token)
+    if not request.user.is_authenticated or not getattr(request.user, "is_staff", False):
+        accepting.view(quote=quote, now=quote.now)
+        quote = _find(token)
+    return _page(request, quote, token)
+
+
+def _page(request: HttpRequest, quote: Quote, token: str, status: int = 200, **given: Any) -> HttpResponse:
+    closed = _closed(quote)
+    context = {
+        "quote": quote,
+        "token": token,
+        "closed": closed,
+        "paper": QuotePaper.from_json(quote.paper),
+        "schedule": quote.schedule,
+        "accept_form": AcceptForm(initial={"version": quote.version, "email": quote.contact_email, "name": quote.contact_name}),
+        "decline_form": DeclineForm(initial={"version": quote.version}, prefix="no"),
+        "comment_form": CommentForm(prefix="say"),
+        "comments": quote.comments.all(),
+        **given,
+    }
+    return _private(render(request, "quotes/quote.html", context, status=status))
+
+
+def _closed(quote: Quote) -> accepting.QuoteClosed | None:
+    """Why it can no longer be signed; None while it can."""
+    try:
+        accepting.refuse_closed(quote, now=quote.now)
+    except accepting.QuoteClosed as reason:
+        return reason
+    return None
+
+
+@require_POST
+def accept(request: HttpRequest, token: str) -> HttpResponse:
+    quote = _find(token)
+    form = AcceptForm(request.POST)
+    if not form.is_valid():
+        return _page(request, quote, token, 422, accept_form=form)
+    data = {name: value for name, value in form.cleaned_data.items() if name != "agreed"}
+    try:
+        accepting.accept(
+            token=token, now=quote.now, ip=request.META.get("REMOTE_ADDR"),
+            user_agent=request.headers.get("User-Agent", ""), **data,
+        )  # fmt: skip
+    except accepting.QuoteClosed as refusal:
+        return _page(request, _find(token), token, 409, closed=refusal)
+    except Refused as refusal:
+        form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        return _page(request, quote, token, 422, accept_form=form)
+    return _private(redirect("quotes:show", token=token))
+
+
+@require_POST
+def decline(request: HttpRequest, token: str) -> HttpResponse:
+    quote = _find(token)
+    form = DeclineForm(request.POST, prefix="no")
+    if not form.is_valid():
+        return _page(request, quote, token, 422, decline_form=form)
+    try:
+        accepting.decline(
+            quote=quote, reason=form.cleaned_data["reason"], version=form.cleaned_data["version"], now=quote.now
+        )
+    except accepting.QuoteClosed as refusal:
+        return _page(request, _find(token), token, 409, closed=refusal)
+    return _private(redirect("quotes:show", token=token))
+
+
+@require_POST
+def comment(request: HttpRequest, token: str) -> HttpResponse:
+    quote = _find(token)
+    form = CommentForm(request.POST, prefix="say")
+    if not form.is_valid():
+        return _page(request, quote, token, 422, comment_form=form)
+    try:
+        accepting.comment(quote=quote, by_buyer=True, now=quote.now, **form.cleaned_data)
+    except accepting.QuoteClosed as refusal:
+        return _page(request, _find(token), token, 409, closed=refusal)
+    except Refused as refusal:
+        form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        return _page(request, quote, token, 422, comment_form=form)
+    return _private(redirect("quotes:show", token=token))
+
+
+@never_cache
+@require_safe
+def paper(request: HttpRequest, token: str) -> HttpResponse:
+    """The stored PDF: the signed one once there is one."""
+    quote = _find(token)
+    document = quote.signed_document or quote.document
+    if document is None:
+        raise Http404("no paper")
+    response = HttpResponse(bytes(document.content), content_type=document.media_type)
+    response["Content-Disposition"] = f'attachment; filename="{quote.number}-v{quote.version}.pdf"'
+    return _private(response)
