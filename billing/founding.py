@@ -1,9 +1,9 @@
 """The first migration of an application, applied in one piece.
 
 Django applies a migration operation by operation, and after each one builds anew the classes of every model
-that the operation may have touched. With a hundred models that hang together this takes most of half a
-minute, at every first start and in every test process. Here all the models are built once, and the tables are made from
-them; the result in the database is the same.
+that the operation may have touched. With a hundred models that hang together this takes most of half a minute,
+at every first start and in every test process. Here all the models are built once, and the tables are made
+from them; the result in the database is the same.
 """
 
 from django.contrib.postgres.operations import CreateExtension

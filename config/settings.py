@@ -270,7 +270,7 @@ Q_CLUSTER = {
 }
 
 # -- Usage -----------------------------------------------------------------------------------------------
-# Events of a usage period are taken until so many days after its end; crossing a share of a limit is an event.
+# A usage period takes events until so many days after its end; crossing a share of a limit is an event.
 USAGE_GRACE_DAYS = env.int("USAGE_GRACE_DAYS", 3)
 USAGE_THRESHOLDS = env.list("USAGE_THRESHOLDS", cast=int, default=[80, 100])
 
