@@ -6,7 +6,7 @@ and `Fraction`; a value becomes an amount through `round_half_away` and nowhere 
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
@@ -70,7 +70,7 @@ def _plain_number(value: str | Decimal, digits: int, currency: str) -> Decimal:
         return _plain_text(value, digits, currency)
     if not isinstance(value, Decimal):
         raise InvalidAmount(f"An amount is a decimal string, not {type(value).__name__}.")
-    if not value.is_finite() or value.adjusted() > 20:
+    if not value.is_finite() or not spans_at_most(value, 20, 20):
         raise InvalidAmount(f"{value} is not an amount.")
     return value
 
@@ -81,6 +81,16 @@ def _plain_text(value: str, digits: int, currency: str) -> Decimal:
     if len(value.partition(".")[2]) > digits:
         raise InvalidAmount(f"{value} has more than the {digits} decimals of {currency}.")
     return Decimal(value)
+
+
+def spans_at_most(number: Decimal, digits: int, decimals: int) -> bool:
+    """Whether a finite number fits into so many digits before the point and decimals after it.
+
+    Asked before a number like 1E+999999 is made exact, which would take for ever.
+    """
+    short = Context(prec=max(1, len(number.as_tuple().digits))).normalize(number)
+    last = short.as_tuple().exponent
+    return number.adjusted() < digits and isinstance(last, int) and -last <= decimals
 
 
 def to_major(minor: int, currency: str) -> str:

@@ -13,13 +13,13 @@ from fractions import Fraction
 from math import lcm
 from typing import NamedTuple
 
-from billing.maths.money import exponent
+from billing.maths.money import exponent, spans_at_most
 from billing.maths.periods import Interval
 
 ZERO = Decimal(0)
 WHOLE = Fraction(1)
 KEY_LENGTH = 60
-DECIMALS = 12
+DIGITS, DECIMALS = 15, 12
 
 type Number = Decimal | Fraction | int
 type Ratio = tuple[int, int]
@@ -331,8 +331,8 @@ def _check_number(name: str, number: Decimal | None) -> None:
         return
     if isinstance(number, float) or not (Decimal(number).is_finite() and number >= 0):
         raise InvalidPrice(f"{name}: a decimal number from zero up.")
-    if (Decimal(number).scaleb(DECIMALS)) % 1:
-        raise InvalidPrice(f"{name}: at most {DECIMALS} decimals.")
+    if not spans_at_most(Decimal(number), DIGITS, DECIMALS):
+        raise InvalidPrice(f"{name}: at most {DIGITS} digits before the point and {DECIMALS} after it.")
 
 
 def _check_tiers(price: Price) -> None:

@@ -80,6 +80,8 @@ def test_it_reads_an_amount(text: str, currency: str, minor: int) -> None:
         (Decimal("NaN"), "USD"),
         (Decimal("-Infinity"), "USD"),
         (Decimal("1E+50"), "USD"),
+        (Decimal("1E+999999"), "USD"),
+        (Decimal("1E-999999"), "USD"),
         ("", "USD"),
         (" 5", "USD"),
         ("+5", "USD"),

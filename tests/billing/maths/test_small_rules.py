@@ -85,6 +85,11 @@ def test_it_refuses_a_discount_that_is_none(field: str, more: dict[str, D]) -> N
         Discount("d", **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("more", [{"percent_off": D(0)}, {"percent_off": D(100)}, {"amount_off": 0}])
+def test_it_takes_a_discount_at_the_edges(more: dict[str, D]) -> None:
+    assert Discount("x" * 60, **more).label == ""  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("key", ["", "a|b", "x" * 61])
 def test_it_refuses_a_discount_key_that_cannot_be_stored(key: str) -> None:
     with pytest.raises(InvalidDiscount, match=r"^key:"):

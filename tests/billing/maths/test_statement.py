@@ -91,6 +91,7 @@ def test_it_reverses_what_is_owed_no_more_under_its_own_key() -> None:
     assert (new.net, back.net) == (2900, -9900)
     assert (back.kind, back.price_key, back.quantity, back.due_on) == ("credit", "max", D(1), JAN)
     assert back.span == back.period == Period(JAN, FEB)
+    assert (back.unit_amount, back.label, back.billed) == (D(0), "", "advance")
     assert back.explanation == {"policy": "reversed"}
     assert customer.said[back.key] == (0, 0)
     assert customer.bill(one(PRO), JAN) == []
@@ -148,6 +149,17 @@ def test_it_keeps_a_line_that_is_discounted_to_nothing() -> None:
     free = one(PRO, discount=Discount("all", percent_off=D(100)))
     (line,) = Customer().bill(free, JAN)
     assert (line.gross, line.discount, line.net, line.kind) == (2900, 2900, 0, "charge")
+
+
+def test_it_names_a_line_of_nothing_after_what_it_was() -> None:
+    customer = Customer()
+    all_off = Discount("all", percent_off=D(100))
+    customer.bill(one(PRO, discount=all_off), JAN)
+    ended = Timeline((Phase(JAN, MID, JAN, (PRO,), all_off),))
+    (credit,) = customer.bill(ended, JAN)
+    assert (credit.gross, credit.net, credit.kind) == (-1497, 0, "credit")
+    (gone,) = customer.bill(one(discount=all_off), JAN)[:1]
+    assert (gone.net, gone.kind) == (0, "credit")
 
 
 def test_it_shows_the_entry_behind_a_line() -> None:
