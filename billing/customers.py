@@ -288,11 +288,13 @@ def add_member(
 
 
 def _name_of(actor: str) -> str:
-    """The person behind an actor such as `member:mem_…` or `user:7`; "" for programs."""
+    """The person behind an actor such as `member:mem_…` or `user:7`; "" for programs and for who is gone."""
     kind, _, key = actor.partition(":")
     if kind == "member":
-        return str(Member.objects.select_related("user").get(pk=key).user)
-    return str(User.objects.get(pk=key)) if kind == "user" else ""
+        member = Member.objects.select_related("user").filter(pk=key).first()
+        return str(member.user) if member else ""
+    user = User.objects.filter(pk=key).first() if kind == "user" and key.isdigit() else None
+    return str(user or "")
 
 
 def _role(role: str) -> str:

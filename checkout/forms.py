@@ -147,6 +147,10 @@ class CheckoutForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
+        if not self.address.region:
+            data["state"] = ""
+        if not self.address.postal_code:
+            data["postal_code"] = ""
         if "tax_id" in data and "country" in data:
             try:
                 data["tax_id"] = typed.tax_id(data["tax_id"], data["country"])

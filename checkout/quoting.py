@@ -105,7 +105,7 @@ def lines_of(made: Offer) -> list[dict[str, Any]]:
     return [
         {
             "description": line.description,
-            "quantity": str(line.quantity),
+            "quantity": f"{line.quantity.normalize():f}",
             "gross": line.gross,
             "net": line.net,
         }

@@ -112,6 +112,12 @@ def _usage(price: Price) -> str:
     return f"{start}, {_('then')} {then}" if then else start
 
 
+def _beyond(prices: Iterable[Price]) -> list[str]:
+    """ "More API calls: $0.0015 each": what the plan's highlights leave out."""
+    found = [(price, included(price)[1]) for price in prices if price.kind == "usage"]
+    return [f"{_('More')} {p.label}: {unit_price(paid, p.currency)} {_('each')}" for p, paid in found if paid]
+
+
 def included(price: Price) -> tuple[Decimal, Decimal | None]:
     """(how many are free, what the next one costs) of a usage price."""
     free = price.included
@@ -136,7 +142,7 @@ class Card:
     amount: str
     a_month: str
     saving: Decimal | None
-    usage: Sequence[str]
+    more_usage: Sequence[str]
     seats: bool
 
 
@@ -149,7 +155,7 @@ def card_of(plan: Plan, *, interval: str, currency: str) -> Card:
     return Card(
         plan=plan, price=chosen, amount=short_price(chosen.unit_amount, currency) if chosen else "",
         a_month=short_price(chosen.unit_amount / 12, currency) if chosen and yearly else "",
-        saving=saving if saving and saving > 0 else None, usage=usage_notes(prices),
+        saving=saving if saving and saving > 0 else None, more_usage=_beyond(prices),
         seats=bool(chosen and chosen.model != "flat"),
     )  # fmt: skip
 

@@ -30,7 +30,13 @@ JOBS: list[Job] = [
     Job("collect what is open", "billing.tasks.collect_due", minutes=10),
     Job("say what is overdue", "billing.tasks.say_overdue", minutes=60),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
+    Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
+    Job("let quotes expire", "sales.tasks.expire_quotes", minutes=15),
+    Job("escalate approvals that wait", "sales.tasks.escalate_approvals", minutes=60),
     Job("send waiting mail", "billing.tasks.send_waiting_mail", minutes=1),
+    Job("end checkouts whose day is over", "checkout.tasks.expire_sessions", minutes=15),
+    Job("finish checkouts that were left", "checkout.tasks.reconcile_checkouts", minutes=5),
+    Job("forget old counters", "checkout.tasks.sweep_counters", at=time(4, 40)),
     Job("forget old sessions", "config.schedules.forget_old_sessions", at=time(4, 30)),
 ]
 

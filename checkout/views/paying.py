@@ -195,6 +195,7 @@ def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> Http
     if judging.needs_a_person(row, decision):
         return _hand_over(request, row, form, sums, decision)
     token = form.cleaned_data.get("payment_method", "")
+    form.errors.pop("payment_method", None)
     if not form.errors and not CARD_TOKEN.fullmatch(token):
         form.add_error(None, "Please enter your card.")
     if form.errors:

@@ -63,13 +63,32 @@
     else button.removeAttribute("aria-busy");
   };
 
+  // The total may still be on its way back when the button is pressed: nobody pays more than what they saw.
+  let asking = 0;
+  document.addEventListener("htmx:beforeRequest", () => { asking += 1; });
+  document.addEventListener("htmx:afterRequest", () => { asking -= 1; });
+  const settled = async () => {
+    const pause = () => new Promise((done) => setTimeout(done, 60));
+    for (let tries = 0; tries < 100; tries += 1) {
+      await pause();
+      if (asking < 1) {
+        await pause();
+        if (asking < 1) return;
+      }
+    }
+  };
+  const due = () => Number((document.querySelector("[name=expected]") || {}).value || 0);
+
   const fetchToken = async (button) => {
+    const seen = due();
     busy(button, true);
     say("");
     const checked = await elements.submit();
     const made = checked.error ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
+    await settled();
     busy(button, false);
     if (made.error) return say(made.error.message);
+    if (due() > seen) return say("The total has changed with your last entry. Please look at it, and press the button again.");
     token.value = made.paymentMethod.id;
     form.requestSubmit(button);
   };
@@ -84,6 +103,21 @@
       busy(button, false);
       say("The card could not be checked just now. Nothing was charged. Please try again.");
     });
+  });
+
+  // A new country brings other labels; what was typed meanwhile, and where, stays.
+  let typing = null;
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const at = document.activeElement;
+    typing = at && at.id && form.contains(at) ? at.id : null;
+    event.detail.fragment.querySelectorAll("input[id]").forEach((fresh) => {
+      const now = document.getElementById(fresh.id);
+      if (now && now.type === "text" && now.value) fresh.value = now.value;
+    });
+  });
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    const place = typing && document.getElementById(typing);
+    if (place && place !== document.activeElement) place.focus();
   });
 
   // A token is good for one try; a page that comes back from the browser's cache starts afresh.

@@ -1,0 +1,98 @@
+"""Papers: rendered once from what the row froze, stored, and never again."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from billing import collecting, printing
+from billing.models import Document, Invoice, Seller
+from billing.models.invoices import CreditNote
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def invoice(make_customer, subscribe):
+    subscribe(make_customer(name="Nova & Söhne <b>", country="DE", tax_id="DE136695976"))
+    return Invoice.objects.get()
+
+
+def test_it_is_stored_once(invoice):
+    first = printing.print_invoice(invoice.pk)
+    again = printing.print_invoice(invoice.pk)
+    assert first == again == Document.objects.get()
+    assert first.name == f"{invoice.number}.pdf"
+    assert first.sha256 == hashlib.sha256(bytes(first.content)).hexdigest()
+    assert bytes(first.content).startswith(b"%PDF-")
+
+
+def test_it_says_what_the_row_froze(invoice):
+    Seller.objects.update(name="Renamed", legal_name="Renamed Ltd")
+    invoice.customer.name = "Renamed"
+    invoice.customer.save()
+    paper = printing.invoice_paper(Invoice.objects.get())
+    paper.check()
+    assert (paper.seller.name, paper.bill_to.name) == ("Lumen Analytics Ltd", "Nova & Söhne <b>")
+    assert (paper.total, paper.amount_due) == (8700, 8700)
+    assert paper.tax_subtotals[0].category == "AE"
+    line = paper.lines[0]
+    assert (line.description, line.quantity, line.net) == ("Pro seat", 3, 8700)
+    assert line.period.last + timedelta(days=1) == invoice.period_end
+
+
+def test_a_transfer_shows_as_paid(make_customer, subscribe, clock):
+    customer = make_customer(clock, country="US")
+    subscribe(customer, collection_method="send_invoice", payment_rule_override="agreed")
+    invoice = Invoice.objects.get()
+    collecting.record_transfer(
+        invoice=invoice,
+        amount=invoice.total,
+        reference="R1",
+        paid_at=clock.now,
+        now=clock.now,
+        actor="user:1",
+    )
+    paper = printing.invoice_paper(Invoice.objects.get())
+    paper.check()
+    assert (paper.amount_paid, paper.amount_due, paper.settlement.method) == (invoice.total, 0, "transfer")
+
+
+def test_a_draft_has_no_paper(make_customer):
+    draft = Invoice.objects.create(
+        customer=make_customer(), motion="self_serve", collection_method="send_invoice", currency="USD"
+    )
+    with pytest.raises(printing.NotIssued):
+        printing.print_invoice(draft.pk)
+
+
+def test_a_credit_note_names_its_invoice(make_customer, subscribe, clock, advance):
+    from billing import subscribing
+
+    subscription = subscribe(make_customer(clock, country="US"))
+    advance(clock, days=10)
+    clock.refresh_from_db()
+    subscribing.cancel(subscription=subscription, now=clock.now, actor="user:1", effective="now")
+    note = CreditNote.objects.first()
+    if note is None:
+        pytest.skip("the cancellation gave nothing back")
+    paper = printing.credit_note_paper(note)
+    paper.check()
+    assert paper.preceding.number == note.invoice.number
+    assert printing.print_credit_note(note.pk) == printing.print_credit_note(note.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_printers_one_paper_stays(invoice):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def go(_n):
+        try:
+            return printing.print_invoice(invoice.pk).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(go, range(4)))) == 1
+    assert Document.objects.count() == 1

@@ -1,0 +1,107 @@
+"""Buyers that a rule sends to a person: nothing is lost, nothing is charged, a rep may let them finish."""
+
+import pytest
+from django.utils import timezone
+
+from billing.models import Customer, User
+from checkout import sessions
+from checkout.models import CheckoutSession, RoutingRule
+from sales.models import Lead
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def routed(session, press, fake_stripe):
+    assert press(session, employees="250", card="", terms=None).status_code == 302
+    return session
+
+
+def test_more_than_a_hundred_people_get_a_person(routed, client, fake_stripe):
+    lead = Lead.objects.get()
+    assert (lead.company, lead.employees, lead.seats, lead.plan_code) == ("Nova Robotics", 250, 3, "pro")
+    assert (lead.email, lead.source) == ("ada@nova.example", "checkout")
+    html = client.get(f"/checkout/{routed.token}/").content.decode()
+    assert "A person helps you with this" in html
+    assert "ada@nova.example" in html
+    assert fake_stripe.rows("payment_intent") == []
+
+
+def test_the_decision_is_kept_with_rule_and_inputs(routed, fresh):
+    routing = fresh(routed).routing
+    assert (routing["outcome"], routing["rule"]) == ("contact_sales", "More than 100 people")
+    assert routing["because"] == ["employees 250 is over 100"]
+    assert routing["inputs"]["domain"] == "nova.example"
+
+
+def test_pressing_again_makes_no_second_lead_and_no_charge(routed, press, fake_stripe):
+    press(routed, employees="250")
+    press(routed, employees="5")
+    assert Lead.objects.count() == 1
+    assert fake_stripe.rows("payment_intent") == []
+    assert not Customer.objects.exists()
+
+
+def test_it_is_enforced_on_submit_whatever_was_shown(session, press, fake_stripe):
+    press(session, action="update", employees="5")
+    press(session, employees="101")
+    assert Lead.objects.get().employees == 101
+    assert fake_stripe.rows("payment_intent") == []
+
+
+def test_a_hundred_buy_alone(session, press, fake_stripe, fresh):
+    press(session, employees="100")
+    assert fresh(session).status == "completed"
+
+
+def test_the_page_says_so_before_the_button_is_pressed(session, press):
+    html = press(session, action="update", employees="250", headers={"HX-Request": "true"}).content.decode()
+    assert "Continue with our team" in html
+    html = press(session, action="update", employees="25", headers={"HX-Request": "true"}).content.decode()
+    assert "card-element" in html
+
+
+def test_a_person_needs_to_know_whom_to_call(session, press):
+    answer = press(session, employees="250", email="", card="", terms=None, line1="", city="")
+    assert answer.status_code == 422
+    html = answer.content.decode()
+    assert 'id="id_email_error"' in html
+    assert 'id="id_line1_error"' not in html
+    assert not Lead.objects.exists()
+
+
+def test_a_rep_lets_the_buyer_finish_with_everything_typed(routed, client, press, fresh):
+    sessions.unlock(session=routed, now=timezone.now(), actor="user:7")
+    html = client.get(f"/checkout/{routed.token}/").content.decode()
+    assert 'value="Nova Robotics"' in html
+    assert "card-element" in html
+    press(routed, employees="250")
+    assert fresh(routed).status == "completed"
+    assert Customer.objects.get().employees == 250
+
+
+def test_a_rule_may_name_an_owner(session, press):
+    rep = User.objects.create_user("rep@lumen.example", name="Rae", is_staff=True)
+    RoutingRule.objects.create(
+        position=1, name="Germany", conditions={"country": ["DE"]}, outcome="owner", owner=rep
+    )
+    press(session)
+    assert Lead.objects.get().owner == rep
+
+
+def test_a_rule_may_ask_for_a_demo_first(session, press):
+    RoutingRule.objects.create(position=1, name="Demo", conditions={"seats": {"at_least": 3}}, outcome="demo")
+    press(session)
+    assert Lead.objects.get().demo_wanted
+
+
+def test_a_purchase_of_the_size_of_an_invoice_customer_goes_to_sales(session, press, fake_stripe):
+    """100 seats of Pro by the month are 34,800 a year; the rule of payment starts at 50,000."""
+    from billing.models import Segment
+
+    Segment.objects.filter(code="mid-market").update(max_arr=20_000_00)
+    Segment.objects.filter(code="enterprise").update(min_arr=20_000_00)
+    press(session, quantity="100")
+    assert Lead.objects.get().seats == 100
+    assert CheckoutSession.objects.get().routing["rule"] == "Paid by invoice at this size"
+    assert fake_stripe.rows("payment_intent") == []
