@@ -1,0 +1,126 @@
+"""What our admin pages share: read-only tables, amounts in words, and pages of our own in the admin's frame."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from billing.moves import IllegalMove, StaleMove
+from billing.refusals import Refused
+from billing.templatetags.tandem import money
+
+
+def amount(field: str, label: str | None = None, currency: str = "currency") -> Callable[[Any], str]:
+    """A column that shows minor units as money, sorted by the stored amount."""
+
+    def column(row: Any) -> str:
+        return str(money(getattr(row, field), getattr(row, currency)))
+
+    column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
+    column.admin_order_field = field  # type: ignore[attr-defined]
+    return column
+
+
+def staff(request: HttpRequest) -> str:
+    """The actor's name for facts."""
+    return f"user:{request.user.pk}"
+
+
+class ReadOnly(admin.ModelAdmin):
+    """A table to look at. Changes go through verbs, on pages made for them."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+type Act = Callable[[HttpRequest, Any], str | None]
+
+
+class Screen(ReadOnly):
+    """A model whose rows have a page of their own: `template`, `context(request, row)` and `acts`.
+
+    An act is what one button does: it calls one verb and answers the words of success (and may set where to go by
+    returning an address that begins with "/"). A refusal becomes a message; nothing typed is lost where `context`
+    builds its forms from the request.
+    """
+
+    template = ""
+    acts: Mapping[str, tuple[str, Act]] = {}
+
+    def find(self, request: HttpRequest, object_id: str) -> Any:
+        for key in (object_id, unquote(object_id)):
+            try:
+                row = self.get_queryset(request).filter(pk=key).first()
+            except (ValidationError, ValueError):
+                continue
+            if row is not None:
+                return row
+        raise Http404
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.find(request, object_id)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self.act(request, row)
+        return self.page(request, row)
+
+    def act(self, request: HttpRequest, row: Any) -> HttpResponse:
+        name = request.POST.get("action", "")
+        if name not in self.acts:
+            raise Http404
+        permission, act = self.acts[name]
+        if permission and not request.user.has_perm(permission):
+            raise PermissionDenied
+        try:
+            said = act(request, row)
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+            return self.page(request, self.find(request, row.pk), status=422, refusal=refusal)
+        except (IllegalMove, StaleMove) as refusal:
+            messages.error(request, str(refusal).capitalize() + ".")
+            return redirect(request.get_full_path())
+        if said and said.startswith("/"):
+            return redirect(said)
+        if said:
+            messages.success(request, said)
+        return redirect(request.get_full_path())
+
+    def page(self, request: HttpRequest, row: Any, status: int = 200, **given: Any) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "row": row,
+            "opts": self.model._meta,
+            "can": {name for name, (needed, _) in self.acts.items() if not needed or request.user.has_perm(needed)},
+            **self.context(request, row),
+            **given,
+        }
+        return TemplateResponse(request, self.template, context, status=status)
+
+    def context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {}
+
+
+def now_of(row: Any) -> Any:
+    """The present of the customer that a row is about."""
+    customer: models.Model | None = getattr(row, "customer", None)
+    return customer.now if customer is not None else timezone.now()  # type: ignore[attr-defined]

@@ -1,0 +1,70 @@
+"""Plans, prices, meters, taxes, discounts, segments and the seller: what staff set up."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from billing.models import Discount, Entitlement, Meter, Plan, Price, Segment, Seller, TaxRate
+
+
+class Entitlements(admin.TabularInline):
+    model = Entitlement
+    extra = 0
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin):
+    list_display = ("name", "code", "motion", "published", "quote_only", "requires_demo", "rank")
+    list_filter = ("motion", "published")
+    search_fields = ("name", "code")
+    inlines = (Entitlements,)
+    readonly_fields = ("created_at",)
+
+
+@admin.register(Price)
+class PriceAdmin(admin.ModelAdmin):
+    """A price that was used is frozen by the database; add a new one and switch the old one off."""
+
+    list_display = ("plan", "code", "kind", "model", "interval", "currency", "unit_amount", "active")
+    list_filter = ("plan", "currency", "kind", "active")
+    search_fields = ("code", "label")
+    list_select_related = ("plan",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        if obj is None or not (obj.phaseitem_set.exists() or obj.invoiceline_set.exists()):
+            return ("created_at",)
+        return tuple(f.name for f in Price._meta.fields if f.name not in ("active", "label"))
+
+
+@admin.register(Meter)
+class MeterAdmin(admin.ModelAdmin):
+    list_display = ("name", "code", "event_name", "aggregation", "unit")
+
+
+@admin.register(TaxRate)
+class TaxRateAdmin(admin.ModelAdmin):
+    list_display = ("name", "country", "percentage", "category", "active")
+
+
+@admin.register(Discount)
+class DiscountAdmin(admin.ModelAdmin):
+    list_display = ("__str__", "code", "percent_off", "amount_off", "currency", "duration", "redemptions", "expires_at")
+    readonly_fields = ("redemptions", "created_at")
+
+
+@admin.register(Segment)
+class SegmentAdmin(admin.ModelAdmin):
+    list_display = ("name", "min_arr", "max_arr", "motion", "allows_card", "allows_invoice", "sales_touch")
+
+
+@admin.register(Seller)
+class SellerAdmin(admin.ModelAdmin):
+    list_display = ("name", "legal_name", "currency", "timezone", "net_days")
+    exclude = ("logo",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return not Seller.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,97 @@
+"""Tables to look at: subscriptions, payments, usage, events, runs, clocks, keys."""
+
+from django.contrib import admin
+
+from billing.admin.base import ReadOnly, amount
+from billing.models import (
+    ApiKey,
+    BillingFailure,
+    BillingRun,
+    Event,
+    Mail,
+    Payment,
+    Subscription,
+    TestClock,
+    UsageDay,
+    User,
+)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnly):
+    list_display = ("customer", "status", "motion", amount("mrr", "MRR"), "current_period_start", "current_period_end", "next_due_at")
+    list_filter = ("status", "motion", "origin")
+    search_fields = ("customer__name", "customer__email")
+    list_select_related = ("customer",)
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnly):
+    list_display = ("customer", "invoice", "method", "status", amount("amount"), "card_label", "reference", "created_at")
+    list_filter = ("status", "method")
+    search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
+    list_select_related = ("customer", "invoice")
+    exclude = ("client_secret", "action_url")
+
+
+@admin.register(UsageDay)
+class UsageDayAdmin(ReadOnly):
+    list_display = ("customer", "meter", "day", "count", "total")
+    list_filter = ("meter",)
+    search_fields = ("customer__name",)
+    list_select_related = ("customer", "meter")
+    ordering = ("-day",)
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = ("at", "type", "customer", "object_id", "sequence", "actor")
+    list_filter = ("type",)
+    search_fields = ("object_id", "customer__name")
+    list_select_related = ("customer",)
+    ordering = ("-number",)
+
+
+@admin.register(BillingRun)
+class BillingRunAdmin(ReadOnly):
+    list_display = ("due_at", "started_at", "finished_at", "subscriptions", "invoices", "failures")
+    ordering = ("-started_at",)
+
+
+@admin.register(BillingFailure)
+class BillingFailureAdmin(ReadOnly):
+    list_display = ("subscription", "reason", "at")
+
+    def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
+        """Deleting the row lets the next run try again."""
+        return bool(request.user.has_perm("billing.delete_billingfailure"))
+
+
+@admin.register(TestClock)
+class TestClockAdmin(ReadOnly):
+    list_display = ("__str__", "now", "status", "series_code", "created_at")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnly):
+    list_display = ("name", "prefix", "livemode", "scopes", "last_used_at", "revoked_at")
+    exclude = ("digest",)
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnly):
+    list_display = ("created_at", "template", "recipient", "subject", "sent_at", "attempts")
+    list_filter = ("template",)
+    search_fields = ("recipient", "subject")
+    exclude = ("html",)
+    ordering = ("-created_at",)
+
+
+@admin.register(User)
+class UserAdmin(admin.ModelAdmin):
+    list_display = ("email", "name", "is_staff", "is_active", "last_login")
+    list_filter = ("is_staff", "groups")
+    search_fields = ("email", "name")
+    fields = ("email", "name", "is_active", "is_staff", "is_superuser", "groups", "last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ("groups",)

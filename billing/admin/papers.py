@@ -1,0 +1,107 @@
+"""Invoices and credit notes, as finance works with them: look, print, book a bank transfer."""
+
+import csv
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from billing import collecting, printing
+from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
+from billing.maths.money import InvalidAmount, to_major, to_minor
+from billing.models import CreditNote, Invoice, Seller
+
+
+class TransferForm(forms.Form):
+    """Money seen on the bank account."""
+
+    amount = forms.CharField(label="Amount", max_length=30)
+    paid_on = forms.DateField(label="Arrived on", widget=forms.DateInput({"type": "date"}))
+    reference = forms.CharField(label="Bank reference", max_length=200)
+
+    def __init__(self, *args: Any, invoice: Invoice, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.invoice = invoice
+
+    def clean_amount(self) -> int:
+        try:
+            return to_minor(self.cleaned_data["amount"].strip().replace(",", ""), self.invoice.currency)
+        except InvalidAmount as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+def _book(request: HttpRequest, invoice: Invoice) -> str:
+    form = TransferForm(request.POST, invoice=invoice)
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise collecting.InvalidAmount(f"{form.fields[field].label}: {errors[0]}", field=field)
+    now = now_of(invoice)
+    zone = ZoneInfo(Seller.objects.get().timezone)
+    arrived = min(datetime.combine(form.cleaned_data["paid_on"], time(12), zone), now)
+    payment = collecting.record_transfer(
+        invoice=invoice, amount=form.cleaned_data["amount"], reference=form.cleaned_data["reference"], paid_at=arrived,
+        now=now, actor=staff(request),
+    )  # fmt: skip
+    return f"{to_major(payment.amount, payment.currency)} {payment.currency} booked for {invoice.number}."
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(Screen):
+    list_display = ("number", "customer", "status", amount("total"), amount("amount_due", "due"), "issued_on", "due_on", "motion", "collection_method")
+    list_display_links = ("number",)
+    list_filter = ("status", "motion", "collection_method", "currency")
+    search_fields = ("number", "customer__name", "customer__email")
+    list_select_related = ("customer",)
+    date_hierarchy = "issued_on"
+    actions = ("as_csv",)
+    template = "admin/tandem/invoice.html"
+    acts = {"transfer": ("billing.record_payment", _book)}
+
+    def get_urls(self) -> list[Any]:
+        own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="billing_invoice_pdf")
+        return [own, *super().get_urls()]
+
+    def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        invoice = self.find(request, object_id)
+        document = printing.print_invoice(invoice.pk)
+        response = HttpResponse(bytes(document.content), content_type=document.media_type)
+        response["Content-Disposition"] = f'inline; filename="{document.name}"'
+        return response
+
+    def context(self, request: HttpRequest, row: Invoice) -> dict[str, Any]:
+        posted = request.POST if request.POST.get("action") == "transfer" else None
+        initial = {"amount": to_major(row.amount_due, row.currency), "paid_on": now_of(row).date(), "reference": row.number}
+        return {
+            "lines": row.lines.all(),
+            "payments": row.payments.select_related("payment_method"),
+            "postings": row.posting_set.order_by("id"),
+            "form": TransferForm(posted, invoice=row, initial=initial),
+            "payable": row.status in ("open", "uncollectible"),
+        }
+
+    @admin.action(description="Export the chosen invoices as CSV")
+    def as_csv(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        response = HttpResponse(content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="invoices.csv"'
+        sheet = csv.writer(response)
+        sheet.writerow(["number", "customer", "status", "issued", "due", "currency", "net", "tax", "total", "paid", "motion"])
+        for row in rows.select_related("customer"):
+            money = [to_major(n, row.currency) for n in (row.subtotal - row.discount_total, row.tax_total, row.total, row.amount_paid)]
+            sheet.writerow([row.number, safe(row.customer.name), row.status, row.issued_on, row.due_on, row.currency, *money, row.motion])
+        return response
+
+
+def safe(text: str) -> str:
+    """Text that a spreadsheet will not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text
+
+
+@admin.register(CreditNote)
+class CreditNoteAdmin(ReadOnly):
+    list_display = ("number", "customer", "invoice", amount("total"), "issued_on", "to", "reason")
+    search_fields = ("number", "customer__name", "invoice__number")
+    list_select_related = ("customer", "invoice")

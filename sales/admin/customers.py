@@ -1,0 +1,164 @@
+"""A customer on one page: plan, revenue, usage, people, cards, papers, signals, quotes, and one timeline of it all."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+from billing import invoicing, metering, timelines
+from billing.admin.base import Screen, amount, staff
+from billing.models import Customer, Event, Subscription
+from billing.templatetags.tandem import money
+from sales import drafting, handing_over, leads
+from sales.models import SalesSettings
+
+# event type -> (words, icon, tone); the words may use the event's data
+WORDS = {
+    "customer.created": ("Became a customer", "building-2", "accent"),
+    "customer.segment_changed": ("Segment changed", "layers", ""),
+    "customer.collection_method_changed": ("Way of paying changed", "wallet", "accent"),
+    "customer.owner_assigned": ("Owner assigned", "user-plus", ""),
+    "member.added": ("Team member added", "user-plus", ""),
+    "member.removed": ("Team member removed", "user-plus", ""),
+    "subscription.created": ("Subscription started", "repeat", "good"),
+    "subscription.changed": ("Subscription changed", "repeat", "accent"),
+    "subscription.renewed": ("Renewed", "refresh-cw", ""),
+    "subscription.phase_started": ("New terms began", "layers", "accent"),
+    "subscription.converted_to_invoice": ("Converted to invoice", "receipt-text", "good"),
+    "subscription.past_due": ("Payment is late", "triangle-alert", "bad"),
+    "subscription.cancel_scheduled": ("Cancellation scheduled", "triangle-alert", "warn"),
+    "subscription.canceled": ("Ended", "circle-alert", "bad"),
+    "usage.threshold_reached": ("Usage threshold reached", "gauge", "warn"),
+    "invoice.finalized": ("Invoice issued", "receipt-text", ""),
+    "invoice.paid": ("Invoice paid", "circle-check", "good"),
+    "invoice.payment_failed": ("Payment failed", "circle-alert", "bad"),
+    "invoice.overdue": ("Invoice overdue", "triangle-alert", "bad"),
+    "signal.created": ("Signal", "zap", "accent"),
+    "handoff.raised": ("Task for sales", "inbox", "accent"),
+    "handoff.accepted": ("Task accepted", "inbox", ""),
+    "handoff.won": ("Task won", "circle-check", "good"),
+    "handoff.lost": ("Task lost", "circle-alert", ""),
+    "handoff.returned": ("Returned to self-serve", "undo-2", ""),
+    "quote.created": ("Quote drafted", "file-text", ""),
+    "quote.sent": ("Quote sent", "file-text", "accent"),
+    "quote.viewed": ("Quote read", "file-text", ""),
+    "quote.accepted": ("Quote accepted", "file-text", "good"),
+    "quote.declined": ("Quote declined", "file-text", "bad"),
+    "quote.converted": ("Quote converted", "file-text", "good"),
+    "credit_note.issued": ("Credit note issued", "undo-2", ""),
+    "payment_method.attached": ("Card saved", "wallet", ""),
+    "demo.requested": ("Asked for a demo", "zap", "accent"),
+    "lead.created": ("Asked for sales", "user-plus", "accent"),
+}
+SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One item of the timeline, as components/timeline.html takes it."""
+
+    title: str
+    at: datetime
+    text: str
+    who: str
+    icon: str
+    tone: str
+
+
+def moments(customer: Customer, kind: str = "") -> list[Moment]:
+    """The newest facts in words; `kind` narrows to one prefix of event types."""
+    rows = Event.objects.filter(customer=customer, type__in=WORDS).order_by("-at", "-number")
+    if kind:
+        rows = rows.filter(type__startswith=kind)
+    return [_moment(row) for row in rows[:SHOWN]]
+
+
+def _moment(event: Event) -> Moment:
+    words, icon, tone = WORDS[event.type]
+    return Moment(words, event.at, _detail(event), _who(event.actor), icon, tone)
+
+
+def _detail(event: Event) -> str:
+    """What the fact says of itself, in a line."""
+    data = event.data
+    parts = [str(data[key]) for key in ("number", "sentence", "reason") if data.get(key)]
+    if isinstance(data.get("total"), int) and data.get("currency"):
+        parts.append(str(money(data["total"], data["currency"])))
+    if isinstance(data.get("to"), dict):
+        parts.append(", ".join(str(data["to"][k]) for k in ("plan", "quantity") if data["to"].get(k)))
+    elif data.get("from") is not None and data.get("to") is not None:
+        parts.append(f"{data['from']} → {data['to']}".replace("_", " "))
+    if data.get("email"):
+        parts.append(str(data["email"]))
+    return " · ".join(part for part in parts if part)
+
+
+def _who(actor: str) -> str:
+    return {"system": "", "buyer": "buyer", "provider": "Stripe"}.get(actor, actor.partition(":")[0])
+
+
+def _new_quote(request: HttpRequest, customer: Customer) -> str:
+    rows = Subscription.objects.filter(customer=customer, status__in=Subscription.LIVE)
+    row = rows.select_related("customer__test_clock").order_by("-mrr").first()
+    if row is None:
+        raise drafting.InvalidQuote("There is no running subscription to start from.")
+    quote = drafting.draft_from_subscription(
+        subscription=row, now=customer.now, actor=staff(request), by=request.user
+    )
+    return reverse("admin:sales_quote_change", args=[quote.pk])
+
+
+def _demo(request: HttpRequest, customer: Customer) -> str:
+    leads.ask(customer=customer, about="demo", now=customer.now, actor=staff(request))
+    return "Demo noted; it stands in the task."
+
+
+@admin.register(Customer)
+class CustomerAdmin(Screen):
+    list_display = ("name", "email", "segment", amount("mrr", "MRR"), amount("arr", "ARR"), "owner", "country")
+    list_filter = ("segment", "owner", "collection_method", "country")
+    search_fields = ("name", "email", "domain", "external_id")
+    list_select_related = ("segment", "owner")
+    ordering = ("-arr",)
+    template = "admin/tandem/customer.html"
+    acts = {"quote": ("sales.add_quote", _new_quote), "demo": ("sales.work_handofftask", _demo)}
+
+    def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
+        now = row.now
+        subscriptions = list(
+            row.subscriptions.exclude(status="canceled").select_related("customer__test_clock").order_by("-mrr")
+        )
+        running = subscriptions[0] if subscriptions else None
+        specs = timelines.specs_of(running) if running else []
+        signals = list(row.signals.filter(status="open").select_related("rule").order_by("-occurred_at")[:12])
+        usage = metering.current(row, now)
+        kind = request.GET.get("show", "")
+        return {
+            "running": running,
+            "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
+            "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty] if running else [],
+            "upcoming": invoicing.upcoming(subscription=running, now=now) if running else None,
+            "usage": usage,
+            "days": _days(row, usage, now),
+            "people": row.members.filter(removed_at__isnull=True).select_related("user").order_by("added_at"),
+            "cards": row.payment_methods.filter(detached_at__isnull=True),
+            "invoices": row.invoices.order_by("-issued_at", "-sequence")[:10],
+            "signals": signals,
+            "score": handing_over.score(signals, now, SalesSettings.current()),
+            "task": row.handoff_tasks.filter(status__in=("open", "accepted")).select_related("owner").first(),
+            "quotes": row.quotes.select_related("plan").order_by("-created_at")[:8],
+            "timeline": moments(row, kind),
+            "kinds": [("", "All"), ("invoice", "Invoices"), ("subscription", "Changes"), ("usage", "Usage"), ("signal", "Signals"), ("quote", "Quotes"), ("member", "People")],
+            "kind": kind,
+        }
+
+
+def _days(customer: Customer, usage: list[Any], now: datetime) -> list[tuple[str, Any]]:
+    """Thirty days of the first meter, for the chart."""
+    if not usage:
+        return []
+    today = now.date()
+    return [(f"{day:%d %b}", quantity) for day, quantity in metering.daily(customer, usage[0].meter, today - timedelta(days=29), today + timedelta(days=1))]
