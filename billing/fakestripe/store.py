@@ -75,12 +75,18 @@ class SqliteStore:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
         self._open().executescript(SCHEMA)
+        # SQLite forbids carrying an open connection into a child, even to close it there.
+        os.register_at_fork(before=self._close)
+
+    def _close(self) -> None:
+        if getattr(self._local, "connection", None) is not None:
+            self._local.connection.close()
+        self._local.connection = None
 
     def _open(self) -> sqlite3.Connection:
-        """This thread's connection; a connection never crosses a fork."""
-        if getattr(self._local, "pid", None) != os.getpid():
+        """This thread's connection."""
+        if getattr(self._local, "connection", None) is None:
             self._local.connection = self._connect()
-            self._local.pid = os.getpid()
         connection: sqlite3.Connection = self._local.connection
         return connection
 
@@ -192,6 +198,9 @@ class MemoryStore(SqliteStore):
         if not hasattr(self, "_shared"):
             self._shared = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         return self._shared
+
+    def _close(self) -> None:
+        """Memory belongs to this process; a child gets a copy of its own."""
 
     def begin(self) -> None:
         self._lock.acquire()
