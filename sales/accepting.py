@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django_q.tasks import async_task
 
-from billing import customers, invoicing, mail, subscribing, typed
+from billing import customers, mail, subscribing, typed
 from billing.events import record
 from billing.maths.periods import local_date
 from billing.models import Customer, Subscription
@@ -319,8 +319,7 @@ def _agree(
     else:
         subscription = subscribing.subscribe_to(customer=customer, phases=specs, origin="quote", **terms)
         if starts_now:
-            invoicing.bill(subscription=subscription, now=now, actor=BUYER)
-            subscribing.settle_derived(subscription, now=now, actor=BUYER, why="quote accepted")
+            subscribing.bill_now(subscription=subscription, now=now, actor=BUYER)
     if starts_now:
         _pay_as_agreed(quote, customer, subscription, now)
     return subscription

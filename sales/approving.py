@@ -83,7 +83,7 @@ def breaks_payment_rule(quote: Quote, figures: Figures) -> bool:
 def submit(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> None:
     """Ask for what approvals the quote needs; one that needs none is approved at once.
 
-    Raises NotReady, CannotStart, IllegalMove, StaleMove.
+    Raises NotReady, IllegalMove, StaleMove.
     """
     _check_ready(quote)
     figures = proposing.price(quote, now=now)
@@ -117,8 +117,17 @@ def _ask(roles: set[str], quote: Quote, event: Event, now: datetime) -> None:
     people = User.objects.filter(groups__name__in=groups, is_active=True).exclude(pk__in=own)
     waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
     for person in people.distinct():
-        context = {"quote": quote, "approvals": waiting, "url": addresses.staff_url(quote)}
+        context = {**_mail_facts(quote), "approvals": waiting}
         mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+
+
+def _mail_facts(quote: Quote) -> dict[str, Any]:
+    return {
+        "quote": quote,
+        "rep": quote.owner and quote.owner.get_full_name(),
+        "total": addresses.money(quote.tcv, quote.currency),
+        "url": addresses.staff_url(quote),
+    }
 
 
 @transaction.atomic
@@ -203,7 +212,7 @@ def _escalate(quote: Quote, now: datetime) -> bool:
         return False
     waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
     for person in User.objects.filter(groups__name=GROUPS[Role.DIRECTOR], is_active=True):
-        context = {"quote": quote, "approvals": waiting, "url": addresses.staff_url(quote), "late": True}
+        context = {**_mail_facts(quote), "approvals": waiting, "late": True}
         cause = f"late:{quote.pk}:{int(quote.submitted_at.timestamp()) if quote.submitted_at else 0}"
         mail.compose(template="quote_approval", to=person.email, context=context, event=cause, now=now)
     return True

@@ -112,7 +112,8 @@ def _due_on(settings: SalesSettings, urgent: bool, now: datetime) -> date:
 def reason_of(signals: Sequence[Signal]) -> str:
     """The names of the rules, the heaviest first: “Usage near limit, Team growing”."""
     order = {"high": 0, "medium": 1, "low": 2}
-    names = [signal.rule.name for signal in sorted(signals, key=lambda s: order[s.weight])]
+    ranked = sorted(signals, key=lambda s: (order[s.weight], s.rule.position))
+    names = [signal.rule.name for signal in ranked]
     return ", ".join(dict.fromkeys(names))[:400]
 
 

@@ -20,19 +20,12 @@ from billing.maths.phases import fixed_offs, full_amount
 from billing.maths.tax import TaxRate as TaxValue
 from billing.maths.tax import tax_of
 from billing.models import Customer, Discount, Plan, Price, Seller
-from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 from sales.models import Quote, QuoteLine
 
 YEAR = 12
 type Items = tuple[tuple[Price, Decimal], ...]
 ZERO = Decimal(0)
-
-
-class CannotStart(Refused):
-    """The start waits for a subscription that is not there."""
-
-    code = "cannot_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +148,12 @@ class Figures:
 
 
 def price(quote: Quote, *, now: datetime) -> Figures:
-    """What the quote comes to if it is accepted now. Raises CannotStart."""
+    """What the quote comes to if it is accepted now."""
     return figures(proposal_of(quote, now=now))
 
 
 def proposal_of(quote: Quote, *, now: datetime) -> Proposal:
-    """The quote as values, starting when it would if accepted now. Raises CannotStart."""
+    """The quote as values, starting when it would if accepted now."""
     return gather(quote, start_on=start_day(quote, now))
 
 
@@ -173,7 +166,7 @@ def start_day(quote: Quote, now: datetime) -> date:
         return today
     subscription = quote.subscription
     if subscription is None or not subscription.is_live:
-        raise CannotStart("There is no running subscription to wait for.", field="starts")
+        return today  # what it should wait for has ended
     effective: subscribing.Effective = (
         "period_end" if quote.starts == Quote.Starts.PERIOD_END else "contract_end"
     )

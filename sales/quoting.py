@@ -39,11 +39,11 @@ from sales.accepting import (
 from sales.approving import NotForYou, NotReady, OwnQuote, approve, escalate, reject, submit
 from sales.drafting import NotEditable, created, draft, draft_from_subscription, edit, held, settle
 from sales.models import Quote, SalesSettings
-from sales.proposing import CannotStart, Figures, price
+from sales.proposing import Figures, price
 from sales.quote_terms import InvalidQuote
 
 __all__ = [
-    "AlreadyAccepted", "AnotherAccepted", "CannotStart", "Declined", "InvalidQuote", "NeedsApproval",
+    "AlreadyAccepted", "AnotherAccepted", "Declined", "InvalidQuote", "NeedsApproval",
     "NotEditable", "NotForYou", "NotReady", "OwnQuote", "QuoteClosed", "QuoteExpired", "Superseded",
     "UnknownLink", "Withdrawn", "accept", "approve", "comment", "convert", "decline", "draft",
     "draft_from_subscription", "edit", "escalate", "expire", "find", "price", "refuse_closed", "reject",

@@ -106,7 +106,7 @@ def demo_requested(facts: Facts, setting: Setting) -> Finding | None:
     """Every request counts, once each."""
     need = str(facts.event.data.get("need", ""))
     words = f"Asked for a demo: “{_short(need)}”" if need else "Asked for a demo."
-    return _found(facts, setting, facts.event.subject, words, {"need": need, "source": facts.event.actor})
+    return _found(facts, setting, str(facts.event.number), words, {"need": need, "by": facts.event.actor})
 
 
 def company_size(facts: Facts, setting: Setting) -> Finding | None:
@@ -335,7 +335,9 @@ def _found(
 
 
 def _gain(event: Happened) -> int:
-    """More MRR than before, in minor units; a start counts from nothing."""
+    """More MRR than before, in minor units; a start counts from nothing. What sales sold is no news."""
+    if event.data.get("origin") == "quote" or str(event.data.get("source") or "").startswith("quote_"):
+        return 0
     after, before = event.data.get("mrr_after"), event.data.get("mrr_before", 0)
     return int(after) - int(before or 0) if after is not None else 0
 

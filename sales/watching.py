@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat
 from django_q.tasks import async_task
 
@@ -245,7 +245,8 @@ def look_for_targets(*, now: datetime) -> list[Signal]:
 
 
 def _on_target_domain() -> QuerySet[Customer]:
-    listed = TargetDomain.objects.alias(host=OuterRef("domain")).filter(
+    host = ExpressionWrapper(OuterRef("domain"), output_field=CharField())
+    listed = TargetDomain.objects.alias(host=host).filter(
         Q(host=F("domain")) | Q(host__endswith=Concat(Value("."), F("domain")))
     )
     return Customer.objects.filter(~Q(domain=""), Exists(listed)).select_related("test_clock", "owner")

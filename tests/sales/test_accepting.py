@@ -1,0 +1,387 @@
+"""The buyer's side: the link, reading, asking, declining, accepting; and what follows acceptance."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
+from billing.refusals import Refused
+from sales import handing_over, leads, proposing, quoting
+from sales.models import Deal, HandoffTask, Quote
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.usefixtures("sales_catalogue", "fake_print")
+
+
+@pytest.fixture
+def sent(make_customer, draft):
+    """sent(quantity=60, …) -> a quote that is out."""
+
+    def make(**terms):
+        if not terms.keys() & {"customer", "subscription", "lead"}:
+            terms["customer"] = make_customer()
+        quote = draft(**{"quantity": 60, **terms})
+        return quoting.send(quote=quote, now=quote.now if quote.customer else NOON, actor="user:1")
+
+    return make
+
+
+def open_approvals():
+    from sales.models import ApprovalRule
+
+    ApprovalRule.objects.all().update(enabled=False)
+
+
+# -- The link
+
+
+def test_it_opens_what_was_sent(sent):
+    quote = sent()
+    assert quoting.find(quote.token) == quote
+    assert quote.url.endswith(f"/quotes/{quote.token}/")
+
+
+def test_it_opens_nothing_else(sent, draft, make_customer, settings):
+    quote, unsent = sent(), draft(customer=make_customer())
+    for token in (
+        "",
+        "x",
+        quote.token[:-1],
+        quote.token + "x",
+        quote.token.upper(),
+        unsent.token,
+        "é" * 32 + ".x",
+    ):
+        with pytest.raises(quoting.UnknownLink):
+            quoting.find(token)
+    own_id, signature = quote.token.split(".")
+    with pytest.raises(quoting.UnknownLink):
+        quoting.find(f"{unsent.token.split('.')[0]}.{signature}")
+    settings.SECRET_KEY = "another"
+    with pytest.raises(quoting.UnknownLink):
+        quoting.find(f"{own_id}.{signature}")
+
+
+def test_it_still_opens_after_the_secret_key_was_changed_with_a_fallback(sent, settings):
+    quote = sent()
+    token = quote.token
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert quoting.find(token) == quote
+
+
+def test_it_notes_the_first_look(sent):
+    quote = sent()
+    for _ in range(2):
+        quoting.view(quote=quoting.find(quote.token), now=quote.now)
+    quote.refresh_from_db()
+    assert (quote.state, quote.viewed_at) == ("viewed", quote.now)
+    assert Event.objects.filter(type="quote.viewed").count() == 1
+
+
+def test_it_passes_a_question_on_to_the_owner(sent, rita):
+    quote = sent()
+    quoting.comment(quote=quote, author="Ada", text="Why\nso much?", by_buyer=True, now=quote.now)
+    mail = Mail.objects.get(template="quote_comment")
+    assert mail.recipient == rita.email
+    assert "Why\nso much?" in mail.text
+    with pytest.raises(Refused) as refusal:
+        quoting.comment(quote=quote, author="Ada", text="  ", by_buyer=True, now=quote.now)
+    assert refusal.value.field == "text"
+
+
+def test_it_is_declined_once_with_a_reason(sent):
+    quote = sent()
+    quoting.decline(quote=quote, reason="Too dear", now=quote.now)
+    assert (quote.state, quote.decline_reason) == ("declined", "Too dear")
+    with pytest.raises(quoting.Declined):
+        quoting.decline(quote=quote, reason="Still", now=quote.now)
+
+
+# -- Refusals
+
+
+def nothing_changed():
+    return (
+        Subscription.objects.count(),
+        Invoice.objects.count(),
+        Document.objects.count(),
+        Event.objects.count(),
+    )
+
+
+def refuses(error, sign, quote, **other):
+    before = nothing_changed()
+    with pytest.raises(error):
+        sign(quote, **other)
+    assert nothing_changed() == before
+
+
+def test_it_is_not_accepted_twice(sent, sign):
+    quote = sent()
+    sign(quote)
+    refuses(quoting.AlreadyAccepted, sign, quote)
+
+
+def test_it_is_not_accepted_at_or_after_its_expiry(sent, sign):
+    quote = sent()
+    refuses(quoting.QuoteExpired, sign, quote, now=quote.expires_at)
+    sign(quote, now=quote.expires_at - timedelta(seconds=1))
+
+
+def test_it_is_not_accepted_once_closed(sent, sign):
+    quote = sent()
+    quoting.expire(now=NOON)
+    Quote.objects.filter(pk=quote.pk).update(state="expired")
+    refuses(quoting.QuoteExpired, sign, quote)
+
+
+def test_it_is_not_accepted_when_withdrawn_or_declined(sent, sign):
+    withdrawn, declined = sent(), sent()
+    quoting.withdraw(quote=withdrawn, now=withdrawn.now, actor="user:1")
+    quoting.decline(quote=declined, reason="", now=declined.now)
+    refuses(quoting.Withdrawn, sign, withdrawn)
+    refuses(quoting.Declined, sign, declined)
+
+
+def test_it_is_not_accepted_after_a_newer_version(sent, sign):
+    old = sent()
+    new = quoting.revise(quote=old, now=old.now, actor="user:1")
+    refuses(quoting.Superseded, sign, old)
+    refuses(quoting.UnknownLink, sign, new)
+    quoting.send(quote=new, now=new.now, actor="user:1")
+    refuses(quoting.Superseded, sign, new, version=1)
+    sign(new, version=2)
+    refuses(quoting.AlreadyAccepted, sign, new)
+
+
+@pytest.mark.parametrize("field", ["name", "email", "signature"])
+def test_it_needs_who_signs(sent, sign, field):
+    quote = sent()
+    with pytest.raises(Refused) as refusal:
+        sign(quote, **{field: " "})
+    assert refusal.value.field == field
+    assert not Subscription.objects.exists()
+
+
+# -- Accepting
+
+
+def test_it_keeps_who_signed_what(sent, sign, fake_print):
+    quote = sent()
+    sign(quote, po_number="PO-7")
+    quote.refresh_from_db()
+    assert (quote.accepted_name, quote.accepted_title, quote.accepted_email) == (
+        "Ada Byron",
+        "CFO",
+        "ada@buyer.example",
+    )
+    assert (quote.accepted_signature, quote.accepted_ip, quote.po_number) == (
+        "Ada Byron",
+        "192.0.2.7",
+        "PO-7",
+    )
+    assert quote.accepted_at == NOON
+    assert quote.accepted_sha256 == quote.document.sha256
+    signed = fake_print[-1]
+    assert signed.signature.document_sha256 == quote.document.sha256
+    assert signed.signature.address == "192.0.2.7"
+    assert quote.signed_document.name == "Q-000001-v1-signed.pdf"
+    assert quote.signed_document.pk != quote.document.pk
+
+
+def test_it_starts_a_new_customer_and_issues_the_first_invoice(sent, sign, books):
+    quote = sent(po_number="") if False else sent(fees=[{"description": "Onboarding", "unit_amount": "2500"}])
+    sign(quote, po_number="PO-7")
+    quote.refresh_from_db()
+    subscription = Subscription.objects.get()
+    assert (subscription.source, subscription.origin, subscription.motion) == (quote.pk, "quote", "sales_led")
+    assert (subscription.contract_start_on, subscription.contract_end_on) == (
+        date(2026, 1, 15),
+        date(2027, 1, 15),
+    )
+    assert quote.state == "converted"
+    invoice = Invoice.objects.get()
+    assert (invoice.total, invoice.net_days, invoice.collection_method) == (
+        quote.schedule[0]["total"],
+        30,
+        "send_invoice",
+    )
+    assert (invoice.subtotal, invoice.po_number) == (59400_00 + 2500_00, "PO-7")
+    books()
+
+
+def test_it_wins_the_deal_and_ends_the_task(sent, sign, make_customer, rita):
+    customer = make_customer()
+    handing_over.raise_by_hand(customer=customer, reason="By hand", now=NOON, actor="user:1")
+    quote = sent(customer=customer)
+    sign(quote)
+    deal, task = Deal.objects.get(), HandoffTask.objects.get()
+    assert (deal.stage, deal.amount, deal.closed_at) == ("won", 59400_00, NOON)
+    assert (task.status, task.note) == ("won", "Quote Q-000001 accepted")
+
+
+def test_it_mails_the_signed_paper_to_both(sent, sign, rita):
+    quote = sent()
+    sign(quote)
+    quote.refresh_from_db()
+    mails = Mail.objects.filter(template="quote_accepted").order_by("recipient")
+    assert [m.recipient for m in mails] == sorted(["ada@buyer.example", rita.email])
+    assert {m.document for m in mails} == {quote.signed_document}
+
+
+def test_it_makes_a_customer_of_a_lead(sent, sign, rita):
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False, now=NOON,
+        actor="buyer",
+    )  # fmt: skip
+    quote = sent(lead=lead, currency="EUR", now=NOON, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
+    sign(quote, now=NOON)
+    customer = Customer.objects.get()
+    assert (customer.name, customer.email, customer.country) == ("Nova", "ada@nova.example", "DE")
+    assert (customer.currency, customer.collection_method, customer.owner) == ("EUR", "send_invoice", rita)
+    assert customer.members.get().user.email == "ada@buyer.example"
+    lead.refresh_from_db()
+    assert (lead.status, lead.customer) == ("converted", customer)
+    assert Deal.objects.get().customer == customer
+    assert Invoice.objects.get().total == 70_686_00  # 59,400.00 and German VAT, without a VAT id
+
+
+# -- After a live subscription
+
+
+def invoiced(subscription):
+    rows = Invoice.objects.filter(subscription=subscription).order_by("issued_at", "id")
+    return [(i.issued_on.isoformat(), i.subtotal - i.discount_total, i.tax_total) for i in rows]
+
+
+def test_it_waits_for_the_end_of_the_paid_period(on_pro, sent, sign, advance, run_jobs, books):
+    subscription = on_pro(6)
+    quote = sent(subscription=subscription, starts="period_end", discount_percent=Decimal(15))
+    assert [(row["date"], row["amount"]) for row in quote.schedule] == [("2026-02-15", 50490_00)]
+    sign(quote)
+    quote.refresh_from_db()
+    assert (quote.state, quote.subscription) == ("accepted", subscription)
+    assert len(invoiced(subscription)) == 1
+    advance(subscription.customer.test_clock, days=40)
+    run_jobs()
+    quote.refresh_from_db()
+    assert (quote.state, quote.converted_at is not None) == ("converted", True)
+    planned = quote.schedule[0]
+    assert invoiced(subscription)[1] == (planned["date"], planned["amount"], planned["tax"])
+    subscription.refresh_from_db()
+    assert subscription.customer.__class__.objects.get().collection_method == "send_invoice"
+    phases = list(subscription.phases.values_list("start_on", "end_on", "collection_method", "motion"))
+    assert phases == [
+        (date(2026, 1, 15), date(2026, 2, 15), "charge_automatically", "self_serve"),
+        (date(2026, 2, 15), None, "send_invoice", "sales_led"),
+    ]
+    assert Event.objects.filter(type="quote.converted").count() == 1
+    books()
+
+
+def test_it_bills_nothing_else_while_a_quote_is_open(on_pro, sent, sign, advance, make_clock):
+    with_quote, without = on_pro(6), on_pro(6)
+    quote = sent(subscription=with_quote, starts="period_end")
+    quoting.decline(quote=quote, reason="No", now=quote.now)
+    sent(subscription=with_quote, starts="period_end")
+    advance(with_quote.customer.test_clock, days=70)
+    assert invoiced(with_quote) == invoiced(without)
+    assert len(invoiced(without)) == 3
+
+
+@pytest.mark.parametrize("interval", ["year", "month"])
+def test_it_invoices_what_the_schedule_said(on_pro, sent, sign, advance, run_jobs, books, interval):
+    open_approvals()
+    subscription = on_pro(6, country="DE")
+    quote = sent(
+        subscription=subscription, starts="date", starts_on=date(2026, 1, 28), interval=interval, term_months=36,
+        discount_percent=Decimal("7.77"), ramp=[{"year": 2, "quantity": 71}, {"year": 3, "discount_percent": "3.33"}],
+        fees=[{"description": "Onboarding", "unit_amount": "1999.99"}],
+    )  # fmt: skip
+    sign(quote)
+    quote.refresh_from_db()
+    planned = [(row["date"], row["amount"], row["tax"]) for row in quote.schedule]
+    assert len(planned) == (3 if interval == "year" else 36)
+    assert planned[0][1] < proposing.price(quote, now=quote.now).lines[0].net + 1999_99
+    for month in range(36):
+        advance(subscription.customer.test_clock, days=30 + month % 2)
+    run_jobs()
+    subscription.refresh_from_db()
+    assert invoiced(subscription)[1 : len(planned) + 1] == planned
+    books()
+
+
+def test_it_starts_today_with_exact_credit(on_pro, sent, sign, advance, books):
+    open_approvals()
+    subscription = on_pro(6)
+    advance(subscription.customer.test_clock, days=10)
+    subscription.refresh_from_db()
+    quote = sent(subscription=Subscription.objects.get(), starts="now", quantity=10)
+    sign(quote)
+    quote.refresh_from_db()
+    assert quote.state == "converted"
+    (row,) = quote.schedule
+    assert row["amount"] == 9900_00 - 117_87
+    assert invoiced(subscription)[1] == (row["date"], row["amount"], row["tax"])
+    customer = Customer.objects.get()
+    assert customer.collection_method == "send_invoice"
+    assert Event.objects.filter(type="subscription.converted_to_invoice").count() == 1
+    books()
+
+
+def test_it_follows_what_the_customer_bought_meanwhile(make_customer, sent, sign, subscribe, books):
+    open_approvals()
+    customer = make_customer()
+    quote = sent(customer=customer, quantity=10)
+    bought = subscribe(customer, "pro", "month", 2)
+    sign(quote)
+    quote.refresh_from_db()
+    assert quote.subscription == bought
+    assert Subscription.objects.count() == 1
+    books()
+
+
+def test_it_starts_anew_when_what_it_waited_for_has_ended(on_pro, sent, sign, books):
+    from billing import subscribing
+
+    open_approvals()
+    subscription = on_pro(2)
+    quote = sent(subscription=subscription, starts="period_end", quantity=10)
+    subscribing.cancel(subscription=subscription, now=quote.now, actor="user:1", effective="now")
+    sign(quote)
+    quote.refresh_from_db()
+    assert quote.subscription != subscription
+    assert quote.state == "converted"
+    books()
+
+
+def test_it_lets_one_accepted_quote_wait(on_pro, sent, sign):
+    subscription = on_pro(6)
+    first, second = (sent(subscription=subscription, starts="period_end") for _ in range(2))
+    sign(first)
+    refuses(quoting.AnotherAccepted, sign, second)
+    first.refresh_from_db()
+    assert first.state == "accepted"
+
+
+def test_it_converts_nothing_before_its_day(on_pro, sent, sign):
+    quote = sent(subscription=on_pro(6), starts="period_end")
+    sign(quote)
+    quote.refresh_from_db()
+    assert quoting.convert(quote=quote, now=quote.now) is False
+    assert quote.state == "accepted"
+
+
+def test_it_prints_a_real_paper(make_customer, draft, sign, monkeypatch):
+    from billing.papers import render
+
+    monkeypatch.setattr("sales.quote_papers.print_paper", render.quote_pdf)
+    quote = draft(customer=make_customer(), quantity=60, title="Für Nova")
+    quoting.send(quote=quote, now=quote.now, actor="user:1")
+    sign(quote)
+    quote.refresh_from_db()
+    assert bytes(quote.document.content).startswith(b"%PDF")
+    assert bytes(quote.signed_document.content).startswith(b"%PDF")
+    assert quote.signed_document.sha256 != quote.document.sha256

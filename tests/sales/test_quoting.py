@@ -1,0 +1,327 @@
+"""A quote's life on the seller's side: drafted, edited, approved, sent, revised, withdrawn, expired."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing.models import Document, Event, Mail, User
+from billing.moves import IllegalMove
+from billing.refusals import Refused
+from sales import quoting
+from sales.models import Approval, ApprovalRule, Deal, Quote
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.usefixtures("sales_catalogue", "fake_print")
+
+
+def types(quote):
+    return list(Event.objects.filter(object_id=quote.pk).order_by("sequence").values_list("type", flat=True))
+
+
+# -- Drafting and editing
+
+
+def test_it_numbers_quotes_and_opens_a_deal(make_customer, draft, rita):
+    first = draft(customer=make_customer(name="Nova"))
+    second = draft(customer=make_customer())
+    assert (first.number, second.number) == ("Q-000001", "Q-000002")
+    deal = Deal.objects.get(pk=first.deal_id)
+    assert (deal.name, deal.amount, deal.owner, deal.stage) == (
+        "Nova: Enterprise",
+        47520_00,
+        rita,
+        "discovery",
+    )
+    assert types(first) == ["quote.created"]
+    assert first.expires_at == NOON + timedelta(days=30)
+
+
+def test_it_writes_to_the_owner_among_the_members(make_customer, draft, add_members):
+    from billing import customers
+
+    customer = make_customer()
+    add_members(customer, 1)
+    customers.add_member(
+        customer=customer, email="ada@nova.example", name="Ada", role="owner", now=NOON, actor="buyer"
+    )
+    quote = draft(customer=customer)
+    assert (quote.contact_name, quote.contact_email) == ("Ada", "ada@nova.example")
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"discount_percent": Decimal(101)}, "discount_percent"),
+        ({"discount_percent": Decimal("NaN")}, "discount_percent"),
+        ({"discount_percent": 10, "discount_amount": 500}, "discount_percent"),
+        ({"discount_amount": -1}, "discount_amount"),
+        ({"term_months": 18}, "term_months"),
+        ({"term_months": 0}, "term_months"),
+        ({"net_days": 7}, "net_days"),
+        ({"starts": "period_end"}, "starts"),
+        ({"starts": "date"}, "starts_on"),
+        ({"starts_on": "2026-02-01"}, "starts_on"),
+        ({"quantity": Decimal("1.5")}, "quantity"),
+        ({"quantity": 0}, "quantity"),
+        ({"quantity": "1e400"}, "quantity"),
+        ({"quantity": 1.5}, "quantity"),
+        ({"quantities": {"x": 1}}, "quantities"),
+        ({"interval": "decade"}, "interval"),
+        ({"interval": "quarter"}, "interval"),
+        ({"fees": [{"description": "", "unit_amount": "5"}]}, "fees.0.description"),
+        ({"fees": [{"description": "Fee", "unit_amount": "-5"}]}, "fees.0"),
+        ({"ramp": [{"year": 2, "quantity": 5}]}, "ramp.0.year"),
+        ({"ramp": [{"year": 1, "quantity": "2.5"}]}, "ramp.0.quantity"),
+        ({"contact_email": "nobody"}, "contact_email"),
+        ({"expires_at": NOON - timedelta(days=1)}, "expires_at"),
+        ({"notes": "a\x00"}, "notes"),
+        ({"colour": "red"}, "colour"),
+        ({"currency": "EUR"}, "currency"),
+    ],
+)
+def test_it_refuses_wrong_terms_by_field(make_customer, draft, terms, field):
+    with pytest.raises(Refused) as refusal:
+        draft(customer=make_customer(), **terms)
+    assert refusal.value.field == field
+    assert not Quote.objects.exists()
+
+
+def test_it_keeps_seats_when_the_interval_changes(make_customer, draft):
+    quote = draft(customer=make_customer())
+    quoting.edit(quote=quote, now=NOON, actor="user:1", interval="month")
+    assert quote.arr == 57024_00
+    assert {line.price.code for line in quote.lines.filter(price__isnull=False)} == {
+        "seats-month",
+        "api-calls",
+    }
+
+
+# -- Approvals
+
+
+@pytest.mark.parametrize(
+    ("percent", "roles"),
+    [(20, []), ("20.0001", ["manager"]), (35, ["manager"]), ("35.0001", ["manager", "director"])],
+)
+def test_it_asks_for_approval_of_deep_discounts(make_customer, draft, percent, roles):
+    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(percent))
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    assert list(quote.approvals.values_list("needed_role", flat=True)) == roles
+    assert quote.state == ("in_approval" if roles else "approved")
+    assert types(quote)[1:] == ["quote.submitted"] + ([] if roles else ["quote.approved"])
+
+
+def test_it_looks_at_the_deepest_year_of_a_ramp(make_customer, draft):
+    quote = draft(
+        customer=make_customer(), quantity=60, term_months=24, ramp=[{"year": 2, "discount_percent": "25"}]
+    )
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    assert [a.words for a in quote.approvals.all()] == ["Discount over 20 %: 25"]
+
+
+def test_it_measures_a_fixed_discount_in_percent(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=60, discount_amount=14850_00)  # of 59,400.00: 25 %
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    assert quote.state == "in_approval"
+
+
+def test_it_asks_before_a_small_customer_pays_by_invoice(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=5)
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    assert [a.words for a in quote.approvals.all()] == ["Payment that the segment does not allow: Invoice"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "over", "meets"),
+    [("tcv", 59_399, True), ("tcv", 59_400, False), ("term_months", 11, True), ("net_days", 30, False)],
+)
+def test_it_measures_what_a_rule_names(make_customer, draft, measure, over, meets):
+    ApprovalRule.objects.all().delete()
+    ApprovalRule.objects.create(name="Rule", measure=measure, over=over)
+    quote = draft(customer=make_customer(), quantity=60)
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    assert (quote.state == "in_approval") is meets
+
+
+@pytest.fixture
+def deep(make_customer, draft, rita):
+    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(40))
+    quoting.submit(quote=quote, now=NOON, actor=f"user:{rita.pk}", by=rita)
+    return quote
+
+
+def fresh(user):
+    return User.objects.get(pk=user.pk)  # permissions are cached on the object
+
+
+def test_it_needs_a_director_besides_the_manager(deep, staff):
+    mia, dan = staff("mia", "Sales managers"), staff("dan", "Directors")
+    quoting.approve(quote=deep, by=mia, now=NOON)
+    assert deep.state == "in_approval"
+    quoting.approve(quote=deep, by=dan, now=NOON, note="Go")
+    assert (deep.state, deep.approved_at) == ("approved", NOON)
+    assert Event.objects.get(type="quote.approved").actor == f"user:{dan.pk}"
+
+
+def test_it_lets_a_director_decide_for_both(deep, staff):
+    quoting.approve(quote=deep, by=staff("dan", "Directors"), now=NOON)
+    assert deep.state == "approved"
+
+
+def test_it_lets_no_rep_and_no_author_decide(deep, staff, rita):
+    with pytest.raises(quoting.NotForYou):
+        quoting.approve(quote=deep, by=staff("sam"), now=NOON)
+    rita.is_superuser = True
+    rita.save()
+    with pytest.raises(quoting.OwnQuote):
+        quoting.approve(quote=deep, by=fresh(rita), now=NOON)
+    assert deep.state == "in_approval"
+    assert set(deep.approvals.values_list("decision", flat=True)) == {"waiting"}
+
+
+def test_it_tells_those_who_may_decide_and_the_directors_again_when_it_waits(
+    make_customer, draft, staff, rita
+):
+    staff("mia", "Sales managers")
+    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(25))
+    quoting.submit(quote=quote, now=NOON, actor=f"user:{rita.pk}", by=rita)
+    staff("dan", "Directors")
+    assert [m.recipient for m in Mail.objects.filter(template="quote_approval")] == ["mia@seller.example"]
+    assert quoting.escalate(now=NOON + timedelta(hours=23)) == 0
+    assert quoting.escalate(now=NOON + timedelta(hours=24)) == 1
+    assert quoting.escalate(now=NOON + timedelta(hours=25)) == 0
+    late = Mail.objects.get(template="quote_approval", recipient="dan@seller.example")
+    assert late.subject == "Quote Q-000001 still waits for approval"
+
+
+def test_it_goes_back_with_a_note(deep, staff):
+    quoting.reject(quote=deep, by=staff("mia", "Sales managers"), now=NOON, note="Too deep")
+    assert deep.state == "draft"
+    assert sorted(deep.approvals.values_list("decision", flat=True)) == ["rejected", "void"]
+    assert Event.objects.get(type="quote.rejected").data["note"] == "Too deep"
+
+
+def test_it_is_open_again_after_an_edit(deep, staff):
+    quoting.approve(quote=deep, by=staff("dan", "Directors"), now=NOON)
+    quoting.edit(quote=deep, now=NOON, actor="user:1", discount_percent=Decimal(45))
+    assert (deep.state, deep.approved_at) == ("draft", None)
+    assert set(deep.approvals.values_list("decision", flat=True)) == {"void"}
+    with pytest.raises(quoting.NeedsApproval):
+        quoting.send(quote=deep, now=NOON, actor="user:1")
+    quoting.submit(quote=deep, now=NOON, actor="user:1")
+    assert deep.approvals.filter(decision=Approval.Decision.WAITING).count() == 2
+
+
+# -- Sending
+
+
+def test_it_freezes_the_paper_and_mails_the_link(make_customer, draft, fake_print):
+    quote = draft(customer=make_customer(), quantity=60, title="For Nova")
+    quoting.send(quote=quote, now=NOON, actor="user:1", message="As discussed.")
+    assert (quote.state, quote.sent_at) == ("sent", NOON)
+    document = Document.objects.get()
+    assert quote.document == document
+    assert document.name == "Q-000001-v1.pdf"
+    assert quote.paper["number"] == "Q-000001"
+    mail = Mail.objects.get(template="quote_sent")
+    assert (mail.document, mail.recipient) == (document, quote.contact_email)
+    assert quote.url in mail.text
+    assert "As discussed." in mail.text
+    assert Deal.objects.get().stage == "proposal"
+    assert len(fake_print) == 1
+    assert Event.objects.get(type="quote.sent").data["sha256"] == document.sha256
+
+
+def test_it_says_on_paper_what_it_comes_to(make_customer, draft, fake_print):
+    quote = draft(
+        customer=make_customer(country="US"), quantity=60, discount_percent=Decimal(10), term_months=24,
+        ramp=[{"year": 2, "quantity": 70}], fees=[{"description": "Onboarding", "unit_amount": "1000"}],
+    )  # fmt: skip
+    quoting.send(quote=quote, now=NOON, actor="user:1")
+    (paper,) = fake_print
+    assert (paper.list_total, paper.discount_total, paper.subtotal) == (60400_00, 6040_00, 54360_00)
+    assert [line.description for line in paper.lines] == ["Enterprise seat", "API calls", "Onboarding"]
+    assert paper.lines[1].detail == "per month: up to 5,000,000 included, then 0.0008 USD each"
+    assert [year.words for year in paper.ramp] == ["60 seats, 10 % discount", "70 seats, 10 % discount"]
+    assert paper.tcv == sum(each.amount for each in paper.schedule) == 54360_00 + 62370_00
+    assert paper.payment_terms == "Net 30 days from each invoice, by bank transfer."
+
+
+def test_it_does_not_send_what_has_expired_or_has_no_reader(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=60)
+    with pytest.raises(quoting.QuoteExpired):
+        quoting.send(quote=quote, now=NOON + timedelta(days=30), actor="user:1")
+    quoting.edit(quote=quote, now=NOON, actor="user:1", contact_email="")
+    with pytest.raises(quoting.NotReady) as refusal:
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+    assert refusal.value.field == "contact_email"
+
+
+def test_it_does_not_send_another_thing_than_it_printed(make_customer, draft, monkeypatch):
+    from billing.moves import StaleMove
+
+    quote = draft(customer=make_customer(), quantity=60)
+
+    def edited_meanwhile(paper):
+        other = Quote.objects.get(pk=quote.pk)
+        quoting.edit(quote=other, now=NOON, actor="user:2", quantity=61)
+        quoting.submit(quote=other, now=NOON, actor="user:2")
+        return b"%PDF"
+
+    monkeypatch.setattr("sales.quote_papers.print_paper", edited_meanwhile)
+    with pytest.raises(StaleMove):
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+    assert not Document.objects.exists()
+
+
+def test_it_cannot_be_edited_once_it_is_out(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=60)
+    quoting.send(quote=quote, now=NOON, actor="user:1")
+    with pytest.raises(quoting.NotEditable):
+        quoting.edit(quote=quote, now=NOON, actor="user:1", quantity=61)
+    with pytest.raises(IllegalMove):
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+
+
+# -- Versions and ends
+
+
+def test_it_makes_a_new_version_and_closes_the_old_link(make_customer, draft):
+    old = draft(customer=make_customer(), quantity=60, term_months=24, ramp=[{"year": 2, "quantity": 70}])
+    quoting.send(quote=old, now=NOON, actor="user:1")
+    new = quoting.revise(quote=old, now=NOON, actor="user:1", quantity=65)
+    assert (old.state, new.state) == ("withdrawn", "draft")
+    assert (new.number, new.version, new.revision_of) == (old.number, 2, old)
+    assert new.token != old.token
+    assert [(r.year, r.quantity) for r in new.ramp.all()] == [(2, 70)]
+    assert new.arr == 64350_00
+    assert new.deal == old.deal
+    assert types(old)[-1] == "quote.withdrawn"
+    with pytest.raises(quoting.NotEditable):
+        quoting.revise(quote=old, now=NOON, actor="user:1")
+    with pytest.raises(quoting.NotEditable):
+        quoting.revise(quote=new, now=NOON, actor="user:1")
+
+
+def test_it_is_withdrawn_once(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=60)
+    quoting.send(quote=quote, now=NOON, actor="user:1")
+    quoting.withdraw(quote=quote, now=NOON, actor="user:1", reason="Wrong plan")
+    assert quote.withdrawn_at == NOON
+    with pytest.raises(IllegalMove):
+        quoting.withdraw(quote=quote, now=NOON, actor="user:1")
+
+
+def test_it_expires_on_the_clock_of_its_customer(make_customer, draft, clock, advance):
+    real = draft(customer=make_customer(None), quantity=60, now=NOON)
+    clocked = draft(customer=make_customer(), quantity=60)
+    for quote in (real, clocked):
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+    assert quoting.expire(now=NOON + timedelta(days=29)) == 0
+    advance(clock, days=30)
+    assert quoting.expire(now=NOON) == 1
+    clocked.refresh_from_db()
+    assert clocked.state == "expired"
+    assert quoting.expire(now=NOON + timedelta(days=30)) == 1
+    assert quoting.expire(now=NOON + timedelta(days=31)) == 0
