@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from billing import collecting, customers, mail, offering, subscribing
+from billing import collecting, customers, mail, subscribing
 from billing.events import record
 from billing.gateway import (
     Card,
@@ -37,6 +37,7 @@ from sales.addresses import money
 log = logging.getLogger(__name__)
 
 BUYER = "buyer"
+MOST_ATTEMPTS = 15
 NOT_SENT = "The payment could not be sent just now. Nothing was charged. Please try again."
 NEVER_MADE = "The payment was not made. Please try again."
 
@@ -51,6 +52,12 @@ class PriceChanged(Refused):
     """What is due is no longer what the buyer saw."""
 
     code = "price_changed"
+
+
+class TooManyCards(Refused):
+    """So many cards in one session are somebody's list, not a buyer's wallet."""
+
+    code = "too_many_attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +78,27 @@ def pay(
     card_token: str,
     fields: Mapping[str, Any],
     expected: int | None,
+    table: quoting.Table,
     now: datetime,
 ) -> CheckoutSession:
     """Charge the card for what is due and make what was bought. Not inside a transaction.
 
-    `fields` describe the customer as `customers.create` takes them; `expected` is the total that the buyer saw, in
-    minor units. The answer is in the session: completed, or open with `message`, or still being decided.
-    Raises NotOpen, BeingDecided, PriceChanged, CodeRefused, AlreadySubscribed, CollectionNotAllowed,
-    UnchargeableAmount's words as Refused, and what refuses the fields.
+    `session` carries what was typed (`sessions.remember`); `fields` describe the customer as `customers.create`
+    takes them; `expected` is the total that the buyer saw, in minor units. The answer is in the session: completed,
+    or open with `message`, or still being decided. Raises NotOpen, BeingDecided, PriceChanged, TooManyCards,
+    CodeRefused, AlreadySubscribed, and what refuses the fields.
     """
     clean = _checked(session, fields)
     try:
-        provider_id = session.provider_customer_id or _provider_customer(session, clean)
+        session.provider_customer_id = session.provider_customer_id or _provider_customer(session, clean)
     except (ProviderUnreachable, CardRefused):
         return _note(session, NOT_SENT)
-    attempt = prepare(
-        session_id=session.pk,
-        card_token=card_token,
-        fields=clean,
-        provider_id=provider_id,
-        expected=expected,
-        now=now,
-    )
+    try:
+        attempt = prepare(
+            typed=session, card_token=card_token, fields=clean, expected=expected, table=table, now=now
+        )
+    except IntegrityError as error:
+        raise BeingDecided("Another checkout of this customer is being paid.") from error
     if attempt.payment is None:
         settle_setup(session_id=session.pk, outcome=_call_setup(attempt), now=now)
     else:
@@ -127,30 +133,39 @@ def _provider_customer(session: CheckoutSession, fields: Mapping[str, Any]) -> s
 @transaction.atomic
 def prepare(
     *,
-    session_id: str,
+    typed: CheckoutSession,
     card_token: str,
     fields: Mapping[str, Any],
-    provider_id: str,
     expected: int | None,
+    table: quoting.Table,
     now: datetime,
 ) -> Attempt:
-    """Freeze the quote and commit the attempt with its key, before anybody is called."""
-    session = _locked(session_id)
+    """Freeze the quote and commit the attempt with its key, before anybody is called.
+
+    `typed` is the session as the request has it; its row is locked and takes over what was typed.
+    """
+    session = _locked(typed.pk)
     _refuse_closed(session, now)
+    for name in (*sessions.TYPED, "plan", "provider_customer_id"):
+        setattr(session, name, getattr(typed, name))
     payer = _payer(session, fields)
-    table = quoting.table()
     made = quoting.offer(session, table, now=now, customer=payer)
-    offering.check(payer, made.specs)
     _refuse_amount(made.today.total, session.currency, expected)
     sessions.hold_discount(session)
     session.attempts += 1
     session.attempted_at = session.quoted_at = now
     session.quote = quoting.frozen(session, made, payer, fields)
-    session.card_token, session.provider_customer_id = card_token, provider_id
-    session.message = session.setup_id = session.setup_url = ""
-    _save_attempt(session)
+    session.card_token, session.message, session.setup_id, session.setup_url = card_token, "", "", ""
+    session.save(update_fields=[*sessions.TYPED, *ATTEMPT])
     key = f"{session.pk}-{session.attempts}"
     return Attempt(session, _payment(session, key, made.today.total, now), key)
+
+
+# What an attempt to pay changes.
+ATTEMPT = (
+    "attempts", "attempted_at", "quoted_at", "quote", "card_token", "provider_customer_id", "message", "setup_id",
+    "setup_url", "discount_held",
+)  # fmt: skip
 
 
 def _locked(session_id: str) -> CheckoutSession:
@@ -163,6 +178,8 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
         raise sessions.NotOpen("This checkout has ended.")
     if session.attempted_at is not None:
         raise BeingDecided("Your payment is still being decided.")
+    if session.attempts >= MOST_ATTEMPTS:
+        raise TooManyCards("This was tried too often. Please begin a new checkout, or talk to us.")
 
 
 def _payer(session: CheckoutSession, fields: Mapping[str, Any]) -> Customer:
@@ -180,15 +197,6 @@ def _refuse_amount(total: int, currency: str, expected: int | None) -> None:
         to_provider(total, currency)
     except UnchargeableAmount as error:
         raise PriceChanged(str(error)) from error
-
-
-def _save_attempt(session: CheckoutSession) -> None:
-    names = "attempts attempted_at quoted_at quote card_token provider_customer_id message setup_id setup_url discount_held"
-    try:
-        with transaction.atomic():
-            session.save(update_fields=names.split())
-    except IntegrityError as error:
-        raise BeingDecided("Another checkout of this customer is being paid.") from error
 
 
 def _payment(session: CheckoutSession, key: str, total: int, now: datetime) -> Payment | None:
@@ -291,9 +299,8 @@ def paid(payment: Payment, card: Card | None, now: datetime) -> None:
     """
     session = _locked(payment.source)
     if session.status != "completed":
-        complete(session, card=card, now=now)
+        payment.payment_method = complete(session, card=card, now=now)
     payment.customer, payment.invoice = session.customer, session.invoice
-    payment.payment_method = _saved(session, card)
     payment.card_label = str(card) if card else ""
     payment.save(update_fields=["customer", "invoice", "payment_method", "card_label"])
 
@@ -319,18 +326,19 @@ def _note(session: CheckoutSession, message: str) -> CheckoutSession:
 # -- Completing ---------------------------------------------------------------------------------------------
 
 
-def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> None:
+def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> PaymentMethod | None:
     """Customer, owner, card, subscription, first invoice, events and mail, all or nothing. The row is locked.
 
-    Everything happens at the instant of the quote, so that it is billed as it was shown.
+    Everything happens at the instant of the quote, so that it is billed as it was shown. Answers the saved card.
     """
     at = session.quoted_at
     assert at is not None
+    newcomer = session.customer is None
     customer = _customer(session, at)
-    _save_card(customer, card, at)
+    method = _save_card(customer, card, at, newcomer=newcomer)
     subscription = subscribing.subscribe_to(
         customer=customer, phases=quoting.thawed(session, customer), now=at, actor=BUYER, origin="checkout",
-        source=session.pk,
+        source=session.pk, payment_rule_override=_override(session),
     )  # fmt: skip
     bill = subscribing.bill_now(subscription=subscription, now=at, actor=BUYER, source=session.pk)
     move(
@@ -341,6 +349,12 @@ def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> N
     )  # fmt: skip
     session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
     _mail_receipt(session, card, now)
+    return method
+
+
+def _override(session: CheckoutSession) -> str:
+    """Staff who let a buyer past sales also approve the card."""
+    return f"Checkout unlocked by {session.unlocked_by}" if session.unlocked_by else ""
 
 
 def _customer(session: CheckoutSession, at: datetime) -> Customer:
@@ -358,22 +372,19 @@ def _customer(session: CheckoutSession, at: datetime) -> Customer:
     return customer
 
 
-def _save_card(customer: Customer, card: Card | None, at: datetime) -> None:
+def _save_card(
+    customer: Customer, card: Card | None, at: datetime, *, newcomer: bool
+) -> PaymentMethod | None:
     """Keep what may be shown of the card; the provider keeps the card."""
     if card is None:
-        return
+        return None
     method = PaymentMethod.objects.create(
         customer=customer, provider_id=card.id, brand=card.brand, last4=card.last4, exp_month=card.exp_month,
-        exp_year=card.exp_year, is_default=customers.default_card(customer) is None, created_at=at,
+        exp_year=card.exp_year, is_default=newcomer or customers.default_card(customer) is None, created_at=at,
     )  # fmt: skip
     data = {"brand": card.brand, "last4": card.last4}
     record("payment_method.attached", subject=method, customer=customer, actor=BUYER, now=at, data=data)
-
-
-def _saved(session: CheckoutSession, card: Card | None) -> PaymentMethod | None:
-    if card is None or session.customer is None:
-        return None
-    return session.customer.payment_methods.filter(provider_id=card.id).first()
+    return method
 
 
 def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoice | None) -> dict[str, Any]:

@@ -175,19 +175,26 @@ def redirect_allowed(url: str) -> bool:
 # -- Filled in ----------------------------------------------------------------------------------------------
 
 
-def remember(session: CheckoutSession, answers: Mapping[str, str], **chosen: Any) -> bool:
-    """Keep what was typed, and plan choices that are right. False when a payment or an end came in between."""
+def remember(session: CheckoutSession, answers: Mapping[str, str], **chosen: Any) -> None:
+    """Note in the object what was typed, and the choices that are right; `keep` (or paying) stores it."""
     session.answers = {**session.answers, **answers}
     for name, value in chosen.items():
         setattr(session, name, value)
+
+
+# What a buyer's typing changes.
+TYPED = ("answers", "interval", "quantity", "email", "discount", "routing")
+
+
+def keep(session: CheckoutSession) -> bool:
+    """Store what was typed and decided. False when a payment or an end came in between: nothing is stored then."""
     still = CheckoutSession.objects.filter(pk=session.pk, status="open", attempted_at__isnull=True)
-    return bool(still.update(answers=session.answers, **chosen))
+    return bool(still.update(**{name: getattr(session, name) for name in TYPED}))
 
 
 def note_routing(session: CheckoutSession, decision: Decision) -> None:
-    """Keep the last decision with its rule, reasons and inputs."""
+    """Note the last decision with its rule, reasons and inputs; `keep` (or paying) stores it."""
     session.routing = decision.to_json()
-    CheckoutSession.objects.filter(pk=session.pk).update(routing=session.routing)
 
 
 @transaction.atomic

@@ -13,19 +13,18 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from billing import printing
 from billing.offering import Offer
 from billing.refusals import Refused
-from checkout import completing, judging, limits, quoting, sessions, wording
+from checkout import completing, judging, quoting, sessions, wording
 from checkout.forms import CheckoutForm, as_typed
 from checkout.models import CheckoutSession
 from checkout.routing import SELF_SERVE, Decision
 from checkout.views import pricing
-from checkout.views.common import TEN_MINUTES, most_seats, private, session_of, with_card
+from checkout.views.common import most_seats, private, session_of, with_card
 
 CARD_TOKEN = re.compile(r"(pm|ctoken)_[A-Za-z0-9_]{1,90}")
 # What is wrong while a buyer is still typing: only what was chosen, not what is still empty.
 SOON = ("interval", "quantity", "promotion_code", "tax_id")
 # Whom a person would call.
 CONTACT = ("name", "email", "company", "employees", "country", "quantity", "interval")
-PAYS_IN_TEN_MINUTES = 20
 
 
 @private
@@ -39,7 +38,7 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, row, _form(row), _reckoned(row), status=200)
     form = _form(row, request)
     form.is_valid()
-    _keep(row, form)
+    _remember(row, form)
     if request.POST.get("action") == "pay":
         return _pay(request, row, form)
     return _update(request, row, form)
@@ -98,8 +97,8 @@ def _fixed(row: CheckoutSession) -> list[str]:
     return names + ([] if row.allow_promotion_codes else ["promotion_code"])
 
 
-def _keep(row: CheckoutSession, form: CheckoutForm) -> None:
-    """Store what was typed, right or wrong, and the choices that are right."""
+def _remember(row: CheckoutSession, form: CheckoutForm) -> None:
+    """Note what was typed, right or wrong, and the choices that are right."""
     typed = as_typed(form)
     chosen: dict[str, Any] = {
         name: form.cleaned_data[name]
@@ -128,6 +127,7 @@ def _update(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> H
     _forget_errors(form, SOON, also_empty=True)
     sums, before = _reckoned(row), row.routing
     sessions.note_routing(row, judging.judge(row, sums.offer))
+    sessions.keep(row)
     if request.headers.get("HX-Request"):
         return _page(request, row, form, sums, status=200, template="checkout/_refreshed.html", before=before)
     if form.errors:
@@ -199,20 +199,28 @@ def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> Http
     if not form.errors and not CARD_TOKEN.fullmatch(token):
         form.add_error(None, "Please enter your card.")
     if form.errors:
-        return _page(request, row, form, sums, status=422)
+        return _not_yet(request, row, form, sums)
     try:
-        limits.slow_down(
-            what="checkout-pay", where=row.pk, limit=PAYS_IN_TEN_MINUTES, window=TEN_MINUTES, now=row.now
-        )
         done = completing.pay(
-            session=row, card_token=token, fields=_fields(form), expected=_expected(request), now=row.now
+            session=row,
+            card_token=token,
+            fields=_fields(form),
+            expected=_expected(request),
+            table=sums.table,
+            now=row.now,
         )
     except (completing.BeingDecided, sessions.NotOpen):
         return redirect(request.path)
     except Refused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
-        return _page(request, row, form, sums, status=422)
+        return _not_yet(request, row, form, sums)
     return _after(done)
+
+
+def _not_yet(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, sums: Sums) -> HttpResponse:
+    """Something is to be mended first; what was typed is kept."""
+    sessions.keep(row)
+    return _page(request, row, form, sums, status=422)
 
 
 def _hand_over(
@@ -221,7 +229,8 @@ def _hand_over(
     """A person takes over: only what is needed to reach the buyer must be right."""
     _forget_errors(form, CONTACT)
     if form.errors:
-        return _page(request, row, form, sums, status=422)
+        return _not_yet(request, row, form, sums)
+    sessions.keep(row)
     judging.hand_over(row, decision, now=row.now)
     return redirect(request.path)
 

@@ -97,6 +97,7 @@ def test_a_subscriber_does_not_buy_again(make_session, make_customer, subscribe)
 def test_an_untouched_session_expires_and_a_started_one_is_abandoned(make_session):
     untouched, started = make_session(), make_session(email="ada@nova.example")
     sessions.remember(started, {"company": "Nova"})
+    sessions.keep(started)
     CheckoutSession.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
     assert sessions.expire_due(now=timezone.now()) == 2
     assert sessions.expire_due(now=timezone.now()) == 0
@@ -114,6 +115,7 @@ def test_a_session_that_is_being_paid_does_not_expire(session):
 
 def test_it_begins_again_with_everything_typed(session):
     sessions.remember(session, {"company": "Nova", "tax_id": "wrong"}, quantity=5)
+    assert sessions.keep(session)
     sessions.expire(session=session, now=timezone.now(), actor="system")
     fresh = sessions.again(session=session, now=timezone.now())
     assert (fresh.status, fresh.quantity, fresh.answers) == (
