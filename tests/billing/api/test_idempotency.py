@@ -1,0 +1,138 @@
+"""The same request twice: done once, answered twice."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from billing import customers, gateway
+from billing.models import ApiKey, Customer, IdempotentRequest
+
+ACME = {"name": "Acme", "email": "it@acme.example"}
+
+
+def test_it_answers_the_same_bytes_again(api):
+    first = api.post("customers", **ACME, key="k-1")
+    again = [api.post("customers", **ACME, key="k-1") for _ in range(2)]
+    assert first.status_code == 201
+    assert "Idempotent-Replayed" not in first
+    for answer in again:
+        assert (answer.status_code, answer.content) == (201, first.content)
+        assert answer["Content-Type"] == first["Content-Type"]
+        assert answer["Idempotent-Replayed"] == "true"
+    assert Customer.objects.count() == 1
+
+
+def test_it_repeats_refusals_too(api):
+    first = api.post("customers", name="Acme", email="nobody", key="k-1")
+    again = api.post("customers", name="Acme", email="nobody", key="k-1")
+    assert first.status_code == 422
+    assert again.content == first.content
+    assert again["Content-Type"] == "application/problem+json"
+
+
+def test_it_refuses_the_key_for_another_body_or_address(api, code):
+    made = api.post("customers", **ACME, key="k-1").json()
+    assert code(api.post("customers", name="Other", email="o@o.example", key="k-1")) == (
+        422,
+        "idempotency_mismatch",
+    )
+    elsewhere = api.post(f"customers/{made['id']}/members", email="a@acme.example", key="k-1")
+    assert code(elsewhere) == (422, "idempotency_mismatch")
+    assert Customer.objects.count() == 1
+
+
+def test_each_api_key_has_keys_of_its_own(api, make_api):
+    other = make_api()
+    assert (
+        api.post("customers", **ACME, key="k-1").json() != other.post("customers", **ACME, key="k-1").json()
+    )
+    assert Customer.objects.count() == 2
+
+
+def test_it_answers_409_while_the_first_is_running(api, code):
+    running = _left_by_a_dead_process(api, age=timedelta(seconds=1))
+    answer = api.post("customers", **ACME, key="k-1")
+    assert code(answer) == (409, "idempotency_in_progress")
+    assert answer["Retry-After"] == "1"
+    running.refresh_from_db()
+    assert running.status is None
+    assert not Customer.objects.exists()
+
+
+def test_a_crashed_one_is_taken_over_after_ninety_seconds(api):
+    _left_by_a_dead_process(api, age=timedelta(seconds=91))
+    assert api.post("customers", **ACME, key="k-1").status_code == 201
+    assert api.post("customers", **ACME, key="k-1")["Idempotent-Replayed"] == "true"
+    assert Customer.objects.count() == 1
+
+
+def _left_by_a_dead_process(api, age):
+    """The row as a killed request leaves it: claimed, without an answer."""
+    api.post("customers", **ACME, key="k-1")
+    with connection.cursor() as cursor:
+        cursor.execute("delete from billing_event; delete from billing_customer")
+    IdempotentRequest.objects.update(status=None, body=None, locked_at=timezone.now() - age)
+    return IdempotentRequest.objects.get()
+
+
+def test_one_that_was_given_up_but_lives_changes_nothing(api, monkeypatch, code):
+    """The late one finds its claim taken, and rolls back what it did."""
+    create = customers.create
+
+    def taken_over_meanwhile(**fields):
+        made = create(**fields)
+        IdempotentRequest.objects.update(locked_at=timezone.now() + timedelta(seconds=1))
+        return made
+
+    monkeypatch.setattr(customers, "create", taken_over_meanwhile)
+    assert code(api.post("customers", **ACME, key="k-1")) == (409, "idempotency_in_progress")
+    assert not Customer.objects.exists()
+
+
+def test_a_5xx_is_not_kept(api, monkeypatch):
+    customer = api.post("customers", **ACME).json()["id"]
+
+    class Away(gateway.ProviderUnreachable):
+        pass
+
+    def away(*args, **kwargs):
+        raise Away
+
+    with monkeypatch.context() as patched:
+        patched.setattr("billing.cards.gateway", away)
+        failed = api.client.post(
+            f"/api/v1/customers/{customer}/payment_methods", {"payment_method": "pm_card_visa"},
+            content_type="application/json", headers={**api.headers, "Idempotency-Key": "k-1"},
+        )  # fmt: skip
+    assert failed.status_code == 503
+    assert failed["Retry-After"]
+    saved = api.post(f"customers/{customer}/payment_methods", payment_method="pm_card_visa", key="k-1")
+    assert saved.status_code == 201
+    assert "Idempotent-Replayed" not in saved
+
+
+def test_after_a_day_the_key_is_free_again(api):
+    api.post("customers", **ACME, key="k-1")
+    IdempotentRequest.objects.update(created_at=timezone.now() - timedelta(hours=24))
+    assert api.post("customers", name="Other", email="o@o.example", key="k-1").status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
+def test_it_refuses_keys_that_are_none(api, code, key):
+    answer = api.send("POST", "customers", b"{}", {"Idempotency-Key": key})
+    assert code(answer) == (400, "invalid_idempotency_key")
+
+
+def test_the_claim_is_committed_before_anything_is_done(api, monkeypatch):
+    seen = []
+
+    def look(**fields):
+        seen.append(IdempotentRequest.objects.get().status)
+        raise customers.ExternalIdTaken("taken")
+
+    monkeypatch.setattr(customers, "create", look)
+    assert api.post("customers", **ACME, key="k-1").status_code == 409
+    assert seen == [None]
+    assert ApiKey.objects.get().idempotentrequest_set.get().status == 409

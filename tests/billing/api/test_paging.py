@@ -1,0 +1,70 @@
+"""Cursor pages: nothing is seen twice, nothing is missed, while rows are added."""
+
+import pytest
+
+from billing.models import Customer
+
+
+@pytest.fixture
+def firms(api):
+    Customer.objects.bulk_create([Customer(name=f"Firm {n}", email=f"n{n}@firm.example") for n in range(10)])
+    return [f"Firm {n}" for n in reversed(range(10))]
+
+
+def names(answer):
+    return [row["name"] for row in answer.json()["results"]]
+
+
+def follow(api, url):
+    return api.get(url.removeprefix("http://testserver"))
+
+
+def test_it_goes_forward_and_back(api, firms):
+    first = api.get("customers", limit=4)
+    second = follow(api, first.json()["next"])
+    third = follow(api, second.json()["next"])
+    assert names(first) + names(second) + names(third) == firms
+    assert first.json()["previous"] is None
+    assert third.json()["next"] is None
+    back = follow(api, third.json()["previous"])
+    assert names(back) == names(second)
+    assert names(follow(api, back.json()["previous"])) == names(first)
+    assert follow(api, back.json()["previous"]).json()["previous"] is None
+    assert names(follow(api, back.json()["next"])) == names(third)
+
+
+def test_a_page_stays_what_it_was_while_rows_are_added(api, firms):
+    second = api.get("customers", limit=4).json()["next"]
+    Customer.objects.create(name="Newcomer", email="new@firm.example")
+    assert names(follow(api, second)) == firms[4:8]
+    assert names(api.get("customers", limit=1)) == ["Newcomer"]
+
+
+def test_it_keeps_the_filters_on_the_way(api, firms):
+    Customer.objects.filter(name__in=firms[::2]).update(domain="even.example")
+    page = api.get("customers", limit=2, q="even.example")
+    assert names(page) + names(follow(api, page.json()["next"])) == firms[::2][:4]
+
+
+def test_an_empty_list_has_no_neighbours(api):
+    assert api.get("customers").json() == {"results": [], "next": None, "previous": None}
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "many", "1.5", ""])
+def test_the_limit_is_from_1_to_100(api, limit):
+    answer = api.get("customers", limit=limit)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "limit"
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "%00", "K2N1c18x", "LWFiYw", "K9", "KyU", "x" * 200])
+def test_a_cursor_is_ours_or_refused(api, code, cursor):
+    assert api.get("customers", cursor=cursor).status_code == 400
+
+
+def test_a_cursor_of_another_list_is_refused(api, firms, make_customer, code):
+    make_customer()
+    events = api.get("events", limit=1).json()
+    assert events["next"] is None
+    cursor = api.get("customers", limit=1).json()["next"].partition("cursor=")[2]
+    assert code(api.get("events", cursor=cursor)) == (400, "invalid_cursor")

@@ -1,0 +1,160 @@
+"""Bad requests: never a 5xx, no trace of the inside, always a document that names what is wrong."""
+
+import json
+
+import pytest
+from django.db import DataError, IntegrityError, OperationalError
+
+from billing import customers
+from billing.models import Customer, Event
+
+ACME = {"name": "Acme", "email": "it@acme.example"}
+BODY = {"name": "a"}
+
+# (case of the corpus, method, address, body as sent, headers, allowed status, code)
+CASES = [
+    ("empty body", "POST", "customers", b"", {}, 400, "invalid_json"),
+    ("array for an object", "POST", "customers", b"[]", {}, 400, "invalid"),
+    ("text for an object", "POST", "customers", b'"a"', {}, 400, "invalid"),
+    ("null for an object", "POST", "customers", b"null", {}, 400, "null"),
+    ("duplicate key", "POST", "customers", b'{"name":"a","name":"b"}', {}, 400, "duplicate_key"),
+    ("5,000 digits", "POST", "customers", b'{"employees":' + b"9" * 5000 + b"}", {}, 400, "invalid_json"),
+    ("2^63", "POST", "customers", b'{"name":"a","email":"a@b.example","employees":9223372036854775808}',
+     {}, 422, None),
+    ("NaN", "POST", "customers", b'{"employees":NaN}', {}, 400, "invalid_json"),
+    ("Infinity", "POST", "customers", b'{"employees":-Infinity}', {}, 400, "invalid_json"),
+    ("10 MiB", "POST", "customers", b'{"name":"' + b"a" * 10485760 + b'"}', {}, 413, "body_too_large"),
+    ("gzip", "POST", "customers", b"\x1f\x8b\x08", {"Content-Encoding": "gzip"}, 415, "unsupported_encoding"),
+    ("invalid UTF-8", "POST", "customers", bytes.fromhex("7b226e616d65223a22fffe227d"), {}, 400,
+     "invalid_json"),
+    ("NUL in text", "POST", "customers", rb'{"name":"a\u0000b"}', {}, 400, "invalid_characters"),
+    ("half a character", "POST", "customers", rb'{"name":"\ud800"}', {}, 400, "invalid_characters"),
+    ("deep nesting", "POST", "customers", b'{"metadata":' + b"[" * 9000 + b"]" * 9000 + b"}", {}, 400,
+     "invalid_json"),
+    ("unclosed", "POST", "customers", b'{"name":"a"', {}, 400, "invalid_json"),
+    ("two values", "POST", "customers", b"{} {}", {}, 400, "invalid_json"),
+    ("unknown field", "POST", "customers", b'{"name":"a","email":"a@b.example","is_staff":true}', {}, 400,
+     "unknown_field"),
+    ("filter operators", "GET", "invoices?_connector=OR%201%3D1&customer__user__password__startswith=p",
+     b"", {}, 400, None),
+    ("SQL in a filter", "GET", "invoices?status=%27%20OR%201%3D1--", b"", {}, 400, "invalid_choice"),
+    ("parameter pollution", "GET", "invoices?customer=a&customer=b", b"", {}, 400, "repeated_parameter"),
+    ("NUL in a filter", "GET", "customers?email=a%00b", b"", {}, 400, "null_characters_not_allowed"),
+    ("unknown address", "GET", "nothing/here", b"", {}, 404, "not_found"),
+    ("unknown method", "PUT", "customers", b"{}", {}, 405, "method_not_allowed"),
+    ("a form", "POST", "customers", b"name=a", {"Content-Type": "application/x-www-form-urlencoded"}, 415,
+     None),
+    ("XML", "POST", "customers", b"<a/>", {"Content-Type": "application/xml"}, 415, "unsupported_media_type"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_it_refuses_and_writes_nothing(api, method, path, body, headers, status, code):
+    type_ = headers.pop("Content-Type", "application/json")
+    if status == 404:
+        answer = api.client.get(f"/api/v1/{path}", headers=api.headers)
+    elif status == 405:
+        answer = api.client.put(f"/api/v1/{path}", body, content_type=type_, headers=api.headers)
+    else:
+        answer = api.send(method, path, body, headers, type_)
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status
+    assert answer["Content-Type"] == "application/problem+json"
+    assert code in (None, problem["code"])
+    assert {"type", "title", "detail", "errors", "request_id"} <= problem.keys()
+    inside = json.dumps(problem)
+    assert not [
+        word for word in ("Traceback", "select ", "SELECT", "/work", "psycopg", "django") if word in inside
+    ]
+    assert not Customer.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_it_names_the_field_that_holds_nul(api):
+    answer = api.send("POST", "customers", rb'{"name":"a","billing_address":{"city":"\u0000"}}')
+    assert answer.json()["errors"][0]["field"] == "billing_address.city"
+
+
+def test_it_lists_every_wrong_field(api):
+    problem = api.post("customers", employees="many").json()
+    assert problem["code"] == "invalid_request"
+    assert {error["field"]: error["code"] for error in problem["errors"]} == {
+        "name": "required", "email": "required", "employees": "invalid",
+    }  # fmt: skip
+
+
+def test_text_is_shown_literally(api):
+    for name in ("<script>alert(1)</script>", "{{7*7}}", "${7*7}", "{% include 'x' %}", "Иван 株式会社 שלום"):
+        made = api.post("customers", name=name, email="a@b.example")
+        assert made.json()["name"] == name
+
+
+def test_a_wrong_host_is_answered_in_the_same_form(api):
+    for headers in ({"Host": "evil.example"},):
+        answer = api.client.get("/api/v1/plans", headers={**api.headers, **headers})
+        assert answer.status_code == 400
+        assert answer["Content-Type"] == "application/problem+json"
+        assert "evil" not in answer.content.decode()
+
+
+def test_links_never_carry_a_forwarded_host(api, make_customer):
+    customer = make_customer()
+    answer = api.send(
+        "POST", "portal_sessions", json.dumps({"customer": customer.pk}), {"X-Forwarded-Host": "evil.example"}
+    )
+    assert "evil" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OperationalError("connection to /var/run failed"), 503, "try_again"),
+        (IntegrityError('duplicate key value violates "x"'), 409, "conflict"),
+        (DataError("numeric field overflow"), 422, "invalid_value"),
+    ],
+)
+def test_the_database_speaks_to_the_log_only(api, monkeypatch, error, status, code):
+    monkeypatch.setattr(customers, "create", _raising(error))
+    answer = api.client.post("/api/v1/customers", ACME, content_type="application/json", headers=api.headers)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert str(error) not in answer.content.decode()
+
+
+def test_a_defect_is_a_500_without_a_trace(api, monkeypatch):
+    monkeypatch.setattr(customers, "create", _raising(RuntimeError("secret inside")))
+    api.client.raise_request_exception = False
+    answer = api.client.post("/api/v1/customers", ACME, content_type="application/json", headers=api.headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (500, "internal_error")
+    assert "secret" not in answer.content.decode()
+    assert problem["request_id"] == answer["X-Request-Id"]
+
+
+def _raising(error):
+    def create(**fields):
+        raise error
+
+    return create
+
+
+def test_a_request_keeps_the_name_that_a_proxy_gave_it(api):
+    for given, kept in (("edge-12345678", True), ("x", False), ("a b c d e f g", False), ("é" * 10, False)):
+        answer = api.send("GET", "plans", headers={"X-Request-Id": given})
+        assert (answer["X-Request-Id"] == given) is kept
+
+
+def test_every_named_refusal_has_a_status():
+    """One that no table names is a rule that refuses: 422."""
+    from billing.api import problems
+    from billing.refusals import Refused
+
+    def all_of(kind):
+        for sub in kind.__subclasses__():
+            yield sub
+            yield from all_of(sub)
+
+    for kind in all_of(Refused):
+        assert problems.problem_of(kind("words")).status in (404, 409, 422)
+        assert kind.code != "refused", kind

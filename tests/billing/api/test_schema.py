@@ -1,0 +1,82 @@
+"""The published schema: whole, true, and readable without a key."""
+
+import json
+
+import pytest
+from django.urls import get_resolver
+from django.urls.resolvers import URLPattern
+
+from billing.api import docs
+from billing.api.views import ApiView
+
+
+def api_routes(patterns=None, prefix=""):
+    """(address, view class) of every view of the API that the server answers."""
+    for one in get_resolver().url_patterns if patterns is None else patterns:
+        address = prefix + str(one.pattern)
+        if isinstance(one, URLPattern):
+            if issubclass(getattr(one.callback, "view_class", object), ApiView):
+                yield "/" + address.replace("<str:", "{").replace(">", "}"), one.callback.view_class
+        else:
+            yield from api_routes(one.url_patterns, address)
+
+
+def test_every_address_and_method_is_written_down():
+    served = {(address, m) for address, view in api_routes() for m in docs.METHODS if hasattr(view, m)}
+    written = {
+        (address, m)
+        for address, methods in docs.openapi()["paths"].items()
+        for m in docs.METHODS
+        if m in methods
+    }
+    assert len(served) >= 40
+    assert served == written
+
+
+def test_every_operation_says_what_it_does():
+    for address, methods in docs.openapi()["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {address}"
+            assert operation["summary"], where
+            assert operation["tags"], where
+            assert operation["security"] == [{"key": []}], where
+            assert "4XX" in operation["responses"], where
+            names = {p["name"] for p in operation["parameters"]} if "parameters" in operation else set()
+            assert ("Idempotency-Key" in names) == (method == "post"), where
+
+
+def test_the_file_is_an_openapi_3_1_file(client):
+    answer = client.get("/api/v1/schema/")
+    assert answer.status_code == 200
+    whole = json.loads(answer.content)
+    assert whole["openapi"] == "3.1.0"
+    refs = {part for part in answer.content.decode().split('"') if part.startswith("#/components/schemas/")}
+    assert refs
+    assert {ref.rpartition("/")[2] for ref in refs} <= whole["components"]["schemas"].keys()
+
+
+def test_making_it_warns_of_nothing(capsys):
+    from drf_spectacular.generators import SchemaGenerator
+
+    SchemaGenerator().get_schema(request=None, public=True)
+    assert "arning" not in capsys.readouterr().err
+
+
+@pytest.mark.django_db
+def test_the_pages_show_every_operation_and_load_nothing_from_elsewhere(client):
+    answer = client.get("/api/v1/docs/")
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    for group in docs.groups():
+        for operation in group.operations:
+            assert f'id="{operation.id}"' in text
+    assert "<style" not in text
+    assert " style=" not in text
+    assert "onclick" not in text
+    assert "https://" not in text.replace("https://app.example", "")
+    assert "'unsafe" not in answer["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/schema/", "/api/v1/docs/"])
+def test_they_are_only_read(client, path):
+    assert client.post(path).status_code in (403, 405)

@@ -1,0 +1,176 @@
+"""Subscriptions over the API: started, previewed, changed, ended."""
+
+import pytest
+
+from billing.models import Event, Invoice, Subscription
+
+
+@pytest.fixture
+def customer(make_customer, clock):
+    return make_customer(clock)
+
+
+@pytest.fixture
+def pro(api, customer):
+    return api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3).json()
+
+
+def test_it_starts_and_bills_the_first_period(api, customer, books):
+    answer = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3)
+    body = answer.json()
+    assert answer.status_code == 201
+    assert (body["status"], body["motion"], body["origin"]) == ("active", "self_serve", "api")
+    assert (body["mrr"], body["arr"], body["currency"]) == ("87.00", "1044.00", "USD")
+    assert body["current_period"] == {"start": "2026-01-15", "end": "2026-02-15"}
+    [phase] = body["phases"]
+    assert (phase["plan"], phase["quantities"], phase["end"]) == ("pro", {"seats-month": "3"}, None)
+    assert body["pending_changes"] == []
+    assert Invoice.objects.get(pk=body["latest_invoice"]).subtotal == 8700
+    assert Event.objects.get(type="subscription.created").actor.startswith("key:")
+
+
+def test_it_takes_an_external_id_and_quantities_by_price(api, make_customer):
+    make_customer(external_id="acme")
+    made = api.post(
+        "subscriptions", customer="acme", plan="pro", interval="year", quantities={"seats-year": "4"}
+    )
+    assert made.json()["phases"][0]["quantities"] == {"seats-year": "4"}
+
+
+def test_the_same_key_starts_one(api, customer):
+    first = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3, key="k")
+    again = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3, key="k")
+    assert again.content == first.content
+    assert Subscription.objects.count() == Invoice.objects.count() == 1
+
+
+def test_a_trial_costs_nothing_yet(api, customer):
+    body = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=2, trial_days=14).json()
+    assert (body["status"], body["latest_invoice"], body["mrr"]) == ("trialing", None, "0.00")
+    assert body["trial_end"] == "2026-01-29T12:00:00Z"
+    assert [phase["trial"] for phase in body["phases"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"plan": "enterprise"}, 422, "plan_needs_quote"),
+        ({"plan": "nothing"}, 422, "unknown_plan"),
+        ({"customer": "nobody"}, 422, "unknown_customer"),
+        ({"interval": "week"}, 422, "unknown_price"),
+        ({"interval": "fortnight"}, 400, "invalid_choice"),
+        ({"quantity": 0}, 422, "invalid_quantity"),
+        ({"quantity": -1}, 422, "invalid_quantity"),
+        ({"quantity": "1.5"}, 422, "invalid_quantity"),
+        ({"quantity": 1000000001}, 422, "invalid_quantity"),
+        ({"quantity": 1.5}, 400, "invalid_quantity"),
+        ({"quantity": "NaN"}, 400, "invalid_quantity"),
+        ({"quantity": "١٠"}, 400, "invalid_quantity"),
+        ({"quantity": True}, 400, "invalid_quantity"),
+        ({"quantity": 1, "quantities": {"seats-month": 2}}, 400, "ambiguous"),
+        ({"quantities": {"nothing": 2}}, 422, "unknown_price"),
+        ({"collection_method": "send_invoice"}, 422, "collection_not_allowed"),
+        ({"anchor": 32}, 400, "invalid_anchor"),
+        ({"anchor": "2026-10-25T02:30:00"}, 400, "invalid_anchor"),
+        ({"trial_days": -1}, 400, "min_value"),
+        ({"price": "1.00"}, 400, "unknown_field"),
+    ],
+)
+def test_it_refuses_by_name_and_writes_nothing(api, customer, fields, status, code):
+    answer = api.post("subscriptions", **{"customer": customer.pk, "plan": "pro", **fields})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["errors"][0]["field"].split(".")[0] in {
+        *fields,
+        "quantity",
+        "quantities",
+        "interval",
+    }
+    assert not Subscription.objects.exists()
+    assert not Invoice.objects.exists()
+
+
+def test_an_override_lets_a_small_customer_pay_by_invoice(api, customer):
+    body = api.post(
+        "subscriptions", customer=customer.pk, plan="pro", quantity=3, collection_method="send_invoice",
+        payment_rule_override="Agreed with finance",
+    ).json()  # fmt: skip
+    assert body["phases"][0]["collection_method"] == "send_invoice"
+    created = Event.objects.get(type="subscription.created")
+    assert created.data["payment_rule_override"] == "Agreed with finance"
+
+
+def test_a_preview_equals_what_is_then_charged(api, pro, clock, advance):
+    advance(clock, days=10)
+    path = f"subscriptions/{pro['id']}/changes"
+    invoices = Invoice.objects.count()
+    preview = api.post(f"{path}/preview", quantity=5).json()
+    assert Invoice.objects.count() == invoices
+    change = api.post(path, quantity=5).json()
+    same = ("lines", "total", "due_now", "credit_to_balance", "effective_at", "currency")
+    assert {name: preview[name] for name in same} == {name: change[name] for name in same}
+    assert preview["invoice"] is None
+    assert Invoice.objects.get(pk=change["invoice"]).total == int(change["total"].replace(".", ""))
+    assert sum(int(line["amount"].replace(".", "")) for line in change["lines"]) == int(
+        change["total"].replace(".", "")
+    )
+    assert change["next_invoice"]["date"] == "2026-02-15"
+
+
+def test_a_change_may_wait(api, pro):
+    change = api.post(f"subscriptions/{pro['id']}/changes", quantity=2, effective="period_end").json()
+    assert (change["due_now"], change["invoice"], change["effective_at"]) == ("0.00", None, "2026-02-15")
+    body = api.get(f"subscriptions/{pro['id']}").json()
+    assert [phase["quantities"] for phase in body["phases"]] == [{"seats-month": "3"}, {"seats-month": "2"}]
+    assert [change["start"] for change in body["pending_changes"]] == ["2026-02-15"]
+    assert body["mrr"] == "87.00"
+
+
+def test_it_refuses_changes_by_name(api, pro, code):
+    path = f"subscriptions/{pro['id']}/changes"
+    assert code(api.post(path, plan="enterprise")) == (422, "plan_needs_quote")
+    assert code(api.post(path, quantity=2, effective="2025-01-01")) == (422, "invalid_date")
+    assert code(api.post(path, quantity=2, effective="someday")) == (400, "invalid_date")
+    assert code(api.post(path, quantity=2, effective="2026-02-30")) == (400, "invalid")
+    assert code(api.post("subscriptions/sub_1/changes", quantity=2)) == (404, "not_found")
+
+
+def test_it_cancels_at_the_end_and_takes_it_back(api, pro, code):
+    path = f"subscriptions/{pro['id']}"
+    pending = api.post(f"{path}/cancel", reason="too_expensive", comment="Budget cut").json()
+    assert (pending["status"], pending["cancel_at"]) == ("active", "2026-02-15")
+    assert Subscription.objects.get().cancel_reason == "too_expensive: Budget cut"
+    undone = api.post(f"{path}/undo_cancel").json()
+    assert (undone["status"], undone["cancel_at"], undone["canceled_at"]) == ("active", None, None)
+    assert code(api.post(f"{path}/undo_cancel")) == (409, "nothing_to_undo")
+
+
+def test_it_cancels_now(api, pro, code, books):
+    path = f"subscriptions/{pro['id']}"
+    assert api.send("POST", f"{path}/cancel", b'{"effective": "now"}').json()["status"] == "canceled"
+    assert code(api.post(f"{path}/cancel")) == (409, "subscription_not_live")
+    assert code(api.post(f"{path}/changes", quantity=2)) == (409, "subscription_not_live")
+
+
+def test_an_empty_body_cancels_at_the_period_end(api, pro):
+    assert api.send("POST", f"subscriptions/{pro['id']}/cancel").json()["cancel_at"] == "2026-02-15"
+
+
+def test_it_lists_by_customer_status_and_plan(api, make_customer, pro):
+    other = make_customer()
+    business = api.post("subscriptions", customer=other.pk, plan="business", quantity=2).json()["id"]
+    ids = lambda **query: [row["id"] for row in api.get("subscriptions", **query).json()["results"]]  # noqa: E731
+    assert ids() == [business, pro["id"]]
+    assert ids(customer=other.pk) == ids(plan="business") == [business]
+    assert ids(status="canceled") == []
+    assert api.get("subscriptions", status="asleep").status_code == 400
+
+
+def test_it_answers_in_a_fixed_number_of_statements(
+    api, make_customer, subscribe, django_assert_max_num_queries
+):
+    made = [subscribe(make_customer()) for _ in range(6)]
+    for limit in (1, 6):
+        with django_assert_max_num_queries(3):
+            assert len(api.get("subscriptions", limit=limit).json()["results"]) == limit
+    with django_assert_max_num_queries(6):
+        api.get(f"subscriptions/{made[0].pk}")
