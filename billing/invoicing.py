@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 
 from billing import bulk, journal, numbering, quantities, taxes, timelines
 from billing.events import Fact, record_many
@@ -146,11 +146,14 @@ class Facts:
     usage: Callable[[Customer], timeline.Usage]
 
 
-def gather(subscriptions: Sequence[Subscription]) -> Facts:
+def gather(
+    subscriptions: Sequence[Subscription], *, seller: Seller | None = None, rates: Mapping[str, TaxRate] | None = None
+) -> Facts:
+    """`seller` and `rates` save their statements where the caller has read them."""
     since = {s.pk: since_of(s) for s in subscriptions}
     return Facts(
-        seller=Seller.objects.get(),
-        taxes=taxes.rates(),
+        seller=seller or Seller.objects.get(),
+        taxes=taxes.rates() if rates is None else rates,
         said=_said(since),
         usage=quantities.reader({s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since)),
     )
@@ -177,19 +180,19 @@ def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
     found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     if not since:
         return found
-    for model, sign, live in ((InvoiceLine, 1, {"invoice__voided_at__isnull": True}), (CreditNoteLine, -1, {})):
-        rows = (
-            model.objects.filter(subscription__in=list(since), cycle_end__gt=min(since.values()), **live)
-            .exclude(entry_key="")
-            .values_list("subscription_id", "entry_key", "cycle_end")
-            .annotate(g=Sum("gross"), d=Sum("discount"))
-            .order_by()
-        )
-        for sub, key, cycle_end, gross, discount in rows:
-            if cycle_end > since[sub]:
-                before = found[sub].get(key, (0, 0))
-                found[sub][key] = (before[0] + sign * gross, before[1] + sign * discount)
+    invoiced = _sums(InvoiceLine.objects.filter(invoice__voided_at__isnull=True), 1, since)
+    credited = _sums(CreditNoteLine.objects.all(), -1, since)
+    for sub, key, cycle_end, gross, discount in invoiced.union(credited, all=True).order_by():
+        if cycle_end > since[sub]:
+            before = found[sub].get(key, (0, 0))
+            found[sub][key] = (before[0] + gross, before[1] + discount)
     return found
+
+
+def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySet[Any, Any]:
+    rows = lines.filter(subscription__in=list(since), cycle_end__gt=min(since.values())).exclude(entry_key="")
+    grouped = rows.order_by().values_list("subscription_id", "entry_key", "cycle_end")
+    return grouped.annotate(g=Sum("gross") * sign, d=Sum("discount") * sign)
 
 
 # -- Pricing: pure ------------------------------------------------------------------------------------------
@@ -267,10 +270,11 @@ def draft(
     specs: Sequence[PhaseSpec],
     now: datetime,
     until: date | None = None,
+    facts: Facts | None = None,
 ) -> Result:
     """What would be billed for these phases, up to today or `until`; writes nothing."""
     day = until or timelines.local_day(subscription, now)
-    lines = draft_lines(subscription=subscription, specs=specs, facts=gather([subscription]), until=day)
+    lines = draft_lines(subscription=subscription, specs=specs, facts=facts or gather([subscription]), until=day)
     return _result(lines)
 
 
@@ -331,7 +335,7 @@ class Upcoming:
     collection_method: str
 
 
-def upcoming(*, subscription: Subscription, now: datetime) -> Upcoming:
+def upcoming(*, subscription: Subscription, now: datetime, facts: Facts | None = None) -> Upcoming:
     """The next paper: its day and what it will say, by the function that will make it."""
     specs = timelines.specs_of(subscription)
     if subscription.end_on is not None:
@@ -341,7 +345,8 @@ def upcoming(*, subscription: Subscription, now: datetime) -> Upcoming:
     if not subscription.is_live or on is None:
         return Upcoming(None, nothing(), subscription.customer.collection_method)
     spec = timelines.spec_on(specs, on) or specs[-1]
-    return Upcoming(on, draft(subscription=subscription, specs=specs, now=now, until=on), spec.collection_method)
+    result = draft(subscription=subscription, specs=specs, now=now, until=on, facts=facts)
+    return Upcoming(on, result, spec.collection_method)
 
 
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------

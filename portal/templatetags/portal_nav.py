@@ -37,9 +37,11 @@ def portal_menu(context: template.Context) -> list[Item]:
     addresses = {key: address(key) for key, *_ in MENU}
     current = context.get("section") or current_key(addresses, getattr(context.get("request"), "path", ""))
     counts = {"quotes": context.get("quotes_waiting") or 0}
+    visit = context.get("visit")
     return [
         Item(key, label, icon, primary, addresses[key], key == current, counts.get(key, 0))
         for key, label, icon, primary in MENU
+        if visit is None or visit.sees(key)
     ]
 
 
@@ -54,3 +56,9 @@ def current_key(addresses: dict[str, str], path: str) -> str:
     """The item whose address is the longest beginning of the path."""
     fitting = [key for key, href in addresses.items() if path.startswith(href)]
     return max(fitting, key=lambda key: len(addresses[key]), default="")
+
+
+@register.filter
+def one_name(name: str) -> list[str]:
+    """A chart's only series, whatever the name holds."""
+    return [name]
