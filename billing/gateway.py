@@ -111,6 +111,10 @@ class GatewayMisuse(Exception):
     """We asked for something that makes no sense, or with a wrong key: a bug or a setting, not an outcome."""
 
 
+class KeyReused(GatewayMisuse):
+    """Stripe knows this key from a call with other arguments."""
+
+
 class ProviderUnreachable(Exception):
     """Stripe did not answer, or not in time. A read can be repeated; a write too, with the same key."""
 
@@ -304,9 +308,12 @@ class Gateway:
             return known
         if now - sent_at >= KEY_LIFE:
             return _failed("never_made")
-        again = self.charge(key=key, customer=customer, **charge)
+        try:
+            again = self.charge(key=key, customer=customer, **charge)
+        except KeyReused:
+            again = Outcome("unknown", replayed=True)
         if again.state == "unknown" and again.replayed:
-            # The first call ended with a server error, which Stripe repeats for this key: its list decides.
+            # The first call has ended, with a server error that Stripe repeats for the key: its list decides.
             return self.look_up(key=key, customer=customer, since=sent_at) or _failed("never_made")
         return again
 
@@ -619,6 +626,8 @@ def _of_error(error: stripe.StripeError) -> Outcome:
         return _failed(expected)
     if _is_unknown(error):
         return Outcome("unknown", replayed=_replayed(error.headers))
+    if isinstance(error, stripe.IdempotencyError):
+        raise KeyReused(str(error)) from error
     raise GatewayMisuse(str(error)) from error
 
 

@@ -281,6 +281,14 @@ def test_it_finds_out_and_charges_once(door, order, fake_stripe, mode):
     assert find_out(door, order(), sent_at, sent_at + timedelta(minutes=3)).state == outcome.state
 
 
+def test_it_finds_out_with_other_arguments_than_the_first_call_had(door, order, fake_stripe):
+    sent_at = datetime.now(UTC)
+    fake_stripe.faults.add("error_500", path="/v1/payment_intents", times=1)
+    assert door.charge(**order(return_url=BACK)).state == "unknown"
+    outcome = find_out(door, order(), sent_at, sent_at + timedelta(minutes=2))
+    assert (outcome.state, outcome.decline_code) == ("failed", "never_made")
+
+
 def test_it_does_not_send_an_old_key_again(door, order, fake_stripe):
     sent_at = datetime.now(UTC)
     outcome = find_out(door, order(), sent_at, sent_at + timedelta(hours=23))

@@ -21,7 +21,7 @@ def pay(request: HttpRequest) -> HttpResponse:
 
 
 def sent(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(f"<title>Sent</title><link rel=icon href=data:,><p>{request.META['QUERY_STRING']}</p>")
+    return HttpResponse(f"<link rel=icon href=data:,><p>{request.META['QUERY_STRING']}</p>")
 
 
 urlpatterns = [
