@@ -60,8 +60,10 @@ def working_day(start: date, days: int) -> date:
 def consider(*, customer: Customer, now: datetime, actor: str = "system") -> HandoffTask | None:
     """Give the customer's open task its new signals, or raise one if the customer qualifies. Repeatable.
 
-    Signals of a closed task are done with; only what came after it counts towards the next.
+    Signals of a closed task are done with; only what came after it counts towards the next. The customer's
+    row is held, so that of two workers with a signal each the second sees both.
     """
+    customer = _held(customer)
     task = _open_task(customer)
     if task is None:
         waiting = list(_waiting(customer))
@@ -74,6 +76,11 @@ def consider(*, customer: Customer, now: datetime, actor: str = "system") -> Han
             return task
     _join(task, customer, now)
     return task
+
+
+def _held(customer: Customer) -> Customer:
+    rows = Customer.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("test_clock", "owner").get(pk=customer.pk)
 
 
 def _open_task(customer: Customer) -> HandoffTask | None:

@@ -46,7 +46,7 @@ __all__ = [
     "AlreadyAccepted", "AnotherAccepted", "Declined", "InvalidQuote", "NeedsApproval",
     "NotEditable", "NotForYou", "NotReady", "OwnQuote", "QuoteClosed", "QuoteExpired", "Superseded",
     "UnknownLink", "Withdrawn", "accept", "approve", "comment", "convert", "decline", "draft",
-    "draft_from_subscription", "edit", "escalate", "expire", "find", "price", "refuse_closed", "reject",
+    "draft_from_subscription", "edit", "escalate", "expire", "find", "preview", "price", "refuse_closed", "reject",
     "revise", "send", "submit", "view", "withdraw",
 ]  # fmt: skip
 
@@ -89,6 +89,11 @@ def _approve_if_free(quote: Quote, now: datetime, actor: str) -> None:
     if rules:
         raise NeedsApproval(f"This needs approval: {'; '.join(rules)}.")
     approving.submit(quote=quote, now=now, actor=actor)
+
+
+def preview(*, quote: Quote, now: datetime) -> bytes:
+    """The paper as it would go out now; nothing is stored. Raises as `send` does when it cannot be made."""
+    return _print(quote, now).content
 
 
 def _print(quote: Quote, now: datetime) -> _Printed:

@@ -1,8 +1,7 @@
 """From events to signals. The receiver only enqueues; `weigh` does the work, once for each event, repeatably.
 
 Nothing is missed: the job commits with its cause, and `sweep` finds what a dead worker left. Nothing fires
-twice: a signal's dedupe key is unique. A customer's events are weighed one after the other (its row is held),
-so that signals which only together qualify it are seen together.
+twice: a signal's dedupe key is unique.
 """
 
 import logging
@@ -10,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -95,9 +95,7 @@ def _weigh_one(events: Sequence[Event], settings: Mapping[str, Setting], now: da
 
 
 def _customer(pk: str) -> Customer:
-    """The row, held so that nobody else weighs the same customer meanwhile."""
-    rows = Customer.objects.select_for_update(of=("self",), no_key=True).select_related("test_clock", "owner")
-    return rows.get(pk=pk)
+    return Customer.objects.select_related("test_clock").get(pk=pk)
 
 
 def _moment(customer: Customer, at: datetime, now: datetime) -> datetime:
@@ -107,11 +105,11 @@ def _moment(customer: Customer, at: datetime, now: datetime) -> datetime:
 
 def _store(customer: Customer, findings: Iterable[Finding], *, actor: str, now: datetime) -> list[Signal]:
     """Keep what is new among the findings; each new signal is a fact."""
-    ids = dict(Rule.objects.values_list("code", "pk"))
     new = []
     for finding in findings:
-        fields = {
-            "customer": customer, "rule_id": ids[finding.rule], "weight": finding.weight,
+        fields: dict[str, Any] = {
+            "customer": customer, "rule": partial(Rule.objects.get, code=finding.rule),
+            "weight": finding.weight,
             "sentence": finding.sentence, "evidence": dict(finding.evidence),
             "occurred_at": finding.occurred_at,
         }  # fmt: skip

@@ -172,11 +172,8 @@ def test_it_keeps_who_signed_what(sent, sign, fake_print):
     quote = sent()
     sign(quote, po_number="PO-7")
     quote.refresh_from_db()
-    assert (quote.accepted_name, quote.accepted_title, quote.accepted_email) == (
-        "Ada Byron",
-        "CFO",
-        "ada@buyer.example",
-    )
+    assert (quote.accepted_name, quote.accepted_title) == ("Ada Byron", "CFO")
+    assert quote.accepted_email == "ada@buyer.example"
     assert (quote.accepted_signature, quote.accepted_ip, quote.po_number) == (
         "Ada Byron",
         "192.0.2.7",
@@ -192,7 +189,7 @@ def test_it_keeps_who_signed_what(sent, sign, fake_print):
 
 
 def test_it_starts_a_new_customer_and_issues_the_first_invoice(sent, sign, books):
-    quote = sent(po_number="") if False else sent(fees=[{"description": "Onboarding", "unit_amount": "2500"}])
+    quote = sent(fees=[{"description": "Onboarding", "unit_amount": "2500"}])
     sign(quote, po_number="PO-7")
     quote.refresh_from_db()
     subscription = Subscription.objects.get()
@@ -233,8 +230,8 @@ def test_it_mails_the_signed_paper_to_both(sent, sign, rita):
 
 def test_it_makes_a_customer_of_a_lead(sent, sign, rita):
     lead = leads.contact(
-        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False, now=NOON,
-        actor="buyer",
+        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False,
+        now=NOON, actor="buyer",
     )  # fmt: skip
     quote = sent(lead=lead, currency="EUR", now=NOON, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
     sign(quote, now=NOON)
@@ -296,8 +293,9 @@ def test_it_invoices_what_the_schedule_said(on_pro, sent, sign, advance, run_job
     open_approvals()
     subscription = on_pro(6, country="DE")
     quote = sent(
-        subscription=subscription, starts="date", starts_on=date(2026, 1, 28), interval=interval, term_months=36,
-        discount_percent=Decimal("7.77"), ramp=[{"year": 2, "quantity": 71}, {"year": 3, "discount_percent": "3.33"}],
+        subscription=subscription, starts="date", starts_on=date(2026, 1, 28), interval=interval,
+        term_months=36, discount_percent=Decimal("7.77"),
+        ramp=[{"year": 2, "quantity": 71}, {"year": 3, "discount_percent": "3.33"}],
         fees=[{"description": "Onboarding", "unit_amount": "1999.99"}],
     )  # fmt: skip
     sign(quote)

@@ -87,8 +87,8 @@ def test_it_schedules_every_invoice_of_a_quarterly_quote(make_customer, draft):
     from billing.models import Plan, Price
 
     Price.objects.create(
-        plan=Plan.objects.get(code="enterprise"), code="seats-quarter", label="Enterprise seat", kind="recurring",
-        model="per_unit", interval="quarter", currency="USD", unit_amount=Decimal("280.01"),
+        plan=Plan.objects.get(code="enterprise"), code="seats-quarter", label="Enterprise seat",
+        kind="recurring", model="per_unit", interval="quarter", currency="USD", unit_amount=Decimal("280.01"),
     )  # fmt: skip
     quote = draft(customer=make_customer(), interval="quarter", quantity=3, discount_percent=Decimal("12.5"))
     found = of(quote)

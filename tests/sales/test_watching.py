@@ -253,12 +253,10 @@ def test_it_asks_as_many_questions_for_many_events_as_for_one(on_pro, add_member
     numbers = list(Event.objects.filter(type="member.added").values_list("number", flat=True))
     asked = []
     for some in (numbers[:1], numbers[1:]):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             watching.weigh(numbers=some, now=customer.now)
-        asked.append([q["sql"][:150] for q in queries])
-    assert asked[0] == asked[1], "\n".join([*asked[0], "", *asked[1]])
+        asked.append(len(queries))
+    assert asked[0] == asked[1] <= 8
 
 
 # -- Told from outside
