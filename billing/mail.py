@@ -100,7 +100,7 @@ on conflict (event, recipient, template) do nothing
 
 def _insert(mail: Mail) -> bool:
     """True when the row is new. One statement, whoever else writes the same mail."""
-    names = "id event template recipient customer subject text html invoice document created_at".split()  # noqa: SIM905
+    names = "id event template recipient customer subject text html invoice document created_at".split()
     fields = [cast(Field, Mail._meta.get_field(name)) for name in names]
     values = [field.get_db_prep_save(getattr(mail, field.attname), connection) for field in fields]
     with connection.cursor() as cursor:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from billing.models import Document, KeptMail
 
 # A mail brings its own styles and nothing else; links open outside of the frame that shows it.
-MAIL_CSP = {
+MAIL_CSP: dict[str, list[str]] = {
     "default-src": [CSP.NONE],
     "style-src": [CSP.UNSAFE_INLINE],
     "img-src": [CSP.SELF, "data:"],

@@ -92,7 +92,7 @@ FREE_MAIL = frozenset(  # a text to read and to add to
     orange.fr outlook.com outlook.de pm.me posteo.de proton.me protonmail.com qq.com rediffmail.com
     rocketmail.com seznam.cz t-online.de tuta.com tutanota.com verizon.net web.de wp.pl yahoo.co.in
     yahoo.co.jp yahoo.co.uk yahoo.com yahoo.de yahoo.fr yandex.com yandex.ru ymail.com zoho.com
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 

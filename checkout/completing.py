@@ -1,9 +1,9 @@
-"""Paying first, then making what was paid for: one customer, one subscription, one paid invoice, whatever happens.
+"""Paying first, then making what was paid for: one customer, one subscription, one paid invoice, always.
 
-A payment is an intent, a call and a result. `prepare` freezes the quote and commits the attempt with its key; the
-provider is called outside of any transaction; `settle` writes the answer down, and whoever hears of success first -
-the browser, the provider's webhook, the reconciler - completes the session under its row's lock. The others find
-it done. Locks are taken in one order: payment, session, customer.
+A payment is an intent, a call and a result. `prepare` freezes the quote and commits the attempt with its
+key; the provider is called outside of any transaction; `settle` writes the answer down, and whoever hears of
+success first - the browser, the provider's webhook, the reconciler - completes the session under its row's
+lock. The others find it done. Locks are taken in one order: payment, session, customer.
 """
 
 import logging
@@ -83,10 +83,10 @@ def pay(
 ) -> CheckoutSession:
     """Charge the card for what is due and make what was bought. Not inside a transaction.
 
-    `session` carries what was typed (`sessions.remember`); `fields` describe the customer as `customers.create`
-    takes them; `expected` is the total that the buyer saw, in minor units. The answer is in the session: completed,
-    or open with `message`, or still being decided. Raises NotOpen, BeingDecided, PriceChanged, TooManyCards,
-    CodeRefused, AlreadySubscribed, and what refuses the fields.
+    `session` carries what was typed (`sessions.remember`); `fields` describe the customer as
+    `customers.create` takes them; `expected` is the total that the buyer saw, in minor units. The answer is
+    in the session: completed, or open with `message`, or still being decided. Raises NotOpen, BeingDecided,
+    PriceChanged, TooManyCards, CodeRefused, AlreadySubscribed, and what refuses the fields.
     """
     clean = _checked(session, fields)
     try:
@@ -163,9 +163,17 @@ def prepare(
 
 # What an attempt to pay changes.
 ATTEMPT = (
-    "attempts", "attempted_at", "quoted_at", "quote", "card_token", "provider_customer_id", "message", "setup_id",
-    "setup_url", "discount_held",
-)  # fmt: skip
+    "attempts",
+    "attempted_at",
+    "quoted_at",
+    "quote",
+    "card_token",
+    "provider_customer_id",
+    "message",
+    "setup_id",
+    "setup_url",
+    "discount_held",
+)
 
 
 def _locked(session_id: str) -> CheckoutSession:
@@ -220,9 +228,14 @@ def _call(attempt: Attempt) -> Outcome:
     assert payment is not None
     try:
         return gateway().charge(
-            key=attempt.key, amount=payment.amount, currency=payment.currency, reference=payment.pk, save=True,
-            metadata={"payment": payment.pk, "checkout": attempt.session.pk}, **_card_of(attempt.session),
-        )  # fmt: skip
+            key=attempt.key,
+            amount=payment.amount,
+            currency=payment.currency,
+            reference=payment.pk,
+            save=True,
+            metadata={"payment": payment.pk, "checkout": attempt.session.pk},
+            **_card_of(attempt.session),
+        )
     except GatewayMisuse:
         log.exception("A charge was refused as malformed: %s", payment.pk)
         return Outcome("failed", decline_code="never_made", message=NOT_SENT)
@@ -237,7 +250,7 @@ def _call_setup(attempt: Attempt) -> SetupOutcome:
         return SetupOutcome("failed", decline_code="never_made", message=NOT_SENT)
 
 
-def _card_of(session: CheckoutSession) -> dict[str, str]:
+def _card_of(session: CheckoutSession) -> dict[str, Any]:
     return {
         "customer": session.provider_customer_id,
         "payment_method": session.card_token,
@@ -329,7 +342,8 @@ def _note(session: CheckoutSession, message: str) -> CheckoutSession:
 def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> PaymentMethod | None:
     """Customer, owner, card, subscription, first invoice, events and mail, all or nothing. The row is locked.
 
-    Everything happens at the instant of the quote, so that it is billed as it was shown. Answers the saved card.
+    Everything happens at the instant of the quote, so that it is billed as it was shown. Answers the saved
+    card.
     """
     at = session.quoted_at
     assert at is not None
@@ -379,9 +393,15 @@ def _save_card(
     if card is None:
         return None
     method = PaymentMethod.objects.create(
-        customer=customer, provider_id=card.id, brand=card.brand, last4=card.last4, exp_month=card.exp_month,
-        exp_year=card.exp_year, is_default=newcomer or customers.default_card(customer) is None, created_at=at,
-    )  # fmt: skip
+        customer=customer,
+        provider_id=card.id,
+        brand=card.brand,
+        last4=card.last4,
+        exp_month=card.exp_month,
+        exp_year=card.exp_year,
+        is_default=newcomer or customers.default_card(customer) is None,
+        created_at=at,
+    )
     data = {"brand": card.brand, "last4": card.last4}
     record("payment_method.attached", subject=method, customer=customer, actor=BUYER, now=at, data=data)
     return method
@@ -401,11 +421,14 @@ def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) ->
     if invoice is None or customer is None:
         return
     context = {
-        "lines": session.quote["lines"], "amount": money(session.quote["total"], session.currency), "paid_on": now,
+        "lines": session.quote["lines"],
+        "amount": money(session.quote["total"], session.currency),
+        "paid_on": now,
         "method": f"{card.brand.title()} ending {card.last4}" if card else "",
-        "next_on": day(session.quote["next_on"]), "next_amount": money(session.quote["next_total"], session.currency),
+        "next_on": day(session.quote["next_on"]),
+        "next_amount": money(session.quote["next_total"], session.currency),
         "url": mail.portal_url(f"invoices/{invoice.pk}/"),
-    }  # fmt: skip
+    }
     mail.compose(
         template="receipt", to=customer.email, context=context, event=session.pk, now=now, customer=customer,
         invoice=invoice,
@@ -422,8 +445,8 @@ def day(text: str | None) -> date | None:
 def reconcile(*, now: datetime) -> int:
     """Settle sessions that a dead worker left while a card was being saved. Returns how many were settled.
 
-    Attempts to charge are billing's to reconcile; saving a card costs nothing, so the call is made again with its
-    own key, which the provider answers as it did before.
+    Attempts to charge are billing's to reconcile; saving a card costs nothing, so the call is made again
+    with its own key, which the provider answers as it did before.
     """
     settled = 0
     for session in CheckoutSession.objects.filter(status="open", attempted_at__isnull=False)[:200]:

@@ -1,6 +1,7 @@
-"""What a buyer fills in. Values are cleaned by `billing.typed`; what was typed stays in the form, right or wrong."""
+"""What a buyer fills in. Values are cleaned by `billing.typed`; what was typed stays in the form, right or
+wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -61,7 +62,7 @@ class WholeNumber(forms.RegexField):
             )
         return int(text)
 
-    def _limits(self) -> Mapping[str, str]:
+    def _limits(self) -> dict[str, Any]:
         return {"least": f"{self.least:,}", "most": f"{self.most:,}"}
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Routing a session: what is known of its buyer, the rules in the database, and what follows from the answer."""
+"""Routing a session: what is known of its buyer, the rules in the database, and what follows from them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -49,7 +49,7 @@ def _domain(email: str) -> str:
 
 
 def judge(session: CheckoutSession, offer: Offer) -> Decision:
-    """Where this buyer goes: by the rules, and by what the segment that the purchase leads to may pay with."""
+    """Where this buyer goes: by the rules, and by how the segment that the purchase leads to may pay."""
     decision = decide(rules(), inputs_of(session))
     if not decision.self_serve:
         return decision
@@ -76,14 +76,24 @@ def hand_over(session: CheckoutSession, decision: Decision, *, now: datetime) ->
         return Lead.objects.get(pk=row.lead_id)
     answers, known = session.answers, session.customer
     lead = leads.contact(
-        name=answers.get("name", "") or (known.name if known else ""), email=session.email,
-        company=answers.get("company", "") or (known.name if known else ""), employees=decision.inputs.employees,
-        country=decision.inputs.country, industry=decision.inputs.industry, need=_need(session, decision),
-        demo_wanted=decision.outcome == Outcome.DEMO, plan=session.plan.code, seats=session.quantity,
-        source="checkout", livemode=session.livemode, customer=known, now=now, actor="buyer",
+        name=answers.get("name", "") or (known.name if known else ""),
+        email=session.email,
+        company=answers.get("company", "") or (known.name if known else ""),
+        employees=decision.inputs.employees,
+        country=decision.inputs.country,
+        industry=decision.inputs.industry,
+        need=_need(session, decision),
+        demo_wanted=decision.outcome == Outcome.DEMO,
+        plan=session.plan.code,
+        seats=session.quantity,
+        source="checkout",
+        livemode=session.livemode,
+        customer=known,
+        now=now,
+        actor="buyer",
         owner=User.objects.filter(pk=decision.owner, is_active=True).first() if decision.owner else None,
         why=decision.rule,
-    )  # fmt: skip
+    )
     fields = {"lead_id": lead.pk, "routing": decision.to_json()}
     CheckoutSession.objects.filter(pk=row.pk).update(**fields)
     session.lead_id, session.routing = lead.pk, fields["routing"]

@@ -44,5 +44,6 @@ def sweep(*, now: datetime) -> int:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Whose request it is. The web server sets REMOTE_ADDR from a proxy that the operator trusts, and only then."""
+    """Whose request it is. The web server sets REMOTE_ADDR from a proxy that the operator trusts, and only
+    then."""
     return str(request.META.get("REMOTE_ADDR", ""))

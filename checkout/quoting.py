@@ -1,7 +1,7 @@
 """What a session would cost with what is typed so far, and that offer frozen while it is being paid.
 
-A frozen quote is plain JSON: whom to bill, which prices and how many, what was due. Completing works from it alone,
-so nothing that is repriced or typed in between can change what was agreed.
+A frozen quote is plain JSON: whom to bill, which prices and how many, what was due. Completing works from it
+alone, so nothing that is repriced or typed in between can change what was agreed.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,14 @@ def buyer(session: CheckoutSession) -> Customer:
     answers = session.answers
     country = _or_nothing(typed.country, answers.get("country", ""))
     return Customer(
-        name=answers.get("company", ""), email=session.email, currency=session.currency, country=country,
+        name=answers.get("company", ""),
+        email=session.email,
+        currency=session.currency,
+        country=country,
         tax_id=_or_nothing(lambda value: typed.tax_id(value, country), answers.get("tax_id", "")),
-        timezone=_or_nothing(typed.timezone, answers.get("timezone", "")) or "UTC", test_clock=session.test_clock,
-    )  # fmt: skip
+        timezone=_or_nothing(typed.timezone, answers.get("timezone", "")) or "UTC",
+        test_clock=session.test_clock,
+    )
 
 
 def _or_nothing(clean: Any, value: str) -> str:
@@ -84,7 +88,7 @@ def phases(session: CheckoutSession, customer: Customer, items: Items, now: date
 def frozen(
     session: CheckoutSession, made: Offer, customer: Customer, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The offer as JSON. `fields` are those of `customers.create` (or `update`, for a customer that exists)."""
+    """The offer as JSON. `fields` are those of `customers.create`, or of `update` for a known customer."""
     items = next(spec for spec in made.specs if not spec.free).items
     return {
         "customer": dict(fields),

@@ -1,8 +1,8 @@
 """Who may buy alone and who talks to a person first: ordered rules over what is known of a buyer, one answer.
 
-Pure. A condition on a number is `{"over": n}`, `{"at_least": n}`, `{"under": n}`, `{"at_most": n}` or several of
-them; on a word, a list of words. Words match whatever their case; a domain also matches by its parents (`*.gov`, or
-`nova.example` for `eu.nova.example`). What is not known matches nothing.
+Pure. A condition on a number is `{"over": n}`, `{"at_least": n}`, `{"under": n}`, `{"at_most": n}` or
+several of them; on a word, a list of words. Words match whatever their case; a domain also matches by its
+parents (`*.gov`, or `nova.example` for `eu.nova.example`). What is not known matches nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ class InvalidRule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What is known of a buyer. `need` is free text, `domain` that of the mail address, free mail left out."""
+    """What is known of a buyer. `need` is free text, `domain` that of the mail address unless it is free."""
 
     employees: int | None = None
     seats: int | None = None

@@ -98,12 +98,26 @@ def start(
     check_redirects(success_url=success_url, cancel_url=cancel_url)
     _check_customer(customer, trial_days)
     return CheckoutSession.objects.create(
-        plan=chosen, interval=interval, quantity=quantity, currency=money, customer=customer, email=address,
-        livemode=livemode, origin=origin, success_url=success_url, cancel_url=cancel_url, trial_days=trial_days,
-        allow_promotion_codes=allow_promotion_codes, metadata=dict(metadata or {}), unlocked_by=unlocked_by,
-        unlocked_at=now if unlocked_by else None, answers=dict(answers or {}), created_at=now, expires_at=now + LIFE,
+        plan=chosen,
+        interval=interval,
+        quantity=quantity,
+        currency=money,
+        customer=customer,
+        email=address,
+        livemode=livemode,
+        origin=origin,
+        success_url=success_url,
+        cancel_url=cancel_url,
+        trial_days=trial_days,
+        allow_promotion_codes=allow_promotion_codes,
+        metadata=dict(metadata or {}),
+        unlocked_by=unlocked_by,
+        unlocked_at=now if unlocked_by else None,
+        answers=dict(answers or {}),
+        created_at=now,
+        expires_at=now + LIFE,
         test_clock=customer.test_clock if customer else test_clock,
-    )  # fmt: skip
+    )
 
 
 def plan_on_sale(code: str) -> Plan:
@@ -159,7 +173,7 @@ def refuse_subscribed(customer: Customer) -> None:
 
 
 def check_redirects(**urls: str) -> None:
-    """Raises RedirectNotAllowed naming the field. An address is ours (`/…`) or on a listed host, over https."""
+    """Raises RedirectNotAllowed naming the field. Allowed are our own addresses and listed hosts."""
     for field, url in urls.items():
         if url and not redirect_allowed(url):
             raise RedirectNotAllowed("This address is not on a host that is allowed here.", field=field)
@@ -169,7 +183,8 @@ def redirect_allowed(url: str) -> bool:
     own = urlsplit(settings.SITE_URL).netloc
     hosts = {own, *settings.CHECKOUT_REDIRECT_HOSTS}
     secure = settings.PRODUCTION and not url.startswith("/")
-    return len(url) <= 500 and url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=secure)
+    safe = len(url) <= 500 and url.isprintable()
+    return safe and url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=secure)
 
 
 # -- Filled in ----------------------------------------------------------------------------------------------
@@ -187,7 +202,8 @@ TYPED = ("answers", "interval", "quantity", "email", "discount", "routing")
 
 
 def keep(session: CheckoutSession) -> bool:
-    """Store what was typed and decided. False when a payment or an end came in between: nothing is stored then."""
+    """Store what was typed and decided. False when a payment or an end came in between: nothing is stored
+    then."""
     still = CheckoutSession.objects.filter(pk=session.pk, status="open", attempted_at__isnull=True)
     return bool(still.update(**{name: getattr(session, name) for name in TYPED}))
 
@@ -241,13 +257,24 @@ def expire_due(*, now: datetime, limit: int = 1000) -> int:
 def again(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
     """A fresh session with everything that was chosen and typed. Raises as `start`."""
     return start(
-        plan=session.plan.code, interval=session.interval, quantity=session.quantity, now=now,
-        livemode=session.livemode, origin=session.origin, currency=session.currency, customer=session.customer,
-        email=session.email, success_url=session.success_url, cancel_url=session.cancel_url,
-        allow_promotion_codes=session.allow_promotion_codes, trial_days=session.trial_days,
-        metadata=session.metadata, test_clock=session.test_clock, unlocked_by=session.unlocked_by,
+        plan=session.plan.code,
+        interval=session.interval,
+        quantity=session.quantity,
+        now=now,
+        livemode=session.livemode,
+        origin=session.origin,
+        currency=session.currency,
+        customer=session.customer,
+        email=session.email,
+        success_url=session.success_url,
+        cancel_url=session.cancel_url,
+        allow_promotion_codes=session.allow_promotion_codes,
+        trial_days=session.trial_days,
+        metadata=session.metadata,
+        test_clock=session.test_clock,
+        unlocked_by=session.unlocked_by,
         answers=session.answers,
-    )  # fmt: skip
+    )
 
 
 # -- Promotion codes ----------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""How a session and its offer read on the page: plain texts and amounts for the templates, computed in one place."""
+"""How a session and its offer read on the page: plain texts and amounts for the templates, computed in one
+place."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

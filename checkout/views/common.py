@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -35,14 +36,14 @@ def most_seats(session: CheckoutSession) -> int:
     return sessions.MOST_SEATS if limit is None else min(int(limit), sessions.MOST_SEATS)
 
 
-def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def private[View: Callable[..., HttpResponseBase]](view: View) -> View:
     """Never kept by a browser or a proxy: a page behind a secret address."""
     return never_cache(view)
 
 
 def with_card(response: HttpResponse, *also_to: str) -> HttpResponse:
     """Let the page load the provider's script, and its form lead to the given origins."""
-    policy = {**settings.CARD_PAGE_CSP}
+    policy: dict[str, Any] = dict(settings.CARD_PAGE_CSP)
     policy["form-action"] = [*policy["form-action"], *(origin for origin in also_to if origin)]
     return csp_override(policy)(lambda _request: response)(HttpRequest())  # type: ignore[arg-type,return-value]
 

@@ -111,7 +111,8 @@ def _remember(row: CheckoutSession, form: CheckoutForm) -> None:
 
 
 def _discount(row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, Any]:
-    """A code that works sets the discount; taking it away unsets it; a wrong one is an error and unsets it, too."""
+    """A code that works sets the discount; taking it away unsets it; a wrong one is an error and unsets it,
+    too."""
     if not code.strip():
         return {"discount": None} if row.answers.get("promotion_code") else {}
     try:
@@ -166,11 +167,17 @@ def _page(
     before: dict[str, Any] | None = None,
 ) -> HttpResponse:
     context = {
-        "session": row, "form": form, "seller": sums.table.seller, "summary": wording.summary(row, sums.offer),
-        "to_sales": _to_sales(row, row.routing), "was_to_sales": _to_sales(row, before or {}),
-        "stripe_key": settings.STRIPE_PUBLISHABLE_KEY, "home": row.cancel_url or "/pricing/",
-        "country_known": bool(form["country"].value()), "part": request.POST.get("part", ""),
-    }  # fmt: skip
+        "session": row,
+        "form": form,
+        "seller": sums.table.seller,
+        "summary": wording.summary(row, sums.offer),
+        "to_sales": _to_sales(row, row.routing),
+        "was_to_sales": _to_sales(row, before or {}),
+        "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
+        "home": row.cancel_url or "/pricing/",
+        "country_known": bool(form["country"].value()),
+        "part": request.POST.get("part", ""),
+    }
     response = render(request, template, context, status=status)
     return with_card(response, _origin(row.success_url))
 
@@ -239,7 +246,9 @@ def _fields(form: CheckoutForm) -> dict[str, Any]:
     """The form as the fields of a customer."""
     data = form.cleaned_data
     parts = ("line1", "line2", "city", "state", "postal_code", "country")
-    fields = {name: data[name] for name in ("email", "country", "employees", "tax_id") if name in data}
+    fields: dict[str, Any] = {
+        name: data[name] for name in ("email", "country", "employees", "tax_id") if name in data
+    }
     fields["billing_address"] = {name: data[name] for name in parts if data.get(name)}
     if "company" in data:
         fields["name"] = data["company"]

@@ -1,5 +1,7 @@
 """`/pricing/`, and the door from there into a checkout."""
 
+from dataclasses import dataclass
+
 from babel.numbers import get_territory_currencies
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
@@ -10,6 +12,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from billing import typed
 from billing.models import Plan, Seller
 from billing.refusals import Refused
 from checkout import limits, sessions, wording
@@ -71,43 +74,61 @@ def _of_language(request: HttpRequest) -> list[str]:
     return get_territory_currencies(region) if len(region) == 2 else []
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a link or a form asks for, as text and not yet judged."""
+
+    plan: str
+    interval: str
+    currency: str
+    seats: str
+    success_url: str
+    cancel_url: str
+
+    @property
+    def quantity(self) -> int:
+        """Plain digits only; 0, which nobody can buy, for anything else."""
+        plain = self.seats.isascii() and self.seats.isdigit() and len(self.seats) < 8
+        return int(self.seats) if plain else 0
+
+
+def wished(request: HttpRequest) -> Wish:
+    given = request.POST if request.method == "POST" else request.GET
+    texts = {name: given.get(name, "").replace("\x00", "")[:501] for name in Wish.__slots__}
+    usual = {"interval": "month", "currency": "USD", "seats": "1"}
+    return Wish(**{name: text or usual.get(name, "") for name, text in texts.items()})
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def start(request: HttpRequest) -> HttpResponse:
     """POST makes a session and leads to it. GET, for links, shows what it would be and makes nothing."""
-    given = request.POST if request.method == "POST" else request.GET
-    wish = {name: given.get(name, "").replace("\x00", "")[:500] for name in ("plan", "interval", "currency")}
-    urls = {name: given.get(name, "")[:501] for name in ("success_url", "cancel_url")}
-    seats = given.get("seats", "") or "1"
+    wish = wished(request)
     try:
-        sessions.check_redirects(**urls)
-        quantity = int(seats) if seats.isascii() and seats.isdigit() and len(seats) < 8 else 0
+        sessions.check_redirects(success_url=wish.success_url, cancel_url=wish.cancel_url)
         if request.method != "POST":
-            return _doorstep(request, wish, quantity, seats, urls)
+            return _doorstep(request, wish)
         slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
         session = sessions.start(
-            plan=wish["plan"], interval=wish["interval"] or "month", quantity=quantity, now=timezone.now(),
-            currency=wish["currency"] or "USD", livemode=settings.STRIPE_LIVE_MODE, **urls,
+            plan=wish.plan, interval=wish.interval, quantity=wish.quantity, currency=wish.currency,
+            success_url=wish.success_url, cancel_url=wish.cancel_url, now=timezone.now(),
+            livemode=settings.STRIPE_LIVE_MODE,
         )  # fmt: skip
     except limits.TooOften as refusal:
         return too_often(request, refusal)
     except sessions.RedirectNotAllowed as refusal:
         return HttpResponseBadRequest(f"{refusal.field}: {refusal.message}", content_type="text/plain")
     except Refused as refusal:
-        return refused(request, refusal, wish["plan"])
+        return refused(request, refusal, wish.plan)
     return redirect("checkout:session", token=session.token)
 
 
-def _doorstep(
-    request: HttpRequest, wish: dict[str, str], quantity: int, seats: str, urls: dict[str, str]
-) -> HttpResponse:
-    plan = sessions.plan_on_sale(wish["plan"])
+def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:
+    plan, currency = sessions.plan_on_sale(wish.plan), typed.currency(wish.currency)
     sessions.refuse_unready(plan, "")
-    interval, currency = wish["interval"] or "month", (wish["currency"] or "USD").upper()
-    sessions.check_price(plan, interval=interval, currency=currency, quantity=quantity)
-    card = wording.card_of(plan, interval=interval, currency=currency)
-    context = {"card": card, "interval": interval, "currency": currency, "seats": seats, **urls}
-    return render(request, "checkout/start.html", context)
+    sessions.check_price(plan, interval=wish.interval, currency=currency, quantity=wish.quantity)
+    card = wording.card_of(plan, interval=wish.interval, currency=currency)
+    return render(request, "checkout/start.html", {"card": card, "wish": wish, "currency": currency})
 
 
 def refused(request: HttpRequest, refusal: Refused, plan: str) -> HttpResponse:

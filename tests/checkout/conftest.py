@@ -41,7 +41,8 @@ def session(make_session):
 
 @pytest.fixture
 def press(client):
-    """press(session, card="pm_card_visa", **changed) posts the page with the button; press(…, action="update") fills in."""
+    """press(session, card="pm_card_visa", **changed) posts the page with the button; press(…,
+    action="update") fills in."""
 
     def post(session, card="pm_card_visa", action="pay", client=client, headers=None, **changed):
         data = {**ANSWERS, "action": action, "payment_method": card, "terms": "on", **changed}

@@ -43,10 +43,17 @@ def test_sending_twice_is_one_lead(catalogue, client):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("name", " "), ("email", "x"), ("company", "\u200b"), ("employees", "-5"), ("employees", ""), ("need", ""),
-        ("country", "ZZ"), ("need", "x" * 4001), ("name", "a\x00b"),
+        ("name", " "),
+        ("email", "x"),
+        ("company", "\u200b"),
+        ("employees", "-5"),
+        ("employees", ""),
+        ("need", ""),
+        ("country", "ZZ"),
+        ("need", "x" * 4001),
+        ("name", "a\x00b"),
     ],
-)  # fmt: skip
+)
 def test_it_tells_what_is_wrong_and_keeps_the_rest(catalogue, client, field, value):
     answer = ask(client, **{field: value})
     html = answer.content.decode()

@@ -55,9 +55,16 @@ def test_it_tells_what_happened_in_events(session, press, fake_stripe):
     press(session)
     kinds = list(Event.objects.values_list("type", flat=True))
     for kind in (
-        "customer.created", "member.added", "payment_method.attached", "subscription.created",
-        "subscription.activated", "invoice.finalized", "checkout.completed", "payment.succeeded", "invoice.paid",
-    ):  # fmt: skip
+        "customer.created",
+        "member.added",
+        "payment_method.attached",
+        "subscription.created",
+        "subscription.activated",
+        "invoice.finalized",
+        "checkout.completed",
+        "payment.succeeded",
+        "invoice.paid",
+    ):
         assert kinds.count(kind) == 1, kind
     customer = Customer.objects.get()
     assert set(Event.objects.values_list("customer", flat=True)) == {customer.pk}

@@ -66,13 +66,20 @@ def test_a_link_shows_a_button_and_makes_nothing(catalogue, client):
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("plan=enterprise", "plan_needs_quote"), ("plan=business", "plan_needs_demo"), ("plan=x", "unknown_plan"),
-        ("plan=pro&seats=0", "invalid_quantity"), ("plan=pro&seats=-1", "invalid_quantity"),
-        ("plan=pro&seats=1000000000", "invalid_quantity"), ("plan=pro&seats=1.5", "invalid_quantity"),
-        ("plan=pro&seats=١٠", "invalid_quantity"), ("plan=pro&interval=never", "unknown_price"),
-        ("plan=pro&currency=ZZZ", "unknown_price"), ("plan=%00", "unknown_plan"), ("", "unknown_plan"),
+        ("plan=enterprise", "plan_needs_quote"),
+        ("plan=business", "plan_needs_demo"),
+        ("plan=x", "unknown_plan"),
+        ("plan=pro&seats=0", "invalid_quantity"),
+        ("plan=pro&seats=-1", "invalid_quantity"),
+        ("plan=pro&seats=1000000000", "invalid_quantity"),
+        ("plan=pro&seats=1.5", "invalid_quantity"),
+        ("plan=pro&seats=١٠", "invalid_quantity"),
+        ("plan=pro&interval=never", "unknown_price"),
+        ("plan=pro&currency=ZZZ", "unknown_price"),
+        ("plan=%00", "unknown_plan"),
+        ("", "unknown_plan"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_it_says_why_not_by_one_code(catalogue, client, query, code, method):
     from django.http import QueryDict

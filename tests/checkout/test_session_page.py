@@ -117,13 +117,29 @@ def test_a_wrong_number_of_seats_is_told_beside_the_field(session, press, quanti
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("email", "a@b.de\r\nBcc: x@y.de"), ("email", "a" * 300 + "@b.de"), ("email", "jörg@b.de"),
-        ("email", '"a b"@b.de'), ("email", ""), ("company", "   "), ("company", "\u200b"), ("company", "x" * 201),
-        ("name", ""), ("employees", ""), ("employees", "many"), ("country", ""), ("country", "ZZ"), ("line1", ""),
-        ("city", ""), ("postal_code", ""), ("tax_id", "DE1"), ("terms", None), ("company", "a\x00b"),
-        ("interval", "decade"), ("promotion_code", "NOPE"),
+        ("email", "a@b.de\r\nBcc: x@y.de"),
+        ("email", "a" * 300 + "@b.de"),
+        ("email", "jörg@b.de"),
+        ("email", '"a b"@b.de'),
+        ("email", ""),
+        ("company", "   "),
+        ("company", "\u200b"),
+        ("company", "x" * 201),
+        ("name", ""),
+        ("employees", ""),
+        ("employees", "many"),
+        ("country", ""),
+        ("country", "ZZ"),
+        ("line1", ""),
+        ("city", ""),
+        ("postal_code", ""),
+        ("tax_id", "DE1"),
+        ("terms", None),
+        ("company", "a\x00b"),
+        ("interval", "decade"),
+        ("promotion_code", "NOPE"),
     ],
-)  # fmt: skip
+)
 def test_a_field_that_is_not_right_is_told_and_nothing_is_charged(session, press, fake_stripe, field, value):
     answer = press(session, **{field: value})
     assert answer.status_code == 422

@@ -45,12 +45,32 @@ def test_it_is_open_for_a_day_behind_a_secret_address(session):
         ({"email": "nobody"}, typed.InvalidEmail, "invalid_email", "email"),
         ({"trial_days": -1}, sessions.InvalidTrial, "invalid_trial", "trial_days"),
         ({"trial_days": 5000}, sessions.InvalidTrial, "invalid_trial", "trial_days"),
-        ({"success_url": "https://evil.example/"}, sessions.RedirectNotAllowed, "redirect_not_allowed", "success_url"),
-        ({"success_url": "//evil.example"}, sessions.RedirectNotAllowed, "redirect_not_allowed", "success_url"),
-        ({"cancel_url": "/\\evil.example"}, sessions.RedirectNotAllowed, "redirect_not_allowed", "cancel_url"),
-        ({"cancel_url": "javascript:alert(1)"}, sessions.RedirectNotAllowed, "redirect_not_allowed", "cancel_url"),
+        (
+            {"success_url": "https://evil.example/"},
+            sessions.RedirectNotAllowed,
+            "redirect_not_allowed",
+            "success_url",
+        ),
+        (
+            {"success_url": "//evil.example"},
+            sessions.RedirectNotAllowed,
+            "redirect_not_allowed",
+            "success_url",
+        ),
+        (
+            {"cancel_url": "/\\evil.example"},
+            sessions.RedirectNotAllowed,
+            "redirect_not_allowed",
+            "cancel_url",
+        ),
+        (
+            {"cancel_url": "javascript:alert(1)"},
+            sessions.RedirectNotAllowed,
+            "redirect_not_allowed",
+            "cancel_url",
+        ),
     ],
-)  # fmt: skip
+)
 def test_it_refuses_by_name_and_makes_nothing(make_session, fields, refusal, code, field):
     with pytest.raises(refusal) as told:
         make_session(**fields)
