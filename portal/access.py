@@ -1,7 +1,7 @@
 """Who is here, for which customer, and what they may do. Every view of the portal comes in through `page`.
 
-Two ways in: a member who signed in, and a link that the seller's product made for one customer. Staff are nobody
-here unless they are members. What belongs to another customer does not exist: 404, never 403.
+Two ways in: a member who signed in, and a link that the seller's product made for one customer. Staff are
+nobody here unless they are members. What belongs to another customer does not exist: 404, never 403.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ def page(
     return around
 
 
-# -- Who is here ------------------------------------------------------------------------------------------
+# -- Who is here -----------------------------------------------------------------------------------------
 
 
 def visit_of(request: HttpRequest) -> Visit | HttpResponse:
@@ -119,7 +119,8 @@ def _by_link(request: HttpRequest, chosen: dict[str, Any]) -> Visit | HttpRespon
         )
     sections = frozenset(LINK_WORDS.get(name, name) for name in chosen["sections"])
     return Visit(
-        customer=row, seller=Seller(pk=1, **row.seller_facts), role=Member.Role.BILLING, actor=chosen["actor"],
+        customer=row, seller=Seller(pk=1, **row.seller_facts), role=Member.Role.BILLING,
+        actor=chosen["actor"],
         member=None, sections=sections or None, return_url=chosen.get("return_url", ""), choices=1,
         quotes_waiting=row.quotes_waiting, now=row.now,
     )  # fmt: skip
@@ -156,7 +157,7 @@ def _described(rows: QuerySet[Any], customer: str) -> QuerySet[Any]:
     )
 
 
-# -- Coming and going -----------------------------------------------------------------------------------------
+# -- Coming and going ------------------------------------------------------------------------------------
 
 
 def admit(request: HttpRequest, link: PortalLink) -> None:
@@ -176,7 +177,7 @@ def leave(request: HttpRequest) -> None:
     request.session.pop(KEY, None)
 
 
-# -- What is there ------------------------------------------------------------------------------------------
+# -- What is there ---------------------------------------------------------------------------------------
 
 
 def own[Row: Model](rows: QuerySet[Row], pk: str) -> Row:

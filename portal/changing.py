@@ -60,7 +60,7 @@ class Shown:
 
 
 def starts(one: Terms, wish: Wish) -> Literal["now", "period_end"]:
-    """More starts at once, less at the end of what is paid; during a trial everything at its end, for nothing."""
+    """More starts at once, less at the end of what is paid; in a trial everything at its end, for nothing."""
     if one.running.free:
         return "period_end"
     for before, after in (

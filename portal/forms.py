@@ -1,4 +1,4 @@
-"""What customers fill in. Values are judged by billing's and sales' own verbs; what was typed stays in the form."""
+"""What customers fill in. Billing's and sales' own verbs judge it; what was typed stays in the form."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from billing.models import Customer, Member
 from billing.refusals import Refused
 
 ROLES = [
-    ("viewer", _("Viewer: sees everything, changes nothing")),
-    ("billing", _("Billing: manages plan, payment and team")),
-    ("owner", _("Owner: all of that, and who owns the account")),
+    ("viewer", _("Viewer")),
+    ("billing", _("Billing")),
+    ("owner", _("Owner")),
 ]
 
 
@@ -31,7 +31,11 @@ class InviteForm(forms.Form):
     name = forms.CharField(
         label=_("Name"), max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
-    role = forms.ChoiceField(label=_("Role"), initial="viewer")
+    role = forms.ChoiceField(
+        label=_("Role"),
+        initial="viewer",
+        help_text=_("Viewers look on. Billing manages plan, payment and team. Owners also choose owners."),
+    )
 
     def __init__(self, *args: Any, owns: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,7 +80,8 @@ class DetailsForm(forms.Form):
 
     name = _line(_("Company"), 200, "organization", required=True)
     email = forms.CharField(
-        label=_("E-mail for invoices"), max_length=320, widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        label=_("E-mail for invoices"), max_length=320,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )  # fmt: skip
     line1 = _line(_("Address"), 200, "address-line1")
     line2 = _line(_("Address, second line"), 200, "address-line2")
@@ -129,5 +134,6 @@ class AskForm(forms.Form):
         error_messages={"required": _("Choose what it is about.")},
     )  # fmt: skip
     text = forms.CharField(
-        label=_("What do you need?"), max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 5}),
+        label=_("What do you need?"), max_length=4000, required=False,
+        widget=forms.Textarea(attrs={"rows": 5}),
     )  # fmt: skip

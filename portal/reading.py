@@ -109,7 +109,7 @@ def limits(plans: set[str]) -> dict[str, Decimal | None]:
     return dict(Entitlement.objects.filter(plan__in=plans, feature="seats").values_list("plan_id", "limit"))
 
 
-# -- Home ------------------------------------------------------------------------------------------
+# -- Home ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def usage(visit: Visit, found: Sequence[Terms]) -> list[metering.MeterUsage]:
     return metering.current(visit.customer, visit.now, known)
 
 
-# -- Usage ------------------------------------------------------------------------------------------
+# -- Usage -----------------------------------------------------------------------------------------------
 
 
 def periods(found: Sequence[Terms], meter: Meter, running: Period) -> list[Period]:

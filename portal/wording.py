@@ -18,10 +18,12 @@ from billing.timelines import PhaseSpec
 from portal.reading import Terms, prices_for
 
 ADVERB = {
-    "week": "weekly", "month": "monthly", "quarter": "quarterly", "half_year": "half-yearly", "year": "yearly",
+    "week": "weekly", "month": "monthly", "quarter": "quarterly", "half_year": "half-yearly",
+    "year": "yearly",
 }  # fmt: skip
 PER = {
-    "week": "a week", "month": "a month", "quarter": "a quarter", "half_year": "every six months", "year": "a year",
+    "week": "a week", "month": "a month", "quarter": "a quarter", "half_year": "every six months",
+    "year": "a year",
 }  # fmt: skip
 
 
@@ -40,11 +42,11 @@ def seat_words(n: Decimal) -> str:
 
 
 def waiting(found: Terms) -> list[str]:
-    """ "From 1 March 2026: Enterprise, 50 seats, yearly, by invoice", one for each that is agreed and to come."""
+    """ "From 1 March 2026: Enterprise, 50 seats, by invoice", one for each that is agreed and to come."""
     return [f"{_('From')} {date_format(spec.start_on, 'j F Y')}: {terms(spec)}" for spec in found.waiting]
 
 
-# -- Why a line has its amount ----------------------------------------------------------------------------------
+# -- Why a line has its amount ---------------------------------------------------------------------------
 
 
 def why(line: Any, currency: str) -> list[str]:
@@ -70,7 +72,8 @@ def _what(line: Any, told: dict[str, Any], currency: str) -> Iterator[str]:
     unit, quantity = _decimal(told.get("unit")), _decimal(told.get("quantity"))
     if tiers or unit is None or quantity is None or line.kind in ("credit", "reversal") or not unit:
         return
-    yield f"{number(quantity)} × {unit_price(unit, currency)} = {money(_minor(unit * quantity, currency), currency)}."
+    total = money(_minor(unit * quantity, currency), currency)
+    yield f"{number(quantity)} × {unit_price(unit, currency)} = {total}."
 
 
 def _tier(tier: dict[str, Any], currency: str) -> str:
@@ -136,7 +139,7 @@ def covers(line: Any) -> str:
     return f"{date_format(line.period_start, 'j M Y')} – {date_format(last, 'j M Y')}"
 
 
-# -- Plans to choose from -----------------------------------------------------------------------------------------
+# -- Plans to choose from --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

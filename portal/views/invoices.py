@@ -33,7 +33,8 @@ def invoices(request: HttpRequest, visit: Visit) -> HttpResponse:
 def invoice(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     found = access.own(_mine(visit), pk)
     found.customer = visit.customer
-    return access.show(request, visit, "portal/invoice.html", _shown(visit, found))
+    back = "payment_intent" in request.GET  # the bank adds it when it sends the buyer back
+    return access.show(request, visit, "portal/invoice.html", {**_shown(visit, found), "back": back})
 
 
 def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
     return {
         "invoice": found, "lines": lines, "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if due else [],
-        "notes": found.credit_notes.all(), "due": due, "overdue": due and found.due_at and found.due_at <= visit.now,
+        "notes": found.credit_notes.all(), "due": due,
+        "overdue": due and found.due_at and found.due_at <= visit.now,
     }  # fmt: skip
 
 

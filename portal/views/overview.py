@@ -1,4 +1,4 @@
-"""The home page: plan, next charge, payment, usage, what waits and what needs attention. At most six statements."""
+"""The home page: plan, next charge, payment, usage, what waits or needs attention. Six statements at most."""
 
 from dataclasses import dataclass
 from datetime import date

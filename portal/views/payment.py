@@ -65,7 +65,7 @@ def _asked_for_invoice(visit: Visit) -> Any:
     return tasks.filter(status__in=("open", "accepted")).first()
 
 
-# -- Cards ------------------------------------------------------------------------------------------
+# -- Cards -----------------------------------------------------------------------------------------------
 
 
 @access.page("payment", methods=["GET", "HEAD", "POST"])
@@ -153,7 +153,7 @@ def remove(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     return redirect("portal:payment")
 
 
-# -- Card or invoice ------------------------------------------------------------------------------------------
+# -- Card or invoice -------------------------------------------------------------------------------------
 
 
 @access.page("payment", methods=["POST"])
@@ -179,7 +179,7 @@ def method(request: HttpRequest, visit: Visit) -> HttpResponse:
     return redirect("portal:payment")
 
 
-# -- Details ------------------------------------------------------------------------------------------
+# -- Details ---------------------------------------------------------------------------------------------
 
 
 @access.page("details", methods=["GET", "HEAD", "POST"])

@@ -69,12 +69,12 @@ def _ends_on(visit: Visit, one: Terms) -> Any:
     return changing.ends_on(one.subscription, paid)
 
 
-# -- Changing ------------------------------------------------------------------------------------------
+# -- Changing --------------------------------------------------------------------------------------------
 
 
 @access.page("plan", methods=["GET", "HEAD", "POST"])
 def change(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
-    """Choose and see what it costs. The button leads to an address that shows the preview and changes nothing."""
+    """Choose and see what it costs. The button leads to an address that previews and changes nothing."""
     one = _one(visit, pk)
     plans = {p.code: p for p in _plans()}
     if request.method == "POST":
@@ -184,7 +184,7 @@ def _changed_words(shown: Shown) -> str:
     return f"Agreed: {words}, from {date_format(shown.change.effective_on, 'j F Y')}."
 
 
-# -- Ending ------------------------------------------------------------------------------------------
+# -- Ending ----------------------------------------------------------------------------------------------
 
 
 @access.page("plan", methods=["POST"])
@@ -216,7 +216,7 @@ def keep(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     return redirect(reverse("portal:plan"))
 
 
-# -- What other plans have --------------------------------------------------------------------------------------
+# -- What other plans have -------------------------------------------------------------------------------
 
 
 @access.page("plan", methods=["GET", "HEAD", "POST"])

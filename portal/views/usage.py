@@ -27,7 +27,8 @@ def usage(request: HttpRequest, visit: Visit) -> HttpResponse:
     periods = reading.periods(found, chosen.meter, chosen.period)
     period = _period(periods, request.GET.get("from", ""))
     context = {"meters": meters, "chosen": chosen, "period": period, "last": period.end - timedelta(days=1),
-               "periods": [(p, p.end - timedelta(days=1)) for p in periods], "is_running": period == periods[0],
+               "periods": [(p, p.end - timedelta(days=1)) for p in periods],
+               "is_running": period == periods[0],
                **_days(visit, chosen, period)}  # fmt: skip
     return access.show(request, visit, "portal/usage.html", context)
 

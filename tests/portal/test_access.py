@@ -1,4 +1,4 @@
-"""Who may see what: a stranger, a member of two customers, staff, a bearer of a link, and somebody else's ids."""
+"""Who may see what: a stranger, a member of two customers, staff, a bearer of a link, somebody else's ids."""
 
 from datetime import timedelta
 
@@ -79,7 +79,7 @@ def test_nobody_picks_a_customer_of_others(alice, make_customer, member_of):
     assert alice.post("/portal/choose/", {"member": stranger.pk}).status_code == 404
 
 
-# -- Somebody else's ids --------------------------------------------------------------------------------------
+# -- Somebody else's ids ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def theirs(make_customer, make_clock, subscribe, member_of, fake_stripe):
     member = member_of(other, "charlie@far.example")
     note = CreditNote.objects.filter(customer=other).first()
     return {
-        "invoice": other.invoices.first().pk, "credit-note": note.pk, "member": member.pk, "plan": subscription.pk,
+        "invoice": other.invoices.first().pk, "credit-note": note.pk, "member": member.pk,
+        "plan": subscription.pk,
         "card": card.pk,
     }  # fmt: skip
 
@@ -134,7 +135,7 @@ def test_every_address_with_an_id_is_walked():
     assert len(WITH_ID) == 13
 
 
-# -- Viewers ------------------------------------------------------------------------------------------
+# -- Viewers ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "data"), WRITES)
@@ -167,7 +168,7 @@ def test_posts_need_the_token(nova, member_of):
     assert not nova.handoff_tasks.exists()
 
 
-# -- Links ------------------------------------------------------------------------------------------
+# -- Links -----------------------------------------------------------------------------------------------
 
 
 def link_to(customer, **more):

@@ -24,8 +24,7 @@ def use(nova, calls, key="use"):
 def statements(browser):
     with CaptureQueriesContext(connection) as queries:
         assert browser.get("/portal/").status_code == 200
-    own = [q["sql"] for q in queries if not any(f'FROM "{table}"' in q["sql"] for table in OF_EVERY_PAGE)]
-    return own
+    return [q["sql"] for q in queries if not any(f'FROM "{table}"' in q["sql"] for table in OF_EVERY_PAGE)]
 
 
 def test_it_says_the_plan_and_the_next_charge_as_it_will_be_made(alice, nova, sub):

@@ -137,7 +137,7 @@ def test_a_trial_changes_at_its_end_for_nothing(enter, make_customer, clock, sub
     page = preview(browser, trial, quantity=8)
     assert page.context["shown"].change.effective_on == date(2026, 1, 29)
     confirm(browser, trial, page, quantity=8)
-    assert trial.phases.order_by("-start_on").first().items.filter(quantity=Decimal(8)).exists()
+    assert trial.phases.get(end_on=None).items.filter(quantity=Decimal(8)).exists()
 
 
 def test_looking_closer_at_a_feature_is_an_event(alice, nova, run_jobs):

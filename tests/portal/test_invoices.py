@@ -1,0 +1,102 @@
+"""Invoices: the list, why a line has its amount, the paper, paying with a saved card."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from billing import cards, subscribing
+from billing.models import CreditNote, Invoice, Payment
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def invoice(nova):
+    return nova.invoices.get()
+
+
+def at(invoice, name="invoice"):
+    return reverse(f"portal:{name}", args=[invoice.pk])
+
+
+def test_it_lists_what_was_issued(alice, invoice):
+    page = alice.get("/portal/invoices/").text
+    assert invoice.number in page
+    assert at(invoice, "invoice_pdf") in page
+
+
+def test_it_lists_credit_notes(alice, nova, sub, clock, advance):
+    advance(clock, days=5)
+    subscribing.change(subscription=sub, now=nova.test_clock.now, actor="system", quantity=1)
+    note = CreditNote.objects.get(customer=nova)
+    assert note.number in alice.get("/portal/invoices/").text
+
+
+def test_it_says_why_a_line_has_its_amount(alice, invoice):
+    page = alice.get(at(invoice)).text
+    assert "3 × $29.00 = $87.00." in page
+    assert "Tax 23%: $20.01." in page
+
+
+def test_part_of_a_period_is_said_in_days(alice, nova, sub):
+    later = nova.now + timedelta(days=10)
+    subscribing.change(subscription=sub, now=later, actor="system", quantity=5)
+    fresh = Invoice.objects.filter(customer=nova).order_by("-sequence").first()
+    assert "For 21 of the 31 days of the period." in alice.get(at(fresh)).text
+
+
+def test_the_paper_comes_as_a_file_named_by_us(alice, invoice, monkeypatch):
+    from billing.models import Document
+
+    odd = Document(name='a"b\r\nc/é.pdf', content=b"%PDF-1.7")
+    monkeypatch.setattr("billing.printing.print_invoice", lambda pk: odd)
+    answer = alice.get(at(invoice, "invoice_pdf"))
+    assert answer["Content-Type"] == "application/pdf"
+    assert answer["Content-Disposition"].startswith("attachment; filename")
+    assert not set('\r\n"/') & set(answer["Content-Disposition"].partition("filename")[2].strip('*="'))
+    assert answer.content == b"%PDF-1.7"
+
+
+def test_it_is_paid_with_the_saved_card(alice, invoice, card):
+    answer = alice.post(at(invoice, "pay"), {"card": card.pk}, follow=True)
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+    assert "was paid with Visa" in answer.text
+
+
+def test_a_decline_is_said_in_words(alice, nova, invoice, fake_stripe):
+    cards.save(customer=nova, payment_method="pm_card_chargeCustomerFail", now=nova.now, actor="system")
+    answer = alice.post(at(invoice, "pay"), follow=True)
+    payment = Payment.objects.get(invoice=invoice)
+    assert payment.status == "failed"
+    assert payment.message in answer.text.replace("&#x27;", "'")
+    invoice.refresh_from_db()
+    assert invoice.status == "open"
+
+
+def test_the_bank_may_ask_first(alice, nova, invoice, fake_stripe):
+    cards.save(customer=nova, payment_method="pm_card_authenticationRequired", now=nova.now, actor="system")
+    answer = alice.post(at(invoice, "pay"))
+    payment = Payment.objects.get(invoice=invoice)
+    assert payment.status == "requires_action"
+    assert answer.url == payment.action_url
+    assert "Your bank asks you to confirm" in alice.get(at(invoice)).text
+    fake_stripe.authenticate(payment.provider_id, ok=True)
+    assert invoice.payments.get().status == "requires_action"
+    done = alice.post(at(invoice, "check"), follow=True)
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+    assert "was paid with" in done.text
+
+
+def test_nothing_is_paid_without_a_card(alice, invoice):
+    answer = alice.post(at(invoice, "pay"), follow=True)
+    assert "There is no saved card." in answer.text
+
+
+def test_paying_twice_charges_once(alice, invoice, card):
+    alice.post(at(invoice, "pay"))
+    again = alice.post(at(invoice, "pay"), follow=True)
+    assert "Nothing is due" in again.text
+    assert Payment.objects.filter(invoice=invoice).count() == 1

@@ -1,0 +1,61 @@
+"""The team: invited, given a role, removed; and who may do that."""
+
+import pytest
+from django.urls import reverse
+
+pytestmark = pytest.mark.django_db
+
+
+def at(member, name):
+    return reverse(f"portal:{name}", args=[member.pk])
+
+
+def test_it_invites(alice, nova, run_jobs):
+    alice.post("/portal/team/", {"email": "new@nova.example", "name": "New", "role": "billing"})
+    member = nova.members.get(user__email="new@nova.example")
+    assert member.role == "billing"
+    assert member.added_by.startswith("member:mem_")
+
+
+@pytest.mark.parametrize(
+    ("email", "words"),
+    [
+        ("new@", "Enter an e-mail address"),
+        ("", "Enter the e-mail address"),
+        ("alice@nova.example", "already has access"),
+    ],
+)
+def test_errors_keep_what_was_typed(alice, nova, email, words):
+    answer = alice.post("/portal/team/", {"email": email, "name": "N<e>w", "role": "viewer"})
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert "N&lt;e&gt;w" in answer.text
+    assert nova.members.count() == 1
+
+
+def test_it_changes_a_role_and_removes(alice, nova, member_of):
+    bob = member_of(nova, "bob@nova.example", "viewer")
+    alice.post(at(bob, "role"), {"role": "billing"})
+    bob.refresh_from_db()
+    assert bob.role == "billing"
+    alice.post(at(bob, "remove_member"))
+    bob.refresh_from_db()
+    assert bob.removed_at is not None
+
+
+def test_the_last_owner_stays(alice, nova):
+    mine = nova.members.get()
+    for name, data in (("role", {"role": "viewer"}), ("remove_member", {})):
+        assert "needs at least one owner" in alice.post(at(mine, name), data, follow=True).text
+    mine.refresh_from_db()
+    assert (mine.role, mine.removed_at) == ("owner", None)
+
+
+def test_billing_makes_and_touches_no_owner(alice, nova, enter):
+    bob = enter(nova, "billing", "bob@nova.example")
+    owner = nova.members.get(user__email="alice@nova.example")
+    assert bob.post("/portal/team/", {"email": "x@nova.example", "role": "owner"}).status_code == 422
+    assert bob.post(at(owner, "role"), {"role": "viewer"}).status_code == 403
+    assert bob.post(at(owner, "remove_member")).status_code == 403
+    mine = nova.members.get(user__email="bob@nova.example")
+    assert bob.post(at(mine, "role"), {"role": "owner"}).status_code == 403
