@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ class UnableToStart(Exception):
 def run(say: Say) -> None:
     """Start everything, say where it is, and stop it all on Ctrl-C, SIGTERM or the end of one part."""
     refuse_taken_port(settings.PORT)
+    log_to_file()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
         if settings.EMBEDDED:
@@ -46,6 +48,13 @@ def run(say: Say) -> None:
         say(welcome(sample()))
         keep_running(parts)
         say("Stopping")
+
+
+def log_to_file() -> None:
+    """What this process logs goes where its children's logs are; the terminal is for `say`."""
+    handler = logging.FileHandler(children.log_file(settings.TANDEM_HOME, "demo"))
+    handler.setFormatter(logging.Formatter(settings.LOGGING["formatters"]["plain"]["format"]))
+    logging.getLogger().handlers = [handler]
 
 
 def refuse_taken_port(port: int) -> None:
@@ -69,7 +78,8 @@ def prepare(say: Say) -> None:
         say("An earlier start was cut off while it made the sample data; beginning anew")
         connection.close()
         embedded.empty(settings.TANDEM_HOME)
-        Path(settings.STRIPE_FAKE_STORE).unlink(missing_ok=True)
+        for file in ("", "-wal", "-shm"):
+            Path(settings.STRIPE_FAKE_STORE + file).unlink(missing_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     schedules.write(jobs=schedules.JOBS, now=timezone.now())
     say("Tables ready")
