@@ -95,13 +95,13 @@ def test_it_decides_once(client, fake, waiting, api):
     assert len(fake.rows("charge")) == 1
 
 
-def test_it_is_nobodys_page_without_the_secret(client, fake, waiting):
+def test_it_is_nobodys_page_without_the_secret(client, fake, waiting, db):
     assert client.get(f"/fakestripe/challenge/{waiting.id}/?client_secret=guess").status_code == 404
     assert client.get(f"/fakestripe/challenge/{waiting.id}/").status_code == 404
     assert client.get("/fakestripe/challenge/pi_none/?client_secret=").status_code == 404
 
 
-def test_it_wants_a_csrf_token_on_the_banks_page(fake, waiting):
+def test_it_wants_a_csrf_token_on_the_banks_page(fake, waiting, db):
     from django.test import Client
 
     assert Client(enforce_csrf_checks=True).post(page_of(waiting), {"outcome": "complete"}).status_code == 403
