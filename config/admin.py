@@ -5,6 +5,8 @@ from typing import Any
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
 
 from config.admin_menu import menu
 
@@ -24,3 +26,14 @@ class TandemAdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         return {**context, "menu": menu(context["available_apps"], request.path)}
+
+    def get_urls(self) -> list[Any]:
+        """Ours stand before Django's, whose last address takes everything."""
+        from sales.admin import metrics
+
+        return [path("metrics/", self.admin_view(metrics.page), name="metrics"), *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        from sales.admin.desk import desk
+
+        return super().index(request, {**desk(request.user), **(extra_context or {})})  # type: ignore[arg-type]

@@ -189,7 +189,7 @@ def expansion(**scope: Any) -> Expansion:
     return Expansion(tuple(_rows(_EXPANSION, scope)))
 
 
-_LAND = """
+_LEVELS = """
 with first as (
     select customer_id, min(at) as closed_at from billing_mrrmovement
     where currency = %(currency)s and livemode = %(live)s group by 1
@@ -202,6 +202,9 @@ levels as (
         and m.currency = %(currency)s and m.livemode = %(live)s
     group by 1
 )
+"""
+
+_LAND = _LEVELS + """
 select count(*), coalesce(sum(at_close), 0)::bigint, coalesce(sum(at_12), 0)::bigint,
     count(*) filter (where at_12 > 0), coalesce(sum(at_close) filter (where at_12 > 0), 0)::bigint,
     coalesce(sum(at_12) filter (where at_12 > 0), 0)::bigint
@@ -234,7 +237,8 @@ class Month:
 _MONTHS = """
 with months as (
     select generate_series(date_trunc('month', %(start)s at time zone 'UTC'),
-                           date_trunc('month', %(end)s at time zone 'UTC'), interval '1 month') as month
+                           date_trunc('month', (%(end)s - interval '1 microsecond') at time zone 'UTC'),
+                           interval '1 month') as month
 ), moved as (
     select date_trunc('month', at at time zone 'UTC') as month, kind, sum(mrr) as amount from billing_mrrmovement
     where currency = %(currency)s and livemode = %(live)s and at < %(end)s group by 1, 2
@@ -262,30 +266,44 @@ def months(*, start: datetime, end: datetime, currency: str, livemode: bool = Fa
 
 _BEHIND = {
     "revenue": """
-        select c.id, c.name, i.motion, sum(i.subtotal - i.discount_total)::bigint
-        from billing_invoice i join billing_customer c on c.id = i.customer_id
-        where i.status in ('open', 'paid', 'uncollectible') and i.issued_at >= %(start)s and i.issued_at < %(end)s
-            and i.currency = %(currency)s and i.livemode = %(live)s
-        group by 1, 2, 3 order by 4 desc, 2 limit 500""",
+        select c.id, c.name, papers.motion, sum(papers.net)::bigint from (
+            select customer_id, motion, subtotal - discount_total as net from billing_invoice
+            where status in ('open', 'paid', 'uncollectible') and issued_at >= %(start)s and issued_at < %(end)s
+                and currency = %(currency)s and livemode = %(live)s
+            union all
+            select i.customer_id, i.motion, -n.subtotal
+            from billing_creditnote n join billing_invoice i on i.id = n.invoice_id
+            where n.issued_at >= %(start)s and n.issued_at < %(end)s and n.currency = %(currency)s
+                and n.livemode = %(live)s
+        ) papers join billing_customer c on c.id = papers.customer_id
+        group by 1, 2, 3 order by 4 desc, 2, 3 limit %(limit)s""",
     "expansion": """
         with had as (select customer_id from billing_mrrmovement where at < %(start)s and currency = %(currency)s
             and livemode = %(live)s group by 1 having sum(mrr) > 0)
         select c.id, c.name, m.motion || ' · ' || m.cause, sum(m.mrr)::bigint
         from billing_mrrmovement m join had using (customer_id) join billing_customer c on c.id = m.customer_id
         where m.at >= %(start)s and m.at < %(end)s and m.mrr > 0 and m.currency = %(currency)s and m.livemode = %(live)s
-        group by 1, 2, 3 order by 4 desc, 2 limit 500""",
+        group by 1, 2, 3 order by 4 desc, 2, 3 limit %(limit)s""",
     "conversion": _BEGAN + """
         select c.id, c.name, case when v.customer_id is null then 'self_serve' else 'converted' end, c.arr
         from began b join billing_customer c on c.id = b.customer_id left join converted v using (customer_id)
-        order by v.customer_id is null, c.arr desc, c.name limit 500""",
+        order by v.customer_id is null, c.arr desc, c.name limit %(limit)s""",
+    "land_and_expand": _LEVELS + """
+        select c.id, c.name, l.at_close::text, l.at_12::bigint
+        from levels l join billing_customer c on c.id = l.customer_id order by 4 desc, 2 limit %(limit)s""",
 }  # fmt: skip
 
 
 def behind(
-    figure: str, *, start: datetime, end: datetime, currency: str, livemode: bool = False
+    figure: str, *, start: datetime, end: datetime, currency: str, livemode: bool = False, limit: int | None = 500
 ) -> list[tuple[str, str, str, int]]:
-    """The customers behind a figure: (customer id, name, what, amount). Raises KeyError for an unknown figure."""
-    scope = {"start": start, "end": end, "currency": currency, "live": livemode}
+    """The customers behind a figure: (customer id, name, what, amount); without a limit they add up to it.
+
+    `what` is the motion of revenue, motion and cause of expansion, the outcome of a conversion (its amount is the
+    present ARR), and the ARR at close, minor units, of land-and-expand (its amount is the ARR at month 12).
+    Raises KeyError for an unknown figure.
+    """
+    scope = {"start": start, "end": end, "currency": currency, "live": livemode, "limit": limit}
     return [(f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(_BEHIND[figure], scope)]
 
 

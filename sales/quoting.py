@@ -46,8 +46,8 @@ __all__ = [
     "AlreadyAccepted", "AnotherAccepted", "Declined", "InvalidQuote", "NeedsApproval",
     "NotEditable", "NotForYou", "NotReady", "OwnQuote", "QuoteClosed", "QuoteExpired", "Superseded",
     "UnknownLink", "Withdrawn", "accept", "approve", "comment", "convert", "decline", "draft",
-    "draft_from_subscription", "edit", "escalate", "expire", "find", "preview", "price", "refuse_closed", "reject",
-    "revise", "send", "submit", "view", "withdraw",
+    "draft_from_subscription", "edit", "escalate", "expire", "find", "preview", "price", "refuse_closed",
+    "reject", "revise", "send", "submit", "view", "withdraw",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -77,11 +78,15 @@ class Screen(ReadOnly):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         row = self.find(request, object_id)
-        if not self.has_view_permission(request, row):
-            raise PermissionDenied
+        self.refuse_looking(request, row)
         if request.method == "POST":
             return self.act(request, row)
         return self.page(request, row)
+
+    def refuse_looking(self, request: HttpRequest, row: Any) -> None:
+        """For every address of a row: `admin_view` alone only asks for staff."""
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
 
     def act(self, request: HttpRequest, row: Any) -> HttpResponse:
         name = request.POST.get("action", "")
@@ -93,7 +98,6 @@ class Screen(ReadOnly):
         try:
             said = act(request, row)
         except Refused as refusal:
-            messages.error(request, refusal.message)
             return self.page(request, self.find(request, row.pk), status=422, refusal=refusal)
         except (IllegalMove, StaleMove) as refusal:
             messages.error(request, str(refusal).capitalize() + ".")
@@ -104,20 +108,38 @@ class Screen(ReadOnly):
             messages.success(request, said)
         return redirect(request.get_full_path())
 
-    def page(self, request: HttpRequest, row: Any, status: int = 200, **given: Any) -> HttpResponse:
+    def page(
+        self, request: HttpRequest, row: Any, status: int = 200, refusal: Refused | None = None
+    ) -> HttpResponse:
+        own = self.context(request, row)
+        if refusal is not None and not _beside_field(own.get("form"), refusal):
+            messages.error(request, refusal.message)
         context = {
             **self.admin_site.each_context(request),
             "title": str(row),
             "row": row,
             "opts": self.model._meta,
-            "can": {name for name, (needed, _) in self.acts.items() if not needed or request.user.has_perm(needed)},
-            **self.context(request, row),
-            **given,
+            "can": {
+                name for name, (needed, _) in self.acts.items() if not needed or request.user.has_perm(needed)
+            },
+            **own,
         }
         return TemplateResponse(request, self.template, context, status=status)
 
     def context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {}
+
+
+def _beside_field(form: Any, refusal: Refused) -> bool:
+    """Put a refusal where it was caused; False when no field of a form that was sent is to blame."""
+    if not isinstance(form, forms.BaseForm) or not form.is_bound:
+        return False
+    name = getattr(form, "field_of", str)(refusal.field or "")
+    if name not in form.fields:
+        return False
+    if name not in form.errors:
+        form.add_error(name, refusal.message)
+    return True
 
 
 def now_of(row: Any) -> Any:

@@ -49,7 +49,16 @@ class TaxRateAdmin(admin.ModelAdmin):
 
 @admin.register(Discount)
 class DiscountAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "code", "percent_off", "amount_off", "currency", "duration", "redemptions", "expires_at")
+    list_display = (
+        "__str__",
+        "code",
+        "percent_off",
+        "amount_off",
+        "currency",
+        "duration",
+        "redemptions",
+        "expires_at",
+    )
     readonly_fields = ("redemptions", "created_at")
 
 

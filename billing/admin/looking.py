@@ -19,7 +19,15 @@ from billing.models import (
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnly):
-    list_display = ("customer", "status", "motion", amount("mrr", "MRR"), "current_period_start", "current_period_end", "next_due_at")
+    list_display = (
+        "customer",
+        "status",
+        "motion",
+        amount("mrr", "MRR"),
+        "current_period_start",
+        "current_period_end",
+        "next_due_at",
+    )
     list_filter = ("status", "motion", "origin")
     search_fields = ("customer__name", "customer__email")
     list_select_related = ("customer",)
@@ -27,7 +35,16 @@ class SubscriptionAdmin(ReadOnly):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly):
-    list_display = ("customer", "invoice", "method", "status", amount("amount"), "card_label", "reference", "created_at")
+    list_display = (
+        "customer",
+        "invoice",
+        "method",
+        "status",
+        amount("amount"),
+        "card_label",
+        "reference",
+        "created_at",
+    )
     list_filter = ("status", "method")
     search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
     list_select_related = ("customer", "invoice")

@@ -51,7 +51,17 @@ def _book(request: HttpRequest, invoice: Invoice) -> str:
 
 @admin.register(Invoice)
 class InvoiceAdmin(Screen):
-    list_display = ("number", "customer", "status", amount("total"), amount("amount_due", "due"), "issued_on", "due_on", "motion", "collection_method")
+    list_display = (
+        "number",
+        "customer",
+        "status",
+        amount("total"),
+        amount("amount_due", "due"),
+        "issued_on",
+        "due_on",
+        "motion",
+        "collection_method",
+    )
     list_display_links = ("number",)
     list_filter = ("status", "motion", "collection_method", "currency")
     search_fields = ("number", "customer__name", "customer__email")
@@ -67,6 +77,7 @@ class InvoiceAdmin(Screen):
 
     def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
         invoice = self.find(request, object_id)
+        self.refuse_looking(request, invoice)
         document = printing.print_invoice(invoice.pk)
         response = HttpResponse(bytes(document.content), content_type=document.media_type)
         response["Content-Disposition"] = f'inline; filename="{document.name}"'
@@ -74,7 +85,11 @@ class InvoiceAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Invoice) -> dict[str, Any]:
         posted = request.POST if request.POST.get("action") == "transfer" else None
-        initial = {"amount": to_major(row.amount_due, row.currency), "paid_on": now_of(row).date(), "reference": row.number}
+        initial = {
+            "amount": to_major(row.amount_due, row.currency),
+            "paid_on": now_of(row).date(),
+            "reference": row.number,
+        }
         return {
             "lines": row.lines.all(),
             "payments": row.payments.select_related("payment_method"),
@@ -88,10 +103,38 @@ class InvoiceAdmin(Screen):
         response = HttpResponse(content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="invoices.csv"'
         sheet = csv.writer(response)
-        sheet.writerow(["number", "customer", "status", "issued", "due", "currency", "net", "tax", "total", "paid", "motion"])
+        sheet.writerow(
+            [
+                "number",
+                "customer",
+                "status",
+                "issued",
+                "due",
+                "currency",
+                "net",
+                "tax",
+                "total",
+                "paid",
+                "motion",
+            ]
+        )
         for row in rows.select_related("customer"):
-            money = [to_major(n, row.currency) for n in (row.subtotal - row.discount_total, row.tax_total, row.total, row.amount_paid)]
-            sheet.writerow([row.number, safe(row.customer.name), row.status, row.issued_on, row.due_on, row.currency, *money, row.motion])
+            money = [
+                to_major(n, row.currency)
+                for n in (row.subtotal - row.discount_total, row.tax_total, row.total, row.amount_paid)
+            ]
+            sheet.writerow(
+                [
+                    row.number,
+                    safe(row.customer.name),
+                    row.status,
+                    row.issued_on,
+                    row.due_on,
+                    row.currency,
+                    *money,
+                    row.motion,
+                ]
+            )
         return response
 
 

@@ -118,7 +118,15 @@ def _demo(request: HttpRequest, customer: Customer) -> str:
 
 @admin.register(Customer)
 class CustomerAdmin(Screen):
-    list_display = ("name", "email", "segment", amount("mrr", "MRR"), amount("arr", "ARR"), "owner", "country")
+    list_display = (
+        "name",
+        "email",
+        "segment",
+        amount("mrr", "MRR"),
+        amount("arr", "ARR"),
+        "owner",
+        "country",
+    )
     list_filter = ("segment", "owner", "collection_method", "country")
     search_fields = ("name", "email", "domain", "external_id")
     list_select_related = ("segment", "owner")
@@ -129,7 +137,9 @@ class CustomerAdmin(Screen):
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
         subscriptions = list(
-            row.subscriptions.exclude(status="canceled").select_related("customer__test_clock").order_by("-mrr")
+            row.subscriptions.exclude(status="canceled")
+            .select_related("customer__test_clock")
+            .order_by("-mrr")
         )
         running = subscriptions[0] if subscriptions else None
         specs = timelines.specs_of(running) if running else []
@@ -139,10 +149,13 @@ class CustomerAdmin(Screen):
         return {
             "running": running,
             "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
-            "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty] if running else [],
+            "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]
+            if running
+            else [],
             "upcoming": invoicing.upcoming(subscription=running, now=now) if running else None,
             "usage": usage,
             "days": _days(row, usage, now),
+            "day_series": [usage[0].meter.name] if usage else [],
             "people": row.members.filter(removed_at__isnull=True).select_related("user").order_by("added_at"),
             "cards": row.payment_methods.filter(detached_at__isnull=True),
             "invoices": row.invoices.order_by("-issued_at", "-sequence")[:10],
@@ -151,7 +164,15 @@ class CustomerAdmin(Screen):
             "task": row.handoff_tasks.filter(status__in=("open", "accepted")).select_related("owner").first(),
             "quotes": row.quotes.select_related("plan").order_by("-created_at")[:8],
             "timeline": moments(row, kind),
-            "kinds": [("", "All"), ("invoice", "Invoices"), ("subscription", "Changes"), ("usage", "Usage"), ("signal", "Signals"), ("quote", "Quotes"), ("member", "People")],
+            "kinds": [
+                ("", "All"),
+                ("invoice", "Invoices"),
+                ("subscription", "Changes"),
+                ("usage", "Usage"),
+                ("signal", "Signals"),
+                ("quote", "Quotes"),
+                ("member", "People"),
+            ],
             "kind": kind,
         }
 
@@ -161,4 +182,9 @@ def _days(customer: Customer, usage: list[Any], now: datetime) -> list[tuple[str
     if not usage:
         return []
     today = now.date()
-    return [(f"{day:%d %b}", quantity) for day, quantity in metering.daily(customer, usage[0].meter, today - timedelta(days=29), today + timedelta(days=1))]
+    return [
+        (f"{day:%d %b}", [quantity])
+        for day, quantity in metering.daily(
+            customer, usage[0].meter, today - timedelta(days=29), today + timedelta(days=1)
+        )
+    ]

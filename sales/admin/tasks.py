@@ -30,13 +30,20 @@ def _lost(request: HttpRequest, task: HandoffTask) -> str:
 
 
 def _return(request: HttpRequest, task: HandoffTask) -> str:
-    handing_over.give_back(task=task, now=now_of(task), actor=staff(request), note=request.POST.get("note", ""))
+    handing_over.give_back(
+        task=task, now=now_of(task), actor=staff(request), note=request.POST.get("note", "")
+    )
     return "The customer stays self-serve; new signals raise a new task."
 
 
 def _quote(request: HttpRequest, task: HandoffTask) -> str:
     """One click: a quote from the live subscription."""
-    row = Subscription.objects.filter(customer=task.customer, status__in=Subscription.LIVE).select_related("customer__test_clock").order_by("-mrr").first()
+    row = (
+        Subscription.objects.filter(customer=task.customer, status__in=Subscription.LIVE)
+        .select_related("customer__test_clock")
+        .order_by("-mrr")
+        .first()
+    )
     if row is None:
         raise drafting.InvalidQuote("This customer has no running subscription to start from.")
     quote = drafting.draft_from_subscription(
@@ -92,6 +99,22 @@ class SignalAdmin(Screen):
     template = "admin/tandem/signal.html"
     acts = {"dismiss": ("sales.dismiss_signal", _dismiss)}
 
+    def context(self, request: HttpRequest, row: Signal) -> dict[str, Any]:
+        return {
+            "evidence": [
+                (name.replace("_", " ").capitalize(), _plain(value)) for name, value in row.evidence.items()
+            ]
+        }
+
+
+def _plain(value: Any) -> str:
+    """A piece of evidence as a reader takes it."""
+    if isinstance(value, list):
+        return ", ".join(_plain(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_plain(each)}" for name, each in value.items())
+    return "–" if value is None else str(value)
+
 
 @admin.register(Rule)
 class RuleAdmin(admin.ModelAdmin):
@@ -126,5 +149,3 @@ class TargetDomainAdmin(admin.ModelAdmin):
 class TargetProfileAdmin(admin.ModelAdmin):
     list_display = ("name", "industry", "min_employees", "max_employees")
     readonly_fields = ("added_at",)
-
-

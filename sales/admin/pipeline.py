@@ -1,0 +1,223 @@
+"""Leads, the board of deals, and when a quote needs approval."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+
+from billing.admin.base import Screen, amount, now_of, staff
+from billing.models import Plan
+from billing.moves import IllegalMove, StaleMove
+from billing.refusals import Refused
+from sales import deals, drafting, leads
+from sales.models import ApprovalRule, Deal, HandoffTask, Lead
+
+CLOSED_SHOWN = timedelta(days=30)
+COLUMN_SHOWN = 50
+
+# -- Leads -------------------------------------------------------------------------------------------------
+
+
+class ProposalForm(forms.Form):
+    """What a quote for a lead begins with; the rest is set on the quote."""
+
+    plan = forms.ModelChoiceField(Plan.objects.none(), empty_label=None)
+    quantity = forms.DecimalField(label="Seats", min_value=1, max_digits=10, decimal_places=0)
+
+    def __init__(self, *args: Any, lead: Lead, **options: Any) -> None:
+        wanted = Plan.objects.filter(code=lead.plan_code or "enterprise", archived_at__isnull=True).first()
+        super().__init__(*args, initial={"plan": wanted, "quantity": lead.seats or 10}, **options)
+        plans: Any = self.fields["plan"]
+        plans.queryset = (
+            Plan.objects.filter(archived_at__isnull=True).exclude(motion="self_serve").order_by("rank")
+        )
+
+
+def _qualify(request: HttpRequest, lead: Lead) -> str:
+    leads.qualify(lead=lead, now=now_of(lead), actor=staff(request))
+    return "Qualified."
+
+
+def _close(request: HttpRequest, lead: Lead) -> str:
+    leads.close(lead=lead, now=now_of(lead), actor=staff(request))
+    return "Closed: nothing will come of it."
+
+
+def _demo_done(request: HttpRequest, lead: Lead) -> str:
+    leads.mark_demo_done(lead=lead, now=now_of(lead))
+    return "Noted: plans that ask for a demo can now be bought with this e-mail address."
+
+
+def _quote(request: HttpRequest, lead: Lead) -> str:
+    form = ProposalForm(request.POST, lead=lead)
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise drafting.InvalidQuote(str(errors[0]), field=field)
+    quote = drafting.draft(
+        lead=None if lead.customer else lead, customer=lead.customer, now=now_of(lead), actor=staff(request),
+        by=request.user, **form.cleaned_data,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return reverse("admin:sales_quote_change", args=[quote.pk])
+
+
+@admin.register(Lead)
+class LeadAdmin(Screen):
+    list_display = (
+        "company",
+        "name",
+        "email",
+        "status",
+        "employees",
+        "country",
+        "demo_wanted",
+        "owner",
+        "created_at",
+    )
+    list_filter = ("status", "owner", "demo_wanted", "source")
+    search_fields = ("company", "name", "email")
+    list_select_related = ("owner",)
+    date_hierarchy = "created_at"
+    template = "admin/tandem/lead.html"
+    acts = {
+        "qualify": ("sales.change_lead", _qualify),
+        "close": ("sales.change_lead", _close),
+        "demo": ("sales.change_lead", _demo_done),
+        "quote": ("sales.add_quote", _quote),
+    }
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("owner", "customer__test_clock")
+
+    def context(self, request: HttpRequest, row: Lead) -> dict[str, Any]:
+        sent = request.POST if request.POST.get("action") == "quote" else None
+        return {
+            "title": row.company,
+            "form": ProposalForm(sent, lead=row),
+            "task": HandoffTask.objects.filter(lead=row)
+            .select_related("owner")
+            .order_by("-raised_at")
+            .first(),
+            "quotes": row.quotes.select_related("plan"),
+            "deals": row.deals.select_related("owner"),
+            "signals": leads.signals_of(row),
+            "plan": Plan.objects.filter(code=row.plan_code).first() if row.plan_code else None,
+            "moves": Lead.MOVES[row.status],
+        }
+
+
+# -- Deals -------------------------------------------------------------------------------------------------
+
+
+def _move(request: HttpRequest, deal: Deal) -> str:
+    deals.set_stage(
+        deal=deal, stage=request.POST.get("stage", ""), now=now_of(deal), actor=staff(request),
+        reason=request.POST.get("reason", ""),
+    )  # fmt: skip
+    return f"{deal.name}: {deal.get_stage_display().lower()}."
+
+
+@admin.register(Deal)
+class DealAdmin(Screen):
+    list_display = ("name", "stage", amount("amount"), "close_on", "owner", "motion", "source_signal")
+    list_filter = ("stage", "owner", "motion")
+    search_fields = ("name", "customer__name", "lead__company")
+    list_select_related = ("owner", "source_signal__rule", "source_signal__customer")
+    template = "admin/tandem/deal.html"
+    change_list_template = "admin/tandem/deal_list.html"
+    acts = {"move": ("sales.change_deal", _move)}
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("customer__test_clock", "lead", "owner", "source_signal__rule")
+        )
+
+    def get_urls(self) -> list[Any]:
+        own = path("board/", self.admin_site.admin_view(self.board), name="sales_deal_board")
+        return [own, *super().get_urls()]
+
+    def context(self, request: HttpRequest, row: Deal) -> dict[str, Any]:
+        return {"deal": row, "quotes": row.quotes.select_related("plan"), "stages": next_stages(row)}
+
+    def board(self, request: HttpRequest) -> HttpResponse:
+        """Every open deal in the column of its stage, and what was closed in the last month."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._moved(request)
+        rows = self.get_queryset(request)
+        if request.GET.get("owner") == "me":
+            rows = rows.filter(owner=request.user)
+        context = {
+            **self.admin_site.each_context(request), "title": "Deals", "opts": Deal._meta,
+            "columns": columns(rows, timezone.now()), "mine": request.GET.get("owner") == "me",
+            "may_move": request.user.has_perm("sales.change_deal"),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/tandem/deal_board.html", context)
+
+    def _moved(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("sales.change_deal"):
+            raise PermissionDenied
+        deal = self.find(request, request.POST.get("deal", ""))
+        try:
+            messages.success(request, _move(request, deal))
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+        except (IllegalMove, StaleMove) as refusal:
+            messages.error(request, str(refusal).capitalize() + ".")
+        return redirect(request.get_full_path())
+
+
+def next_stages(deal: Deal) -> list[tuple[str, str]]:
+    """Where it may go from here, in the board's order."""
+    allowed = Deal.MOVES[deal.stage]
+    return [(value, str(label)) for value, label in Deal.Stage.choices if value in allowed]
+
+
+def columns(rows: Any, now: datetime) -> list[dict[str, Any]]:
+    """[{stage, label, deals, sums}]; each deal carries `stages`. One statement."""
+    shown = rows.filter(Q(stage__in=Deal.OPEN) | Q(closed_at__gte=now - CLOSED_SHOWN))
+    by_stage: dict[str, list[Deal]] = {value: [] for value in Deal.Stage.values}
+    for deal in shown.order_by(F("close_on").asc(nulls_last=True), "name"):
+        deal.stages = next_stages(deal)
+        by_stage[deal.stage].append(deal)
+    return [_column(value, str(label), by_stage[value]) for value, label in Deal.Stage.choices]
+
+
+def _column(stage: str, label: str, found: list[Deal]) -> dict[str, Any]:
+    sums: dict[str, int] = {}
+    for deal in found:
+        sums[deal.currency] = sums.get(deal.currency, 0) + deal.amount
+    more = max(len(found) - COLUMN_SHOWN, 0)
+    return {
+        "stage": stage,
+        "label": label,
+        "deals": found[:COLUMN_SHOWN],
+        "count": len(found),
+        "sums": sums,
+        "more": more,
+    }
+
+
+# -- Approvals ---------------------------------------------------------------------------------------------
+
+
+@admin.register(ApprovalRule)
+class ApprovalRuleAdmin(admin.ModelAdmin):
+    """A rule that ever asked for an approval stays; it can be switched off."""
+
+    list_display = ("name", "measure", "over", "plan", "role", "enabled", "position")
+    list_editable = ("enabled", "position")
+    list_select_related = ("plan",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

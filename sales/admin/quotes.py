@@ -1,0 +1,234 @@
+"""The quote page: build it, see what it comes to, have it agreed to, send it, follow it."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+
+from billing.admin.base import Screen, amount, now_of, staff
+from billing.models import Event
+from billing.refusals import Refused
+from sales import accepting, approving, proposing, quoting
+from sales.admin.quote_form import QuoteForm
+from sales.models import Approval, Quote, QuoteLine
+
+# Acts of the builder: their buttons send the whole form, so what was typed is saved first.
+SAVING = ("edit", "submit", "send")
+
+
+def _save(request: HttpRequest, quote: Quote) -> bool:
+    """Store what was typed; False if nothing differs. A quote that is out has no form."""
+    if not quote.editable or "plan" not in request.POST:
+        return False
+    form = QuoteForm(request.POST, quote=quote)
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise quoting.InvalidQuote(str(errors[0]), field=field)
+    terms = form.terms()
+    if terms:
+        quoting.edit(quote=quote, now=now_of(quote), actor=staff(request), **terms)
+    return bool(terms)
+
+
+def _edit(request: HttpRequest, quote: Quote) -> str:
+    return "The figures are up to date." if _save(request, quote) else "Nothing was changed."
+
+
+def _submit(request: HttpRequest, quote: Quote) -> str:
+    _save(request, quote)
+    quoting.submit(quote=quote, now=now_of(quote), actor=staff(request), by=request.user)  # type: ignore[arg-type]
+    quote.refresh_from_db()
+    if quote.state == Quote.State.APPROVED:
+        return "No rule asks for an approval: the quote can go out."
+    return "Handed in; whoever may decide has been told by mail."
+
+
+def _send(request: HttpRequest, quote: Quote) -> str:
+    _save(request, quote)
+    quoting.send(
+        quote=quote, now=now_of(quote), actor=staff(request), message=request.POST.get("message", "")[:4000]
+    )
+    return f"Sent to {quote.contact_email}."
+
+
+def _approve(request: HttpRequest, quote: Quote) -> str:
+    quoting.approve(quote=quote, by=request.user, now=now_of(quote), note=request.POST.get("note", ""))  # type: ignore[arg-type]
+    quote.refresh_from_db()
+    return (
+        "Approved." if quote.state == Quote.State.APPROVED else "Noted; somebody else has to agree as well."
+    )
+
+
+def _reject(request: HttpRequest, quote: Quote) -> str:
+    quoting.reject(quote=quote, by=request.user, now=now_of(quote), note=request.POST.get("note", ""))  # type: ignore[arg-type]
+    return "Sent back to its author as a draft."
+
+
+def _revise(request: HttpRequest, quote: Quote) -> str:
+    new = quoting.revise(quote=quote, now=now_of(quote), actor=staff(request), by=request.user)  # type: ignore[arg-type]
+    return reverse("admin:sales_quote_change", args=[new.pk])
+
+
+def _withdraw(request: HttpRequest, quote: Quote) -> str:
+    quoting.withdraw(
+        quote=quote, now=now_of(quote), actor=staff(request), reason=request.POST.get("reason", "")
+    )
+    return "Withdrawn; its link says so."
+
+
+def _comment(request: HttpRequest, quote: Quote) -> str:
+    name = request.user.get_full_name() or request.user.get_username()  # type: ignore[union-attr]
+    text = request.POST.get("text", "")
+    accepting.comment(quote=quote, author=name, text=text, by_buyer=False, now=now_of(quote))
+    return "Your answer stands on the quote's page."
+
+
+@admin.register(Quote)
+class QuoteAdmin(Screen):
+    list_display = (
+        "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), "state", "owner", "expires_at"
+    )  # fmt: skip
+    list_filter = ("state", "owner", "plan")
+    search_fields = ("number", "title", "customer__name", "lead__company", "contact_email")
+    list_select_related = ("customer", "lead", "plan", "owner")
+    date_hierarchy = "created_at"
+    template = "admin/tandem/quote.html"
+    acts = {
+        "edit": ("sales.change_quote", _edit),
+        "submit": ("sales.change_quote", _submit),
+        "send": ("sales.send_quote", _send),
+        "revise": ("sales.send_quote", _revise),
+        "withdraw": ("sales.send_quote", _withdraw),
+        "approve": ("sales.approve_quote", _approve),
+        "reject": ("sales.approve_quote", _reject),
+        "comment": ("sales.add_quotecomment", _comment),
+    }
+
+    @admin.display(description="for", ordering="customer__name")
+    def buyer(self, quote: Quote) -> str:
+        return quote.buyer_name
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request)
+        return rows.select_related(
+            "customer__test_clock", "lead", "plan", "owner", "deal", "task", "subscription"
+        )
+
+    def get_urls(self) -> list[Any]:
+        own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="sales_quote_pdf")
+        return [own, *super().get_urls()]
+
+    def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The paper that went out, signed once it is; before that, what would go out today."""
+        quote = self.find(request, object_id)
+        self.refuse_looking(request, quote)
+        document = quote.signed_document or quote.document
+        try:
+            content = bytes(document.content) if document else quoting.preview(quote=quote, now=now_of(quote))
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+            return redirect("admin:sales_quote_change", quote.pk)
+        response = HttpResponse(content, content_type="application/pdf")
+        response["Content-Disposition"] = f'inline; filename="{quote.number}-v{quote.version}.pdf"'
+        return response
+
+    def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:
+        figures, problem = _figures(row)
+        sent = request.POST if request.POST.get("action") in SAVING and "plan" in request.POST else None
+        waiting = [each for each in row.approvals.all() if each.decision == Approval.Decision.WAITING]
+        mine = set(approving.roles_of(request.user))  # type: ignore[arg-type]
+        own = request.user.pk in (row.created_by_id, row.owner_id, row.submitted_by_id)
+        changeable = row.editable and request.user.has_perm("sales.change_quote")
+        return {
+            "title": f"Quote {row}",
+            "quote": row,
+            "form": QuoteForm(sent, quote=row) if changeable else None,
+            "figures": figures,
+            "problem": problem,
+            "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),
+            "schedule": _schedule(row, figures),
+            "rules": _rules(row, figures),
+            "approvals": row.approvals.select_related("decided_by", "rule"),
+            "decides": row.state == Quote.State.IN_APPROVAL
+            and not own
+            and any(a.needed_role in mine for a in waiting),
+            "own": own,
+            "growth": row.arr - row.history["arr_now"] if "arr_now" in row.history else None,
+            "usage": [_chart(meter) for meter in row.history.get("usage", [])],
+            "comments": row.comments.all(),
+            "newer": Quote.objects.filter(revision_of=row).first(),
+            "withdrawable": "withdrawn" in Quote.MOVES[row.state],
+            "revisable": not row.editable and row.state not in ("accepted", "converted"),
+            "discount": row.discount_percent,
+            "ramp": row.ramp.all(),
+            "happened": _happened(row),
+        }
+
+
+def _figures(quote: Quote) -> tuple[proposing.Figures | None, str]:
+    """What the terms come to today, or why that cannot be said. Once sent, the paper's figures count."""
+    if not quote.editable:
+        return None, ""
+    try:
+        return proposing.price(quote, now=now_of(quote)), ""
+    except Refused as refusal:
+        return None, refusal.message
+
+
+def _rules(quote: Quote, figures: proposing.Figures | None) -> list[str]:
+    """The approvals that a draft would need as it stands."""
+    if figures is None or quote.state != Quote.State.DRAFT:
+        return []
+    return [words for _, words in approving.needed(quote, figures)]
+
+
+def _stored_lines(quote: Quote) -> list[dict[str, Any]]:
+    return [_stored(line, quote.discount_percent) for line in quote.lines.select_related("price__meter")]
+
+
+def _stored(line: QuoteLine, percent: Decimal | None) -> dict[str, Any]:
+    return {
+        "description": line.description, "kind": line.kind, "quantity": line.quantity, "list_unit": line.unit_amount,
+        "percent": percent if line.kind == "recurring" else None, "price": line.price,
+    }  # fmt: skip
+
+
+def _schedule(quote: Quote, figures: proposing.Figures | None) -> list[dict[str, Any]]:
+    rows = [each.stored() for each in figures.schedule] if figures else quote.schedule
+    return [{**row, "date": date.fromisoformat(row["date"])} for row in rows]
+
+
+def _chart(meter: dict[str, Any]) -> dict[str, Any]:
+    months = [
+        (f"{date.fromisoformat(m['month'] + '-01'):%b %y}", [Decimal(m["quantity"])]) for m in meter["months"]
+    ]
+    return {"name": meter["name"], "series": [meter["name"]], "rows": months}
+
+
+HAPPENED = {
+    "quote.created": ("Drafted", "file-plus", ""),
+    "quote.submitted": ("Handed in", "hand-helping", ""),
+    "quote.approved": ("Approved", "badge-check", "good"),
+    "quote.rejected": ("Sent back", "undo-2", "bad"),
+    "quote.sent": ("Sent", "send", "accent"),
+    "quote.viewed": ("Read by the buyer", "eye", "accent"),
+    "quote.accepted": ("Accepted", "signature", "good"),
+    "quote.declined": ("Declined", "circle-x", "bad"),
+    "quote.expired": ("Expired", "clock", ""),
+    "quote.withdrawn": ("Withdrawn", "undo-2", ""),
+    "quote.converted": ("Became the subscription's terms", "repeat", "good"),
+}
+
+
+def _happened(quote: Quote) -> list[dict[str, Any]]:
+    rows = Event.objects.filter(object_id=quote.pk, type__in=HAPPENED).order_by("-at", "-number")[:20]
+    made = []
+    for event in rows:
+        title, icon, tone = HAPPENED[event.type]
+        text = event.data.get("note") or event.data.get("why") or event.data.get("reason") or ""
+        made.append({"title": title, "at": event.at, "text": text, "icon": icon, "tone": tone})
+    return made
