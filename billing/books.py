@@ -145,7 +145,8 @@ INVARIANTS = (
         where (c.mrr, c.arr) is distinct from (coalesce(s.m, 0)::bigint, coalesce(s.a, 0)::bigint)"""),
     Invariant("I-19c", "a subscription's MRR and ARR are the sums of their movements", """
         select s.id::text from billing_subscription s left join (
-            select subscription_id, sum(mrr) m, sum(arr) a from billing_mrrmovement group by 1) v on v.subscription_id = s.id
+            select subscription_id, sum(mrr) m, sum(arr) a from billing_mrrmovement group by 1) v
+            on v.subscription_id = s.id
         where (s.mrr, s.arr) is distinct from (coalesce(v.m, 0)::bigint, coalesce(v.a, 0)::bigint)"""),
     Invariant("I-22", "a day's usage is the sum of its events", """
         select d.id::text from billing_usageday d full join (
@@ -220,4 +221,8 @@ def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[
     owed = timeline.owed(pure, since=row.start_on, until=until, usage=facts.usage(row.customer))
     wanted = {key_text(e.key): (e.gross, e.discount) for e in owed if (e.gross, e.discount) != (0, 0)}
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
-    return [f"{key} owed {wanted.get(key)} said {said.get(key)}" for key in wanted.keys() | said.keys() if wanted.get(key) != said.get(key)]
+    return [
+        f"{key} owed {wanted.get(key)} said {said.get(key)}"
+        for key in wanted.keys() | said.keys()
+        if wanted.get(key) != said.get(key)
+    ]

@@ -14,13 +14,21 @@ def copy(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
     fields = [f for f in model._meta.concrete_fields if not f.generated and _given(f, rows[0])]
     columns = ", ".join(connection.ops.quote_name(f.column) for f in fields)
     prepare = [_preparer(f) for f in fields]
-    with connection.cursor() as cursor, cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as sink:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as sink,
+    ):
         for row in rows:
             sink.write_row([ready(row) for ready in prepare])
 
 
 def _given(field: models.Field, row: Mapping[str, Any]) -> bool:
-    return field.attname in row or (field.has_default() and not field.primary_key) or not field.null and field.empty_strings_allowed
+    return (
+        field.attname in row
+        or (field.has_default() and not field.primary_key)
+        or (not field.null
+        and field.empty_strings_allowed)
+    )
 
 
 def _preparer(field: models.Field) -> Any:

@@ -22,7 +22,12 @@ SEGMENTS = [
 SERIES = [("live", "INV-"), ("live-credit", "CN-"), ("test", "TEST-"), ("test-credit", "TEST-CN-")]
 
 # Standard VAT rates of the countries that the sample seller sells to; staff add theirs.
-TAXES = [("IE", "VAT Ireland", "23"), ("DE", "USt. Germany", "19"), ("FR", "TVA France", "20"), ("NL", "BTW Netherlands", "21")]
+TAXES = [
+    ("IE", "VAT Ireland", "23"),
+    ("DE", "USt. Germany", "19"),
+    ("FR", "TVA France", "20"),
+    ("NL", "BTW Netherlands", "21"),
+]
 
 PLANS: list[dict[str, Any]] = [
     {
@@ -72,11 +77,19 @@ def ship(*, now: datetime) -> None:
             code=code, defaults={**fields, "allows_card": card, "allows_invoice": invoice}
         )
     for country, tax_name, percentage in TAXES:
-        TaxRate.objects.get_or_create(country=country, defaults={"name": tax_name, "percentage": Decimal(percentage)})
+        TaxRate.objects.get_or_create(
+            country=country, defaults={"name": tax_name, "percentage": Decimal(percentage)}
+        )
     _ship_seller()
     meter, _ = Meter.objects.get_or_create(
         code="api_calls",
-        defaults={"name": "API calls", "unit": "calls", "event_name": "api_call", "aggregation": "sum", "property": "value"},
+        defaults={
+            "name": "API calls",
+            "unit": "calls",
+            "event_name": "api_call",
+            "aggregation": "sum",
+            "property": "value",
+        },
     )
     for row in PLANS:
         _ship_plan(row, meter, now)

@@ -25,7 +25,9 @@ RETRY_DAYS = (1, 3, 7, 14)
 CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
 # A decline that no retry can mend: ask for another card instead.
-HOPELESS = frozenset({"expired_card", "lost_card", "stolen_card", "pickup_card", "invalid_account", "incorrect_number"})
+HOPELESS = frozenset(
+    {"expired_card", "lost_card", "stolen_card", "pickup_card", "invalid_account", "incorrect_number"}
+)
 
 
 class NothingDue(Refused):
@@ -84,7 +86,9 @@ def _open_attempt(
         raise NoCard("There is no saved card.", field="payment_method")
     try:
         with transaction.atomic():
-            fresh = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+            fresh = (
+                Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+            )
             if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
                 raise NothingDue(f"Nothing is due on {fresh.number}.")
             number = fresh.payments.filter(method="card").count() + 1
@@ -138,11 +142,18 @@ def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Pa
     return payment
 
 
-def succeeded(payment: Payment, *, now: datetime, actor: str, card: Card | None = None, **fields: Any) -> None:
+def succeeded(
+    payment: Payment, *, now: datetime, actor: str, card: Card | None = None, **fields: Any
+) -> None:
     """The money has moved: settle what it was for."""
     if payment.invoice_id is None and payment.source:
         on_source_paid[payment.source.partition("_")[0]](payment, card, now)
-    data = {"amount": payment.amount, "currency": payment.currency, "method": payment.method, "invoice": payment.invoice_id}
+    data = {
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "method": payment.method,
+        "invoice": payment.invoice_id,
+    }
     move(
         payment, "succeeded", event="payment.succeeded", actor=actor, now=now, customer=payment.customer,
         settled_at=now, data=data, **fields,
@@ -154,14 +165,21 @@ def succeeded(payment: Payment, *, now: datetime, actor: str, card: Card | None 
 def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     """Put a succeeded payment to its invoice; what is over goes to the customer's balance. In a transaction."""
     assert payment.invoice_id is not None
-    invoice = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=payment.invoice_id)
+    invoice = (
+        Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=payment.invoice_id)
+    )
     to_invoice = min(payment.amount, invoice.amount_due) if invoice.status in ("open", "uncollectible") else 0
     over = payment.amount - to_invoice
     if to_invoice:
         _credit_invoice(invoice, to_invoice, now, actor)
     if over:
         invoicing.add_balance(
-            invoice.customer, over, payment.currency, reason=f"Over-payment of {invoice.number}", now=now, payment=payment
+            invoice.customer,
+            over,
+            payment.currency,
+            reason=f"Over-payment of {invoice.number}",
+            now=now,
+            payment=payment,
         )
     on = local_date(now, Seller.objects.get().timezone)
     bulk.copy(Posting, list(journal.of_payment(payment, invoice, to_invoice, over, on)))
@@ -172,8 +190,22 @@ def _credit_invoice(invoice: Invoice, amount: int, now: datetime, actor: str) ->
     Invoice.objects.filter(pk=invoice.pk).update(amount_paid=F("amount_paid") + amount)
     invoice.refresh_from_db()
     if invoice.amount_due == 0:
-        data = {"number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion}
-        move(invoice, "paid", event="invoice.paid", actor=actor, now=now, paid_at=now, next_attempt_at=None, data=data)
+        data = {
+            "number": invoice.number,
+            "total": invoice.total,
+            "currency": invoice.currency,
+            "motion": invoice.motion,
+        }
+        move(
+            invoice,
+            "paid",
+            event="invoice.paid",
+            actor=actor,
+            now=now,
+            paid_at=now,
+            next_attempt_at=None,
+            data=data,
+        )
         _no_longer_late(invoice, now, actor)
 
 
@@ -183,12 +215,24 @@ def _no_longer_late(invoice: Invoice, now: datetime, actor: str) -> None:
         return
     still_late = subscription.invoices.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
     if not still_late.exists():
-        move(subscription, "active", event="subscription.changed", actor=actor, now=now, data={"upgrade": False})
+        move(
+            subscription,
+            "active",
+            event="subscription.changed",
+            actor=actor,
+            now=now,
+            data={"upgrade": False},
+        )
 
 
 def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
     """The card said no: say so once, plan the next try by the reason, and mark the subscription late."""
-    data = {"amount": payment.amount, "currency": payment.currency, "reason": fields.get("decline_code", ""), "invoice": payment.invoice_id}
+    data = {
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "reason": fields.get("decline_code", ""),
+        "invoice": payment.invoice_id,
+    }
     move(payment, "failed", event="payment.failed", actor=actor, now=now, settled_at=now, data=data, **fields)
     invoice = payment.invoice
     if invoice is None:
@@ -322,7 +366,9 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
     """
     waiting = Payment.objects.filter(status__in=("new", "sent", "unknown"), recorded_at__lte=now - older_than)
     done = 0
-    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("recorded_at")[:500]:
+    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("recorded_at")[
+        :500
+    ]:
         fresh = _settle_unknown(payment, now)
         done += fresh.status not in Payment.OPEN
     return done
@@ -340,7 +386,7 @@ def _settle_unknown(payment: Payment, now: datetime) -> Payment:
     return fresh
 
 
-# -- Sending and net terms -------------------------------------------------------------------------------------------------
+# -- Sending and net terms ------------------------------------------------------------------------------------
 
 
 def send_new(*, now: datetime, clock: TestClock | None = None) -> int:
@@ -365,7 +411,6 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
         context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
                  "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
     )  # fmt: skip
-
 
 
 def overdue(*, now: datetime, clock: TestClock | None = None) -> int:
@@ -395,5 +440,3 @@ def _remind(invoice: Invoice, now: datetime) -> None:
         context={"invoice": invoice, "amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
                  "url": mail.portal_url(f"invoices/{invoice.pk}/")},
     )  # fmt: skip
-
-

@@ -52,7 +52,13 @@ class Fact:
 
 
 def record(
-    type: str, *, subject: Any, actor: str, now: datetime, customer: Any = None, data: Mapping[str, Any] | None = None
+    type: str,
+    *,
+    subject: Any,
+    actor: str,
+    now: datetime,
+    customer: Any = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Event:
     """Write one fact about `subject` (a model instance). Must run inside a transaction."""
     owner = customer if customer is not None else getattr(subject, "customer", None)

@@ -5,7 +5,6 @@ pure functions turn that into drafts; `issue` writes invoices, credit notes, lin
 (a fixed number of statements) and takes the numbers last.
 """
 
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
 from django.db.models import F, QuerySet, Sum
 
 from billing import bulk, journal, numbering, quantities, taxes, timelines
@@ -147,7 +145,10 @@ class Facts:
 
 
 def gather(
-    subscriptions: Sequence[Subscription], *, seller: Seller | None = None, rates: Mapping[str, TaxRate] | None = None
+    subscriptions: Sequence[Subscription],
+    *,
+    seller: Seller | None = None,
+    rates: Mapping[str, TaxRate] | None = None,
 ) -> Facts:
     """`seller` and `rates` save their statements where the caller has read them."""
     since = {s.pk: since_of(s) for s in subscriptions}
@@ -155,7 +156,9 @@ def gather(
         seller=seller or Seller.objects.get(),
         taxes=taxes.rates() if rates is None else rates,
         said=_said(since),
-        usage=quantities.reader({s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since)),
+        usage=quantities.reader(
+            {s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since)
+        ),
     )
 
 
@@ -246,11 +249,17 @@ def _unit(line: statement.Line, price: Price | None) -> Decimal | None:
 def taxed(line: DraftLine, rate: tax.TaxRate) -> DraftLine:
     """The line with its own tax, from its own net amount."""
     _, line.tax_amount = tax.tax_of(line.net, rate)
-    line.tax_percentage, line.tax_category, line.tax_reason = rate.percentage, rate.category, rate.reason or ""
+    line.tax_percentage, line.tax_category, line.tax_reason = (
+        rate.percentage,
+        rate.category,
+        rate.reason or "",
+    )
     return line
 
 
-def terms(subscription: Subscription, specs: Sequence[PhaseSpec], on: date, seller: Seller) -> tuple[str, int, str, str]:
+def terms(
+    subscription: Subscription, specs: Sequence[PhaseSpec], on: date, seller: Seller
+) -> tuple[str, int, str, str]:
     """(collection method, net days, motion, PO number) in force on a day; most specific net days win."""
     spec = timelines.spec_on(specs, on) or specs[-1]
     days = spec.net_days
@@ -274,17 +283,26 @@ def draft(
 ) -> Result:
     """What would be billed for these phases, up to today or `until`; writes nothing."""
     day = until or timelines.local_day(subscription, now)
-    lines = draft_lines(subscription=subscription, specs=specs, facts=facts or gather([subscription]), until=day)
+    lines = draft_lines(
+        subscription=subscription, specs=specs, facts=facts or gather([subscription]), until=day
+    )
     return _result(lines)
 
 
-def _result(lines: Sequence[DraftLine], invoice: Invoice | None = None, note: CreditNote | None = None) -> Result:
+def _result(
+    lines: Sequence[DraftLine], invoice: Invoice | None = None, note: CreditNote | None = None
+) -> Result:
     net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
     return Result(lines, net, tax_total, net + tax_total, invoice, note)
 
 
 def bill(
-    *, subscription: Subscription, now: datetime, actor: str, cycle_on: date | None = None, until: date | None = None,
+    *,
+    subscription: Subscription,
+    now: datetime,
+    actor: str,
+    cycle_on: date | None = None,
+    until: date | None = None,
     source: str | None = None,
 ) -> Result:
     """Say what is owed and not yet said, as an issued invoice or a credit note. Call inside a transaction that
@@ -366,7 +384,9 @@ def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, tuple[Invoice | 
     bulk.copy(InvoiceLine, [row for d in owing for row in _line_rows(d, "invoice_id", d.id, "line")])
     bulk.copy(Payment, balance.payments)
     bulk.copy(BalanceEntry, balance.entries)
-    bulk.copy(Posting, [p for d, i in zip(owing, invoices, strict=True) for p in journal.of_invoice(i, d.lines)])
+    bulk.copy(
+        Posting, [p for d, i in zip(owing, invoices, strict=True) for p in journal.of_invoice(i, d.lines)]
+    )
     bulk.copy(Posting, balance.postings)
     record_many([fact for d, i in zip(owing, invoices, strict=True) for fact in _facts_of(d, i)])
     papers: dict[str, tuple[Invoice | None, CreditNote | None]] = {i.pk: (i, None) for i in invoices}
@@ -405,7 +425,9 @@ def _currency(draft: Draft) -> str:
 
 def seller_snapshot(seller: Seller) -> dict[str, Any]:
     """What a paper prints of the seller, copied so that it stays as it was."""
-    names = "name legal_name address email phone website tax_id registration bank_name iban bic footer".split()
+    names = (
+        "name legal_name address email phone website tax_id registration bank_name iban bic footer".split()
+    )
     return {name: getattr(seller, name) for name in names}
 
 
@@ -427,7 +449,9 @@ _LINE_COLUMNS = (
 ).split()
 
 
-def _line_rows(draft: Draft, owner: str, owner_id: str, prefix: str, sign: int = 1) -> Iterable[dict[str, Any]]:
+def _line_rows(
+    draft: Draft, owner: str, owner_id: str, prefix: str, sign: int = 1
+) -> Iterable[dict[str, Any]]:
     for position, line in enumerate(draft.lines, start=1):
         row = {name: getattr(line, name) for name in _LINE_COLUMNS}
         for name in ("gross", "discount", "net", "tax_amount"):
@@ -445,7 +469,11 @@ def _facts_of(draft: Draft, invoice: Invoice) -> Iterable[Fact]:
     about = (invoice.pk, invoice.customer_id, invoice.livemode, draft.actor, draft.now)
     yield Fact("invoice.finalized", *about, data)
     if invoice.status == "paid":
-        yield Fact("invoice.paid", *about, {"number": invoice.number, "total": invoice.total, "currency": invoice.currency})
+        yield Fact(
+            "invoice.paid",
+            *about,
+            {"number": invoice.number, "total": invoice.total, "currency": invoice.currency},
+        )
 
 
 def _due(invoice: Invoice) -> int:
@@ -465,11 +493,16 @@ class _Balance:
 def _apply_balances(drafts: Sequence[Draft], invoices: Sequence[Invoice]) -> _Balance:
     """Pay new invoices from their customers' credit, as far as it goes."""
     used = _Balance()
-    with_credit = {d.customer.pk for d, i in zip(drafts, invoices, strict=True) if d.customer.balance > 0 and i.total > 0}
+    with_credit = {
+        d.customer.pk for d, i in zip(drafts, invoices, strict=True) if d.customer.balance > 0 and i.total > 0
+    }
     if not with_credit:
         return used
     left = dict(
-        Customer.objects.select_for_update(no_key=True).filter(pk__in=with_credit).order_by("pk").values_list("pk", "balance")
+        Customer.objects.select_for_update(no_key=True)
+        .filter(pk__in=with_credit)
+        .order_by("pk")
+        .values_list("pk", "balance")
     )
     for draft_, invoice in zip(drafts, invoices, strict=True):
         amount = min(left.get(invoice.customer_id, 0), invoice.total)
@@ -520,10 +553,19 @@ def _credit(draft: Draft, seller: Seller) -> CreditNote:
     )  # fmt: skip
     note.save(force_insert=True)
     bulk.copy(CreditNoteLine, list(_line_rows(draft, "credit_note_id", note.pk, "cnl", sign=-1)))
-    add_balance(draft.customer, amount, note.currency, reason=f"Credit note {note.number}", now=draft.now, credit_note=note)
+    add_balance(
+        draft.customer,
+        amount,
+        note.currency,
+        reason=f"Credit note {note.number}",
+        now=draft.now,
+        credit_note=note,
+    )
     bulk.copy(Posting, list(journal.of_credit_note(note, draft.lines)))
     about = (note.pk, note.customer_id, note.livemode, draft.actor, draft.now)
-    record_many([Fact("credit_note.issued", *about, {"number": note.number, "total": amount, "invoice": invoice.pk})])
+    record_many(
+        [Fact("credit_note.issued", *about, {"number": note.number, "total": amount, "invoice": invoice.pk})]
+    )
     return note
 
 
@@ -550,5 +592,3 @@ def add_balance(
     Customer.objects.filter(pk=customer.pk).update(balance=F("balance") + amount)
     customer.refresh_from_db(fields=["balance"])
     return entry
-
-

@@ -26,7 +26,9 @@ def of_invoice(invoice: Invoice, lines: Iterable["DraftLine"]) -> Iterator[dict[
     amounts: Counter[str] = Counter({Account.RECEIVABLE: invoice.total, Account.TAX: -invoice.tax_total})
     for line in lines:
         amounts[earned_account(line, invoice.issued_on)] -= line.net
-    yield from _postings(invoice, amounts, invoice.issued_on, f"Invoice {invoice.number}", invoice_id=invoice.pk)
+    yield from _postings(
+        invoice, amounts, invoice.issued_on, f"Invoice {invoice.number}", invoice_id=invoice.pk
+    )
 
 
 def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[dict[str, Any]]:
@@ -37,7 +39,9 @@ def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[d
     yield from _postings(note, amounts, note.issued_on, f"Credit note {note.number}", credit_note_id=note.pk)
 
 
-def of_payment(payment: Payment, invoice: Invoice, to_invoice: int, to_balance: int, on: date) -> Iterator[dict[str, Any]]:
+def of_payment(
+    payment: Payment, invoice: Invoice, to_invoice: int, to_balance: int, on: date
+) -> Iterator[dict[str, Any]]:
     """Money came in: it settles the receivable; what is over belongs to the customer."""
     amounts: Counter[str] = Counter(
         {
@@ -55,7 +59,9 @@ def of_balance_use(invoice: Invoice, payment_id: str, amount: int) -> Iterator[d
     assert invoice.issued_on is not None
     amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.RECEIVABLE: -amount})
     words = f"Credit used for {invoice.number}"
-    yield from _postings(invoice, amounts, invoice.issued_on, words, invoice_id=invoice.pk, payment_id=payment_id)
+    yield from _postings(
+        invoice, amounts, invoice.issued_on, words, invoice_id=invoice.pk, payment_id=payment_id
+    )
 
 
 def earned_account(line: "DraftLine", on: date) -> str:

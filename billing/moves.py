@@ -46,4 +46,11 @@ def move(
     for field, value in {name: to, **fields}.items():
         setattr(row, field, value)
     if event:
-        record(event, subject=row, actor=actor, now=now, customer=customer, data={"from": before, "to": to, **(data or {})})
+        record(
+            event,
+            subject=row,
+            actor=actor,
+            now=now,
+            customer=customer,
+            data={"from": before, "to": to, **(data or {})},
+        )

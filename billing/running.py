@@ -53,7 +53,10 @@ def run(
             progress(result)
     if diary:
         BillingRun.objects.filter(pk=diary.pk).update(
-            finished_at=now, subscriptions=result.subscriptions, invoices=result.invoices, failures=result.failures
+            finished_at=now,
+            subscriptions=result.subscriptions,
+            invoices=result.invoices,
+            failures=result.failures,
         )
     return result
 
@@ -71,7 +74,9 @@ def _one_chunk(now: datetime, clock: TestClock | None, size: int) -> RunResult:
 def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
     rows = list(
         Subscription.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True)
+        .filter(
+            status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
+        )
         .select_related("customer__test_clock", "customer__segment")
         .order_by("next_due_at", "id")[:size]
     )
@@ -122,7 +127,11 @@ def _begin_phase(
         record("subscription.activated", subject=row, actor="system", now=now, data=data)
     if before.collection_method != after.collection_method:
         subscribing.set_collection(
-            row.customer, after.collection_method, actor="system", now=now, before=row.customer.collection_method
+            row.customer,
+            after.collection_method,
+            actor="system",
+            now=now,
+            before=row.customer.collection_method,
         )
         if after.collection_method == "send_invoice":
             record("subscription.converted_to_invoice", subject=row, actor="system", now=now, data=data)
@@ -162,7 +171,11 @@ def _renewal(row: Subscription, specs: list[timelines.PhaseSpec], day: date, now
     period = timeline.current_period(timelines.timeline_of(specs, credit_unused=True), day)
     if period is None or period.start != day:
         return []
-    data = {"period_start": period.start.isoformat(), "period_end": period.end.isoformat(), "plan": spec.plan.code}
+    data = {
+        "period_start": period.start.isoformat(),
+        "period_end": period.end.isoformat(),
+        "plan": spec.plan.code,
+    }
     return [Fact("subscription.renewed", row.pk, row.customer_id, row.customer.livemode, "system", now, data)]
 
 
@@ -171,7 +184,9 @@ def _set_aside(now: datetime, clock: TestClock | None, error: Exception) -> RunR
     with transaction.atomic():
         rows = _claim(now, clock, 1)
         for row in rows:
-            BillingFailure.objects.create(subscription=row, reason=f"{type(error).__name__}: {error}"[:2000], at=now)
+            BillingFailure.objects.create(
+                subscription=row, reason=f"{type(error).__name__}: {error}"[:2000], at=now
+            )
     return RunResult(subscriptions=len(rows), failures=len(rows))
 
 

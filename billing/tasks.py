@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from billing import clocks, collecting, mail, printing, running
-from billing.models import Invoice, Mail, ProviderEvent, TestClock
+from billing import clocks, collecting, mail, portal_links, printing, running
+from billing.api import idempotency
+from billing.models import Mail, ProviderEvent, TestClock
 
 
 def send_mail(mail_id: str) -> None:
@@ -55,6 +56,15 @@ def after_issue(clock_id: str | None = None) -> None:
 def print_paper(invoice_id: str) -> None:
     """Store the PDF of one invoice."""
     printing.print_invoice(invoice_id)
+
+
+# -- Keeping no longer than promised ------------------------------------------------------------------------
+
+
+def forget() -> int:
+    """Drop answers to repeatable requests after their day, and links into the portal that have expired."""
+    now = timezone.now()
+    return idempotency.forget(now=now) + portal_links.forget(now=now)
 
 
 # -- Collecting ---------------------------------------------------------------------------------------------

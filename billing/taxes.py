@@ -9,7 +9,9 @@ from billing.models import Customer, Seller, TaxRate
 # Member states of the EU's VAT area. Greece's VAT ids begin with EL.
 EU = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
 
-REVERSE_CHARGE = "Reverse charge: VAT to be accounted for by the recipient (Article 196, Directive 2006/112/EC)"
+REVERSE_CHARGE = (
+    "Reverse charge: VAT to be accounted for by the recipient (Article 196, Directive 2006/112/EC)"
+)
 OUTSIDE = "Not subject to VAT: the recipient is established outside the EU"
 EXEMPT = "Exempt from tax"
 

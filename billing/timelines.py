@@ -84,7 +84,9 @@ def spec_of(phase: Phase) -> PhaseSpec:
 def specs_of(subscription: Subscription) -> list[PhaseSpec]:
     """All phases of a subscription in time order; uses what is prefetched, else four queries."""
     if "phases" not in getattr(subscription, "_prefetched_objects_cache", {}):
-        rows: Iterable[Phase] = subscription.phases.select_related(*PHASE_JOINS).prefetch_related("items__price")
+        rows: Iterable[Phase] = subscription.phases.select_related(*PHASE_JOINS).prefetch_related(
+            "items__price"
+        )
     else:
         rows = subscription.phases.all()
     return in_order([spec_of(row) for row in rows])
@@ -145,7 +147,11 @@ def _insert(subscription: Subscription, spec: PhaseSpec) -> Phase:
 
 def ended(specs: Sequence[PhaseSpec], on: date) -> list[PhaseSpec]:
     """The timeline cut off at `on`: later phases go, the running one ends there."""
-    return [replace(s, end_on=on) if s.covers(on) else s for s in specs if s.start_on < on or s.start_on == s.end_on]
+    return [
+        replace(s, end_on=on) if s.covers(on) else s
+        for s in specs
+        if s.start_on < on or s.start_on == s.end_on
+    ]
 
 
 def split(specs: Sequence[PhaseSpec], on: date, **terms: object) -> list[PhaseSpec]:

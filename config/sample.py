@@ -53,10 +53,30 @@ Northgate Clinics|Silverleaf Gardens|Cobalt Cloud|Hearth & Co|Drift Mobility|Lar
 Copper Kettle|Wildrose Apparel|Summit Legal|Tern Aviation|Opaline Glass|Plumtree Publishing|Zephyr Wind|Amber Road Tours
 Beacon Tutors|Cedar & Stone|Dovetail Joinery|Elm Tree Veterinary|Foxglove Florists|Gannet Fisheries|Highland Spirits
 Ivory Keys|Jasper Mining|Kite Financial|Lantern Theatre|Marlin Software|Nimbus Weather|Osprey Drones|Pebble Payments
-Quill Press|Rowan Architects""".replace("\n", "|").split("|")  # noqa: E501
-PEOPLE = "Ada Noor|Ben Achterberg|Chiara Rossi|Dele Adeyemi|Elif Kaya|Farah Haddad|Goran Petrović|Hana Sato|Ines Duarte|Jonas Weber|Kofi Mensah|Lucía Herrera|Mikko Laine|Nadia Rahman|Owen Price|Priya Iyer".split("|")  # noqa: E501
-COUNTRIES = [("US", "USD"), ("IE", "EUR"), ("DE", "EUR"), ("FR", "EUR"), ("US", "USD"), ("GB", "USD"), ("NL", "EUR"), ("US", "USD")]
-ZONES = {"US": "America/New_York", "IE": "Europe/Dublin", "DE": "Europe/Berlin", "FR": "Europe/Paris", "GB": "Europe/London", "NL": "Europe/Amsterdam"}
+Quill Press|Rowan Architects""".replace("\n", "|").split("|")
+PEOPLE = [
+    "Ada Noor", "Ben Achterberg", "Chiara Rossi", "Dele Adeyemi", "Elif Kaya", "Farah Haddad",
+    "Goran Petrović", "Hana Sato", "Ines Duarte", "Jonas Weber", "Kofi Mensah", "Lucía Herrera",
+    "Mikko Laine", "Nadia Rahman", "Owen Price", "Priya Iyer",
+]  # fmt: skip
+COUNTRIES = [
+    ("US", "USD"),
+    ("IE", "EUR"),
+    ("DE", "EUR"),
+    ("FR", "EUR"),
+    ("US", "USD"),
+    ("GB", "USD"),
+    ("NL", "EUR"),
+    ("US", "USD"),
+]
+ZONES = {
+    "US": "America/New_York",
+    "IE": "Europe/Dublin",
+    "DE": "Europe/Berlin",
+    "FR": "Europe/Paris",
+    "GB": "Europe/London",
+    "NL": "Europe/Amsterdam",
+}
 VAT_IDS = {"DE": "DE136695976", "FR": "FR40303265045", "NL": "NL004495445B01"}
 STREETS = {
     "US": ("450 Water Street", "Boston", "MA", "02210"), "IE": ("7 Merrion Row", "Dublin", "", "D02 KW86"),
@@ -96,7 +116,19 @@ class Life:
 
 def lives(random_: random.Random) -> list[Life]:
     """Sixty plausible lives, the same at every start; the first is the one that the demo signs in as."""
-    first = Life("Harbour Works", 60, "pro", "month", 3, "IE", "EUR", 42, 1550, grows=(200, 330), invites=(70, 210, 340, 350, 410))
+    first = Life(
+        "Harbour Works",
+        60,
+        "pro",
+        "month",
+        3,
+        "IE",
+        "EUR",
+        42,
+        1550,
+        grows=(200, 330),
+        invites=(70, 210, 340, 350, 410),
+    )
     rows = [first]
     for n, name in enumerate(NAMES[1:], start=1):
         country, currency = COUNTRIES[n % len(COUNTRIES)]
@@ -125,7 +157,13 @@ def _hand_over(rows: list[Life]) -> None:
              (40, 530, 30, False), (25, 300, 20, False), (13, 538, 55, False)]  # fmt: skip
     for index, day, seats, accepts in plans:
         life = rows[index]
-        life.plan, life.interval, life.seats, life.leaves, life.bad_card = "pro", "month", max(life.seats, 6), None, None
+        life.plan, life.interval, life.seats, life.leaves, life.bad_card = (
+            "pro",
+            "month",
+            max(life.seats, 6),
+            None,
+            None,
+        )
         life.joins = min(life.joins, day - 40)
         life.quote_on, life.quote_seats, life.accepts = day, seats, accepts
 
@@ -164,7 +202,9 @@ def staff() -> list[User]:
     """The people who work at the seller; answers the reps."""
     made = []
     for email, name, group in STAFF:
-        user = User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD, name=name, is_staff=True)
+        user = User.objects.filter(email=email).first() or User.objects.create_user(
+            email, PASSWORD, name=name, is_staff=True
+        )
         user.groups.add(Group.objects.get(name=group))
         made.append(user)
     if not User.objects.filter(email="admin@lumen.example").exists():
@@ -183,11 +223,18 @@ def _live(life: Life, day: int, clock: TestClock, reps: list[User]) -> None:
     if day in life.grows:
         _grow(life, now)
     if life.bad_card and day == life.bad_card[0]:
-        cards.save(customer=life.customer, payment_method="pm_card_chargeCustomerFail", now=now, actor="system")
+        cards.save(
+            customer=life.customer, payment_method="pm_card_chargeCustomerFail", now=now, actor="system"
+        )
     if life.bad_card and day == life.bad_card[1]:
         _new_card(life, now)
     if life.leaves == day:
-        _each(life, lambda row: subscribing.cancel(subscription=row, now=now, actor=life.owner, reason="No longer needed"))
+        _each(
+            life,
+            lambda row: subscribing.cancel(
+                subscription=row, now=now, actor=life.owner, reason="No longer needed"
+            ),
+        )
     if life.quote_on == day:
         _quote(life, now, reps[0])
 
@@ -224,12 +271,16 @@ def _invite(life: Life, day: int, now: datetime) -> None:
     name = PEOPLE[(day + len(life.name)) % len(PEOPLE)]
     email = f"{name.split()[0].lower()}.{day}@{life.host}".replace("ć", "c").replace("í", "i")
     with transaction.atomic():
-        customers.add_member(customer=life.customer, email=email, name=name, role="viewer", now=now, actor=life.owner)
+        customers.add_member(
+            customer=life.customer, email=email, name=name, role="viewer", now=now, actor=life.owner
+        )
 
 
 def _each(life: Life, act: Callable[[Subscription], Any]) -> None:
     assert life.customer is not None
-    for row in Subscription.objects.filter(customer=life.customer, status__in=Subscription.LIVE, end_on__isnull=True):
+    for row in Subscription.objects.filter(
+        customer=life.customer, status__in=Subscription.LIVE, end_on__isnull=True
+    ):
         act(row)
 
 
@@ -311,18 +362,26 @@ def _at_work(day: int, now: datetime, reps: list[User]) -> None:
     """Finance books transfers, sales closes old tasks, strangers ask for a call."""
     finance = User.objects.get(email="finance@lumen.example")
     if day % 5 == 0:
-        for invoice in Invoice.objects.filter(status="open", collection_method="send_invoice", issued_at__lte=now - timedelta(days=24))[:4]:
+        for invoice in Invoice.objects.filter(
+            status="open", collection_method="send_invoice", issued_at__lte=now - timedelta(days=24)
+        )[:4]:
             collecting.record_transfer(
                 invoice=invoice, amount=invoice.amount_due, reference=f"SEPA {invoice.number}", paid_at=now, now=now,
                 actor=f"user:{finance.pk}",
             )  # fmt: skip
     if day % 30 == 11 and day < DAYS - 60:
         for task in HandoffTask.objects.filter(status="open").order_by("raised_at")[:3]:
-            handing_over.give_back(task=task, now=now, actor=f"user:{reps[1].pk}", note="Happy as they are; look again next quarter.")
+            handing_over.give_back(
+                task=task,
+                now=now,
+                actor=f"user:{reps[1].pk}",
+                note="Happy as they are; look again next quarter.",
+            )
     if day % 60 == 33:
         leads.contact(
             name=PEOPLE[day % len(PEOPLE)], email=f"it@prospect{day}.example", company=f"Prospect {day} Group", now=now,
-            actor="buyer", employees=120 + day, country="DE", need="Single sign-on and an order form.", demo_wanted=day % 120 == 33,
+            actor="buyer", employees=120 + day, country="DE", need="Single sign-on and an order form.",
+            demo_wanted=day % 120 == 33,
             plan="enterprise",
         )  # fmt: skip
 
@@ -335,7 +394,8 @@ def _open_ends(story: list[Life], now: datetime) -> None:
     missing = int((usage.limit or 0) * 84 // 100 - usage.used)
     if missing > 0:
         metering.record(
-            events=[{"id": "sample-today", "customer": customer.pk, "event_name": "api_call", "timestamp": now.isoformat(),
+            events=[{"id": "sample-today", "customer": customer.pk, "event_name": "api_call",
+                     "timestamp": now.isoformat(),
                      "properties": {"value": str(missing)}}], livemode=False, now=now,
         )  # fmt: skip
     rep = User.objects.get(email="rep@lumen.example")
@@ -376,5 +436,3 @@ def _release(clock: TestClock) -> None:
     """From now on the sample's customers live in real time."""
     Subscription.objects.filter(test_clock=clock).update(test_clock=None)
     Customer.objects.filter(test_clock=clock).update(test_clock=None)
-
-

@@ -51,7 +51,12 @@ def make_customer(catalogue: None) -> Callable[..., object]:
     def make(clock: object = None, **fields: object) -> object:
         n = next(numbers)
         now = clock.now if clock else NOON
-        given = {"name": f"Customer {n}", "email": f"owner@customer{n}.example", "country": "IE", "test_clock": clock}
+        given = {
+            "name": f"Customer {n}",
+            "email": f"owner@customer{n}.example",
+            "country": "IE",
+            "test_clock": clock,
+        }
         with transaction.atomic():
             return customers.create(**{**given, **fields}, livemode=False, now=now, actor="system")
 
@@ -105,9 +110,9 @@ def books() -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def run_jobs(settings) -> Callable[[], int]:
     """run_jobs() works the queue off in this process until it is empty; a job that raises fails the test."""
+    from django.utils.module_loading import import_string
     from django_q.models import OrmQ
     from django_q.signing import SignedPackage
-    from django.utils.module_loading import import_string
 
     def drain() -> int:
         done = 0

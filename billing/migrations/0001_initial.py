@@ -16,965 +16,1932 @@ from billing.founding import FoundingMigration
 
 
 class Migration(FoundingMigration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         BtreeGistExtension(),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('prefix', models.CharField(help_text='shown, to tell keys apart', max_length=16)),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('livemode', models.BooleanField(default=False)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=20), default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("prefix", models.CharField(help_text="shown, to tell keys apart", max_length=16)),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("livemode", models.BooleanField(default=False)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=20), default=list
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='BillingRun',
+            name="BillingRun",
             fields=[
-                ('id', billing.models.ids.IdField('run', serialize=False)),
-                ('due_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('subscriptions', models.PositiveIntegerField(default=0)),
-                ('invoices', models.PositiveIntegerField(default=0)),
-                ('failures', models.PositiveIntegerField(default=0)),
+                ("id", billing.models.ids.IdField("run", serialize=False)),
+                ("due_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("subscriptions", models.PositiveIntegerField(default=0)),
+                ("invoices", models.PositiveIntegerField(default=0)),
+                ("failures", models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Discount',
+            name="Discount",
             fields=[
-                ('id', billing.models.ids.IdField('disc', serialize=False)),
-                ('code', models.CharField(blank=True, max_length=60, null=True, unique=True)),
-                ('label', models.CharField(blank=True, max_length=100)),
-                ('percent_off', models.DecimalField(blank=True, decimal_places=4, max_digits=7, null=True)),
-                ('amount_off', models.BigIntegerField(blank=True, null=True)),
-                ('currency', models.CharField(blank=True, max_length=3)),
-                ('duration', models.CharField(choices=[('once', 'Once'), ('repeating', 'Several periods'), ('forever', 'For ever')], default='forever', max_length=10)),
-                ('periods', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('max_redemptions', models.PositiveIntegerField(blank=True, null=True)),
-                ('redemptions', models.PositiveIntegerField(default=0)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", billing.models.ids.IdField("disc", serialize=False)),
+                ("code", models.CharField(blank=True, max_length=60, null=True, unique=True)),
+                ("label", models.CharField(blank=True, max_length=100)),
+                ("percent_off", models.DecimalField(blank=True, decimal_places=4, max_digits=7, null=True)),
+                ("amount_off", models.BigIntegerField(blank=True, null=True)),
+                ("currency", models.CharField(blank=True, max_length=3)),
+                (
+                    "duration",
+                    models.CharField(
+                        choices=[("once", "Once"), ("repeating", "Several periods"), ("forever", "For ever")],
+                        default="forever",
+                        max_length=10,
+                    ),
+                ),
+                ("periods", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("max_redemptions", models.PositiveIntegerField(blank=True, null=True)),
+                ("redemptions", models.PositiveIntegerField(default=0)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.CreateModel(
-            name='Document',
+            name="Document",
             fields=[
-                ('id', billing.models.ids.IdField('doc', serialize=False)),
-                ('name', models.CharField(max_length=120)),
-                ('media_type', models.CharField(default='application/pdf', max_length=60)),
-                ('sha256', models.CharField(max_length=64)),
-                ('content', models.BinaryField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", billing.models.ids.IdField("doc", serialize=False)),
+                ("name", models.CharField(max_length=120)),
+                ("media_type", models.CharField(default="application/pdf", max_length=60)),
+                ("sha256", models.CharField(max_length=64)),
+                ("content", models.BinaryField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.CreateModel(
-            name='KeptMail',
+            name="KeptMail",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('recipient', models.CharField(max_length=320)),
-                ('sender', models.CharField(max_length=320)),
-                ('subject', models.CharField(max_length=300)),
-                ('text', models.TextField()),
-                ('html', models.TextField(blank=True)),
-                ('attachments', models.JSONField(default=list, help_text='names and document ids')),
-                ('at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("recipient", models.CharField(max_length=320)),
+                ("sender", models.CharField(max_length=320)),
+                ("subject", models.CharField(max_length=300)),
+                ("text", models.TextField()),
+                ("html", models.TextField(blank=True)),
+                ("attachments", models.JSONField(default=list, help_text="names and document ids")),
+                ("at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Meter',
+            name="Meter",
             fields=[
-                ('id', billing.models.ids.IdField('meter', serialize=False)),
-                ('code', models.SlugField(unique=True)),
-                ('name', models.CharField(max_length=100)),
-                ('unit', models.CharField(blank=True, help_text='e.g. API calls', max_length=40)),
-                ('event_name', models.CharField(db_index=True, max_length=100)),
-                ('aggregation', models.CharField(choices=[('count', 'Count'), ('sum', 'Sum'), ('max', 'Maximum'), ('last', 'Last value'), ('unique', 'Unique values')], default='sum', max_length=10)),
-                ('property', models.CharField(blank=True, default='value', max_length=100)),
+                ("id", billing.models.ids.IdField("meter", serialize=False)),
+                ("code", models.SlugField(unique=True)),
+                ("name", models.CharField(max_length=100)),
+                ("unit", models.CharField(blank=True, help_text="e.g. API calls", max_length=40)),
+                ("event_name", models.CharField(db_index=True, max_length=100)),
+                (
+                    "aggregation",
+                    models.CharField(
+                        choices=[
+                            ("count", "Count"),
+                            ("sum", "Sum"),
+                            ("max", "Maximum"),
+                            ("last", "Last value"),
+                            ("unique", "Unique values"),
+                        ],
+                        default="sum",
+                        max_length=10,
+                    ),
+                ),
+                ("property", models.CharField(blank=True, default="value", max_length=100)),
             ],
         ),
         migrations.CreateModel(
-            name='NumberSeries',
+            name="NumberSeries",
             fields=[
-                ('code', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('prefix', models.CharField(max_length=20)),
-                ('next', models.PositiveBigIntegerField(default=1)),
-                ('last_issued_on', models.DateField(help_text='numbers and issue dates rise together', null=True)),
+                ("code", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("prefix", models.CharField(max_length=20)),
+                ("next", models.PositiveBigIntegerField(default=1)),
+                (
+                    "last_issued_on",
+                    models.DateField(help_text="numbers and issue dates rise together", null=True),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ObjectSequence',
+            name="ObjectSequence",
             fields=[
-                ('object_id', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('value', models.PositiveIntegerField()),
+                ("object_id", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("value", models.PositiveIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Plan',
+            name="Plan",
             fields=[
-                ('id', billing.models.ids.IdField('plan', serialize=False)),
-                ('code', models.SlugField(unique=True)),
-                ('name', models.CharField(max_length=100)),
-                ('tagline', models.CharField(blank=True, max_length=200)),
-                ('highlights', models.JSONField(blank=True, default=list, help_text='lines shown on the pricing page')),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], default='self_serve', max_length=20)),
-                ('published', models.BooleanField(default=False)),
-                ('quote_only', models.BooleanField(default=False)),
-                ('requires_demo', models.BooleanField(default=False)),
-                ('rank', models.PositiveSmallIntegerField(default=0, help_text='a higher rank is an upgrade')),
-                ('trial_days', models.PositiveSmallIntegerField(default=0)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", billing.models.ids.IdField("plan", serialize=False)),
+                ("code", models.SlugField(unique=True)),
+                ("name", models.CharField(max_length=100)),
+                ("tagline", models.CharField(blank=True, max_length=200)),
+                (
+                    "highlights",
+                    models.JSONField(blank=True, default=list, help_text="lines shown on the pricing page"),
+                ),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        default="self_serve",
+                        max_length=20,
+                    ),
+                ),
+                ("published", models.BooleanField(default=False)),
+                ("quote_only", models.BooleanField(default=False)),
+                ("requires_demo", models.BooleanField(default=False)),
+                (
+                    "rank",
+                    models.PositiveSmallIntegerField(default=0, help_text="a higher rank is an upgrade"),
+                ),
+                ("trial_days", models.PositiveSmallIntegerField(default=0)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'ordering': ['rank'],
+                "ordering": ["rank"],
             },
         ),
         migrations.CreateModel(
-            name='ProviderEvent',
+            name="ProviderEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider_id', models.CharField(max_length=100, unique=True)),
-                ('type', models.CharField(max_length=80)),
-                ('payload', models.JSONField()),
-                ('received_at', models.DateTimeField(auto_now_add=True)),
-                ('applied_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("provider_id", models.CharField(max_length=100, unique=True)),
+                ("type", models.CharField(max_length=80)),
+                ("payload", models.JSONField()),
+                ("received_at", models.DateTimeField(auto_now_add=True)),
+                ("applied_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='TestClock',
+            name="TestClock",
             fields=[
-                ('id', billing.models.ids.IdField('clk', serialize=False)),
-                ('name', models.CharField(blank=True, max_length=100)),
-                ('now', models.DateTimeField()),
-                ('target', models.DateTimeField(blank=True, help_text='where an advance is heading', null=True)),
-                ('status', models.CharField(choices=[('ready', 'Ready'), ('advancing', 'Advancing')], default='ready', max_length=10)),
-                ('series_code', models.CharField(help_text="its customers' papers are numbered in this series", max_length=40)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", billing.models.ids.IdField("clk", serialize=False)),
+                ("name", models.CharField(blank=True, max_length=100)),
+                ("now", models.DateTimeField()),
+                (
+                    "target",
+                    models.DateTimeField(blank=True, help_text="where an advance is heading", null=True),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("ready", "Ready"), ("advancing", "Advancing")],
+                        default="ready",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "series_code",
+                    models.CharField(
+                        help_text="its customers' papers are numbered in this series", max_length=40
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail')),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "date_joined",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined"),
+                ),
+                ("email", models.EmailField(max_length=254, unique=True, verbose_name="e-mail")),
+                ("name", models.CharField(blank=True, max_length=200)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Customer',
+            name="Customer",
             fields=[
-                ('id', billing.models.ids.IdField('cus', serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('email', models.EmailField(max_length=254)),
-                ('external_id', models.CharField(blank=True, max_length=200, null=True)),
-                ('livemode', models.BooleanField(default=False)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('timezone', models.CharField(default='UTC', max_length=60)),
-                ('domain', models.CharField(blank=True, db_index=True, max_length=253)),
-                ('employees', models.PositiveIntegerField(blank=True, null=True)),
-                ('industry', models.CharField(blank=True, max_length=80)),
-                ('tax_id', models.CharField(blank=True, max_length=40)),
-                ('tax_exempt', models.BooleanField(default=False)),
-                ('billing_address', models.JSONField(blank=True, default=dict)),
-                ('net_days', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('collection_method', models.CharField(choices=[('charge_automatically', 'Card'), ('send_invoice', 'Invoice')], default='charge_automatically', max_length=20)),
-                ('segment_pinned_reason', models.CharField(blank=True, max_length=300)),
-                ('provider_id', models.CharField(blank=True, max_length=100)),
-                ('arr', models.BigIntegerField(default=0)),
-                ('mrr', models.BigIntegerField(default=0)),
-                ('balance', models.BigIntegerField(default=0)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='owned_customers', to=settings.AUTH_USER_MODEL)),
+                ("id", billing.models.ids.IdField("cus", serialize=False)),
+                ("name", models.CharField(max_length=200)),
+                ("email", models.EmailField(max_length=254)),
+                ("external_id", models.CharField(blank=True, max_length=200, null=True)),
+                ("livemode", models.BooleanField(default=False)),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                ("timezone", models.CharField(default="UTC", max_length=60)),
+                ("domain", models.CharField(blank=True, db_index=True, max_length=253)),
+                ("employees", models.PositiveIntegerField(blank=True, null=True)),
+                ("industry", models.CharField(blank=True, max_length=80)),
+                ("tax_id", models.CharField(blank=True, max_length=40)),
+                ("tax_exempt", models.BooleanField(default=False)),
+                ("billing_address", models.JSONField(blank=True, default=dict)),
+                ("net_days", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "collection_method",
+                    models.CharField(
+                        choices=[("charge_automatically", "Card"), ("send_invoice", "Invoice")],
+                        default="charge_automatically",
+                        max_length=20,
+                    ),
+                ),
+                ("segment_pinned_reason", models.CharField(blank=True, max_length=300)),
+                ("provider_id", models.CharField(blank=True, max_length=100)),
+                ("arr", models.BigIntegerField(default=0)),
+                ("mrr", models.BigIntegerField(default=0)),
+                ("balance", models.BigIntegerField(default=0)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="owned_customers",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'permissions': [('approve_payment_rule', 'Can let a customer pay in a way its segment does not allow'), ('pin_segment', "Can pin a customer's segment")],
+                "permissions": [
+                    ("approve_payment_rule", "Can let a customer pay in a way its segment does not allow"),
+                    ("pin_segment", "Can pin a customer's segment"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('number', models.BigAutoField(primary_key=True, serialize=False)),
-                ('id', models.UUIDField(unique=True)),
-                ('type', models.CharField(max_length=60)),
-                ('object_id', models.CharField(help_text='the public id of what it is about', max_length=60)),
-                ('sequence', models.PositiveIntegerField(help_text='1, 2, 3 … per object')),
-                ('livemode', models.BooleanField(default=False)),
-                ('actor', models.CharField(help_text='who did it: user:…, member:…, key:…, system, provider', max_length=120)),
-                ('at', models.DateTimeField(help_text="when it happened, on the customer's clock")),
-                ('recorded_at', models.DateTimeField(auto_now_add=True)),
-                ('data', models.JSONField(default=dict)),
-                ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='billing.customer')),
+                ("number", models.BigAutoField(primary_key=True, serialize=False)),
+                ("id", models.UUIDField(unique=True)),
+                ("type", models.CharField(max_length=60)),
+                ("object_id", models.CharField(help_text="the public id of what it is about", max_length=60)),
+                ("sequence", models.PositiveIntegerField(help_text="1, 2, 3 … per object")),
+                ("livemode", models.BooleanField(default=False)),
+                (
+                    "actor",
+                    models.CharField(
+                        help_text="who did it: user:…, member:…, key:…, system, provider", max_length=120
+                    ),
+                ),
+                ("at", models.DateTimeField(help_text="when it happened, on the customer's clock")),
+                ("recorded_at", models.DateTimeField(auto_now_add=True)),
+                ("data", models.JSONField(default=dict)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="billing.customer",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentRequest',
+            name="IdempotentRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('body', models.BinaryField(null=True)),
-                ('content_type', models.CharField(blank=True, max_length=60)),
-                ('locked_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='billing.apikey')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("body", models.BinaryField(null=True)),
+                ("content_type", models.CharField(blank=True, max_length=60)),
+                ("locked_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "api_key",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="billing.apikey"),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Invoice',
+            name="Invoice",
             fields=[
-                ('id', billing.models.ids.IdField('inv', serialize=False)),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('open', 'Open'), ('paid', 'Paid'), ('void', 'Void'), ('uncollectible', 'Uncollectible')], default='draft', max_length=13)),
-                ('livemode', models.BooleanField(default=False)),
-                ('sequence', models.PositiveBigIntegerField(null=True)),
-                ('number', models.CharField(blank=True, max_length=60)),
-                ('cycle_on', models.DateField(blank=True, help_text='the due day of the billing run that made it', null=True)),
-                ('source', models.CharField(blank=True, max_length=60, null=True)),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], max_length=20)),
-                ('collection_method', models.CharField(choices=[('charge_automatically', 'Card'), ('send_invoice', 'Invoice')], max_length=20)),
-                ('net_days', models.PositiveSmallIntegerField(default=0)),
-                ('currency', models.CharField(max_length=3)),
-                ('period_start', models.DateField(null=True)),
-                ('period_end', models.DateField(null=True)),
-                ('issued_at', models.DateTimeField(null=True)),
-                ('issued_on', models.DateField(null=True)),
-                ('due_on', models.DateField(null=True)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('subtotal', models.BigIntegerField(default=0)),
-                ('discount_total', models.BigIntegerField(default=0)),
-                ('tax_total', models.BigIntegerField(default=0)),
-                ('total', models.BigIntegerField(default=0)),
-                ('amount_paid', models.BigIntegerField(default=0)),
-                ('amount_credited', models.BigIntegerField(default=0)),
-                ('amount_due', models.GeneratedField(db_persist=True, expression=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('total'), '-', models.F('amount_paid')), '-', models.F('amount_credited')), output_field=models.BigIntegerField())),
-                ('seller', models.JSONField(default=dict)),
-                ('bill_to', models.JSONField(default=dict)),
-                ('po_number', models.CharField(blank=True, max_length=60)),
-                ('memo', models.CharField(blank=True, max_length=500)),
-                ('policies', models.JSONField(default=dict)),
-                ('line_count', models.PositiveIntegerField(default=0)),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('paid_at', models.DateTimeField(null=True)),
-                ('voided_at', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='billing.customer')),
-                ('document', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.document')),
-                ('series', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.numberseries')),
+                ("id", billing.models.ids.IdField("inv", serialize=False)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("open", "Open"),
+                            ("paid", "Paid"),
+                            ("void", "Void"),
+                            ("uncollectible", "Uncollectible"),
+                        ],
+                        default="draft",
+                        max_length=13,
+                    ),
+                ),
+                ("livemode", models.BooleanField(default=False)),
+                ("sequence", models.PositiveBigIntegerField(null=True)),
+                ("number", models.CharField(blank=True, max_length=60)),
+                (
+                    "cycle_on",
+                    models.DateField(
+                        blank=True, help_text="the due day of the billing run that made it", null=True
+                    ),
+                ),
+                ("source", models.CharField(blank=True, max_length=60, null=True)),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "collection_method",
+                    models.CharField(
+                        choices=[("charge_automatically", "Card"), ("send_invoice", "Invoice")], max_length=20
+                    ),
+                ),
+                ("net_days", models.PositiveSmallIntegerField(default=0)),
+                ("currency", models.CharField(max_length=3)),
+                ("period_start", models.DateField(null=True)),
+                ("period_end", models.DateField(null=True)),
+                ("issued_at", models.DateTimeField(null=True)),
+                ("issued_on", models.DateField(null=True)),
+                ("due_on", models.DateField(null=True)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("subtotal", models.BigIntegerField(default=0)),
+                ("discount_total", models.BigIntegerField(default=0)),
+                ("tax_total", models.BigIntegerField(default=0)),
+                ("total", models.BigIntegerField(default=0)),
+                ("amount_paid", models.BigIntegerField(default=0)),
+                ("amount_credited", models.BigIntegerField(default=0)),
+                (
+                    "amount_due",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.F("total"), "-", models.F("amount_paid")
+                            ),
+                            "-",
+                            models.F("amount_credited"),
+                        ),
+                        output_field=models.BigIntegerField(),
+                    ),
+                ),
+                ("seller", models.JSONField(default=dict)),
+                ("bill_to", models.JSONField(default=dict)),
+                ("po_number", models.CharField(blank=True, max_length=60)),
+                ("memo", models.CharField(blank=True, max_length=500)),
+                ("policies", models.JSONField(default=dict)),
+                ("line_count", models.PositiveIntegerField(default=0)),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("paid_at", models.DateTimeField(null=True)),
+                ("voided_at", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoices",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "document",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.document",
+                    ),
+                ),
+                (
+                    "series",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.numberseries"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-issued_at', '-id'],
-                'permissions': [('record_payment', 'Can record a bank transfer'), ('void_invoice', 'Can void an invoice')],
+                "ordering": ["-issued_at", "-id"],
+                "permissions": [
+                    ("record_payment", "Can record a bank transfer"),
+                    ("void_invoice", "Can void an invoice"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CreditNote',
+            name="CreditNote",
             fields=[
-                ('id', billing.models.ids.IdField('cn', serialize=False)),
-                ('livemode', models.BooleanField(default=False)),
-                ('sequence', models.PositiveBigIntegerField()),
-                ('number', models.CharField(max_length=60)),
-                ('currency', models.CharField(max_length=3)),
-                ('to', models.CharField(choices=[('balance', 'Balance'), ('refund', 'Refund'), ('invoice', 'Invoice')], max_length=10)),
-                ('reason', models.CharField(max_length=300)),
-                ('issued_at', models.DateTimeField()),
-                ('issued_on', models.DateField()),
-                ('subtotal', models.BigIntegerField()),
-                ('tax_total', models.BigIntegerField()),
-                ('total', models.BigIntegerField()),
-                ('seller', models.JSONField(default=dict)),
-                ('bill_to', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.customer')),
-                ('document', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.document')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='billing.invoice')),
-                ('series', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.numberseries')),
+                ("id", billing.models.ids.IdField("cn", serialize=False)),
+                ("livemode", models.BooleanField(default=False)),
+                ("sequence", models.PositiveBigIntegerField()),
+                ("number", models.CharField(max_length=60)),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "to",
+                    models.CharField(
+                        choices=[("balance", "Balance"), ("refund", "Refund"), ("invoice", "Invoice")],
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.CharField(max_length=300)),
+                ("issued_at", models.DateTimeField()),
+                ("issued_on", models.DateField()),
+                ("subtotal", models.BigIntegerField()),
+                ("tax_total", models.BigIntegerField()),
+                ("total", models.BigIntegerField()),
+                ("seller", models.JSONField(default=dict)),
+                ("bill_to", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credit_notes",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "document",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.document",
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credit_notes",
+                        to="billing.invoice",
+                    ),
+                ),
+                (
+                    "series",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.numberseries"),
+                ),
             ],
             options={
-                'ordering': ['-issued_at', '-id'],
+                "ordering": ["-issued_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='Mail',
+            name="Mail",
             fields=[
-                ('id', billing.models.ids.IdField('mail', serialize=False)),
-                ('event', models.CharField(help_text='what caused it', max_length=60)),
-                ('template', models.CharField(max_length=60)),
-                ('recipient', models.EmailField(max_length=254)),
-                ('subject', models.CharField(max_length=300)),
-                ('text', models.TextField()),
-                ('html', models.TextField()),
-                ('created_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('tried_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='mails', to='billing.customer')),
-                ('document', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.document')),
-                ('invoice', models.ForeignKey(blank=True, help_text='attached as PDF', null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.invoice')),
+                ("id", billing.models.ids.IdField("mail", serialize=False)),
+                ("event", models.CharField(help_text="what caused it", max_length=60)),
+                ("template", models.CharField(max_length=60)),
+                ("recipient", models.EmailField(max_length=254)),
+                ("subject", models.CharField(max_length=300)),
+                ("text", models.TextField()),
+                ("html", models.TextField()),
+                ("created_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("tried_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mails",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "document",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.document",
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="attached as PDF",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.invoice",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', billing.models.ids.IdField('mem', serialize=False)),
-                ('role', models.CharField(choices=[('owner', 'Owner'), ('billing', 'Billing'), ('viewer', 'Viewer')], default='viewer', max_length=10)),
-                ('added_by', models.CharField(blank=True, max_length=200)),
-                ('added_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='billing.customer')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+                ("id", billing.models.ids.IdField("mem", serialize=False)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("owner", "Owner"), ("billing", "Billing"), ("viewer", "Viewer")],
+                        default="viewer",
+                        max_length=10,
+                    ),
+                ),
+                ("added_by", models.CharField(blank=True, max_length=200)),
+                ("added_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="members",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', billing.models.ids.IdField('pay', serialize=False)),
-                ('source', models.CharField(blank=True, help_text='the checkout session it pays, before an invoice', max_length=60)),
-                ('livemode', models.BooleanField(default=False)),
-                ('status', models.CharField(choices=[('new', 'New'), ('sent', 'Sent'), ('unknown', 'Unknown'), ('requires_action', 'Needs confirmation'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('canceled', 'Canceled')], default='new', max_length=15)),
-                ('method', models.CharField(choices=[('card', 'Card'), ('bank_transfer', 'Bank transfer'), ('balance', 'Customer balance')], default='card', max_length=13)),
-                ('amount', models.BigIntegerField()),
-                ('amount_refunded', models.BigIntegerField(default=0)),
-                ('currency', models.CharField(max_length=3)),
-                ('key', models.CharField(max_length=100, unique=True)),
-                ('provider_id', models.CharField(blank=True, max_length=100, null=True, unique=True)),
-                ('card_label', models.CharField(blank=True, max_length=60)),
-                ('decline_code', models.CharField(blank=True, max_length=60)),
-                ('message', models.CharField(blank=True, max_length=300)),
-                ('client_secret', models.CharField(blank=True, max_length=200)),
-                ('action_url', models.CharField(blank=True, max_length=500)),
-                ('reference', models.CharField(blank=True, help_text='of the bank transfer', max_length=200)),
-                ('off_session', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.customer')),
-                ('invoice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
+                ("id", billing.models.ids.IdField("pay", serialize=False)),
+                (
+                    "source",
+                    models.CharField(
+                        blank=True, help_text="the checkout session it pays, before an invoice", max_length=60
+                    ),
+                ),
+                ("livemode", models.BooleanField(default=False)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("new", "New"),
+                            ("sent", "Sent"),
+                            ("unknown", "Unknown"),
+                            ("requires_action", "Needs confirmation"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("canceled", "Canceled"),
+                        ],
+                        default="new",
+                        max_length=15,
+                    ),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("card", "Card"),
+                            ("bank_transfer", "Bank transfer"),
+                            ("balance", "Customer balance"),
+                        ],
+                        default="card",
+                        max_length=13,
+                    ),
+                ),
+                ("amount", models.BigIntegerField()),
+                ("amount_refunded", models.BigIntegerField(default=0)),
+                ("currency", models.CharField(max_length=3)),
+                ("key", models.CharField(max_length=100, unique=True)),
+                ("provider_id", models.CharField(blank=True, max_length=100, null=True, unique=True)),
+                ("card_label", models.CharField(blank=True, max_length=60)),
+                ("decline_code", models.CharField(blank=True, max_length=60)),
+                ("message", models.CharField(blank=True, max_length=300)),
+                ("client_secret", models.CharField(blank=True, max_length=200)),
+                ("action_url", models.CharField(blank=True, max_length=500)),
+                ("reference", models.CharField(blank=True, help_text="of the bank transfer", max_length=200)),
+                ("off_session", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="billing.invoice",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
+                "ordering": ["-created_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='BalanceEntry',
+            name="BalanceEntry",
             fields=[
-                ('id', billing.models.ids.IdField('bal', serialize=False)),
-                ('amount', models.BigIntegerField(help_text='minor units; positive adds credit')),
-                ('currency', models.CharField(max_length=3)),
-                ('reason', models.CharField(max_length=200)),
-                ('at', models.DateTimeField()),
-                ('credit_note', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.creditnote')),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='balance_entries', to='billing.customer')),
-                ('invoice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.invoice')),
-                ('payment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.payment')),
+                ("id", billing.models.ids.IdField("bal", serialize=False)),
+                ("amount", models.BigIntegerField(help_text="minor units; positive adds credit")),
+                ("currency", models.CharField(max_length=3)),
+                ("reason", models.CharField(max_length=200)),
+                ("at", models.DateTimeField()),
+                (
+                    "credit_note",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.creditnote",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="balance_entries",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.invoice",
+                    ),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.payment",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PaymentMethod',
+            name="PaymentMethod",
             fields=[
-                ('id', billing.models.ids.IdField('pm', serialize=False)),
-                ('provider_id', models.CharField(max_length=100)),
-                ('brand', models.CharField(max_length=20)),
-                ('last4', models.CharField(max_length=4)),
-                ('exp_month', models.PositiveSmallIntegerField()),
-                ('exp_year', models.PositiveSmallIntegerField()),
-                ('is_default', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('detached_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payment_methods', to='billing.customer')),
+                ("id", billing.models.ids.IdField("pm", serialize=False)),
+                ("provider_id", models.CharField(max_length=100)),
+                ("brand", models.CharField(max_length=20)),
+                ("last4", models.CharField(max_length=4)),
+                ("exp_month", models.PositiveSmallIntegerField()),
+                ("exp_year", models.PositiveSmallIntegerField()),
+                ("is_default", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("detached_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payment_methods",
+                        to="billing.customer",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='payment',
-            name='payment_method',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.paymentmethod'),
+            model_name="payment",
+            name="payment_method",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.paymentmethod"
+            ),
         ),
         migrations.CreateModel(
-            name='Phase',
+            name="Phase",
             fields=[
-                ('id', billing.models.ids.IdField('phase', serialize=False)),
-                ('start_on', models.DateField()),
-                ('end_on', models.DateField(blank=True, null=True)),
-                ('anchor_on', models.DateField(help_text='periods are counted from here')),
-                ('starts_at', models.DateTimeField(blank=True, help_text='exact instant, where it is not midnight', null=True)),
-                ('free', models.BooleanField(default=False, help_text='a trial or a pause: costs nothing')),
-                ('collection_method', models.CharField(choices=[('charge_automatically', 'Card'), ('send_invoice', 'Invoice')], max_length=20)),
-                ('net_days', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], max_length=20)),
-                ('source', models.CharField(blank=True, help_text='the quote, change or session that made it', max_length=60)),
-                ('po_number', models.CharField(blank=True, max_length=60)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('discount', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.discount')),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.plan')),
+                ("id", billing.models.ids.IdField("phase", serialize=False)),
+                ("start_on", models.DateField()),
+                ("end_on", models.DateField(blank=True, null=True)),
+                ("anchor_on", models.DateField(help_text="periods are counted from here")),
+                (
+                    "starts_at",
+                    models.DateTimeField(
+                        blank=True, help_text="exact instant, where it is not midnight", null=True
+                    ),
+                ),
+                ("free", models.BooleanField(default=False, help_text="a trial or a pause: costs nothing")),
+                (
+                    "collection_method",
+                    models.CharField(
+                        choices=[("charge_automatically", "Card"), ("send_invoice", "Invoice")], max_length=20
+                    ),
+                ),
+                ("net_days", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        blank=True, help_text="the quote, change or session that made it", max_length=60
+                    ),
+                ),
+                ("po_number", models.CharField(blank=True, max_length=60)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "discount",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.discount",
+                    ),
+                ),
+                ("plan", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.plan")),
             ],
             options={
-                'ordering': ['start_on', 'end_on'],
+                "ordering": ["start_on", "end_on"],
             },
         ),
         migrations.CreateModel(
-            name='Entitlement',
+            name="Entitlement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('feature', models.SlugField(max_length=60)),
-                ('name', models.CharField(max_length=100)),
-                ('limit', models.DecimalField(blank=True, decimal_places=6, max_digits=27, null=True)),
-                ('meter', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entitlements', to='billing.plan')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("feature", models.SlugField(max_length=60)),
+                ("name", models.CharField(max_length=100)),
+                ("limit", models.DecimalField(blank=True, decimal_places=6, max_digits=27, null=True)),
+                (
+                    "meter",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+                    ),
+                ),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="entitlements",
+                        to="billing.plan",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='discount',
-            name='plans',
-            field=models.ManyToManyField(blank=True, to='billing.plan'),
+            model_name="discount",
+            name="plans",
+            field=models.ManyToManyField(blank=True, to="billing.plan"),
         ),
         migrations.CreateModel(
-            name='Posting',
+            name="Posting",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('transaction', models.UUIDField()),
-                ('posted_on', models.DateField()),
-                ('account', models.CharField(choices=[('receivable', 'Accounts receivable'), ('cash', 'Cash'), ('revenue', 'Revenue'), ('deferred_revenue', 'Deferred revenue'), ('tax_payable', 'Tax payable'), ('customer_balance', 'Customer balances'), ('bad_debt', 'Bad debt')], max_length=20)),
-                ('amount', models.BigIntegerField(help_text='minor units; debit positive, credit negative')),
-                ('currency', models.CharField(max_length=3)),
-                ('livemode', models.BooleanField(default=False)),
-                ('memo', models.CharField(max_length=100)),
-                ('credit_note', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.creditnote')),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.customer')),
-                ('invoice', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.invoice')),
-                ('payment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.payment')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("transaction", models.UUIDField()),
+                ("posted_on", models.DateField()),
+                (
+                    "account",
+                    models.CharField(
+                        choices=[
+                            ("receivable", "Accounts receivable"),
+                            ("cash", "Cash"),
+                            ("revenue", "Revenue"),
+                            ("deferred_revenue", "Deferred revenue"),
+                            ("tax_payable", "Tax payable"),
+                            ("customer_balance", "Customer balances"),
+                            ("bad_debt", "Bad debt"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("amount", models.BigIntegerField(help_text="minor units; debit positive, credit negative")),
+                ("currency", models.CharField(max_length=3)),
+                ("livemode", models.BooleanField(default=False)),
+                ("memo", models.CharField(max_length=100)),
+                (
+                    "credit_note",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.creditnote",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.customer"),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.invoice",
+                    ),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.payment",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Price',
+            name="Price",
             fields=[
-                ('id', billing.models.ids.IdField('price', serialize=False)),
-                ('code', models.SlugField(max_length=60)),
-                ('label', models.CharField(blank=True, max_length=100)),
-                ('kind', models.CharField(choices=[('recurring', 'Recurring'), ('usage', 'Usage'), ('one_time', 'One-time')], default='recurring', max_length=10)),
-                ('model', models.CharField(choices=[('flat', 'flat'), ('per_unit', 'per_unit'), ('graduated', 'graduated'), ('volume', 'volume'), ('package', 'package'), ('percentage', 'percentage')], max_length=12)),
-                ('interval', models.CharField(blank=True, choices=[('week', 'week'), ('month', 'month'), ('quarter', 'quarter'), ('half_year', 'half year'), ('year', 'year')], max_length=10, null=True)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('unit_amount', models.DecimalField(decimal_places=12, default=0, help_text='major units', max_digits=27)),
-                ('tiers', models.JSONField(blank=True, default=list)),
-                ('package_size', models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
-                ('included', models.DecimalField(decimal_places=12, default=0, max_digits=27)),
-                ('billed', models.CharField(choices=[('advance', 'In advance'), ('arrears', 'In arrears')], default='advance', max_length=7)),
-                ('minimum', models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
-                ('maximum', models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
-                ('prorate', models.BooleanField(default=True)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('meter', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='billing.plan')),
+                ("id", billing.models.ids.IdField("price", serialize=False)),
+                ("code", models.SlugField(max_length=60)),
+                ("label", models.CharField(blank=True, max_length=100)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("recurring", "Recurring"), ("usage", "Usage"), ("one_time", "One-time")],
+                        default="recurring",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "model",
+                    models.CharField(
+                        choices=[
+                            ("flat", "flat"),
+                            ("per_unit", "per_unit"),
+                            ("graduated", "graduated"),
+                            ("volume", "volume"),
+                            ("package", "package"),
+                            ("percentage", "percentage"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "interval",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("week", "week"),
+                            ("month", "month"),
+                            ("quarter", "quarter"),
+                            ("half_year", "half year"),
+                            ("year", "year"),
+                        ],
+                        max_length=10,
+                        null=True,
+                    ),
+                ),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                (
+                    "unit_amount",
+                    models.DecimalField(decimal_places=12, default=0, help_text="major units", max_digits=27),
+                ),
+                ("tiers", models.JSONField(blank=True, default=list)),
+                (
+                    "package_size",
+                    models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True),
+                ),
+                ("included", models.DecimalField(decimal_places=12, default=0, max_digits=27)),
+                (
+                    "billed",
+                    models.CharField(
+                        choices=[("advance", "In advance"), ("arrears", "In arrears")],
+                        default="advance",
+                        max_length=7,
+                    ),
+                ),
+                ("minimum", models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
+                ("maximum", models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
+                ("prorate", models.BooleanField(default=True)),
+                ("active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "meter",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+                    ),
+                ),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="prices", to="billing.plan"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['plan', 'kind', 'created_at'],
+                "ordering": ["plan", "kind", "created_at"],
             },
         ),
         migrations.CreateModel(
-            name='PhaseItem',
+            name="PhaseItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('quantity', models.DecimalField(decimal_places=12, default=1, max_digits=27)),
-                ('phase', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='billing.phase')),
-                ('price', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.price')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("quantity", models.DecimalField(decimal_places=12, default=1, max_digits=27)),
+                (
+                    "phase",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="billing.phase"
+                    ),
+                ),
+                ("price", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.price")),
             ],
         ),
         migrations.CreateModel(
-            name='Segment',
+            name="Segment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(unique=True)),
-                ('name', models.CharField(max_length=60)),
-                ('min_arr', models.BigIntegerField()),
-                ('max_arr', models.BigIntegerField(blank=True, null=True)),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], max_length=20)),
-                ('allows_card', models.BooleanField(default=True)),
-                ('allows_invoice', models.BooleanField(default=True)),
-                ('sales_touch', models.CharField(choices=[('none', 'None'), ('light', 'Light'), ('high', 'High')], default='none', max_length=10)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.SlugField(unique=True)),
+                ("name", models.CharField(max_length=60)),
+                ("min_arr", models.BigIntegerField()),
+                ("max_arr", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("allows_card", models.BooleanField(default=True)),
+                ("allows_invoice", models.BooleanField(default=True)),
+                (
+                    "sales_touch",
+                    models.CharField(
+                        choices=[("none", "None"), ("light", "Light"), ("high", "High")],
+                        default="none",
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['min_arr'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('max_arr__isnull', True), ('max_arr__gt', models.F('min_arr')), _connector='OR'), name='segment_band_not_empty')],
-            },
-        ),
-        migrations.AddField(
-            model_name='customer',
-            name='segment',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.segment'),
-        ),
-        migrations.CreateModel(
-            name='SegmentChange',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('why', models.CharField(max_length=300)),
-                ('after', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.segment')),
-                ('before', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.segment')),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segment_changes', to='billing.customer')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Seller',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('legal_name', models.CharField(max_length=200)),
-                ('address', models.JSONField(default=dict)),
-                ('email', models.EmailField(max_length=254)),
-                ('phone', models.CharField(blank=True, max_length=40)),
-                ('website', models.CharField(blank=True, max_length=200)),
-                ('tax_id', models.CharField(blank=True, max_length=40)),
-                ('registration', models.CharField(blank=True, max_length=100)),
-                ('bank_name', models.CharField(blank=True, max_length=100)),
-                ('iban', models.CharField(blank=True, max_length=34)),
-                ('bic', models.CharField(blank=True, max_length=11)),
-                ('footer', models.CharField(blank=True, max_length=300)),
-                ('logo', models.BinaryField(blank=True, null=True)),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('timezone', models.CharField(default='UTC', max_length=60)),
-                ('net_days', models.PositiveSmallIntegerField(default=30)),
-                ('upgrade_alert_delta', models.BigIntegerField(default=50000, help_text='MRR gain that alerts sales, minor units')),
-            ],
-            options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('pk', 1)), name='one_seller')],
-            },
-        ),
-        migrations.CreateModel(
-            name='Subscription',
-            fields=[
-                ('id', billing.models.ids.IdField('sub', serialize=False)),
-                ('status', models.CharField(choices=[('incomplete', 'Incomplete'), ('trialing', 'Trial'), ('active', 'Active'), ('past_due', 'Past due'), ('paused', 'Paused'), ('canceled', 'Canceled')], default='incomplete', max_length=12)),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], max_length=20)),
-                ('origin', models.CharField(help_text='checkout, api, quote, portal, admin', max_length=20)),
-                ('source', models.CharField(blank=True, max_length=60, null=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('timezone', models.CharField(default='UTC', max_length=60)),
-                ('start_on', models.DateField()),
-                ('started_at', models.DateTimeField()),
-                ('trial_end_at', models.DateTimeField(blank=True, null=True)),
-                ('end_on', models.DateField(blank=True, help_text='first day without service', null=True)),
-                ('credit_unused', models.BooleanField(default=True)),
-                ('cancel_reason', models.CharField(blank=True, max_length=300)),
-                ('canceled_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('contract_start_on', models.DateField(blank=True, null=True)),
-                ('contract_end_on', models.DateField(blank=True, null=True)),
-                ('auto_renew', models.BooleanField(default=True)),
-                ('renewal_months', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('billed_through', models.DateField(blank=True, help_text='everything due on or before this local day has been put on papers', null=True)),
-                ('current_period_start', models.DateField(blank=True, null=True)),
-                ('current_period_end', models.DateField(blank=True, null=True)),
-                ('next_due_at', models.DateTimeField(blank=True, null=True)),
-                ('mrr', models.BigIntegerField(default=0)),
-                ('arr', models.BigIntegerField(default=0)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='billing.customer')),
-                ('test_clock', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.testclock')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='phase',
-            name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='phases', to='billing.subscription'),
-        ),
-        migrations.CreateModel(
-            name='InvoiceLine',
-            fields=[
-                ('position', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('recurring', 'Subscription'), ('usage', 'Usage'), ('one_time', 'One-time'), ('credit', 'Credit for unused time'), ('reversal', 'Correction'), ('adjustment', 'Adjustment')], max_length=10)),
-                ('description', models.CharField(max_length=300)),
-                ('entry_key', models.CharField(blank=True, max_length=200)),
-                ('cycle_start', models.DateField(blank=True, help_text='start of the whole period it belongs to', null=True)),
-                ('cycle_end', models.DateField(blank=True, null=True)),
-                ('period_start', models.DateField(blank=True, null=True)),
-                ('period_end', models.DateField(blank=True, null=True)),
-                ('quantity', models.DecimalField(decimal_places=12, default=1, max_digits=27)),
-                ('unit_amount', models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
-                ('gross', models.BigIntegerField(help_text='minor units, before discount')),
-                ('discount', models.BigIntegerField(default=0)),
-                ('net', models.BigIntegerField(help_text='gross less discount, without tax')),
-                ('tax_percentage', models.DecimalField(decimal_places=4, default=0, max_digits=7)),
-                ('tax_category', models.CharField(default='O', max_length=2)),
-                ('tax_reason', models.CharField(blank=True, max_length=200)),
-                ('tax_amount', models.BigIntegerField(default=0)),
-                ('explanation', models.JSONField(default=dict)),
-                ('id', billing.models.ids.IdField('line', serialize=False)),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.invoice')),
-                ('price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.price')),
-                ('subscription', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.subscription')),
-            ],
-            options={
-                'ordering': ['position'],
-            },
-        ),
-        migrations.AddField(
-            model_name='invoice',
-            name='subscription',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='billing.subscription'),
-        ),
-        migrations.CreateModel(
-            name='CreditNoteLine',
-            fields=[
-                ('position', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('recurring', 'Subscription'), ('usage', 'Usage'), ('one_time', 'One-time'), ('credit', 'Credit for unused time'), ('reversal', 'Correction'), ('adjustment', 'Adjustment')], max_length=10)),
-                ('description', models.CharField(max_length=300)),
-                ('entry_key', models.CharField(blank=True, max_length=200)),
-                ('cycle_start', models.DateField(blank=True, help_text='start of the whole period it belongs to', null=True)),
-                ('cycle_end', models.DateField(blank=True, null=True)),
-                ('period_start', models.DateField(blank=True, null=True)),
-                ('period_end', models.DateField(blank=True, null=True)),
-                ('quantity', models.DecimalField(decimal_places=12, default=1, max_digits=27)),
-                ('unit_amount', models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
-                ('gross', models.BigIntegerField(help_text='minor units, before discount')),
-                ('discount', models.BigIntegerField(default=0)),
-                ('net', models.BigIntegerField(help_text='gross less discount, without tax')),
-                ('tax_percentage', models.DecimalField(decimal_places=4, default=0, max_digits=7)),
-                ('tax_category', models.CharField(default='O', max_length=2)),
-                ('tax_reason', models.CharField(blank=True, max_length=200)),
-                ('tax_amount', models.BigIntegerField(default=0)),
-                ('explanation', models.JSONField(default=dict)),
-                ('id', billing.models.ids.IdField('cnl', serialize=False)),
-                ('credit_note', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.creditnote')),
-                ('price', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.price')),
-                ('subscription', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.subscription')),
-            ],
-            options={
-                'ordering': ['position'],
-            },
-        ),
-        migrations.CreateModel(
-            name='BillingFailure',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.TextField()),
-                ('at', models.DateTimeField()),
-                ('subscription', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='billing_failure', to='billing.subscription')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='TaxRate',
-            fields=[
-                ('id', billing.models.ids.IdField('tax', serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('percentage', models.DecimalField(decimal_places=4, max_digits=7)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('category', models.CharField(default='S', max_length=2)),
-                ('active', models.BooleanField(default=True)),
-            ],
-            options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('percentage__gte', 0), ('percentage__lte', 100)), name='tax_percentage_sane'), models.UniqueConstraint(condition=models.Q(('active', True)), fields=('country',), name='one_active_tax_rate_per_country')],
+                "ordering": ["min_arr"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("max_arr__isnull", True), ("max_arr__gt", models.F("min_arr")), _connector="OR"
+                        ),
+                        name="segment_band_not_empty",
+                    )
+                ],
             },
         ),
         migrations.AddField(
-            model_name='customer',
-            name='test_clock',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.testclock'),
+            model_name="customer",
+            name="segment",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.segment"
+            ),
         ),
         migrations.CreateModel(
-            name='ThresholdCrossing',
+            name="SegmentChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('percent', models.PositiveSmallIntegerField()),
-                ('period_start', models.DateField()),
-                ('limit', models.DecimalField(decimal_places=6, max_digits=27)),
-                ('used', models.DecimalField(decimal_places=12, max_digits=27)),
-                ('at', models.DateTimeField()),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.customer')),
-                ('meter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("why", models.CharField(max_length=300)),
+                (
+                    "after",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="billing.segment"
+                    ),
+                ),
+                (
+                    "before",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="billing.segment",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="segment_changes",
+                        to="billing.customer",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='UsageDay',
+            name="Seller",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('count', models.BigIntegerField(default=0)),
-                ('total', models.DecimalField(decimal_places=12, default=0, max_digits=27)),
-                ('peak', models.DecimalField(decimal_places=12, max_digits=27, null=True)),
-                ('last', models.DecimalField(decimal_places=12, max_digits=27, null=True)),
-                ('last_at', models.DateTimeField(null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.customer')),
-                ('meter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("legal_name", models.CharField(max_length=200)),
+                ("address", models.JSONField(default=dict)),
+                ("email", models.EmailField(max_length=254)),
+                ("phone", models.CharField(blank=True, max_length=40)),
+                ("website", models.CharField(blank=True, max_length=200)),
+                ("tax_id", models.CharField(blank=True, max_length=40)),
+                ("registration", models.CharField(blank=True, max_length=100)),
+                ("bank_name", models.CharField(blank=True, max_length=100)),
+                ("iban", models.CharField(blank=True, max_length=34)),
+                ("bic", models.CharField(blank=True, max_length=11)),
+                ("footer", models.CharField(blank=True, max_length=300)),
+                ("logo", models.BinaryField(blank=True, null=True)),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                ("timezone", models.CharField(default="UTC", max_length=60)),
+                ("net_days", models.PositiveSmallIntegerField(default=30)),
+                (
+                    "upgrade_alert_delta",
+                    models.BigIntegerField(
+                        default=50000, help_text="MRR gain that alerts sales, minor units"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.CheckConstraint(condition=models.Q(("pk", 1)), name="one_seller")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Subscription",
+            fields=[
+                ("id", billing.models.ids.IdField("sub", serialize=False)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("incomplete", "Incomplete"),
+                            ("trialing", "Trial"),
+                            ("active", "Active"),
+                            ("past_due", "Past due"),
+                            ("paused", "Paused"),
+                            ("canceled", "Canceled"),
+                        ],
+                        default="incomplete",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("origin", models.CharField(help_text="checkout, api, quote, portal, admin", max_length=20)),
+                ("source", models.CharField(blank=True, max_length=60, null=True)),
+                ("currency", models.CharField(max_length=3)),
+                ("timezone", models.CharField(default="UTC", max_length=60)),
+                ("start_on", models.DateField()),
+                ("started_at", models.DateTimeField()),
+                ("trial_end_at", models.DateTimeField(blank=True, null=True)),
+                ("end_on", models.DateField(blank=True, help_text="first day without service", null=True)),
+                ("credit_unused", models.BooleanField(default=True)),
+                ("cancel_reason", models.CharField(blank=True, max_length=300)),
+                ("canceled_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("contract_start_on", models.DateField(blank=True, null=True)),
+                ("contract_end_on", models.DateField(blank=True, null=True)),
+                ("auto_renew", models.BooleanField(default=True)),
+                ("renewal_months", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "billed_through",
+                    models.DateField(
+                        blank=True,
+                        help_text="everything due on or before this local day has been put on papers",
+                        null=True,
+                    ),
+                ),
+                ("current_period_start", models.DateField(blank=True, null=True)),
+                ("current_period_end", models.DateField(blank=True, null=True)),
+                ("next_due_at", models.DateTimeField(blank=True, null=True)),
+                ("mrr", models.BigIntegerField(default=0)),
+                ("arr", models.BigIntegerField(default=0)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "test_clock",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.testclock",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="phase",
+            name="subscription",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="phases", to="billing.subscription"
+            ),
+        ),
+        migrations.CreateModel(
+            name="InvoiceLine",
+            fields=[
+                ("position", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("recurring", "Subscription"),
+                            ("usage", "Usage"),
+                            ("one_time", "One-time"),
+                            ("credit", "Credit for unused time"),
+                            ("reversal", "Correction"),
+                            ("adjustment", "Adjustment"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("description", models.CharField(max_length=300)),
+                ("entry_key", models.CharField(blank=True, max_length=200)),
+                (
+                    "cycle_start",
+                    models.DateField(
+                        blank=True, help_text="start of the whole period it belongs to", null=True
+                    ),
+                ),
+                ("cycle_end", models.DateField(blank=True, null=True)),
+                ("period_start", models.DateField(blank=True, null=True)),
+                ("period_end", models.DateField(blank=True, null=True)),
+                ("quantity", models.DecimalField(decimal_places=12, default=1, max_digits=27)),
+                ("unit_amount", models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
+                ("gross", models.BigIntegerField(help_text="minor units, before discount")),
+                ("discount", models.BigIntegerField(default=0)),
+                ("net", models.BigIntegerField(help_text="gross less discount, without tax")),
+                ("tax_percentage", models.DecimalField(decimal_places=4, default=0, max_digits=7)),
+                ("tax_category", models.CharField(default="O", max_length=2)),
+                ("tax_reason", models.CharField(blank=True, max_length=200)),
+                ("tax_amount", models.BigIntegerField(default=0)),
+                ("explanation", models.JSONField(default=dict)),
+                ("id", billing.models.ids.IdField("line", serialize=False)),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lines",
+                        to="billing.invoice",
+                    ),
+                ),
+                (
+                    "price",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.price"
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["position"],
+            },
+        ),
+        migrations.AddField(
+            model_name="invoice",
+            name="subscription",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="invoices",
+                to="billing.subscription",
+            ),
+        ),
+        migrations.CreateModel(
+            name="CreditNoteLine",
+            fields=[
+                ("position", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("recurring", "Subscription"),
+                            ("usage", "Usage"),
+                            ("one_time", "One-time"),
+                            ("credit", "Credit for unused time"),
+                            ("reversal", "Correction"),
+                            ("adjustment", "Adjustment"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("description", models.CharField(max_length=300)),
+                ("entry_key", models.CharField(blank=True, max_length=200)),
+                (
+                    "cycle_start",
+                    models.DateField(
+                        blank=True, help_text="start of the whole period it belongs to", null=True
+                    ),
+                ),
+                ("cycle_end", models.DateField(blank=True, null=True)),
+                ("period_start", models.DateField(blank=True, null=True)),
+                ("period_end", models.DateField(blank=True, null=True)),
+                ("quantity", models.DecimalField(decimal_places=12, default=1, max_digits=27)),
+                ("unit_amount", models.DecimalField(blank=True, decimal_places=12, max_digits=27, null=True)),
+                ("gross", models.BigIntegerField(help_text="minor units, before discount")),
+                ("discount", models.BigIntegerField(default=0)),
+                ("net", models.BigIntegerField(help_text="gross less discount, without tax")),
+                ("tax_percentage", models.DecimalField(decimal_places=4, default=0, max_digits=7)),
+                ("tax_category", models.CharField(default="O", max_length=2)),
+                ("tax_reason", models.CharField(blank=True, max_length=200)),
+                ("tax_amount", models.BigIntegerField(default=0)),
+                ("explanation", models.JSONField(default=dict)),
+                ("id", billing.models.ids.IdField("cnl", serialize=False)),
+                (
+                    "credit_note",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lines",
+                        to="billing.creditnote",
+                    ),
+                ),
+                (
+                    "price",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.price"
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="billing.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["position"],
+            },
+        ),
+        migrations.CreateModel(
+            name="BillingFailure",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reason", models.TextField()),
+                ("at", models.DateTimeField()),
+                (
+                    "subscription",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="billing_failure",
+                        to="billing.subscription",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='UsageEvent',
+            name="TaxRate",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('livemode', models.BooleanField(default=False)),
-                ('key', models.CharField(max_length=255)),
-                ('event_name', models.CharField(max_length=100)),
-                ('occurred_at', models.DateTimeField()),
-                ('day', models.DateField(help_text="the customer's local day")),
-                ('value', models.DecimalField(decimal_places=12, max_digits=27)),
-                ('properties', models.JSONField(blank=True, default=dict)),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('voided_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.customer')),
-                ('meter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
+                ("id", billing.models.ids.IdField("tax", serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("percentage", models.DecimalField(decimal_places=4, max_digits=7)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                ("category", models.CharField(default="S", max_length=2)),
+                ("active", models.BooleanField(default=True)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("percentage__gte", 0), ("percentage__lte", 100)),
+                        name="tax_percentage_sane",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("active", True)),
+                        fields=("country",),
+                        name="one_active_tax_rate_per_country",
+                    ),
+                ],
+            },
+        ),
+        migrations.AddField(
+            model_name="customer",
+            name="test_clock",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.testclock"
+            ),
+        ),
+        migrations.CreateModel(
+            name="ThresholdCrossing",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("percent", models.PositiveSmallIntegerField()),
+                ("period_start", models.DateField()),
+                ("limit", models.DecimalField(decimal_places=6, max_digits=27)),
+                ("used", models.DecimalField(decimal_places=12, max_digits=27)),
+                ("at", models.DateTimeField()),
+                (
+                    "customer",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.customer"),
+                ),
+                ("meter", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.meter")),
+            ],
+        ),
+        migrations.CreateModel(
+            name="UsageDay",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("count", models.BigIntegerField(default=0)),
+                ("total", models.DecimalField(decimal_places=12, default=0, max_digits=27)),
+                ("peak", models.DecimalField(decimal_places=12, max_digits=27, null=True)),
+                ("last", models.DecimalField(decimal_places=12, max_digits=27, null=True)),
+                ("last_at", models.DateTimeField(null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.customer"),
+                ),
+                ("meter", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.meter")),
+            ],
+        ),
+        migrations.CreateModel(
+            name="UsageEvent",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("livemode", models.BooleanField(default=False)),
+                ("key", models.CharField(max_length=255)),
+                ("event_name", models.CharField(max_length=100)),
+                ("occurred_at", models.DateTimeField()),
+                ("day", models.DateField(help_text="the customer's local day")),
+                ("value", models.DecimalField(decimal_places=12, max_digits=27)),
+                ("properties", models.JSONField(blank=True, default=dict)),
+                ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("voided_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.customer"),
+                ),
+                ("meter", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.meter")),
             ],
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='user_email_once'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"), name="user_email_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['customer', '-at'], name='event_by_customer'),
+            model_name="event",
+            index=models.Index(fields=["customer", "-at"], name="event_by_customer"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['type', 'number'], name='event_by_type'),
+            model_name="event",
+            index=models.Index(fields=["type", "number"], name="event_by_type"),
         ),
         migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(fields=('object_id', 'sequence'), name='event_sequence_once'),
+            model_name="event",
+            constraint=models.UniqueConstraint(fields=("object_id", "sequence"), name="event_sequence_once"),
         ),
         migrations.AddConstraint(
-            model_name='idempotentrequest',
-            constraint=models.UniqueConstraint(fields=('api_key', 'key'), name='idempotency_key_once'),
+            model_name="idempotentrequest",
+            constraint=models.UniqueConstraint(fields=("api_key", "key"), name="idempotency_key_once"),
         ),
         migrations.AddIndex(
-            model_name='mail',
-            index=models.Index(condition=models.Q(('sent_at__isnull', True)), fields=['created_at'], name='mail_waiting'),
+            model_name="mail",
+            index=models.Index(
+                condition=models.Q(("sent_at__isnull", True)), fields=["created_at"], name="mail_waiting"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='mail',
-            constraint=models.UniqueConstraint(fields=('event', 'recipient', 'template'), name='mail_once'),
+            model_name="mail",
+            constraint=models.UniqueConstraint(fields=("event", "recipient", "template"), name="mail_once"),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(condition=models.Q(('removed_at__isnull', True)), fields=('customer', 'user'), name='member_once'),
+            model_name="member",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at__isnull", True)),
+                fields=("customer", "user"),
+                name="member_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditnote',
-            constraint=models.UniqueConstraint(fields=('series', 'sequence'), name='credit_note_number_once'),
+            model_name="creditnote",
+            constraint=models.UniqueConstraint(fields=("series", "sequence"), name="credit_note_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='creditnote',
-            constraint=models.CheckConstraint(condition=models.Q(('total__gt', 0), ('total', django.db.models.expressions.CombinedExpression(models.F('subtotal'), '+', models.F('tax_total')))), name='credit_note_adds_up'),
+            model_name="creditnote",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("total__gt", 0),
+                    (
+                        "total",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("subtotal"), "+", models.F("tax_total")
+                        ),
+                    ),
+                ),
+                name="credit_note_adds_up",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.UniqueConstraint(fields=('provider_id', 'customer'), name='card_once_per_customer'),
+            model_name="paymentmethod",
+            constraint=models.UniqueConstraint(
+                fields=("provider_id", "customer"), name="card_once_per_customer"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.UniqueConstraint(condition=models.Q(('detached_at__isnull', True), ('is_default', True)), fields=('customer',), name='one_default_card'),
+            model_name="paymentmethod",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("detached_at__isnull", True), ("is_default", True)),
+                fields=("customer",),
+                name="one_default_card",
+            ),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(condition=models.Q(('status__in', ['new', 'sent', 'unknown', 'requires_action'])), fields=['created_at'], name='payment_without_answer'),
+            model_name="payment",
+            index=models.Index(
+                condition=models.Q(("status__in", ["new", "sent", "unknown", "requires_action"])),
+                fields=["created_at"],
+                name="payment_without_answer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['new', 'sent', 'unknown', 'requires_action'])), fields=('invoice',), name='one_open_attempt_per_invoice'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ["new", "sent", "unknown", "requires_action"])),
+                fields=("invoice",),
+                name="one_open_attempt_per_invoice",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['new', 'sent', 'unknown', 'requires_action']), models.Q(('source', ''), _negated=True)), fields=('source',), name='one_open_attempt_per_source'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("status__in", ["new", "sent", "unknown", "requires_action"]),
+                    models.Q(("source", ""), _negated=True),
+                ),
+                fields=("source",),
+                name="one_open_attempt_per_source",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='payment_positive'),
+            model_name="payment",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="payment_positive"),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice__isnull', False), models.Q(('source', ''), _negated=True), ('method', 'bank_transfer'), _connector='OR'), name='payment_pays_for_something'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("invoice__isnull", False),
+                    models.Q(("source", ""), _negated=True),
+                    ("method", "bank_transfer"),
+                    _connector="OR",
+                ),
+                name="payment_pays_for_something",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_refunded__gte', 0), ('amount_refunded__lte', models.F('amount'))), name='refund_within_payment'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_refunded__gte", 0), ("amount_refunded__lte", models.F("amount"))),
+                name="refund_within_payment",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='entitlement',
-            constraint=models.UniqueConstraint(fields=('plan', 'feature'), name='entitlement_once_per_plan'),
+            model_name="entitlement",
+            constraint=models.UniqueConstraint(fields=("plan", "feature"), name="entitlement_once_per_plan"),
         ),
         migrations.AddConstraint(
-            model_name='discount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount_off__isnull', True), ('percent_off__gt', 0), ('percent_off__lte', 100)), models.Q(('amount_off__gt', 0), ('percent_off__isnull', True)), _connector='OR'), name='discount_percent_or_amount'),
+            model_name="discount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("amount_off__isnull", True), ("percent_off__gt", 0), ("percent_off__lte", 100)),
+                    models.Q(("amount_off__gt", 0), ("percent_off__isnull", True)),
+                    _connector="OR",
+                ),
+                name="discount_percent_or_amount",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='discount',
-            constraint=models.CheckConstraint(condition=models.Q(('max_redemptions__isnull', True), ('redemptions__lte', models.F('max_redemptions')), _connector='OR'), name='discount_redemptions_within_limit'),
+            model_name="discount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("max_redemptions__isnull", True),
+                    ("redemptions__lte", models.F("max_redemptions")),
+                    _connector="OR",
+                ),
+                name="discount_redemptions_within_limit",
+            ),
         ),
         migrations.AddIndex(
-            model_name='posting',
-            index=models.Index(fields=['transaction'], name='posting_by_transaction'),
+            model_name="posting",
+            index=models.Index(fields=["transaction"], name="posting_by_transaction"),
         ),
         migrations.AddIndex(
-            model_name='posting',
-            index=models.Index(fields=['account', 'posted_on'], name='posting_by_account'),
+            model_name="posting",
+            index=models.Index(fields=["account", "posted_on"], name="posting_by_account"),
         ),
         migrations.AddIndex(
-            model_name='posting',
-            index=models.Index(fields=['invoice'], name='posting_by_invoice'),
+            model_name="posting",
+            index=models.Index(fields=["invoice"], name="posting_by_invoice"),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True)), fields=('plan', 'code'), name='price_code_once_per_plan'),
+            model_name="price",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("active", True)), fields=("plan", "code"), name="price_code_once_per_plan"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'usage'), ('meter__isnull', False)), models.Q(models.Q(('kind', 'usage'), _negated=True), ('meter__isnull', True)), _connector='OR'), name='usage_prices_and_only_they_have_a_meter'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "usage"), ("meter__isnull", False)),
+                    models.Q(models.Q(("kind", "usage"), _negated=True), ("meter__isnull", True)),
+                    _connector="OR",
+                ),
+                name="usage_prices_and_only_they_have_a_meter",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'one_time'), ('interval__isnull', False), _connector='OR'), name='recurring_needs_interval'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind", "one_time"), ("interval__isnull", False), _connector="OR"),
+                name="recurring_needs_interval",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='phaseitem',
-            constraint=models.UniqueConstraint(fields=('phase', 'price'), name='price_once_per_phase'),
+            model_name="phaseitem",
+            constraint=models.UniqueConstraint(fields=("phase", "price"), name="price_once_per_phase"),
         ),
         migrations.AddConstraint(
-            model_name='phaseitem',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 0), ('quantity__lte', 1000000000)), name='quantity_sane'),
+            model_name="phaseitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quantity__gte", 0), ("quantity__lte", 1000000000)), name="quantity_sane"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='phase',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('subscription', '='), (billing.models.subscriptions.DateRange('start_on', 'end_on'), '&&')], name='phases_never_overlap'),
+            model_name="phase",
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
+                expressions=[
+                    ("subscription", "="),
+                    (billing.models.subscriptions.DateRange("start_on", "end_on"), "&&"),
+                ],
+                name="phases_never_overlap",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='phase',
-            constraint=models.CheckConstraint(condition=models.Q(('end_on__isnull', True), ('end_on__gte', models.F('start_on')), _connector='OR'), name='phase_not_backwards'),
+            model_name="phase",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("end_on__isnull", True), ("end_on__gte", models.F("start_on")), _connector="OR"
+                ),
+                name="phase_not_backwards",
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoiceline',
-            index=models.Index(fields=['subscription', 'cycle_start'], name='invoice_line_said'),
+            model_name="invoiceline",
+            index=models.Index(fields=["subscription", "cycle_start"], name="invoice_line_said"),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='invoice_line_position_once'),
+            model_name="invoiceline",
+            constraint=models.UniqueConstraint(
+                fields=("invoice", "position"), name="invoice_line_position_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.CheckConstraint(condition=models.Q(('net', django.db.models.expressions.CombinedExpression(models.F('gross'), '-', models.F('discount')))), name='invoice_line_adds_up'),
+            model_name="invoiceline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "net",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("gross"), "-", models.F("discount")
+                        ),
+                    )
+                ),
+                name="invoice_line_adds_up",
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['customer', '-issued_at'], name='invoice_by_customer'),
+            model_name="invoice",
+            index=models.Index(fields=["customer", "-issued_at"], name="invoice_by_customer"),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(condition=models.Q(('status', 'open')), fields=['next_attempt_at'], name='invoice_to_collect'),
+            model_name="invoice",
+            index=models.Index(
+                condition=models.Q(("status", "open")), fields=["next_attempt_at"], name="invoice_to_collect"
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(condition=models.Q(('status', 'open')), fields=['due_at'], name='invoice_open_by_due'),
+            model_name="invoice",
+            index=models.Index(
+                condition=models.Q(("status", "open")), fields=["due_at"], name="invoice_open_by_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(condition=models.Q(('document__isnull', True), models.Q(('status', 'draft'), _negated=True)), fields=['id'], name='invoice_unprinted'),
+            model_name="invoice",
+            index=models.Index(
+                condition=models.Q(("document__isnull", True), models.Q(("status", "draft"), _negated=True)),
+                fields=["id"],
+                name="invoice_unprinted",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(fields=('series', 'sequence'), name='invoice_number_once'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(fields=("series", "sequence"), name="invoice_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(condition=models.Q(('cycle_on__isnull', False), models.Q(('status', 'void'), _negated=True)), fields=('subscription', 'cycle_on'), name='one_invoice_per_subscription_and_cycle'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("cycle_on__isnull", False), models.Q(("status", "void"), _negated=True)),
+                fields=("subscription", "cycle_on"),
+                name="one_invoice_per_subscription_and_cycle",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(fields=('source',), name='invoice_once_per_source'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(fields=("source",), name="invoice_once_per_source"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('total__gte', 0)), name='invoice_total_not_negative'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("total__gte", 0)), name="invoice_total_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('total', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('subtotal'), '-', models.F('discount_total')), '+', models.F('tax_total')))), name='invoice_adds_up'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "total",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.F("subtotal"), "-", models.F("discount_total")
+                            ),
+                            "+",
+                            models.F("tax_total"),
+                        ),
+                    )
+                ),
+                name="invoice_adds_up",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_credited__gte', 0), ('amount_paid__gte', 0)), name='invoice_payments_not_negative'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_credited__gte", 0), ("amount_paid__gte", 0)),
+                name="invoice_payments_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('total__gte', django.db.models.expressions.CombinedExpression(models.F('amount_paid'), '+', models.F('amount_credited')))), name='invoice_never_overpaid'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "total__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("amount_paid"), "+", models.F("amount_credited")
+                        ),
+                    )
+                ),
+                name="invoice_never_overpaid",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('status', 'draft'), models.Q(('issued_at__isnull', False), ('sequence__isnull', False), ('series__isnull', False)), _connector='OR'), name='issued_invoices_are_numbered'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status", "draft"),
+                    models.Q(
+                        ("issued_at__isnull", False), ("sequence__isnull", False), ("series__isnull", False)
+                    ),
+                    _connector="OR",
+                ),
+                name="issued_invoices_are_numbered",
+            ),
         ),
         migrations.AddIndex(
-            model_name='creditnoteline',
-            index=models.Index(fields=['subscription', 'cycle_start'], name='credit_note_line_said'),
+            model_name="creditnoteline",
+            index=models.Index(fields=["subscription", "cycle_start"], name="credit_note_line_said"),
         ),
         migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('status__in', ['trialing', 'active', 'past_due'])), fields=['next_due_at', 'id'], name='subscription_due'),
+            model_name="subscription",
+            index=models.Index(
+                condition=models.Q(("status__in", ["trialing", "active", "past_due"])),
+                fields=["next_due_at", "id"],
+                name="subscription_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(fields=('source',), name='subscription_once_per_source'),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(fields=("source",), name="subscription_once_per_source"),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('end_on__isnull', True), ('end_on__gte', models.F('start_on')), _connector='OR'), name='subscription_ends_after_start'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("end_on__isnull", True), ("end_on__gte", models.F("start_on")), _connector="OR"
+                ),
+                name="subscription_ends_after_start",
+            ),
         ),
         migrations.AddIndex(
-            model_name='customer',
-            index=models.Index(django.db.models.functions.text.Lower('email'), name='customer_email'),
+            model_name="customer",
+            index=models.Index(django.db.models.functions.text.Lower("email"), name="customer_email"),
         ),
         migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(models.F('livemode'), models.F('external_id'), name='customer_external_id_once'),
+            model_name="customer",
+            constraint=models.UniqueConstraint(
+                models.F("livemode"), models.F("external_id"), name="customer_external_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('balance__gte', 0)), name='customer_balance_not_negative'),
+            model_name="customer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("balance__gte", 0)), name="customer_balance_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('test_clock__isnull', True), ('livemode', False), _connector='OR'), name='clock_only_in_sandbox'),
+            model_name="customer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("test_clock__isnull", True), ("livemode", False), _connector="OR"),
+                name="clock_only_in_sandbox",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thresholdcrossing',
-            constraint=models.UniqueConstraint(fields=('customer', 'meter', 'percent', 'period_start', 'limit'), name='threshold_fires_once'),
+            model_name="thresholdcrossing",
+            constraint=models.UniqueConstraint(
+                fields=("customer", "meter", "percent", "period_start", "limit"), name="threshold_fires_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='usageday',
-            constraint=models.UniqueConstraint(fields=('customer', 'meter', 'day'), name='usage_day_once'),
+            model_name="usageday",
+            constraint=models.UniqueConstraint(fields=("customer", "meter", "day"), name="usage_day_once"),
         ),
         migrations.AddIndex(
-            model_name='usageevent',
-            index=models.Index(fields=['customer', 'meter', 'day'], name='usage_by_customer_day'),
+            model_name="usageevent",
+            index=models.Index(fields=["customer", "meter", "day"], name="usage_by_customer_day"),
         ),
         migrations.AddConstraint(
-            model_name='usageevent',
-            constraint=models.UniqueConstraint(fields=('livemode', 'key', 'meter'), name='usage_event_once'),
+            model_name="usageevent",
+            constraint=models.UniqueConstraint(fields=("livemode", "key", "meter"), name="usage_event_once"),
         ),
     ]

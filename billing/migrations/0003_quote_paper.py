@@ -7,55 +7,90 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0002_guards'),
+        ("billing", "0002_guards"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='payment',
-            name='recorded_at',
-            field=models.DateTimeField(default=django.utils.timezone.now, help_text="real time, as the provider's clock runs"),
+            model_name="payment",
+            name="recorded_at",
+            field=models.DateTimeField(
+                default=django.utils.timezone.now, help_text="real time, as the provider's clock runs"
+            ),
         ),
         migrations.AlterField(
-            model_name='thresholdcrossing',
-            name='used',
+            model_name="thresholdcrossing",
+            name="used",
             field=models.DecimalField(decimal_places=12, max_digits=38),
         ),
         migrations.AlterField(
-            model_name='usageday',
-            name='total',
+            model_name="usageday",
+            name="total",
             field=models.DecimalField(decimal_places=12, default=0, max_digits=38),
         ),
         migrations.CreateModel(
-            name='PortalLink',
+            name="PortalLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('return_url', models.CharField(blank=True, max_length=500)),
-                ('sections', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=20), default=list)),
-                ('made_by', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='portal_links', to='billing.customer')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("return_url", models.CharField(blank=True, max_length=500)),
+                (
+                    "sections",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=20), default=list
+                    ),
+                ),
+                ("made_by", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="portal_links",
+                        to="billing.customer",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='UsageCounter',
+            name="UsageCounter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('start_on', models.DateField(help_text='first day of the usage period')),
-                ('end_on', models.DateField(help_text='first day after it')),
-                ('used', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('added', models.DecimalField(decimal_places=12, help_text='what the last batch brought', max_digits=38)),
-                ('last_at', models.DateTimeField(null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.customer')),
-                ('meter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.meter')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("start_on", models.DateField(help_text="first day of the usage period")),
+                ("end_on", models.DateField(help_text="first day after it")),
+                ("used", models.DecimalField(decimal_places=12, max_digits=38)),
+                (
+                    "added",
+                    models.DecimalField(
+                        decimal_places=12, help_text="what the last batch brought", max_digits=38
+                    ),
+                ),
+                ("last_at", models.DateTimeField(null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.customer"),
+                ),
+                ("meter", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="billing.meter")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('customer', 'meter', 'start_on'), name='usage_counter_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("customer", "meter", "start_on"), name="usage_counter_once"
+                    )
+                ],
             },
         ),
     ]

@@ -5,71 +5,142 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0003_quote_paper'),
+        ("billing", "0003_quote_paper"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='thresholdcrossing',
-            name='customer',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.customer'),
+            model_name="thresholdcrossing",
+            name="customer",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.customer"
+            ),
         ),
         migrations.AlterField(
-            model_name='thresholdcrossing',
-            name='meter',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.meter'),
+            model_name="thresholdcrossing",
+            name="meter",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+            ),
         ),
         migrations.AlterField(
-            model_name='usagecounter',
-            name='customer',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.customer'),
+            model_name="usagecounter",
+            name="customer",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.customer"
+            ),
         ),
         migrations.AlterField(
-            model_name='usagecounter',
-            name='meter',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.meter'),
+            model_name="usagecounter",
+            name="meter",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+            ),
         ),
         migrations.AlterField(
-            model_name='usageday',
-            name='customer',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.customer'),
+            model_name="usageday",
+            name="customer",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.customer"
+            ),
         ),
         migrations.AlterField(
-            model_name='usageday',
-            name='meter',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.meter'),
+            model_name="usageday",
+            name="meter",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+            ),
         ),
         migrations.AlterField(
-            model_name='usageevent',
-            name='customer',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.customer'),
+            model_name="usageevent",
+            name="customer",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.customer"
+            ),
         ),
         migrations.AlterField(
-            model_name='usageevent',
-            name='meter',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='billing.meter'),
+            model_name="usageevent",
+            name="meter",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="billing.meter"
+            ),
         ),
         migrations.CreateModel(
-            name='MrrMovement',
+            name="MrrMovement",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=[('new', 'New'), ('expansion', 'Expansion'), ('contraction', 'Contraction'), ('churn', 'Churn'), ('reactivation', 'Reactivation')], max_length=12)),
-                ('cause', models.CharField(choices=[('start', 'Start'), ('seats', 'Seats'), ('plan', 'Plan'), ('price', 'Price'), ('end', 'End')], max_length=6)),
-                ('motion', models.CharField(choices=[('self_serve', 'Self-serve'), ('sales_assisted', 'Sales-assisted'), ('sales_led', 'Sales-led')], max_length=20)),
-                ('seats', models.DecimalField(decimal_places=12, max_digits=27, null=True)),
-                ('mrr', models.BigIntegerField(help_text='change of MRR')),
-                ('arr', models.BigIntegerField(help_text='change of ARR')),
-                ('currency', models.CharField(max_length=3)),
-                ('livemode', models.BooleanField(default=False)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='movements', to='billing.customer')),
-                ('plan', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='billing.plan')),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='movements', to='billing.subscription')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("new", "New"),
+                            ("expansion", "Expansion"),
+                            ("contraction", "Contraction"),
+                            ("churn", "Churn"),
+                            ("reactivation", "Reactivation"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "cause",
+                    models.CharField(
+                        choices=[
+                            ("start", "Start"),
+                            ("seats", "Seats"),
+                            ("plan", "Plan"),
+                            ("price", "Price"),
+                            ("end", "End"),
+                        ],
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "motion",
+                    models.CharField(
+                        choices=[
+                            ("self_serve", "Self-serve"),
+                            ("sales_assisted", "Sales-assisted"),
+                            ("sales_led", "Sales-led"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("seats", models.DecimalField(decimal_places=12, max_digits=27, null=True)),
+                ("mrr", models.BigIntegerField(help_text="change of MRR")),
+                ("arr", models.BigIntegerField(help_text="change of ARR")),
+                ("currency", models.CharField(max_length=3)),
+                ("livemode", models.BooleanField(default=False)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="movements",
+                        to="billing.customer",
+                    ),
+                ),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, to="billing.plan"
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="movements",
+                        to="billing.subscription",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['livemode', 'currency', 'at'], name='movement_by_time'), models.Index(fields=['subscription', 'id'], name='movement_by_subscription')],
+                "indexes": [
+                    models.Index(fields=["livemode", "currency", "at"], name="movement_by_time"),
+                    models.Index(fields=["subscription", "id"], name="movement_by_subscription"),
+                ],
             },
         ),
     ]

@@ -99,10 +99,10 @@ class Price(models.Model):
         default="recurring",
     )
     model = models.CharField(max_length=12, choices=[(m.value, m.value) for m in pricing.PriceModel])
-    interval = models.CharField(
+    interval = models.CharField(  # noqa: DJ001 - a one-time price has none
         max_length=10,
         choices=[(i.value, i.value.replace("_", " ")) for i in Interval],
-        null=True,  # noqa: DJ001 - a one-time price has none
+        null=True,
         blank=True,
     )
     currency = models.CharField(max_length=3, default="USD")
@@ -132,7 +132,8 @@ class Price(models.Model):
                 name="usage_prices_and_only_they_have_a_meter",
             ),
             models.CheckConstraint(
-                condition=models.Q(kind="one_time") | models.Q(interval__isnull=False), name="recurring_needs_interval"
+                condition=models.Q(kind="one_time") | models.Q(interval__isnull=False),
+                name="recurring_needs_interval",
             ),
         ]
 

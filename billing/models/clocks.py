@@ -15,8 +15,12 @@ class TestClock(models.Model):
     name = models.CharField(max_length=100, blank=True)
     now = models.DateTimeField()
     target = models.DateTimeField(null=True, blank=True, help_text="where an advance is heading")
-    status = models.CharField(max_length=10, choices=[("ready", "Ready"), ("advancing", "Advancing")], default="ready")
-    series_code = models.CharField(max_length=40, help_text="its customers' papers are numbered in this series")
+    status = models.CharField(
+        max_length=10, choices=[("ready", "Ready"), ("advancing", "Advancing")], default="ready"
+    )
+    series_code = models.CharField(
+        max_length=40, help_text="its customers' papers are numbered in this series"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

@@ -116,7 +116,9 @@ class Seller(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     timezone = models.CharField(max_length=60, default="UTC")
     net_days = models.PositiveSmallIntegerField(default=30)
-    upgrade_alert_delta = models.BigIntegerField(default=50_000, help_text="MRR gain that alerts sales, minor units")
+    upgrade_alert_delta = models.BigIntegerField(
+        default=50_000, help_text="MRR gain that alerts sales, minor units"
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_seller")]
@@ -164,7 +166,8 @@ class Customer(models.Model):
             models.UniqueConstraint("livemode", "external_id", name="customer_external_id_once"),
             models.CheckConstraint(condition=models.Q(balance__gte=0), name="customer_balance_not_negative"),
             models.CheckConstraint(
-                condition=models.Q(test_clock__isnull=True) | models.Q(livemode=False), name="clock_only_in_sandbox"
+                condition=models.Q(test_clock__isnull=True) | models.Q(livemode=False),
+                name="clock_only_in_sandbox",
             ),
         ]
         indexes = [models.Index(Lower("email"), name="customer_email")]

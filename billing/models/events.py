@@ -16,7 +16,9 @@ class Event(models.Model):
     sequence = models.PositiveIntegerField(help_text="1, 2, 3 … per object")
     customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="events")
     livemode = models.BooleanField(default=False)
-    actor = models.CharField(max_length=120, help_text="who did it: user:…, member:…, key:…, system, provider")
+    actor = models.CharField(
+        max_length=120, help_text="who did it: user:…, member:…, key:…, system, provider"
+    )
     at = models.DateTimeField(help_text="when it happened, on the customer's clock")
     recorded_at = models.DateTimeField(auto_now_add=True)
     data = models.JSONField(default=dict)
@@ -71,7 +73,9 @@ class Mail(models.Model):
     subject = models.CharField(max_length=300)
     text = models.TextField()
     html = models.TextField()
-    invoice = models.ForeignKey("billing.Invoice", models.PROTECT, null=True, blank=True, help_text="attached as PDF")
+    invoice = models.ForeignKey(
+        "billing.Invoice", models.PROTECT, null=True, blank=True, help_text="attached as PDF"
+    )
     document = models.ForeignKey("billing.Document", models.PROTECT, null=True, blank=True)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -81,7 +85,9 @@ class Mail(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event", "recipient", "template"], name="mail_once")]
-        indexes = [models.Index(fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting")]
+        indexes = [
+            models.Index(fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting")
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.recipient}"

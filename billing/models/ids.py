@@ -47,7 +47,7 @@ class IdField(models.UUIDField):
         return f"{self.prefix}_{uuid7().hex}"
 
     def deconstruct(self) -> Any:
-        name, path, args, options = super().deconstruct()
+        name, path, _, options = super().deconstruct()
         for given in ("default", "primary_key", "editable"):
             options.pop(given, None)
         return name, path, [self.prefix], options

@@ -22,7 +22,6 @@ class NumberSeries(models.Model):
         return self.code
 
 
-
 class Document(models.Model):
     """A stored file: written once, byte-identical ever after."""
 
@@ -62,8 +61,12 @@ class Invoice(models.Model):
     sequence = models.PositiveBigIntegerField(null=True)
     number = models.CharField(max_length=60, blank=True)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="invoices")
-    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True, related_name="invoices")
-    cycle_on = models.DateField(null=True, blank=True, help_text="the due day of the billing run that made it")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, blank=True, related_name="invoices"
+    )
+    cycle_on = models.DateField(
+        null=True, blank=True, help_text="the due day of the billing run that made it"
+    )
     source = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - null keeps it unique
     motion = models.CharField(max_length=20, choices=Motion.choices)
     collection_method = models.CharField(max_length=20, choices=CollectionMethod.choices)
@@ -112,7 +115,8 @@ class Invoice(models.Model):
             models.UniqueConstraint(fields=["source"], name="invoice_once_per_source"),
             models.CheckConstraint(condition=Q(total__gte=0), name="invoice_total_not_negative"),
             models.CheckConstraint(
-                condition=Q(total=F("subtotal") - F("discount_total") + F("tax_total")), name="invoice_adds_up"
+                condition=Q(total=F("subtotal") - F("discount_total") + F("tax_total")),
+                name="invoice_adds_up",
             ),
             models.CheckConstraint(
                 condition=Q(amount_paid__gte=0, amount_credited__gte=0), name="invoice_payments_not_negative"
@@ -121,7 +125,8 @@ class Invoice(models.Model):
                 condition=Q(total__gte=F("amount_paid") + F("amount_credited")), name="invoice_never_overpaid"
             ),
             models.CheckConstraint(
-                condition=Q(status="draft") | Q(series__isnull=False, sequence__isnull=False, issued_at__isnull=False),
+                condition=Q(status="draft")
+                | Q(series__isnull=False, sequence__isnull=False, issued_at__isnull=False),
                 name="issued_invoices_are_numbered",
             ),
         ]
@@ -129,9 +134,16 @@ class Invoice(models.Model):
             models.Index(fields=["customer", "-issued_at"], name="invoice_by_customer"),
             models.Index(fields=["next_attempt_at"], condition=Q(status="open"), name="invoice_to_collect"),
             models.Index(fields=["due_at"], condition=Q(status="open"), name="invoice_open_by_due"),
-            models.Index(fields=["id"], condition=Q(document__isnull=True) & ~Q(status="draft"), name="invoice_unprinted"),
+            models.Index(
+                fields=["id"],
+                condition=Q(document__isnull=True) & ~Q(status="draft"),
+                name="invoice_unprinted",
+            ),
         ]
-        permissions = [("record_payment", "Can record a bank transfer"), ("void_invoice", "Can void an invoice")]
+        permissions = [
+            ("record_payment", "Can record a bank transfer"),
+            ("void_invoice", "Can void an invoice"),
+        ]
 
     def __str__(self) -> str:
         return self.number or f"draft {self.pk}"
@@ -205,7 +217,9 @@ class CreditNote(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="credit_notes")
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="credit_notes")
     currency = models.CharField(max_length=3)
-    to = models.CharField(max_length=10, choices=[("balance", "Balance"), ("refund", "Refund"), ("invoice", "Invoice")])
+    to = models.CharField(
+        max_length=10, choices=[("balance", "Balance"), ("refund", "Refund"), ("invoice", "Invoice")]
+    )
     reason = models.CharField(max_length=300)
     issued_at = models.DateTimeField()
     issued_on = models.DateField()

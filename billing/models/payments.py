@@ -68,7 +68,9 @@ class Payment(models.Model):
     id = IdField("pay")
     customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="payments")
     invoice = models.ForeignKey(Invoice, models.PROTECT, null=True, blank=True, related_name="payments")
-    source = models.CharField(max_length=60, blank=True, help_text="the checkout session it pays, before an invoice")
+    source = models.CharField(
+        max_length=60, blank=True, help_text="the checkout session it pays, before an invoice"
+    )
     livemode = models.BooleanField(default=False)
     status = models.CharField(max_length=15, choices=Status.choices, default=Status.NEW)
     method = models.CharField(max_length=13, choices=Method.choices, default=Method.CARD)
@@ -76,7 +78,7 @@ class Payment(models.Model):
     amount_refunded = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     key = models.CharField(max_length=100, unique=True)
-    provider_id = models.CharField(max_length=100, null=True, blank=True, unique=True)  # noqa: DJ001
+    provider_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
     payment_method = models.ForeignKey(PaymentMethod, models.PROTECT, null=True, blank=True)
     card_label = models.CharField(max_length=60, blank=True)
     decline_code = models.CharField(max_length=60, blank=True)
@@ -86,7 +88,9 @@ class Payment(models.Model):
     reference = models.CharField(max_length=200, blank=True, help_text="of the bank transfer")
     off_session = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
-    recorded_at = models.DateTimeField(default=timezone.now, help_text="real time, as the provider's clock runs")
+    recorded_at = models.DateTimeField(
+        default=timezone.now, help_text="real time, as the provider's clock runs"
+    )
     settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -75,7 +75,8 @@ class Subscription(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["source"], name="subscription_once_per_source"),
             models.CheckConstraint(
-                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")), name="subscription_ends_after_start"
+                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")),
+                name="subscription_ends_after_start",
             ),
         ]
         indexes = [
@@ -103,13 +104,17 @@ class Phase(models.Model):
     start_on = models.DateField()
     end_on = models.DateField(null=True, blank=True)
     anchor_on = models.DateField(help_text="periods are counted from here")
-    starts_at = models.DateTimeField(null=True, blank=True, help_text="exact instant, where it is not midnight")
+    starts_at = models.DateTimeField(
+        null=True, blank=True, help_text="exact instant, where it is not midnight"
+    )
     free = models.BooleanField(default=False, help_text="a trial or a pause: costs nothing")
     collection_method = models.CharField(max_length=20, choices=CollectionMethod.choices)
     net_days = models.PositiveSmallIntegerField(null=True, blank=True)
     motion = models.CharField(max_length=20, choices=Motion.choices)
     discount = models.ForeignKey("billing.Discount", models.PROTECT, null=True, blank=True)
-    source = models.CharField(max_length=60, blank=True, help_text="the quote, change or session that made it")
+    source = models.CharField(
+        max_length=60, blank=True, help_text="the quote, change or session that made it"
+    )
     po_number = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(default=present)
 
@@ -124,7 +129,8 @@ class Phase(models.Model):
                 ],
             ),
             models.CheckConstraint(
-                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")), name="phase_not_backwards"
+                condition=Q(end_on__isnull=True) | Q(end_on__gte=models.F("start_on")),
+                name="phase_not_backwards",
             ),
         ]
 
@@ -158,7 +164,7 @@ class Discount(models.Model):
     """A reduction of the recurring price. `amount_off` in minor units of `currency`."""
 
     id = IdField("disc")
-    code = models.CharField(max_length=60, null=True, blank=True, unique=True)  # noqa: DJ001 - quotes' own have none
+    code = models.CharField(max_length=60, null=True, blank=True, unique=True)
     label = models.CharField(max_length=100, blank=True)
     percent_off = models.DecimalField(max_digits=7, decimal_places=4, null=True, blank=True)
     amount_off = models.BigIntegerField(null=True, blank=True)

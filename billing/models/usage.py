@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from billing.models.catalogue import Meter
 from billing.models.customers import Customer
-from billing.models.ids import IdField
 
 
 class UsageEvent(models.Model):
@@ -74,7 +73,9 @@ class UsageCounter(models.Model):
     last_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["customer", "meter", "start_on"], name="usage_counter_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "meter", "start_on"], name="usage_counter_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.start_on}: {self.used}"

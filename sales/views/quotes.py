@@ -17,7 +17,9 @@ from sales.models import Quote
 class AcceptForm(forms.Form):
     """Who signs, and for which version."""
 
-    name = forms.CharField(label="Your name", max_length=200, widget=forms.TextInput({"autocomplete": "name"}))
+    name = forms.CharField(
+        label="Your name", max_length=200, widget=forms.TextInput({"autocomplete": "name"})
+    )
     title = forms.CharField(
         label="Job title", max_length=200, widget=forms.TextInput({"autocomplete": "organization-title"})
     )
@@ -75,7 +77,9 @@ def _page(request: HttpRequest, quote: Quote, token: str, status: int = 200, **g
         "closed": closed,
         "paper": QuotePaper.from_json(quote.paper),
         "schedule": quote.schedule,
-        "accept_form": AcceptForm(initial={"version": quote.version, "email": quote.contact_email, "name": quote.contact_name}),
+        "accept_form": AcceptForm(
+            initial={"version": quote.version, "email": quote.contact_email, "name": quote.contact_name}
+        ),
         "decline_form": DeclineForm(initial={"version": quote.version}, prefix="no"),
         "comment_form": CommentForm(prefix="say"),
         "comments": quote.comments.all(),
@@ -121,7 +125,10 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, quote, token, 422, decline_form=form)
     try:
         accepting.decline(
-            quote=quote, reason=form.cleaned_data["reason"], version=form.cleaned_data["version"], now=quote.now
+            quote=quote,
+            reason=form.cleaned_data["reason"],
+            version=form.cleaned_data["version"],
+            now=quote.now,
         )
     except accepting.QuoteClosed as refusal:
         return _page(request, _find(token), token, 409, closed=refusal)

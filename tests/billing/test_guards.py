@@ -20,20 +20,22 @@ def refused(sql, words, params=()):
 
 @pytest.mark.parametrize(
     "column", ["total = total + 1, subtotal = subtotal + 1", "number = 'X'", "seller = '{}'", "bill_to = '{}'",
-               "due_on = due_on + 1", "currency = 'EUR'", "issued_at = now()", "motion = 'sales_led'", "status = 'draft'"],
+               "due_on = due_on + 1", "currency = 'EUR'", "issued_at = now()",
+               "motion = 'sales_led'", "status = 'draft'"],
 )  # fmt: skip
 def test_it_freezes_what_an_issued_invoice_says(invoice, column):
     refused(f"update billing_invoice set {column}", "frozen|cannot go|issued")
 
 
-@pytest.mark.parametrize("column", ["net = net + 1, gross = gross + 1", "description = 'X'", "explanation = '{}'", "tax_amount = 0"])
+@pytest.mark.parametrize(
+    "column",
+    ["net = net + 1, gross = gross + 1", "description = 'X'", "explanation = '{}'", "tax_amount = 0"],
+)
 def test_it_freezes_the_lines(invoice, column):
     refused(f"update billing_invoiceline set {column}", "frozen")
 
 
-@pytest.mark.parametrize(
-    "table", ["billing_invoiceline", "billing_event", "billing_posting"]
-)
+@pytest.mark.parametrize("table", ["billing_invoiceline", "billing_event", "billing_posting"])
 def test_it_deletes_nothing_that_was_written(invoice, table):
     refused(f"delete from {table}", "frozen|never changed")
 

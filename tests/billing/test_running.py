@@ -14,7 +14,9 @@ pytestmark = pytest.mark.django_db
 
 
 def totals():
-    return list(Invoice.objects.order_by("series", "sequence").values_list("subscription", "cycle_on", "total"))
+    return list(
+        Invoice.objects.order_by("series", "sequence").values_list("subscription", "cycle_on", "total")
+    )
 
 
 def test_it_bills_each_missed_period_once_and_in_order(clock, make_customer, subscribe, books):
@@ -83,7 +85,9 @@ def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, 
             subscribe(make_customer(clock))
         clock.now += timedelta(days=32)
         clock.save()
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             running._one_chunk(clock.now, clock, 500)
         Subscription.objects.update(next_due_at=None)
         return len(queries)

@@ -31,7 +31,9 @@ def test_it_starts_one_open_phase_and_bills_it(clock, make_customer, subscribe, 
     assert invoice.number.endswith("000001")
 
 
-def test_it_bills_nothing_during_a_trial_and_the_first_period_after_it(clock, make_customer, subscribe, advance, books):
+def test_it_bills_nothing_during_a_trial_and_the_first_period_after_it(
+    clock, make_customer, subscribe, advance, books
+):
     subscription = subscribe(make_customer(clock), trial_days=14)
     assert subscription.status == "trialing"
     assert not subscription.invoices.exists()
@@ -107,7 +109,9 @@ def test_it_makes_one_subscription_for_one_source(clock, make_customer, subscrib
         ({"interval": "year"}, [("credit", -42_10), ("recurring", 870_00)], 1018_32),
     ],
 )
-def test_it_bills_an_upgrade_at_once_exactly_as_previewed(clock, make_customer, subscribe, advance, books, wishes, lines, total):
+def test_it_bills_an_upgrade_at_once_exactly_as_previewed(
+    clock, make_customer, subscribe, advance, books, wishes, lines, total
+):
     subscription = subscribe(make_customer(clock))
     advance(clock, days=16)
     if "plan" in wishes:
@@ -117,11 +121,15 @@ def test_it_bills_an_upgrade_at_once_exactly_as_previewed(clock, make_customer, 
     assert Invoice.objects.count() == papers
     done = subscribing.change(subscription=subscription, now=clock.now, actor="member:1", **wishes)
     assert [(line.kind, line.net) for line in done.lines] == lines
-    assert [(a.kind, a.net, a.tax_amount) for a in shown.lines] == [(b.kind, b.net, b.tax_amount) for b in done.lines]
+    assert [(a.kind, a.net, a.tax_amount) for a in shown.lines] == [
+        (b.kind, b.net, b.tax_amount) for b in done.lines
+    ]
     assert shown.total == done.total == done.invoice.total == total
 
 
-def test_it_gives_an_immediate_downgrade_back_as_a_credit_note_to_the_balance(clock, make_customer, subscribe, advance, books):
+def test_it_gives_an_immediate_downgrade_back_as_a_credit_note_to_the_balance(
+    clock, make_customer, subscribe, advance, books
+):
     customer = make_customer(clock)
     subscription = subscribe(customer, quantity=10)
     advance(clock, days=16)
@@ -139,7 +147,9 @@ def test_it_gives_an_immediate_downgrade_back_as_a_credit_note_to_the_balance(cl
     assert customer.balance == 138_08 - 71_34
 
 
-def test_it_waits_for_the_period_end_when_asked_and_changes_exactly_then(clock, make_customer, subscribe, advance, books):
+def test_it_waits_for_the_period_end_when_asked_and_changes_exactly_then(
+    clock, make_customer, subscribe, advance, books
+):
     subscription = subscribe(make_customer(clock), quantity=10)
     advance(clock, days=10)
     change = subscribing.change(
@@ -168,7 +178,9 @@ def test_it_keeps_a_waiting_change_when_seats_change_now(clock, make_customer, s
     ]
 
 
-def test_it_returns_to_the_same_money_when_a_change_is_undone_the_same_day(clock, make_customer, subscribe, advance, books):
+def test_it_returns_to_the_same_money_when_a_change_is_undone_the_same_day(
+    clock, make_customer, subscribe, advance, books
+):
     customer = make_customer(clock)
     subscription = subscribe(customer)
     advance(clock, days=7)
@@ -262,7 +274,11 @@ def test_it_converts_at_renewal_with_one_invoice_and_no_gap(clock, make_customer
     subscription.refresh_from_db()
     customer.refresh_from_db()
     first, second = subscription.invoices.order_by("sequence")
-    assert (first.collection_method, first.motion, first.period_end) == ("charge_automatically", "self_serve", on)
+    assert (first.collection_method, first.motion, first.period_end) == (
+        "charge_automatically",
+        "self_serve",
+        on,
+    )
     assert (second.collection_method, second.motion, second.period_start) == ("send_invoice", "sales_led", on)
     assert second.subtotal == 50 * 990_00
     assert (second.due_on - second.issued_on).days == 30

@@ -20,7 +20,13 @@ from sales.models import HandoffTask, Quote
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 EMAIL = "ada@harbourworks.example"
 
 
@@ -31,7 +37,9 @@ def world(catalogue, fake_stripe, settings):
     if hasattr(settings, "MAILERS"):
         settings.MAILERS = {"default": {"BACKEND": "billing.mail.KeepingBackend"}}
     sales_catalogue.ship(now=timezone.now())
-    rep = User.objects.create_user("riley@lumen.example", "correct horse battery", name="Riley Okafor", is_staff=True)
+    rep = User.objects.create_user(
+        "riley@lumen.example", "correct horse battery", name="Riley Okafor", is_staff=True
+    )
     rep.groups.add(Group.objects.get(name=sales_catalogue.REPS))
     return rep
 
@@ -58,7 +66,15 @@ class Visitor:
         self.page = self.context.new_page()
         self.width, self.address, self.complaints = width, address, []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda m: m.type == "error" and "402" not in m.text and "422" not in m.text and self.complaints.append(m.text))
+        self.page.on(
+            "console",
+            lambda m: (
+                m.type == "error"
+                and "402" not in m.text
+                and "422" not in m.text
+                and self.complaints.append(m.text)
+            ),
+        )
         self.page.set_default_timeout(20_000)
 
     def open(self, path):
@@ -140,7 +156,8 @@ def test_it_can_be_clicked_through(world, browser, live_server, width, run_jobs)
     customer = Customer.objects.get()
     now = timezone.now().isoformat()
     metering.record(
-        events=[{"id": "much", "customer": customer.pk, "event_name": "api_call", "timestamp": now, "properties": {"value": "41000"}}],
+        events=[{"id": "much", "customer": customer.pk, "event_name": "api_call",
+                 "timestamp": now, "properties": {"value": "41000"}}],
         livemode=False, now=timezone.now(),
     )  # fmt: skip
     run_jobs()
@@ -156,10 +173,14 @@ def test_it_can_be_clicked_through(world, browser, live_server, width, run_jobs)
     rep.open(f"/admin/billing/customer/{customer.pk}/change/")
     rep.look("admin-customer")
     rep.open(f"/admin/sales/handofftask/{task.pk}/change/")
-    rep.page.locator("button[name=action][value=quote], form:has([name=action][value=quote]) button").first.click()
+    rep.page.locator(
+        "button[name=action][value=quote], form:has([name=action][value=quote]) button"
+    ).first.click()
     rep.page.wait_for_url("**/sales/quote/**")
     rep.look("admin-quote")
-    rep.page.locator("button[name=action][value=send], form:has([name=action][value=send]) button").first.click()
+    rep.page.locator(
+        "button[name=action][value=send], form:has([name=action][value=send]) button"
+    ).first.click()
     rep.page.wait_for_load_state("networkidle")
     quote = Quote.objects.get()
     assert quote.state == "sent"

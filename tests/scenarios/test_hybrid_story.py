@@ -12,7 +12,18 @@ from django.core import mail as outbox
 from django.test import Client
 
 from billing import books, keys, running
-from billing.models import Customer, Event, Invoice, KeptMail, Mail, Member, Payment, Subscription, TestClock, User
+from billing.models import (
+    Customer,
+    Event,
+    Invoice,
+    KeptMail,
+    Mail,
+    Member,
+    Payment,
+    Subscription,
+    TestClock,
+    User,
+)
 from billing.numbering import open_series
 from checkout.models import CheckoutSession
 from sales import catalogue as sales_catalogue
@@ -119,7 +130,8 @@ def use_the_portal(story):
     assert body.startswith(b"%PDF")
     for n in range(5):
         answer = story.member.post(
-            "/portal/team/", {"email": f"person{n}@harbourworks.example", "name": f"Person {n}", "role": "viewer"}
+            "/portal/team/",
+            {"email": f"person{n}@harbourworks.example", "name": f"Person {n}", "role": "viewer"},
         )
         assert answer.status_code == 302, answer.content.decode()[:2000]
     assert Member.objects.filter(customer=story.customer).count() == 6
@@ -227,7 +239,11 @@ def convert(story, quote):
     first, second = Invoice.objects.order_by("sequence")
     assert (first.period_start, first.period_end) == (date(2026, 1, 15), date(2026, 2, 15))
     assert (second.status, second.collection_method, second.motion) == ("open", "send_invoice", "sales_led")
-    assert (second.subtotal - second.discount_total, second.tax_total, second.total) == (42_075_00, 9_677_25, 51_752_25)
+    assert (second.subtotal - second.discount_total, second.tax_total, second.total) == (
+        42_075_00,
+        9_677_25,
+        51_752_25,
+    )
     assert (second.due_on - second.issued_on).days == 30
     assert (second.period_start, second.po_number) == (date(2026, 2, 15), "PO-77")
     assert story.customer.collection_method == "send_invoice"
@@ -277,7 +293,9 @@ def test_it_runs_from_the_pricing_page_to_the_paid_invoice(story):
 
 
 def test_it_sends_a_big_company_to_sales_and_loses_nothing_that_was_typed(story):
-    answer = story.buyer.post("/checkout/start/", {"plan": "pro", "interval": "month", "quantity": "3", "currency": "EUR"})
+    answer = story.buyer.post(
+        "/checkout/start/", {"plan": "pro", "interval": "month", "quantity": "3", "currency": "EUR"}
+    )
     address = answer["Location"]
     answer = story.buyer.post(address, {**BUYER, "employees": "140"})
     story.run_jobs()
