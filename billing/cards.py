@@ -39,6 +39,8 @@ def save(
             key=f"attach-{customer.pk}-{uuid7().hex}", customer=provider, payment_method=payment_method
         )
     except CardRefused as refused:
+        if refused.decline_code == "payment_method_missing":
+            raise UnknownCard("The provider knows no such payment method.", field="payment_method") from refused
         raise CardDeclined(str(refused) or "The card was declined.", field="payment_method") from refused
     except GatewayMisuse as misuse:
         raise UnknownCard("The provider knows no such payment method.", field="payment_method") from misuse

@@ -83,12 +83,12 @@ def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str =
         if crossed:
             record_many([_fact(crossing, livemode, actor) for crossing in crossed])
     rejected += [rejection(n, events[n], code, about or "") for n, code, about in refused]
-    return Recorded(accepted, taken - accepted, sorted(rejected))
+    return Recorded(accepted, taken - accepted, sorted(rejected, key=lambda bad: bad.index))
 
 
 def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:
-    given = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
-    window = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
+    given: Any = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
+    window: Any = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
     with _prepared() as cursor:
         cursor.execute(usage_sql.RECORD, {**given, **window})
         accepted, taken, *lists = cursor.fetchone()
@@ -97,7 +97,7 @@ def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> 
 
 def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
     rows = [{"customer_id": customer, "meter_id": meter} for customer, meter in pairs]
-    given = {"pairs": orjson.dumps(rows).decode(), "now": now, "percents": list(settings.USAGE_THRESHOLDS)}
+    given: Any = {"pairs": orjson.dumps(rows).decode(), "now": now, "percents": list(settings.USAGE_THRESHOLDS)}
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.CROSS_UNIQUE, given)
         return _read(cursor.fetchone()[0])
@@ -108,7 +108,7 @@ def _prepared() -> Any:
     it."""
     connection.ensure_connection()
     connection.connection.prepare_threshold = 0
-    return connection._prepare_cursor(psycopg.Cursor(connection.connection))
+    return connection._prepare_cursor(psycopg.Cursor(connection.connection))  # type: ignore[attr-defined]
 
 
 def _read(json: str | None) -> list[Any]:
@@ -151,7 +151,7 @@ def _open_from(event: UsageEvent, now: datetime) -> date:
     """The first day for which events are still taken. A customer with a test clock lives at its time."""
     customer = event.customer
     today = local_date(customer.test_clock.now if customer.test_clock else now, customer.timezone)
-    given = {"customer": _uuid(customer.pk), "meter": _uuid(event.meter_id), "today": today}
+    given: Any = {"customer": _uuid(customer.pk), "meter": _uuid(event.meter_id), "today": today}
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.OPEN_FROM, {**given, "grace": settings.USAGE_GRACE_DAYS})
         return cursor.fetchone()[0]
@@ -193,7 +193,7 @@ def _meter_usage(
 
 def daily(customer: Customer, meter: Meter, start: date, end: date) -> list[tuple[date, Decimal]]:
     """The quantity of each local day in [start, end), days without use included."""
-    given = {"customer": _uuid(customer.pk), "meter": _uuid(meter.pk), "start": start, "end": end}
+    given: Any = {"customer": _uuid(customer.pk), "meter": _uuid(meter.pk), "start": start, "end": end}
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.DAILY, given)
         return cursor.fetchall()

@@ -6,8 +6,9 @@ statement itself (`billing.usage_sql`), which knows them.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 MOST_EVENTS = 5_000
 MOST_PROPERTIES = 50
@@ -44,7 +45,8 @@ class Bad(Exception):
         self.code, self.about = code, about
 
 
-class Rejection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rejection:
     """One event of the batch that was not taken, and why."""
 
     index: int

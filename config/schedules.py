@@ -37,6 +37,7 @@ JOBS: list[Job] = [
     Job("end checkouts whose day is over", "checkout.tasks.expire_sessions", minutes=15),
     Job("finish checkouts that were left", "checkout.tasks.reconcile_checkouts", minutes=5),
     Job("forget old counters", "checkout.tasks.sweep_counters", at=time(4, 40)),
+    Job("forget answers and links that are over", "billing.tasks.forget", at=time(4, 50)),
     Job("forget old sessions", "config.schedules.forget_old_sessions", at=time(4, 30)),
 ]
 

@@ -37,7 +37,7 @@ class HasScope(BasePermission):
     """A key does what one of its scopes allows. The view names the scope of each method beside `write`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        key = request.auth
+        key: Any = request.auth
         if key is None:
             raise NotAuthenticated("Send a key: Authorization: Bearer tk_test_…", code="missing_key")
         needed = view.scope_for(request.method)

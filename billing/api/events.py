@@ -26,7 +26,7 @@ class EventOut(serializers.Serializer[Any]):
     customer = serializers.CharField(source="customer_id", allow_null=True)
     actor = serializers.CharField()
     at = Instant(help_text="on the customer's clock")
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class EventQuery(ListQuery):

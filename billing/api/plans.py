@@ -28,7 +28,7 @@ class TierOut(serializers.Serializer[Any]):
 class PriceOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     code = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     kind = serializers.ChoiceField(choices=["recurring", "usage", "one_time"])
     model = serializers.ChoiceField(choices=[str(m) for m in PriceModel])
     interval = serializers.ChoiceField(choices=[str(i) for i in Interval], allow_null=True)

@@ -151,8 +151,8 @@ def _framework(exc: Exception) -> Problem:
     headers = {}
     if getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = exc.auth_header  # type: ignore[attr-defined]
-    if isinstance(exc, exceptions.Throttled) and exc.wait:
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    if wait := getattr(exc, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
     return Problem(exc.status_code, str(exc.get_codes()), str(exc.detail), headers=headers)
 
 

@@ -31,7 +31,7 @@ class ProblemOut(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="stable; what programs decide by")
     detail = serializers.CharField()
-    errors = ErrorOut(many=True)
+    errors = ErrorOut(many=True)  # type: ignore[assignment]
     request_id = serializers.CharField()
 
 

@@ -213,7 +213,7 @@ class ChangeOut(serializers.Serializer[Any]):
 def change_shown(
     change: subscribing.Change, currency: str, upcoming: invoicing.Upcoming | None
 ) -> dict[str, Any]:
-    shown = {
+    shown: dict[str, Any] = {
         "currency": currency, "lines": [line_shown(line, currency) for line in change.lines],
         "total": to_major(change.total, currency), "due_now": to_major(change.due_now, currency),
         "credit_to_balance": to_major(change.credit_to_balance, currency),

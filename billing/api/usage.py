@@ -1,6 +1,7 @@
 """Usage: events in, quantities out."""
 
 import re
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -64,7 +65,7 @@ class UsageEvents(ApiView):
         """The good events of a batch are kept; each bad one is refused by name."""
         events = _events(request)
         done = metering.record(events=events, livemode=self.livemode, now=self.now(), actor=self.actor)
-        rejected = [bad._asdict() for bad in done.rejected]
+        rejected = [asdict(bad) for bad in done.rejected]
         return Response(
             {"accepted": done.accepted, "duplicates": done.duplicates, "rejected": rejected}, status=202
         )
