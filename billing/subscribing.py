@@ -214,10 +214,9 @@ def _start(
     subscription.save(force_insert=True)
     timelines.write(subscription, specs)
     settle_derived(subscription, now=now, actor=actor, why="subscription started")
+    data = {**_facts(paid), "origin": origin, "mrr_before": 0, "mrr_after": timelines.committed(paid)[0]}
     if override:
-        data = {**_facts(paid), "payment_rule_override": override}
-    else:
-        data = _facts(paid)
+        data["payment_rule_override"] = override
     record("subscription.created", subject=subscription, actor=actor, now=now, data=data)
     if subscription.status == "active":
         record("subscription.activated", subject=subscription, actor=actor, now=now, data=_facts(paid))

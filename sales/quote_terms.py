@@ -131,8 +131,8 @@ def _day(value: Any, field: str) -> date | None:
     return value
 
 
-def _instant(value: Any, field: str) -> datetime | None:
-    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+def _instant(value: Any, field: str) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidQuote("A time with its offset.", field=field)
     return value
 

@@ -1,0 +1,144 @@
+"""Several people and workers at the same moment: real connections, real commits."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from functools import partial
+from threading import Barrier
+
+import pytest
+from django.db import connections
+
+from billing.models import Customer, Event, Invoice, Plan, Subscription
+from billing.refusals import Refused
+from sales import quoting, watching
+from sales.models import HandoffTask, Quote, Signal
+from tests.fixtures_billing import NOON
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("sales_catalogue", "fake_print"),
+]
+
+
+def at_once(*deeds: Callable[[], object]) -> list[object]:
+    """What each deed answered or raised; all start at the same moment, each on its own connection."""
+    barrier = Barrier(len(deeds))
+
+    def run(deed):
+        barrier.wait()
+        try:
+            return deed()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(run, deeds))
+
+
+def test_it_accepts_once_however_many_click(make_customer, draft, sign):
+    quote = draft(customer=make_customer(), quantity=60)
+    quoting.send(quote=quote, now=quote.now, actor="user:1")
+    answers = at_once(*[lambda: sign(quote)] * 6)
+    refused = [a for a in answers if isinstance(a, quoting.AlreadyAccepted)]
+    assert (len(refused), len(answers) - len(refused)) == (5, 1), answers
+    assert Subscription.objects.count() == 1
+    assert Invoice.objects.count() == 1
+    assert Event.objects.filter(type="quote.accepted").count() == 1
+
+
+def test_it_accepts_or_revises_never_both(make_customer, draft, sign):
+    for _ in range(4):
+        quote = draft(customer=make_customer(), quantity=60)
+        quoting.send(quote=quote, now=quote.now, actor="user:1")
+        mine = Quote.objects.get(pk=quote.pk)
+        revise = partial(quoting.revise, quote=mine, now=NOON, actor="user:1")
+        accepted, revised = at_once(partial(sign, quote), revise)
+        won = [a for a in (accepted, revised) if isinstance(a, Quote)]
+        assert len(won) == 1, (accepted, revised)
+        assert quote.customer.subscriptions.count() == (won == [accepted])
+
+
+def test_it_lets_one_of_two_quotes_wait_for_a_subscription(make_customer, draft, sign, subscribe):
+    subscription = subscribe(make_customer(), "pro", "month", 6)
+    quotes = [draft(subscription=subscription, starts="period_end", quantity=60) for _ in range(2)]
+    for quote in quotes:
+        quoting.send(quote=quote, now=quote.now, actor="user:1")
+    answers = at_once(*[lambda q=quote: sign(q) for quote in quotes])
+    assert sorted(type(a).__name__ for a in answers) == ["AnotherAccepted", "Quote"], answers
+    assert subscription.phases.exclude(source="").values("source").distinct().count() == 1
+
+
+def test_it_raises_one_task_however_many_workers_find_signals(make_customer, rita):
+    customer = make_customer()
+
+    def tell(n):
+        return watching.report(
+            customer=Customer.objects.get(pk=customer.pk), rule="demo_requested", occurred_at=NOON, now=NOON,
+            actor="key:app", key=str(n),
+        )  # fmt: skip
+
+    answers = at_once(*[lambda n=n: tell(n) for n in range(6)])
+    assert all(isinstance(a, Signal) for a in answers), answers
+    task = HandoffTask.objects.get()
+    assert task.signals.count() == 6
+    assert Event.objects.filter(type="handoff.raised").count() == 1
+
+
+def test_it_weighs_an_event_once_on_many_workers(make_customer, rita):
+    customer = make_customer(employees=500)
+    number = Event.objects.get(type="customer.created", customer=customer).number
+    answers = at_once(*[lambda: watching.weigh(numbers=[number], now=NOON)] * 6)
+    assert not [a for a in answers if isinstance(a, Exception)], answers
+    assert Signal.objects.count() == 1
+    assert Event.objects.filter(type="signal.created").count() == 1
+
+
+def test_it_sees_together_what_only_together_qualifies(make_customer, rita):
+    customer = make_customer(employees=500)
+    number = Event.objects.get(type="customer.created", customer=customer).number
+
+    def tell(rule):
+        return watching.report(
+            customer=Customer.objects.get(pk=customer.pk),
+            rule=rule,
+            occurred_at=NOON,
+            now=NOON,
+            actor="key:app",
+        )
+
+    at_once(
+        lambda: watching.weigh(numbers=[number], now=NOON),
+        lambda: tell("engagement"),
+        lambda: tell("team_growing"),
+    )
+    assert Signal.objects.count() == 3
+    assert HandoffTask.objects.count() == 1
+
+
+def test_it_approves_once(make_customer, draft, staff):
+    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(25))
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    mia, max_ = staff("mia", "Sales managers"), staff("max", "Sales managers")
+    answers = at_once(
+        *[
+            lambda by=by: quoting.approve(quote=Quote.objects.get(pk=quote.pk), by=by, now=NOON)
+            for by in (mia, max_)
+        ]
+    )
+    assert len([a for a in answers if isinstance(a, Refused)]) == 1, answers
+    assert Event.objects.filter(type="quote.approved").count() == 1
+
+
+def test_it_numbers_quotes_without_gap_or_twice(make_customer, rita):
+    plan = Plan.objects.get(code="enterprise")
+    buyers = [make_customer() for _ in range(6)]
+    drafted = at_once(
+        *[
+            lambda c=c: quoting.draft(customer=c, plan=plan, quantity=3, now=NOON, actor="user:1")
+            for c in buyers
+        ]
+    )
+    assert sorted(q.number for q in drafted) == [f"Q-{n:06d}" for n in range(1, 7)]
