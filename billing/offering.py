@@ -15,6 +15,8 @@ from billing.maths.periods import Cycle, Interval, local_date
 from billing.models import CollectionMethod, Customer, Discount, Plan, Price, Seller, Subscription, TaxRate
 from billing.timelines import PhaseSpec
 
+# Due days to look at for the next charge: a year of months, and a few to spare.
+LOOK_AHEAD = 16
 Items = tuple[tuple[Price, Decimal], ...]
 
 
@@ -78,11 +80,34 @@ def price(
     said: dict[str, tuple[int, int]] = {}
     facts = invoicing.Facts(seller, taxes, {subscription.pk: said}, lambda _customer: _no_usage)
     today = _said_on(subscription, specs, facts, specs[0].start_on)
-    said.update({line.entry_key: (line.gross, line.discount) for line in today.lines})
-    pure = timelines.timeline_of(specs, credit_unused=True)
-    next_on = timeline.next_due(pure, after=specs[0].start_on)
-    after = _said_on(subscription, specs, facts, next_on) if next_on else invoicing.nothing()
+    said.update(_told(today))
+    next_on, after = _next(subscription, specs, facts, said)
     return Offer(specs, today, next_on, after)
+
+
+def _next(
+    subscription: Subscription,
+    specs: Sequence[PhaseSpec],
+    facts: invoicing.Facts,
+    said: dict[str, tuple[int, int]],
+) -> tuple[date | None, invoicing.Result]:
+    """The next day on which something is charged. Days on which only usage is counted, of which there is none
+    yet, are passed over."""
+    pure = timelines.timeline_of(specs, credit_unused=True)
+    day = timeline.next_due(pure, after=specs[0].start_on)
+    for _ in range(LOOK_AHEAD):
+        if day is None:
+            break
+        result = _said_on(subscription, specs, facts, day)
+        if result.total:
+            return day, result
+        said.update(_told(result))
+        day = timeline.next_due(pure, after=day)
+    return None, invoicing.nothing()
+
+
+def _told(result: invoicing.Result) -> dict[str, tuple[int, int]]:
+    return {line.entry_key: (line.gross, line.discount) for line in result.lines}
 
 
 def _said_on(
