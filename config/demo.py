@@ -53,7 +53,7 @@ def run(say: Say) -> None:
 def log_to_file() -> None:
     """What this process logs goes where its children's logs are; the terminal is for `say`."""
     handler = logging.FileHandler(children.log_file(settings.TANDEM_HOME, "demo"))
-    handler.setFormatter(logging.Formatter(settings.LOGGING["formatters"]["plain"]["format"]))
+    handler.setFormatter(logging.Formatter(settings.LOG_FORMAT))
     logging.getLogger().handlers = [handler]
 
 
