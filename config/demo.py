@@ -196,6 +196,6 @@ def sign_ins(module: ModuleType | None) -> list[tuple[str, str, str, str]]:
 
 
 def boxed(lines: list[str]) -> str:
-    width = max(len(line) for line in lines)
-    rule = "+" + "-" * (width + 2) + "+"
-    return "\n".join([rule, *(f"| {line.ljust(width)} |" for line in lines), rule])
+    """Between two rules; without sides, which a narrow terminal would fold into a muddle."""
+    rule = "-" * min(100, max(len(line) for line in lines) + 2)
+    return "\n".join([rule, *(f" {line}".rstrip() for line in lines), rule])
