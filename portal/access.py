@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Concatenate
 from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -63,8 +63,7 @@ class Visit:
         return self.sections is None or section in self.sections or section == "overview"
 
 
-class View(Protocol):
-    def __call__(self, request: HttpRequest, visit: Visit, **kwargs: Any) -> HttpResponseBase: ...
+type View = Callable[Concatenate[HttpRequest, Visit, ...], HttpResponseBase]
 
 
 def page(
@@ -142,7 +141,7 @@ def _as_member(request: HttpRequest, chosen: str) -> Visit | HttpResponse:
 
 def memberships(request: HttpRequest) -> QuerySet[Member]:
     """The customers that the signed-in person belongs to, oldest first."""
-    rows = Member.objects.filter(user=request.user, removed_at__isnull=True)
+    rows = Member.objects.filter(user=request.user.pk, removed_at__isnull=True)
     return rows.select_related("customer").order_by("added_at", "pk")
 
 

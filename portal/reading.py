@@ -209,7 +209,7 @@ def periods(found: Sequence[Terms], meter: Meter, running: Period) -> list[Perio
     for one in found:
         priced = [p for p, _ in one.running.items if p.kind == "usage" and p.meter_id == meter.pk]
         if priced:
-            return _back(one, Cycle(Interval(priced[0].interval), one.running.anchor_on), running)
+            return _back(one, Cycle(Interval(priced[0].interval or "month"), one.running.anchor_on), running)
     return [running]
 
 
