@@ -12,7 +12,7 @@ def copy(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     fields = [f for f in model._meta.concrete_fields if not f.generated and _given(f, rows[0])]
-    columns = ", ".join(connection.ops.quote_name(f.column) for f in fields)
+    columns = ", ".join(connection.ops.quote_name(f.column or f.attname) for f in fields)
     prepare = [_preparer(f) for f in fields]
     with (
         connection.cursor() as cursor,
@@ -35,7 +35,8 @@ def _preparer(field: models.Field) -> Any:
     name, default = field.attname, field.get_default if field.has_default() else _blank(field)
     if isinstance(field, models.JSONField):
         return lambda row: Jsonb(row[name] if name in row else default())
-    convert = field.target_field.get_prep_value if field.is_relation else field.get_prep_value
+    related = field.target_field if isinstance(field, models.ForeignKey) else field
+    convert = related.get_prep_value
     return lambda row: convert(row[name] if name in row else default())
 
 

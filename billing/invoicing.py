@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import models
 from django.db.models import F, QuerySet, Sum
 
 from billing import bulk, journal, numbering, quantities, taxes, timelines
@@ -439,7 +440,7 @@ def customer_snapshot(customer: Customer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns(model: type, row: Any) -> dict[str, Any]:
+def _columns(model: type[models.Model], row: Any) -> dict[str, Any]:
     return {f.attname: getattr(row, f.attname) for f in model._meta.concrete_fields if not f.generated}
 
 

@@ -34,7 +34,7 @@ class IdField(models.UUIDField):
     # What type checkers take the value for, here and in foreign keys.
     _pyi_private_set_type: str
     _pyi_private_get_type: str  # type: ignore[assignment]
-    _pyi_lookup_exact_type: str | None
+    _pyi_lookup_exact_type: str | None  # type: ignore[assignment]
 
     def __init__(self, prefix: str, **options: Any) -> None:
         self.prefix = prefix
