@@ -34,7 +34,7 @@ class Stretch(NamedTuple):
 
     def goes_on_in(self, other: "Stretch") -> bool:
         """Whether the other takes up where this one ends, on the same terms, in the same period."""
-        return self.end == other.start and self[:4] == other[:4]
+        return self.end == other.start and self.end < self.period.end and self[:4] == other[:4]
 
 
 class Claim(NamedTuple):
