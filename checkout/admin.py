@@ -5,13 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from billing.admin.base import Screen, staff
+from billing.admin.base import Screen, StaffOwner, staff
 from checkout import sessions
 from checkout.models import CheckoutSession, RoutingRule
 
 
 @admin.register(RoutingRule)
-class RoutingRuleAdmin(admin.ModelAdmin):
+class RoutingRuleAdmin(StaffOwner):
     list_display = ("position", "name", "outcome", "owner", "active")
     list_display_links = ("name",)
     list_editable = ("active",)

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
 from billing.templatetags.tandem import money
@@ -32,6 +33,24 @@ def amount(field: str, label: str | None = None, currency: str = "currency") -> 
 def staff(request: HttpRequest) -> str:
     """The actor's name for facts."""
     return f"user:{request.user.pk}"
+
+
+class StaffFilter(admin.RelatedFieldListFilter):
+    """Owners are colleagues: customers' people, who are users as well, are no choice."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return list(
+            field.get_choices(include_blank=False, limit_choices_to={"is_staff": True}, ordering=("name",))
+        )
+
+
+class StaffOwner(admin.ModelAdmin):
+    """A form whose owner is chosen among colleagues."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "owner":
+            options["queryset"] = User.objects.filter(is_staff=True, is_active=True).order_by("name")
+        return super().formfield_for_foreignkey(db_field, request, **options)
 
 
 class ReadOnly(admin.ModelAdmin):

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from billing import invoicing, metering, timelines
-from billing.admin.base import Screen, amount, staff
-from billing.models import Customer, Event, Subscription
+from billing.admin.base import Screen, StaffFilter, amount, staff
+from billing.models import Customer, Event, Member, Subscription, User
+from billing.models.customers import Motion
 from billing.templatetags.tandem import money
 from sales import drafting, handing_over, leads
 from sales.models import SalesSettings
@@ -53,7 +54,7 @@ WORDS = {
     "demo.requested": ("Asked for a demo", "zap", "accent"),
     "lead.created": ("Asked for sales", "user-plus", "accent"),
 }
-SHOWN = 60
+SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,36 +69,56 @@ class Moment:
     tone: str
 
 
+# Facts that are about a value which became another.
+CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
+
+
 def moments(customer: Customer, kind: str = "") -> list[Moment]:
     """The newest facts in words; `kind` narrows to one prefix of event types."""
     rows = Event.objects.filter(customer=customer, type__in=WORDS).order_by("-at", "-number")
     if kind:
         rows = rows.filter(type__startswith=kind)
-    return [_moment(row) for row in rows[:SHOWN]]
+    found = list(rows[:SHOWN])
+    names = _names({event.actor for event in found})
+    return [_moment(event, names) for event in found]
 
 
-def _moment(event: Event) -> Moment:
+def _names(actors: set[str]) -> dict[str, str]:
+    """Whom each actor is for a reader; colleagues and members by name."""
+    split = [(actor, *actor.partition(":")[::2]) for actor in actors]
+    users = User.objects.in_bulk([int(key) for _, kind, key in split if kind == "user" and key.isdigit()])
+    keys = [key for _, kind, key in split if kind == "member"]
+    members = {row.pk: row.user for row in Member.objects.filter(pk__in=keys).select_related("user")}
+    made = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
+    for actor, kind, key in split:
+        user = users.get(int(key)) if kind == "user" and key.isdigit() else members.get(key)
+        made.setdefault(actor, (user.name or user.email) if user else "API" if kind == "key" else kind)
+    return made
+
+
+def _moment(event: Event, names: dict[str, str]) -> Moment:
     words, icon, tone = WORDS[event.type]
-    return Moment(words, event.at, _detail(event), _who(event.actor), icon, tone)
+    return Moment(words, event.at, _detail(event), names[event.actor], icon, tone)
 
 
 def _detail(event: Event) -> str:
     """What the fact says of itself, in a line."""
     data = event.data
-    parts = [str(data[key]) for key in ("number", "sentence", "reason") if data.get(key)]
+    parts = [
+        str(data[key]) for key in ("number", "sentence", "reason", "owner") if isinstance(data.get(key), str)
+    ]
     if isinstance(data.get("total"), int) and data.get("currency"):
         parts.append(str(money(data["total"], data["currency"])))
     if isinstance(data.get("to"), dict):
-        parts.append(", ".join(str(data["to"][k]) for k in ("plan", "quantity") if data["to"].get(k)))
-    elif data.get("from") is not None and data.get("to") is not None:
-        parts.append(f"{data['from']} → {data['to']}".replace("_", " "))
+        parts.append(", ".join(str(data["to"][key]) for key in ("plan", "quantity") if data["to"].get(key)))
+    if event.type in CHANGED:
+        before, after = data.get("before", data.get("from")), data.get("after", data.get("to"))
+        parts.append(f"{before or 'none'} → {after or 'none'}".replace("_", " "))
+    if data.get("percent"):
+        parts.append(f"{data['percent']} % of {data.get('name', 'the limit')}")
     if data.get("email"):
         parts.append(str(data["email"]))
     return " · ".join(part for part in parts if part)
-
-
-def _who(actor: str) -> str:
-    return {"system": "", "buyer": "buyer", "provider": "Stripe"}.get(actor, actor.partition(":")[0])
 
 
 def _new_quote(request: HttpRequest, customer: Customer) -> str:
@@ -127,7 +148,7 @@ class CustomerAdmin(Screen):
         "owner",
         "country",
     )
-    list_filter = ("segment", "owner", "collection_method", "country")
+    list_filter = ("segment", ("owner", StaffFilter), "collection_method", "country")
     search_fields = ("name", "email", "domain", "external_id")
     list_select_related = ("segment", "owner")
     ordering = ("-arr",)
@@ -149,6 +170,7 @@ class CustomerAdmin(Screen):
         return {
             "running": running,
             "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
+            "motion": _motion(specs, running, now),
             "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]
             if running
             else [],
@@ -175,6 +197,12 @@ class CustomerAdmin(Screen):
             ],
             "kind": kind,
         }
+
+
+def _motion(specs: list[Any], running: Subscription | None, now: datetime) -> str:
+    """How what runs today was sold."""
+    spec = timelines.spec_on(specs, timelines.local_day(running, now)) if running else None
+    return str(Motion(spec.motion).label) if spec else ""
 
 
 def _days(customer: Customer, usage: list[Any], now: datetime) -> list[tuple[str, Any]]:

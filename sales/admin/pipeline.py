@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Screen, amount, now_of, staff
+from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Plan
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -81,7 +81,7 @@ class LeadAdmin(Screen):
         "owner",
         "created_at",
     )
-    list_filter = ("status", "owner", "demo_wanted", "source")
+    list_filter = ("status", ("owner", StaffFilter), "demo_wanted", "source")
     search_fields = ("company", "name", "email")
     list_select_related = ("owner",)
     date_hierarchy = "created_at"
@@ -127,7 +127,7 @@ def _move(request: HttpRequest, deal: Deal) -> str:
 @admin.register(Deal)
 class DealAdmin(Screen):
     list_display = ("name", "stage", amount("amount"), "close_on", "owner", "motion", "source_signal")
-    list_filter = ("stage", "owner", "motion")
+    list_filter = ("stage", ("owner", StaffFilter), "motion")
     search_fields = ("name", "customer__name", "lead__company")
     list_select_related = ("owner", "source_signal__rule", "source_signal__customer")
     template = "admin/tandem/deal.html"
@@ -178,9 +178,11 @@ class DealAdmin(Screen):
 
 
 def next_stages(deal: Deal) -> list[tuple[str, str]]:
-    """Where it may go from here, in the board's order."""
+    """Where it may go from here: forward first, then back."""
     allowed = Deal.MOVES[deal.stage]
-    return [(value, str(label)) for value, label in Deal.Stage.choices if value in allowed]
+    stages = [(value, str(label)) for value, label in Deal.Stage.choices]
+    at = Deal.Stage.values.index(deal.stage)
+    return [stage for stage in [*stages[at + 1 :], *stages[:at]] if stage[0] in allowed]
 
 
 def columns(rows: Any, now: datetime) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 
-from billing.admin.base import Screen, amount, now_of, staff
+from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, proposing, quoting
-from sales.admin.quote_form import QuoteForm
+from sales.admin.quote_form import INTERVALS, QuoteForm
 from sales.models import Approval, Quote, QuoteLine
 
 # Acts of the builder: their buttons send the whole form, so what was typed is saved first.
@@ -92,7 +92,7 @@ class QuoteAdmin(Screen):
     list_display = (
         "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), "state", "owner", "expires_at"
     )  # fmt: skip
-    list_filter = ("state", "owner", "plan")
+    list_filter = ("state", ("owner", StaffFilter), "plan")
     search_fields = ("number", "title", "customer__name", "lead__company", "contact_email")
     list_select_related = ("customer", "lead", "plan", "owner")
     date_hierarchy = "created_at"
@@ -164,6 +164,7 @@ class QuoteAdmin(Screen):
             "withdrawable": "withdrawn" in Quote.MOVES[row.state],
             "revisable": not row.editable and row.state not in ("accepted", "converted"),
             "discount": row.discount_percent,
+            "billed": dict(INTERVALS).get(row.interval, row.interval),
             "ramp": row.ramp.all(),
             "happened": _happened(row),
         }

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing.admin.base import Screen, now_of, staff
+from billing.admin.base import Screen, StaffFilter, StaffOwner, now_of, staff
 from billing.models import Subscription
 from sales import drafting, handing_over, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
@@ -55,7 +55,7 @@ def _quote(request: HttpRequest, task: HandoffTask) -> str:
 @admin.register(HandoffTask)
 class HandoffTaskAdmin(Screen):
     list_display = ("who", "reason", "score", "owner", "due_on", "status")
-    list_filter = ("status", "owner")
+    list_filter = ("status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
     list_select_related = ("customer", "lead", "owner")
     template = "admin/tandem/task.html"
@@ -139,7 +139,7 @@ class SalesSettingsAdmin(admin.ModelAdmin):
 
 
 @admin.register(TargetDomain)
-class TargetDomainAdmin(admin.ModelAdmin):
+class TargetDomainAdmin(StaffOwner):
     list_display = ("domain", "note", "owner", "added_at")
     search_fields = ("domain",)
     readonly_fields = ("added_at",)
