@@ -105,6 +105,28 @@ def choose_items(
     return tuple((p, _quantity_of(p, wanted, quantity)) for p in chosen)
 
 
+def requantified(
+    items: tuple[tuple[Price, Decimal], ...],
+    quantity: Decimal | int | None,
+    quantities: Mapping[str, Decimal] | None,
+) -> tuple[tuple[Price, Decimal], ...]:
+    """The same prices, also ones no longer sold, in other quantities. Raises UnknownPrice, InvalidQuantity."""
+    wanted = dict(quantities or {})
+    unknown = wanted.keys() - {price.code for price, _ in items}
+    if unknown:
+        raise UnknownPrice(f"The subscription has no price {min(unknown)}.", field="quantities")
+    changed = quantity is not None
+    return tuple(
+        (
+            price,
+            _quantity_of(price, wanted, quantity)
+            if price.code in wanted or (changed and price.kind == "recurring")
+            else had,
+        )
+        for price, had in items
+    )
+
+
 def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal | int | None) -> Decimal:
     if price.kind == "usage":
         return Decimal(1)
@@ -224,7 +246,9 @@ def _start(
 
 
 @transaction.atomic
-def bill_now(*, subscription: Subscription, now: datetime, actor: str, source: str | None = None) -> invoicing.Result:
+def bill_now(
+    *, subscription: Subscription, now: datetime, actor: str, source: str | None = None
+) -> invoicing.Result:
     """Bill a subscription's first day (nothing while it is a trial) and set what is due next. Repeating adds nothing."""
     subscription = locked(subscription)
     result = invoicing.bill(
@@ -280,7 +304,13 @@ def check_collection(customer: Customer, spec: PhaseSpec, *, override: str = "")
 
 @transaction.atomic
 def change(
-    *, subscription: Subscription, now: datetime, actor: str, source: str = "", override: str = "", **wishes: Any
+    *,
+    subscription: Subscription,
+    now: datetime,
+    actor: str,
+    source: str = "",
+    override: str = "",
+    **wishes: Any,
 ) -> Change:
     """New terms from now, from the period's end, or from a day; billed at once where they start now.
 
@@ -359,13 +389,15 @@ def _changed(
     if target.quote_only and plan is not None and target != old.plan:
         raise PlanNeedsQuote(f"{target.name} is sold by quote only.", field="plan")
     cadence = interval or interval_of(old)
-    if quantity is None and quantities is None:
-        quantity = seats(old.items)
-    if plan is None and interval is None and quantity is None and quantities is None:
-        items = old.items
+    if target == old.plan and cadence == interval_of(old):
+        items = requantified(old.items, quantity, quantities)
     else:
         items = choose_items(
-            target, interval=cadence, currency=subscription.currency, quantity=quantity, quantities=quantities
+            target,
+            interval=cadence,
+            currency=subscription.currency,
+            quantity=seats(old.items) if quantity is None and quantities is None else quantity,
+            quantities=quantities,
         )
     new_cycle = cadence != interval_of(old)
     terms: dict[str, Any] = {
@@ -382,7 +414,16 @@ def _changed(
     }
     if collection_method and collection_method != old.collection_method:
         check_collection(subscription.customer, replace(old, **terms), override=override)
-    return before, timelines.split(before, on, **terms), on
+    after = timelines.split(before, on, **terms)
+    return before, _beyond_trial(after, old, terms) if old.free else after, on
+
+
+def _beyond_trial(specs: list[PhaseSpec], trial: PhaseSpec, terms: Mapping[str, Any]) -> list[PhaseSpec]:
+    """What is chosen in a trial holds for what is paid after it, too."""
+    kept = {
+        name: terms[name] for name in ("plan", "items", "discount", "collection_method", "net_days", "motion")
+    }
+    return [replace(s, row=None, **kept) if s.start_on == trial.end_on else s for s in specs]
 
 
 def interval_of(spec: PhaseSpec) -> str:
@@ -560,7 +601,13 @@ def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Non
     subscription.credit_unused = True
     subscription.save(update_fields=["end_on", "canceled_at", "cancel_reason", "credit_unused"])
     settle_derived(subscription, now=now, actor=actor, why="cancellation undone")
-    record("subscription.changed", subject=subscription, actor=actor, now=now, data={"undo": "cancel", "upgrade": False})
+    record(
+        "subscription.changed",
+        subject=subscription,
+        actor=actor,
+        now=now,
+        data={"undo": "cancel", "upgrade": False},
+    )
 
 
 def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
@@ -582,8 +629,10 @@ def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
 
 def locked(subscription: Subscription) -> Subscription:
     """The row as it is now, held until the transaction ends."""
-    return Subscription.objects.select_for_update(of=("self",)).select_related("customer__test_clock").get(
-        pk=subscription.pk
+    return (
+        Subscription.objects.select_for_update(of=("self",))
+        .select_related("customer__test_clock")
+        .get(pk=subscription.pk)
     )
 
 
@@ -598,7 +647,14 @@ def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why
     timelines.refresh(subscription, specs)
     movements.note([movements.Step(subscription, before, specs, now)])
     subscription.save(
-        update_fields=["current_period_start", "current_period_end", "next_due_at", "mrr", "arr", "billed_through"]
+        update_fields=[
+            "current_period_start",
+            "current_period_end",
+            "next_due_at",
+            "mrr",
+            "arr",
+            "billed_through",
+        ]
     )
     timelines.refresh_customer(subscription.customer)
     customers.resegment(customer=subscription.customer, now=now, why=why)

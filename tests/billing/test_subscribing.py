@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from billing import subscribing, timelines
-from billing.models import Event, Invoice, Phase, Plan, Subscription
+from billing.models import Event, Invoice, Phase, Plan, Price, Subscription
 from billing.refusals import Refused
 
 pytestmark = pytest.mark.django_db
@@ -287,3 +287,30 @@ def test_it_converts_at_renewal_with_one_invoice_and_no_gap(clock, make_customer
     assert subscription.motion == "self_serve"
     kinds = Event.objects.filter(object_id=subscription.pk).values_list("type", flat=True)
     assert list(kinds).count("subscription.converted_to_invoice") == 1
+
+
+def test_it_keeps_an_old_price_when_only_the_seats_change(clock, make_customer, subscribe, advance, books):
+    subscription = subscribe(make_customer(clock))
+    old = Price.objects.get(plan__code="pro", code="seats-month")
+    Price.objects.filter(pk=old.pk).update(active=False)
+    Price.objects.create(
+        plan=old.plan,
+        code="seats-month",
+        label="Pro seat",
+        model="per_unit",
+        interval="month",
+        unit_amount=Decimal(49),
+    )
+    advance(clock, days=3)
+    subscribing.change(subscription=subscription, now=clock.now, actor="member:1", quantity=4)
+    subscription.refresh_from_db()
+    assert subscription.mrr == 4 * 29_00
+
+
+def test_it_bills_after_a_trial_what_was_chosen_in_it(clock, make_customer, subscribe, advance, books):
+    subscription = subscribe(make_customer(clock), trial_days=14)
+    advance(clock, days=5)
+    change = subscribing.change(subscription=subscription, now=clock.now, actor="member:1", quantity=7)
+    assert change.total == 0
+    advance(clock, days=10)
+    assert subscription.invoices.get().subtotal == 7 * 29_00
