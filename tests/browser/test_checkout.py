@@ -1,0 +1,204 @@
+"""Buying in a real browser, on a phone and at a desk: it works, by keyboard too, and talks to nobody else."""
+
+import os
+
+import pytest
+
+from checkout.models import CheckoutSession
+from config import chromium as installed
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+# Every script of the payment page, and why it is there.
+SCRIPTS = {
+    "/static/tandem/tandem.js": "steppers, one submit at a time",
+    "/static/vendor/htmx/htmx.min.js": "the live summary",
+    "/static/fakestripe/v1/stripe.js": "the card field (Stripe's own, with a real key)",
+    "/static/checkout/checkout.js": "a token from the card field",
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=installed.find_chromium(), args=FLAGS)
+        yield opened
+        opened.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def site(live_server, settings, tmp_path, monkeypatch):
+    """The shipped catalogue on a live server, with a stand-in in a file, which threads can share."""
+    import stripe
+
+    from billing import gateway
+    from billing.catalogue import ship
+    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, SqliteStore, site
+    from checkout.models import RoutingRule
+    from tests.fixtures_billing import NOON
+    from tests.fixtures_stripe import KEY
+
+    ship(now=NOON)
+    rule = {"name": "Large", "conditions": {"employees": {"over": 100}}, "outcome": "contact_sales"}
+    RoutingRule.objects.get_or_create(position=100, defaults=rule)
+    settings.SITE_URL = live_server.url
+    store = SqliteStore(tmp_path / "stripe.sqlite3")
+    fake = FakeStripe(store, base_url=f"{live_server.url}/fakestripe", sleep=lambda seconds: None)
+    http = FakeStripeHTTPClient(fake)
+    monkeypatch.setattr(stripe, "default_http_client", http)
+    site.give(fake)
+    with gateway.use(gateway.Gateway(gateway.client(http, KEY))):
+        yield live_server.url
+    site.give(None)
+
+
+@pytest.fixture(params=[390, 1280])
+def page(request, browser, site):
+    context = browser.new_context(viewport={"width": request.param, "height": 860})
+    opened = context.new_page()
+    opened.complaints, opened.hosts, opened.scripts = [], set(), set()
+    opened.on("console", lambda m: m.type in ("error", "warning") and opened.complaints.append(m.text))
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    opened.on("request", lambda r: opened.hosts.add(r.url.split("/")[2]))
+    opened.on("request", lambda r: r.resource_type == "script" and opened.scripts.add(r.url.split("?")[0]))
+    yield opened
+    assert opened.hosts == {site.split("/")[2]}
+    context.close()
+
+
+def begin(page, site, plan="pro"):
+    page.goto(f"{site}/pricing/")
+    page.click(f"#{plan} button[type=submit]")
+    page.wait_for_url("**/checkout/*/")
+
+
+def fill(page, card="4242424242424242", employees="12"):
+    page.fill("#id_email", "ada@nova.example")
+    page.fill("#id_name", "Ada Lovelace")
+    page.fill("#id_company", "Nova Robotics")
+    page.fill("#id_employees", employees)
+    page.select_option("#id_country", "DE")
+    page.locator("#summary", has_text="19%").wait_for(state="attached")
+    page.fill("#id_line1", "Hauptstr. 1")
+    page.fill("#id_postal_code", "53111")
+    page.fill("#id_city", "Bonn")
+    if employees == "12":
+        fields = page.locator(".fakestripe-input")
+        for field, text in enumerate((card, "1230", "123")):
+            fields.nth(field).click()
+            page.keyboard.type(text)
+        page.check("#id_terms")
+
+
+def sound(page):
+    """No complaint of the browser, no finding of axe, no sideways scrolling."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.complaints == []
+
+
+def test_a_card_buys(page, site):
+    begin(page, site)
+    sound(page)
+    assert {script.removeprefix(site) for script in page.scripts} == set(SCRIPTS)
+    fill(page)
+    sound(page)
+    page.click("button[value=pay]")
+    page.wait_for_url("**/receipt/")
+    assert "We received $103.53" in page.inner_text("main")
+    sound(page)
+    page.go_back()
+    page.wait_for_url("**/receipt/")
+    assert CheckoutSession.objects.get().status == "completed"
+
+
+def test_a_double_click_buys_once(page, site):
+    begin(page, site)
+    fill(page)
+    page.dblclick("button[value=pay]")
+    page.wait_for_url("**/receipt/")
+    assert CheckoutSession.objects.get().attempts == 1
+
+
+def test_the_bank_asks(page, site):
+    begin(page, site, plan="starter")
+    fill(page, card="4000002760003184")
+    page.click("button[value=pay]")
+    page.wait_for_url("**/challenge/**")
+    page.click("button[value=complete]")
+    page.wait_for_url("**/receipt/")
+    assert page.complaints == []
+
+
+def test_a_decline_keeps_everything(page, site):
+    begin(page, site, plan="starter")
+    fill(page, card="4000000000009995")
+    page.click("button[value=pay]")
+    page.wait_for_selector("text=does not have enough funds")
+    assert page.input_value("#id_company") == "Nova Robotics"
+    sound(page)
+
+
+def test_a_large_company_is_told_and_handed_over(page, site):
+    begin(page, site)
+    fill(page, employees="250")
+    page.click("text=Continue with our team")
+    page.wait_for_selector("text=Someone from our team writes to ada@nova.example")
+    sound(page)
+
+
+def test_seats_and_interval_change_what_is_due(page, site):
+    begin(page, site)
+    page.click("[aria-label=More]")
+    page.locator("#pay-label", has_text="$116.00").wait_for()
+    page.click("text=Yearly")
+    page.locator("#pay-label", has_text="$1,160.00").wait_for()
+    sound(page)
+
+
+def test_the_public_pages_are_open_to_everybody(page, site):
+    for address in (
+        "/pricing/?interval=year",
+        "/contact-sales/?plan=enterprise",
+        "/checkout/start/?plan=pro&seats=3",
+    ):
+        page.goto(site + address)
+        sound(page)
+
+
+def test_it_buys_by_keyboard_alone(page, site):
+    begin(page, site, plan="starter")
+    fill(page)
+    page.focus("#id_terms")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "pay"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/receipt/")
+
+
+def test_without_scripts_everything_but_the_card_works(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 860}, java_script_enabled=False)
+    page = context.new_page()
+    begin(page, site)
+    page.fill("#id_quantity", "5")
+    page.select_option("#id_country", "DE")
+    page.click(".summary-panel__toggle")
+    page.click("text=Apply")
+    page.locator(".summary-panel__total", has_text="$172.55").wait_for()
+    assert "The card form needs JavaScript" in page.content()
+    context.close()
