@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Sum
 from django.db.models.functions import TruncMonth
 
 from billing import numbering, subscribing, timelines, typed
@@ -199,7 +199,7 @@ def _holds(plan: Plan, seats: Decimal, usage: Sequence[Mapping[str, Any]]) -> bo
 
 
 def _busiest(usage: Sequence[Mapping[str, Any]], meter: str) -> Decimal:
-    months = next((row["months"] for row in usage if row["meter"] == meter), [])
+    months: list[Mapping[str, str]] = next((row["months"] for row in usage if row["meter"] == meter), [])
     return max((Decimal(month["quantity"]) for month in months), default=Decimal(0))
 
 
@@ -209,7 +209,7 @@ def usage_by_month(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     first = add_months(today.replace(day=1), 1 - MONTHS_SHOWN)
     rows = UsageDay.objects.filter(customer=customer, day__gte=first, day__lte=today)
     totals: dict[str, dict[date, Any]] = {}
-    months: QuerySet[UsageDay, Any] = rows.annotate(month=TruncMonth("day")).values("meter", "month")
+    months: Any = rows.annotate(month=TruncMonth("day")).values("meter", "month")
     for row in months.annotate(n=Sum("count"), total=Sum("total"), peak=Max("peak")).order_by("month"):
         totals.setdefault(row["meter"], {})[row["month"]] = row
     meters = Meter.objects.in_bulk(list(totals))

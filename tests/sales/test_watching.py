@@ -294,3 +294,15 @@ def test_it_needs_a_plan_to_know_what_lies_above(make_customer, found, happen):
     for _ in range(2):
         happen(customer, "feature.viewed", {"feature": "sso"})
     assert found(customer) == []
+
+
+def test_it_tells_the_hybrid_story_in_one_task(on_pro, add_members, run_jobs, rita):
+    customer = on_pro(6).customer
+    add_members(customer, 1, actor="buyer")
+    use(customer, 41_200)
+    run_jobs()
+    add_members(customer, 5)
+    run_jobs()
+    task = HandoffTask.objects.get()
+    assert task.reason == "Usage near limit, Team growing"
+    assert (task.owner, task.signals.count(), task.score) == (rita, 2, 5)

@@ -1,0 +1,89 @@
+"""Who may press which button: every group against every act."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from billing.admin.base import Screen
+from billing.models import Invoice, User
+from sales import catalogue as shipped
+from sales import leads
+from sales.models import Deal, HandoffTask, Lead, Quote, Signal
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.django_db
+
+SALES = {shipped.REPS, shipped.MANAGERS, shipped.DIRECTORS}
+LEADERS = {shipped.MANAGERS, shipped.DIRECTORS}
+MAY = {
+    (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
+    (Quote, "withdraw"): SALES, (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
+    (HandoffTask, "accept"): SALES, (HandoffTask, "won"): SALES, (HandoffTask, "lost"): SALES,
+    (HandoffTask, "return"): SALES, (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
+    (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
+    (Deal, "move"): SALES, (Invoice, "transfer"): {shipped.FINANCE},
+}  # fmt: skip
+GROUPS = [*shipped.PERMISSIONS, None]
+
+
+def screens():
+    return {model: each for model, each in admin.site._registry.items() if isinstance(each, Screen)}
+
+
+def member_of(group):
+    user = User.objects.create_user("sam@seller.example", name="Sam", is_staff=True)
+    if group:
+        user.groups.add(Group.objects.get(name=group))
+    return user
+
+
+def test_every_act_is_in_the_table_or_tested_elsewhere(sales_catalogue):
+    elsewhere = {("Customer", "quote"), ("Customer", "demo"), ("CheckoutSession", "unlock")}
+    named = {(model.__name__, act) for model, act in MAY} | elsewhere
+    assert {(model.__name__, act) for model, each in screens().items() for act in each.acts} == named
+
+
+def test_every_act_asks_for_a_permission():
+    assert all(needed for each in screens().values() for needed, _ in each.acts.values())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_may_press_what_the_table_says(sales_catalogue, group):
+    user = member_of(group)
+    for (model, act), groups in MAY.items():
+        needed, _ = screens()[model].acts[act]
+        assert user.has_perm(needed) == (group in groups), (group, model.__name__, act)
+
+
+@pytest.mark.parametrize("group", [shipped.FINANCE, shipped.SUPPORT, shipped.READ_ONLY])
+def test_it_refuses_and_changes_nothing(sales_catalogue, address, group):
+    lead = leads.contact(name="Kim", email="kim@nova.example", company="Nova", now=NOON, actor="buyer")
+    browser = Client()
+    browser.force_login(member_of(group))
+    page = browser.get(address(lead))
+    assert page.status_code == 200 and 'value="close"' not in page.text
+    assert browser.post(address(lead), {"action": "close"}).status_code == 403
+    lead.refresh_from_db()
+    assert lead.status == "open"
+
+
+@pytest.mark.parametrize("where", ["/admin/sales/deal/board/", "/admin/metrics/", "/admin/sales/lead/"])
+def test_staff_of_no_group_see_nothing(sales_catalogue, where):
+    browser = Client()
+    browser.force_login(member_of(None))
+    assert browser.get(where).status_code == 403
+    assert browser.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("group", shipped.PERMISSIONS)
+def test_every_group_may_look(sales_catalogue, group):
+    browser = Client()
+    browser.force_login(member_of(group))
+    for where in ("/admin/", "/admin/metrics/", "/admin/sales/deal/board/", "/admin/sales/quote/", "/admin/billing/invoice/"):
+        assert browser.get(where).status_code == 200, where
+
+
+def test_it_refuses_an_act_that_there_is_not(sales_catalogue, browser, address):
+    lead = leads.contact(name="Kim", email="kim@nova.example", company="Nova", now=NOON, actor="buyer")
+    assert browser.post(address(lead), {"action": "delete"}).status_code == 404

@@ -1,0 +1,88 @@
+"""Leads, deals and the board in the admin."""
+
+import pytest
+
+from sales import deals, leads
+from sales.models import Lead, Quote
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lead(sales_catalogue):
+    return leads.contact(
+        name="Kim Lee", email="kim@nova.example", company="Nova", need="Single sign-on", plan="enterprise",
+        demo_wanted=True, employees=300, now=NOON, actor="buyer",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def deal(lead, rita):
+    return deals.open_deal(name="Nova: Enterprise", lead=lead, owner=rita, amount=990_000, now=NOON)
+
+
+def test_it_shows_what_a_lead_asked(browser, address, lead):
+    page = browser.get(address(lead)).text
+    assert "Single sign-on" in page and "300" in page and "Asked for sales" in page or "Demo requested" in page
+
+
+@pytest.mark.parametrize(("act", "status"), [("qualify", "qualified"), ("close", "closed")])
+def test_it_moves_a_lead(browser, address, lead, act, status):
+    browser.post(address(lead), {"action": act})
+    assert Lead.objects.get().status == status
+
+
+def test_it_marks_the_demo_done(browser, address, lead):
+    browser.post(address(lead), {"action": "demo"})
+    assert Lead.objects.get().demo_done_at is not None
+
+
+def test_it_makes_a_quote_for_a_lead(browser, address, lead):
+    plan = browser.get(address(lead)).context["form"].initial["plan"]
+    answer = browser.post(address(lead), {"action": "quote", "plan": plan.pk, "quantity": "12"})
+    quote = Quote.objects.get(lead=lead)
+    assert answer.url == address(quote)
+    assert quote.arr == 12 * 99_000
+
+
+def test_it_keeps_a_wrong_number_of_seats(browser, address, lead):
+    plan = browser.get(address(lead)).context["form"].initial["plan"]
+    answer = browser.post(address(lead), {"action": "quote", "plan": plan.pk, "quantity": "-3"})
+    assert answer.status_code == 422
+    assert 'value="-3"' in answer.text and answer.context["form"]["quantity"].errors
+
+
+def test_it_stands_on_the_board_in_the_column_of_its_stage(browser, deal):
+    columns = browser.get("/admin/sales/deal/board/").context["columns"]
+    assert {c["stage"]: [d.name for d in c["deals"]] for c in columns if c["deals"]} == {"discovery": [deal.name]}
+    assert columns[0]["sums"] == {"USD": 990_000}
+
+
+def test_it_is_moved_on_the_board(browser, deal):
+    browser.post("/admin/sales/deal/board/", {"deal": deal.pk, "stage": "negotiation"})
+    deal.refresh_from_db()
+    assert deal.stage == "negotiation"
+
+
+def test_it_refuses_a_move_that_is_none(browser, deal):
+    deals.set_stage(deal=deal, stage="won", now=NOON, actor="user:1")
+    answer = browser.post("/admin/sales/deal/board/", {"deal": deal.pk, "stage": "lost"}, follow=True)
+    deal.refresh_from_db()
+    assert deal.stage == "won" and "alert--bad" in answer.text
+
+
+def test_it_keeps_why_a_deal_was_lost(browser, address, deal):
+    browser.post(address(deal), {"action": "move", "stage": "lost", "reason": "Budget"})
+    deal.refresh_from_db()
+    assert deal.lost_reason == "Budget"
+
+
+def test_the_list_leads_to_the_board(browser, deal):
+    assert "/admin/sales/deal/board/" in browser.get("/admin/sales/deal/").text
+
+
+def test_owners_to_filter_by_are_colleagues(browser, deal, on_pro, add_members):
+    add_members(on_pro().customer, 2)
+    page = browser.get("/admin/sales/deal/").text
+    assert "Rita" in page and "M 0" not in page

@@ -1,0 +1,162 @@
+"""The quote builder in the admin."""
+
+import pytest
+
+from sales import quoting
+from sales.models import Quote
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def quote(draft, on_pro):
+    return draft(subscription=on_pro(), starts="period_end", net_days=30)
+
+
+@pytest.fixture
+def build(browser, address, typed, quote):
+    """build(action="edit", **changes) fills the builder in and presses a button."""
+
+    def press(action="edit", **changes):
+        form = typed(browser.get(address(quote)))
+        return browser.post(address(quote), {**form, "action": action, **changes})
+
+    return press
+
+
+def test_it_shows_totals_and_every_invoice_to_come(browser, address, quote):
+    page = browser.get(address(quote))
+    assert page.status_code == 200
+    # 48 Enterprise seats at 990.00 a year
+    assert "$47,520" in page.text
+    assert [row["amount"] for row in page.context["schedule"]] == [4_752_000]
+
+
+def test_it_reprices_what_is_typed(build, quote):
+    answer = build(quantity="50", discount_percent="10", term_months="24", seats_2="60", discount_2="5")
+    assert answer.status_code == 302
+    quote.refresh_from_db()
+    # 50 × 990 × 0.9 and 60 × 990 × 0.95
+    assert (quote.arr, quote.tcv) == (4_455_000, 4_455_000 + 5_643_000)
+    assert [row.year for row in quote.ramp.all()] == [2]
+
+
+def test_it_adds_a_fee(build, quote):
+    build(fee_0_description="Onboarding", fee_0_unit_amount="1500")
+    quote.refresh_from_db()
+    assert quote.tcv == 4_752_000 + 150_000
+
+
+def test_it_says_beside_the_field_what_is_wrong_and_keeps_what_was_typed(build, quote):
+    answer = build(term_months="18", title="Our offer")
+    assert answer.status_code == 422
+    assert "whole number of periods" in answer.context["form"]["term_months"].errors[0]
+    assert 'value="18"' in answer.text and "Our offer" in answer.text
+    quote.refresh_from_db()
+    assert (quote.term_months, quote.title) == (12, "")
+
+
+def test_it_names_the_ramp_year_that_is_beyond_the_term(build):
+    answer = build(seats_3="70")
+    assert answer.status_code == 422
+    assert answer.context["form"]["seats_3"].errors
+
+
+def test_it_finds_words_in_a_number(build):
+    answer = build(quantity="many")
+    assert answer.context["form"]["quantity"].errors
+    assert 'value="many"' in answer.text
+
+
+def test_it_changes_nothing_when_nothing_was_changed(build, quote):
+    quoting.submit(quote=quote, now=quote.now, actor="user:1")
+    build()
+    quote.refresh_from_db()
+    assert quote.state == Quote.State.APPROVED
+
+
+def test_it_keeps_the_day_on_which_it_ends(build, quote):
+    build(expires_on="2026-03-31")
+    quote.refresh_from_db()
+    assert quote.expires_at.isoformat() == "2026-04-01T00:00:00+00:00"
+
+
+def test_it_saves_what_was_typed_before_it_asks_for_approval(build, quote):
+    build("submit", discount_percent="25")
+    quote.refresh_from_db()
+    assert (quote.state, quote.discount_percent) == ("in_approval", 25)
+
+
+def test_it_lets_a_manager_approve_but_not_the_author(build, boss, browser, address, quote):
+    build("submit", discount_percent="25")
+    assert browser.post(address(quote), {"action": "approve"}).status_code == 403
+    assert 'value="approve"' in boss.get(address(quote)).text
+    boss.post(address(quote), {"action": "approve", "note": "Fine"})
+    quote.refresh_from_db()
+    assert quote.state == "approved"
+
+
+def test_it_sends_back_with_a_note(build, boss, address, quote):
+    build("submit", discount_percent="25")
+    boss.post(address(quote), {"action": "reject", "note": "Too deep"})
+    quote.refresh_from_db()
+    assert quote.state == "draft"
+    assert "Too deep" in boss.get(address(quote)).text
+
+
+def test_it_sends_and_is_then_read_only(build, browser, address, quote, fake_print):
+    assert build("send").status_code == 302
+    quote.refresh_from_db()
+    assert quote.state == "sent"
+    page = browser.get(address(quote))
+    assert page.context["form"] is None
+    assert quote.url in page.text
+
+
+def build_late(browser, where):
+    return browser.post(where, {"action": "edit", "plan": "1", "quantity": "1"})
+
+
+def test_it_ignores_terms_for_a_quote_that_is_out(build, browser, address, quote, fake_print):
+    build("send")
+    build_late(browser, address(quote))
+    quote.refresh_from_db()
+    assert (quote.state, quote.arr) == ("sent", 4_752_000)
+
+
+def test_it_says_that_a_quote_beyond_the_rules_needs_approval(build, quote, fake_print):
+    answer = build("send", discount_percent="30")
+    assert "needs approval" in answer.text
+    quote.refresh_from_db()
+    assert quote.state == "draft"
+
+
+def test_it_revises_and_withdraws(build, browser, address, quote, fake_print):
+    build("send")
+    answer = browser.post(address(quote), {"action": "revise"})
+    new = Quote.objects.get(revision_of=quote)
+    assert answer.url == address(new)
+    browser.post(address(new), {"action": "withdraw", "reason": "They left"})
+    new.refresh_from_db()
+    assert new.state == "withdrawn"
+
+
+def test_it_answers_the_buyer(build, browser, address, quote, fake_print):
+    build("send")
+    browser.post(address(quote), {"action": "comment", "text": "From 1 March."})
+    assert quote.comments.get().author == "Rita"
+
+
+def test_it_compares_what_runs_with_what_is_proposed(browser, address, on_pro, rita):
+    row = on_pro(6)
+    quote = quoting.draft_from_subscription(subscription=row, now=row.customer.now, actor="user:1", by=rita)
+    page = browser.get(address(quote))
+    # six Pro seats at 29.00 a month
+    assert page.context["growth"] == quote.arr - 208_800
+    assert "$2,088.00" in page.text
+
+
+def test_it_previews_the_paper(browser, quote, fake_print):
+    answer = browser.get(f"/admin/sales/quote/{quote.pk}/pdf/")
+    assert answer["Content-Type"] == "application/pdf"
+    assert not Quote.objects.get().document_id
