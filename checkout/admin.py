@@ -51,6 +51,6 @@ class CheckoutSessionAdmin(Screen):
                 (name.replace("_", " "), row.answers[name]) for name in ANSWERS if row.answers.get(name)
             ],
             "way": self.way(row),
-            "reasons": row.routing.get("reasons", []),
+            "reasons": row.routing.get("because", []),
             "lockable": row.status != "completed" and not row.unlocked_by,
         }

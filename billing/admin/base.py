@@ -153,6 +153,7 @@ def _beside_field(form: Any, refusal: Refused) -> bool:
     """Put a refusal where it was caused; False when no field of a form that was sent is to blame."""
     if not isinstance(form, forms.BaseForm) or not form.is_bound:
         return False
+    form.full_clean()
     name = getattr(form, "field_of", str)(refusal.field or "")
     if name not in form.fields:
         return False

@@ -1,5 +1,6 @@
 """A customer on one page: plan, revenue, usage, people, cards, papers, signals, quotes, and one timeline of it all."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,6 +70,8 @@ class Moment:
     tone: str
 
 
+MEMBER = re.compile(r"mem_[0-9a-f]{32}")
+
 # Facts that are about a value which became another.
 CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
 
@@ -87,7 +90,7 @@ def _names(actors: set[str]) -> dict[str, str]:
     """Whom each actor is for a reader; colleagues and members by name."""
     split = [(actor, *actor.partition(":")[::2]) for actor in actors]
     users = User.objects.in_bulk([int(key) for _, kind, key in split if kind == "user" and key.isdigit()])
-    keys = [key for _, kind, key in split if kind == "member"]
+    keys = [key for _, kind, key in split if kind == "member" and MEMBER.fullmatch(key)]
     members = {row.pk: row.user for row in Member.objects.filter(pk__in=keys).select_related("user")}
     made = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
     for actor, kind, key in split:

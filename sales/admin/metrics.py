@@ -122,7 +122,7 @@ def _chosen(request: HttpRequest, currencies: list[str]) -> tuple[RangeForm, Ran
 
 def _presets(chosen: Range) -> list[dict[str, Any]]:
     made = []
-    for months, label in ((3, "3 months"), (6, "6 months"), (12, "12 months"), (24, "24 months")):
+    for months, label in ((3, "3 mo."), (6, "6 mo."), (12, "12 mo."), (24, "24 mo.")):
         since = add_months(chosen.until.replace(day=1), 1 - months)
         query = Range(since, chosen.until, chosen.currency).query
         made.append({"label": label, "href": f"?{query}", "current": since == chosen.since})

@@ -24,9 +24,9 @@ PLAIN = (
 )  # fmt: skip
 
 
-def plain(value: Decimal | None) -> str:
-    """As a person would type it: no trailing zeros."""
-    return "" if value is None else f"{value.normalize():f}"
+def plain(value: Decimal | None) -> Decimal | None:
+    """As a person would type it: no trailing zeros and no exponent."""
+    return None if value is None else Decimal(f"{value.normalize():f}")
 
 
 class QuoteForm(forms.Form):
@@ -142,7 +142,7 @@ class QuoteForm(forms.Form):
         if "expires_on" in changed:
             terms["expires_at"] = datetime.combine(data["expires_on"] + timedelta(days=1), time(), self.zone)
         if any(name.startswith(("seats_", "discount_")) and name[-1].isdigit() for name in changed):
-            terms["ramp"] = [*_first_year(self.quote), *self._ramp_rows()]
+            terms["ramp"] = [*self._ramp_rows(), *_first_year(self.quote)]
         if any(name.startswith("fee_") for name in changed):
             terms["fees"] = [row for _, row in self._fee_rows()]
         return terms
@@ -179,15 +179,15 @@ def _terms(quote: Quote, zone: ZoneInfo) -> dict[str, Any]:
     return {
         **{name: getattr(quote, name) for name in names},
         "plan": quote.plan_id,
-        "quantity": plain(seats.quantity) if seats else "",
+        "quantity": plain(seats.quantity) if seats else None,
         "discount_percent": plain(quote.discount_percent),
         "net_days": str(quote.net_days),
         "expires_on": last.astimezone(zone).date() if last else None,
     }
 
 
-def _ramp(quote: Quote) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _ramp(quote: Quote) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for row in quote.ramp.all():
         found[f"seats_{row.year}"] = plain(row.quantity)
         found[f"discount_{row.year}"] = plain(row.discount_percent)
@@ -200,8 +200,8 @@ def _first_year(quote: Quote) -> list[dict[str, Any]]:
     return list(others.values("year", "quantity", "discount_percent"))
 
 
-def _fees(rows: list[Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _fees(rows: list[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for n, row in enumerate(rows):
         found[f"fee_{n}_description"] = row.description
         found[f"fee_{n}_quantity"] = plain(row.quantity)
