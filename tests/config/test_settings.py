@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -87,3 +88,12 @@ def test_it_makes_a_mailer_that_django_accepts() -> None:
     environment = {**SECRETS, "DJANGO_SETTINGS_MODULE": "config.settings"}
     done = evaluated("type(__import__('django.core.mail').core.mail.mailers.default).__name__", **environment)
     assert done.stdout.strip() == "EmailBackend", done.stderr
+
+
+def test_it_collects_every_static_file_that_a_style_sheet_names(settings, tmp_path: Path) -> None:
+    """As production does, less the compression, which takes long and refuses nothing."""
+    settings.STATIC_ROOT = tmp_path
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": backend}}
+    call_command("collectstatic", interactive=False, verbosity=0)
+    assert (tmp_path / "staticfiles.json").exists()
