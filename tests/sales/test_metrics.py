@@ -36,11 +36,11 @@ def pay(subscription, when=NOON):
     return invoice
 
 
-def enterprise(subscription, on, seats=10):
-    """Sales takes it on: Enterprise by the month from a day on."""
+def taken_on(subscription, on, seats=10):
+    """Sales takes it on: Business by the month from a day on."""
     return subscribing.change(
-        subscription=subscription, now=on, actor="user:1", plan=Plan.objects.get(code="enterprise"), quantity=Decimal(seats),
-        motion="sales_led", source="quote",
+        subscription=subscription, now=on, actor="user:1", plan=Plan.objects.get(code="business"), quantity=Decimal(seats),
+        motion="sales_assisted", source="quote",
     )  # fmt: skip
 
 
@@ -62,7 +62,9 @@ def test_revenue_agrees_with_the_invoices(buyer, advance, clock):
     advance(clock, days=70)
     rows = Invoice.objects.exclude(status__in=["draft", "void"])
     assert rows.count() == 6
-    net = sum(row.subtotal - row.discount_total for row in rows) - sum(n.subtotal for n in CreditNote.objects.all())
+    net = sum(row.subtotal - row.discount_total for row in rows) - sum(
+        n.subtotal for n in CreditNote.objects.all()
+    )
     found = metrics.hybrid(**YEAR).revenue
     assert found.total == net
     assert sum(amount for *_, amount in metrics.behind("revenue", **YEAR)) == net
@@ -100,7 +102,7 @@ def test_conversion_counts_who_began_self_serve_and_was_taken_on(buyer):
     stays, goes = buyer("pro", 3), buyer("pro", 4)
     for row in (stays, goes):
         pay(row)
-    enterprise(goes, NOON + timedelta(days=40))
+    taken_on(goes, NOON + timedelta(days=40))
     found = metrics.hybrid(**YEAR).conversion
     assert (found.began, found.converted, found.share) == (2, 1, Decimal("50.00"))
     cohorts = metrics.conversion_by_cohort(start=YEAR["start"], end=YEAR["end"], currency="USD", live=False)
@@ -121,11 +123,13 @@ def test_expansion_is_what_customers_of_before_added_by_cause(buyer):
     seats, plan = buyer("pro", 3), buyer("pro", 2)
     on = NOON + timedelta(days=30)
     subscribing.change(subscription=seats, now=on, actor="member:1", quantity=Decimal(5))  # + 2 × 29.00
-    enterprise(plan, on, 10)  # 990.00 - 58.00
-    subscribing.change(subscription=seats, now=on + timedelta(days=1), actor="member:1", quantity=Decimal(4), effective="now")
+    taken_on(plan, on, 10)  # 790.00 - 58.00
+    subscribing.change(
+        subscription=seats, now=on + timedelta(days=1), actor="member:1", quantity=Decimal(4), effective="now"
+    )
     found = metrics.hybrid(**LATER).expansion
-    assert found.rows == (("sales_led", "plan", 93_200), ("self_serve", "seats", 5_800))
-    assert sum(amount for *_, amount in metrics.behind("expansion", **LATER)) == found.total == 99_000
+    assert found.rows == (("sales_assisted", "plan", 73_200), ("self_serve", "seats", 5_800))
+    assert sum(amount for *_, amount in metrics.behind("expansion", **LATER)) == found.total == 79_000
 
 
 def test_new_customers_do_not_expand(buyer):

@@ -80,7 +80,13 @@ def test_staff_of_no_group_see_nothing(sales_catalogue, where):
 def test_every_group_may_look(sales_catalogue, group):
     browser = Client()
     browser.force_login(member_of(group))
-    for where in ("/admin/", "/admin/metrics/", "/admin/sales/deal/board/", "/admin/sales/quote/", "/admin/billing/invoice/"):
+    for where in (
+        "/admin/",
+        "/admin/metrics/",
+        "/admin/sales/deal/board/",
+        "/admin/sales/quote/",
+        "/admin/billing/invoice/",
+    ):
         assert browser.get(where).status_code == 200, where
 
 

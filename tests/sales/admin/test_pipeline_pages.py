@@ -24,7 +24,9 @@ def deal(lead, rita):
 
 def test_it_shows_what_a_lead_asked(browser, address, lead):
     page = browser.get(address(lead)).text
-    assert "Single sign-on" in page and "300" in page and "Asked for sales" in page or "Demo requested" in page
+    assert (
+        "Single sign-on" in page and "300" in page and "Asked for sales" in page or "Demo requested" in page
+    )
 
 
 @pytest.mark.parametrize(("act", "status"), [("qualify", "qualified"), ("close", "closed")])
@@ -55,7 +57,9 @@ def test_it_keeps_a_wrong_number_of_seats(browser, address, lead):
 
 def test_it_stands_on_the_board_in_the_column_of_its_stage(browser, deal):
     columns = browser.get("/admin/sales/deal/board/").context["columns"]
-    assert {c["stage"]: [d.name for d in c["deals"]] for c in columns if c["deals"]} == {"discovery": [deal.name]}
+    assert {c["stage"]: [d.name for d in c["deals"]] for c in columns if c["deals"]} == {
+        "discovery": [deal.name]
+    }
     assert columns[0]["sums"] == {"USD": 990_000}
 
 

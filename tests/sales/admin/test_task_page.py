@@ -78,7 +78,7 @@ def test_a_quote_is_proposed_from_the_customer(browser, address, task):
 
 
 def test_the_first_page_shows_what_waits(browser, boss, task, draft):
-    quote = draft(customer=task.customer, discount_percent=25)
+    quote = draft(customer=task.customer, discount_percent="25")
     quoting.submit(quote=quote, now=quote.now, actor="user:1")
     mine, theirs = browser.get("/admin/"), boss.get("/admin/")
     assert mine.context["tasks"] == [task] and mine.context["decisions"] is None

@@ -1,0 +1,76 @@
+"""An invoice as finance works with it."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from billing.models import Invoice, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def invoice(make_customer, subscribe, clock):
+    row = subscribe(make_customer(clock, country="US"), "pro", "month", 3)
+    return Invoice.objects.get(subscription=row)
+
+
+def signed_in(*permissions):
+    user = User.objects.create_user("fay@seller.example", name="Fay", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def fay(catalogue):
+    return signed_in("view_invoice", "record_payment")
+
+
+def where(invoice):
+    return f"/admin/billing/invoice/{invoice.pk}/change/"
+
+
+def book(browser, invoice, **changes):
+    given = {"action": "transfer", "amount": "87.00", "paid_on": "2026-01-20", "reference": "SEPA 1"}
+    return browser.post(where(invoice), {**given, **changes})
+
+
+def test_it_shows_lines_and_a_journal_that_balances(fay, invoice):
+    page = fay.get(where(invoice))
+    assert page.status_code == 200 and "$87.00" in page.text
+    assert sum(side.amount for side in page.context["postings"]) == 0
+
+
+def test_it_books_a_transfer(fay, invoice):
+    assert book(fay, invoice).status_code == 302
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.amount_due) == ("paid", 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("amount", "many"), ("amount", "-5"), ("paid_on", "soon"), ("reference", "")]
+)
+def test_it_says_beside_the_field_what_is_wrong(fay, invoice, field, value):
+    page = book(fay, invoice, **{field: value})
+    assert page.status_code == 422
+    assert page.context["form"].errors[field]
+    assert not value or f'value="{value}"' in page.text
+    invoice.refresh_from_db()
+    assert invoice.amount_paid == 0
+
+
+def test_it_asks_for_the_permission(invoice):
+    browser = signed_in("view_invoice")
+    assert "Book a bank transfer" not in browser.get(where(invoice)).text
+    assert book(browser, invoice).status_code == 403
+
+
+@pytest.mark.parametrize("part", ["change/", "pdf/"])
+def test_it_is_closed_to_staff_who_may_not_look(invoice, part):
+    assert signed_in().get(f"/admin/billing/invoice/{invoice.pk}/{part}").status_code == 403
+
+
+def test_it_knows_no_other_invoice(fay, invoice):
+    assert fay.get("/admin/billing/invoice/inv_nothing/change/").status_code == 404
