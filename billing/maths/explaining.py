@@ -13,10 +13,10 @@ ROUNDING = "half away from zero, once"
 
 def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
     """`included`, `package_size`, `minimum`, `maximum` and `unlimited` are there when the price has them."""
-    price = claim.stretch.item.price
+    price = claim.item.price
     explained: dict[str, Any] = {
         "days": claim.days,
-        "of_days": claim.stretch.period.days,
+        "of_days": claim.period.days,
         "model": str(price.model),
         "quantity": plain(quantity),
         "unit": plain(price.unit_amount),
@@ -37,7 +37,7 @@ def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
 
 
 def _policy(claim: Claim) -> str:
-    price = claim.stretch.item.price
+    price = claim.item.price
     if price.kind == PriceKind.USAGE:
         return "usage"
     if price.kind == PriceKind.ONE_TIME:

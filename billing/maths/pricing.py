@@ -138,9 +138,10 @@ def _billable(price: Price, quantity: Number, portion: Fraction) -> Ratio:
     if isinstance(quantity, float):
         raise TypeError("A quantity is exact; a float is not.")
     units, of = quantity.as_integer_ratio()
-    if not price.included or price.model == PriceModel.FLAT:
+    included = price._rate.included
+    if included is None:
         return units, of
-    free = Fraction(price.included) * (portion if price.prorate else 1)
+    free = included * portion if price.prorate else included
     return units * free.denominator - free.numerator * of, of * free.denominator
 
 
@@ -229,6 +230,7 @@ class _Rate:
     money_of: int
     flat: bool
     package: Fraction | None
+    included: Fraction | None
     limits: Limits | None
     exact: tuple[tuple[Fraction, Fraction], ...]  # unit and flat amounts in minor units, for the rows
 
@@ -264,6 +266,7 @@ def _prepared(price: Price) -> _Rate:
         money_of=money_of,
         flat=price.model == PriceModel.FLAT,
         package=Fraction(price.package_size) if price.package_size else None,
+        included=None if price.model == PriceModel.FLAT or not price.included else Fraction(price.included),
         limits=_limits(price),
         exact=tuple(zip(units, flats, strict=True)),
     )

@@ -1,7 +1,6 @@
 """What a new paper says: what is owed, minus what earlier papers said."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -13,8 +12,7 @@ from billing.maths.timeline import ADVANCE, ARREARS, CHARGE, CREDIT, Entry, Key,
 type Said = Mapping[str, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a new paper, in minor units. `key` is the text under which it will have been said.
 
     `correction`: an earlier paper already said something under the key, and this is the difference. `entry`
@@ -25,7 +23,7 @@ class Line:
     gross: int
     discount: int
     correction: bool
-    entry: Entry | None = field(default=None, compare=False, repr=False)
+    entry: Entry | None = None
 
     @property
     def net(self) -> int:
@@ -94,8 +92,9 @@ class Totals(NamedTuple):
 def key_text(key: Key) -> str:
     """The key as the database stores it: stable, under 200 characters, read back by `key_of`."""
     kind, price, quantity, start, end, period_start, period_end, discount = key
-    days = "|".join([day.isoformat() for day in (start, end, period_start, period_end)])
-    return f"{kind}|{price}|{plain(quantity)}|{days}|{discount}"
+    span = f"{start.isoformat()}|{end.isoformat()}"
+    period = f"{period_start.isoformat()}|{period_end.isoformat()}"
+    return f"{kind}|{price}|{plain(quantity)}|{span}|{period}|{discount}"
 
 
 def key_of(text: str) -> Key:

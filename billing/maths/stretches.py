@@ -34,14 +34,21 @@ class Stretch(NamedTuple):
 
     def goes_on_in(self, other: "Stretch") -> bool:
         """Whether the other takes up where this one ends, on the same terms, in the same period."""
-        return self.end == other.start and self.end < self.period.end and self[:4] == other[:4]
+        return self.end == other.start and self.end < self.period.end and self.terms == other.terms
+
+    @property
+    def terms(self) -> tuple[Item, Discount | None, int, Period]:
+        return self[:4]
 
 
 class Claim(NamedTuple):
-    """`whole`: the full amount of the period, whatever the days."""
+    """The terms of a stretch, for some days of its period. `whole`: all of the period, whatever the days."""
 
+    item: Item
+    discount: Discount | None
+    off: int
+    period: Period
     kind: str
-    stretch: Stretch
     start: date
     end: date
     due_on: date
@@ -50,12 +57,12 @@ class Claim(NamedTuple):
     @property
     def days(self) -> int:
         """The days charged for."""
-        return self.stretch.period.days if self.whole else (self.end - self.start).days
+        return self.period.days if self.whole else (self.end - self.start).days
 
     @property
     def portion(self) -> Fraction:
         """The days charged for, as a part of the period."""
-        days, of_days = self.days, self.stretch.period.days
+        days, of_days = self.days, self.period.days
         return WHOLE if days == of_days else Fraction(days, of_days)
 
 
@@ -133,7 +140,7 @@ def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     if not price.prorate and not usage:
         return _whole(timeline, stretch)
     if usage or price.billed == Billed.ARREARS:
-        return [Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch))]
+        return [Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, _settled_on(timeline, stretch))]
     return _advance(timeline, stretch)
 
 
@@ -142,12 +149,12 @@ def _advance(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     what lies beyond the subscription's end, together with the charge: a known end is not paid for first.
     """
     start, stop, end = stretch.start, stretch.end, stretch.period.end
-    charge = Claim(ADVANCE, stretch, start, end, start)
+    charge = Claim(*stretch.terms, ADVANCE, start, end, start)
     if stop == end:
         return [charge]
     if stop != timeline.end:
-        return [charge, Claim(CREDIT, stretch, stop, end, stop)]
-    return [charge, Claim(CREDIT, stretch, stop, end, start)] if timeline.credit_unused else [charge]
+        return [charge, Claim(*stretch.terms, CREDIT, stop, end, stop)]
+    return [charge, Claim(*stretch.terms, CREDIT, stop, end, start)] if timeline.credit_unused else [charge]
 
 
 def _whole(timeline: Timeline, stretch: Stretch) -> list[Claim]:
@@ -155,8 +162,10 @@ def _whole(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     if not stretch.opens:
         return []
     if stretch.item.price.billed == Billed.ARREARS:
-        return [Claim(ARREARS, stretch, stretch.start, stretch.end, _settled_on(timeline, stretch), True)]
-    return [Claim(ADVANCE, stretch, stretch.start, stretch.period.end, stretch.start, True)]
+        return [
+            Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, _settled_on(timeline, stretch), True)
+        ]
+    return [Claim(*stretch.terms, ADVANCE, stretch.start, stretch.period.end, stretch.start, True)]
 
 
 def _settled_on(timeline: Timeline, stretch: Stretch) -> date:
@@ -180,5 +189,4 @@ def _one_time(timeline: Timeline, since: date) -> Iterator[Claim]:
                 seen.add(item.price.key)
                 day = Period(phase.start, phase.start + ONE_DAY)
                 if day.end > since:
-                    stretch = Stretch(item, phase.discount, 0, day, day.start, day.end, True)
-                    yield Claim(ADVANCE, stretch, day.start, day.end, day.start, True)
+                    yield Claim(item, phase.discount, 0, day, ADVANCE, day.start, day.end, day.start, True)

@@ -5,7 +5,6 @@ entry. Entries are never stored: a paper stores lines, and `statement.difference
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -70,8 +69,7 @@ class Key(NamedTuple):
     discount: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One statement of what is owed, in minor units; the amounts of a credit are negative.
 
     `span` is what the money is for, `period` the whole notional period, `discount` what is taken off
@@ -82,8 +80,7 @@ class Entry:
     quantity: Decimal
     gross: int
     discount: int
-    due_on: date
-    claim: Claim = field(compare=False, repr=False)
+    claim: Claim
 
     @property
     def net(self) -> int:
@@ -94,16 +91,20 @@ class Entry:
         return CREDIT if self.claim.kind == CREDIT else CHARGE
 
     @property
+    def due_on(self) -> date:
+        return self.claim.due_on
+
+    @property
     def span(self) -> Period:
         return Period(self.claim.start, self.claim.end)
 
     @property
     def period(self) -> Period:
-        return self.claim.stretch.period
+        return self.claim.period
 
     @property
     def price(self) -> Price:
-        return self.claim.stretch.item.price
+        return self.claim.item.price
 
     @property
     def price_key(self) -> str:
@@ -185,16 +186,16 @@ def _in_time(claim: Claim) -> tuple[date, int]:
 
 
 def _entry(claim: Claim, usage: Usage) -> Entry:
-    if claim.stretch.item.price.kind == PriceKind.USAGE:
+    if claim.item.price.kind == PriceKind.USAGE:
         return _measured(claim, usage)
     return _prorated(claim)
 
 
 def _prorated(claim: Claim) -> Entry:
     """A recurring or one-time price: the amount of a whole period, times days, rounded once."""
-    item, days, of_days = claim.stretch.item, claim.days, claim.stretch.period.days
+    item, days, of_days = claim.item, claim.days, claim.period.days
     gross = prorated(amount_ratio(item.price, item.quantity), days, of_days)
-    off = claim.stretch.off and min(gross, prorated((claim.stretch.off, 1), days, of_days))
+    off = claim.off and min(gross, prorated((claim.off, 1), days, of_days))
     if claim.kind == CREDIT:
         return _made(claim, item.quantity, -gross, -off)
     return _made(claim, item.quantity, gross, off)
@@ -202,22 +203,20 @@ def _prorated(claim: Claim) -> Entry:
 
 def _measured(claim: Claim, usage: Usage) -> Entry:
     """A usage price: what was measured is not prorated, only what is free or bounded in a period."""
-    price = claim.stretch.item.price
+    price = claim.item.price
     quantity = usage(price.meter or "", claim.start, claim.end)
     gross = round_half_away(*amount_ratio(price, quantity, claim.portion))
     return _made(claim, quantity, gross, 0)
 
 
 def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
-    discount = claim.stretch.discount
+    discount = claim.discount
     if discount is not None:
         off += percent_of(gross, discount)
-    return Entry(_key(claim), quantity, gross, off, claim.due_on, claim)
+    return Entry(_key(claim), quantity, gross, off, claim)
 
 
 def _key(claim: Claim) -> Key:
-    item, discount, _, period, _, _, _ = claim.stretch
+    item, discount, _, period, kind, start, end, _, _ = claim
     off = discount.key if discount else ""
-    return Key(
-        claim.kind, item.price.key, item.quantity, claim.start, claim.end, period.start, period.end, off
-    )
+    return Key(kind, item.price.key, item.quantity, start, end, period.start, period.end, off)
