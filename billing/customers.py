@@ -280,14 +280,14 @@ def add_member(
         data={**_member(member), "members": len(others) + 1},
     )
     if others or role != Member.Role.OWNER:
-        context = {"member": member, "inviter": _name_of(actor)}
+        context = {"member": member, "inviter": name_of(actor)}
         mail.compose(
             template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
         )
     return member
 
 
-def _name_of(actor: str) -> str:
+def name_of(actor: str) -> str:
     """The person behind an actor such as `member:mem_…` or `user:7`; "" for programs and for who is gone."""
     kind, _, key = actor.partition(":")
     if kind == "member":

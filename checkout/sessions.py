@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from billing import subscribing, typed
+from billing import customers, mail, subscribing, typed
 from billing.models import Customer, Discount, Plan, TestClock
 from billing.moves import move
 from billing.refusals import Refused
@@ -215,7 +215,7 @@ def note_routing(session: CheckoutSession, decision: Decision) -> None:
 
 @transaction.atomic
 def unlock(*, session: CheckoutSession, now: datetime, actor: str) -> None:
-    """Let a buyer who was sent to sales finish by card, with the time to do it. Raises NotOpen."""
+    """Let a buyer who was sent to sales finish by card, with the time to do it, and tell them. Raises NotOpen."""
     row = CheckoutSession.objects.select_for_update().get(pk=session.pk)
     if row.status == "completed":
         raise NotOpen("This checkout is completed.")
@@ -223,6 +223,25 @@ def unlock(*, session: CheckoutSession, now: datetime, actor: str) -> None:
     CheckoutSession.objects.filter(pk=row.pk).update(**fields)
     for name, value in fields.items():
         setattr(session, name, value)
+    if session.email:
+        send_link(session=session, now=now, actor=actor)
+
+
+def send_link(*, session: CheckoutSession, now: datetime, actor: str, message: str = "") -> None:
+    """Mail the buyer the session's address, once for each opening of it. Raises Missing without an e-mail address.
+
+    `message` is the sender's own words.
+    """
+    to = typed.email(session.email)
+    context = {
+        "plan": session.plan.name, "rep": customers.name_of(actor), "expires_at": session.expires_at,
+        "message": typed.text(message, "message", limit=2000), "unlocked": session.unlocked_at is not None,
+        "url": session.url,
+    }  # fmt: skip
+    cause = f"{session.pk}-{session.expires_at:%Y%m%d%H%M%S}"
+    mail.compose(
+        template="checkout_link", to=to, context=context, event=cause, now=now, customer=session.customer
+    )
 
 
 # -- Ended and begun again ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from django_q.signing import SignedPackage
 from billing import cards, catalogue, collecting, customers, metering, running, subscribing
 from billing.models import Customer, Invoice, Mail, Plan, Subscription, TestClock, User
 from billing.refusals import Refused
+from checkout import catalogue as checkout_catalogue
 from sales import accepting, approving, drafting, handing_over, leads, quoting
 from sales import catalogue as sales_catalogue
 from sales.models import HandoffTask, Quote
@@ -177,6 +178,7 @@ def load(say: Say) -> None:
     start = (end - timedelta(days=DAYS)).replace(hour=9)
     catalogue.ship(now=start)
     sales_catalogue.ship(now=start)
+    checkout_catalogue.ship(now=start)
     reps = staff()
     clock = TestClock.objects.create(name="Sample seller", now=start, series_code="test")
     story = lives(random.Random(7))  # noqa: S311 - the same at every start is the point

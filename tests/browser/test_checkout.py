@@ -46,13 +46,12 @@ def site(live_server, settings, tmp_path, monkeypatch):
     from billing import gateway
     from billing.catalogue import ship
     from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, SqliteStore, site
-    from checkout.models import RoutingRule
+    from checkout import catalogue as shipped
     from tests.fixtures_billing import NOON
     from tests.fixtures_stripe import KEY
 
     ship(now=NOON)
-    rule = {"name": "Large", "conditions": {"employees": {"over": 100}}, "outcome": "contact_sales"}
-    RoutingRule.objects.get_or_create(position=100, defaults=rule)
+    shipped.ship(now=NOON)
     settings.SITE_URL = live_server.url
     store = SqliteStore(tmp_path / "stripe.sqlite3")
     fake = FakeStripe(store, base_url=f"{live_server.url}/fakestripe", sleep=lambda seconds: None)

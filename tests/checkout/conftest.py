@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import timezone
 
+from checkout import catalogue as shipped
 from checkout import sessions
 from checkout.models import CheckoutSession
 
@@ -21,6 +22,8 @@ ANSWERS = {
 @pytest.fixture
 def make_session(catalogue):
     """make_session(plan="pro", **fields) -> an open session."""
+
+    shipped.ship(now=NOON)
 
     def make(plan="pro", **fields):
         given = {

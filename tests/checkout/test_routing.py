@@ -2,6 +2,8 @@
 
 import pytest
 
+from checkout import catalogue
+from checkout.models import RoutingRule
 from checkout.routing import Inputs, InvalidRule, Rule, check, decide
 
 LARGE = Rule("Large companies", "contact_sales", {"employees": {"over": 100}})
@@ -70,3 +72,15 @@ def test_it_judges_each_kind_of_condition(conditions, inputs, applies):
 def test_it_refuses_conditions_that_mean_nothing(conditions):
     with pytest.raises(InvalidRule):
         check(conditions)
+
+
+@pytest.mark.django_db
+def test_the_shipped_rules_mean_something_and_staff_keep_theirs():
+    from django.utils import timezone
+
+    for _position, rule in catalogue.RULES:
+        check(rule["conditions"])
+    catalogue.ship(now=timezone.now())
+    RoutingRule.objects.update(name="Renamed", active=False)
+    catalogue.ship(now=timezone.now())
+    assert list(RoutingRule.objects.values_list("name", "active")) == [("Renamed", False)]

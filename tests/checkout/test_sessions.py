@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import typed
-from billing.models import Discount, Event, Plan
+from billing.models import Discount, Event, Mail, Plan, User
 from billing.refusals import Refused
 from billing.subscribing import InvalidQuantity, PlanNeedsQuote, UnknownPrice
 from checkout import sessions
@@ -151,6 +151,29 @@ def test_unlocking_opens_an_ended_session_for_a_day(session):
     sessions.unlock(session=session, now=timezone.now(), actor="user:7")
     stored = CheckoutSession.objects.get()
     assert (stored.status, stored.unlocked_by) == ("open", "user:7")
+
+
+def test_the_buyer_hears_that_the_way_is_open(make_session):
+    session = make_session(email="ada@nova.example")
+    sessions.unlock(session=session, now=timezone.now(), actor="system")
+    sent = Mail.objects.get()
+    assert (sent.template, sent.recipient) == ("checkout_link", "ada@nova.example")
+    assert session.url in sent.text
+
+
+def test_a_rep_sends_the_link_with_words_of_their_own(make_session):
+    rep = User.objects.create_user("rep@lumen.example", name="Rae", is_staff=True)
+    session = make_session(email="ada@nova.example", origin="rep")
+    for _ in range(2):
+        sessions.send_link(session=session, now=timezone.now(), actor=f"user:{rep.pk}", message="As agreed.")
+    sent = Mail.objects.get()
+    assert "Rae has prepared your checkout of Pro" in sent.text
+    assert "As agreed." in sent.text
+
+
+def test_a_link_needs_somebody_to_go_to(session):
+    with pytest.raises(typed.Missing):
+        sessions.send_link(session=session, now=timezone.now(), actor="system")
 
 
 # -- Promotion codes ----------------------------------------------------------------------------------------
