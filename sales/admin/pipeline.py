@@ -34,7 +34,7 @@ class ProposalForm(forms.Form):
 
     def __init__(self, *args: Any, lead: Lead, **options: Any) -> None:
         wanted = Plan.objects.filter(code=lead.plan_code or "enterprise", archived_at__isnull=True).first()
-        super().__init__(*args, initial={"plan": wanted, "quantity": lead.seats or 10}, **options)
+        super().__init__(*args, initial={"plan": wanted, "quantity": lead.seats or 10}, **options)  # type: ignore[misc]
         plans: Any = self.fields["plan"]
         plans.queryset = (
             Plan.objects.filter(archived_at__isnull=True).exclude(motion="self_serve").order_by("rank")

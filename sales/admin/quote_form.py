@@ -64,7 +64,7 @@ class QuoteForm(forms.Form):
         self.zone = ZoneInfo(proposing.zone_of(quote))
         fees = list(quote.lines.filter(price__isnull=True))
         self.fee_rows = len(fees) + SPARE_FEES
-        super().__init__(
+        super().__init__(  # type: ignore[misc]
             *args, initial={**_terms(quote, self.zone), **_ramp(quote), **_fees(fees)}, **options
         )
         on_sale = Plan.objects.filter(archived_at__isnull=True) | Plan.objects.filter(pk=quote.plan_id)
@@ -197,7 +197,7 @@ def _ramp(quote: Quote) -> dict[str, Any]:
 def _first_year(quote: Quote) -> list[dict[str, Any]]:
     """A row for year 1 or beyond the form's years stays as it is."""
     others = quote.ramp.exclude(year__in=list(RAMP_YEARS))
-    return list(others.values("year", "quantity", "discount_percent"))
+    return list(others.values("year", "quantity", "discount_percent"))  # type: ignore[arg-type]
 
 
 def _fees(rows: list[Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain,
 
 
 def _accept(request: HttpRequest, task: HandoffTask) -> str:
-    handing_over.accept(task=task, by=request.user, now=now_of(task))
+    handing_over.accept(task=task, by=request.user, now=now_of(task))  # type: ignore[arg-type]
     return "The task is yours."
 
 
@@ -47,7 +47,7 @@ def _quote(request: HttpRequest, task: HandoffTask) -> str:
     if row is None:
         raise drafting.InvalidQuote("This customer has no running subscription to start from.")
     quote = drafting.draft_from_subscription(
-        subscription=row, now=now_of(task), actor=staff(request), by=request.user, task=task
+        subscription=row, now=now_of(task), actor=staff(request), by=request.user, task=task  # type: ignore[arg-type]
     )
     return reverse("admin:sales_quote_change", args=[quote.pk])
 

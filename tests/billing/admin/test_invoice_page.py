@@ -39,7 +39,8 @@ def book(browser, invoice, **changes):
 
 def test_it_shows_lines_and_a_journal_that_balances(fay, invoice):
     page = fay.get(where(invoice))
-    assert page.status_code == 200 and "$87.00" in page.text
+    assert page.status_code == 200
+    assert "$87.00" in page.text
     assert sum(side.amount for side in page.context["postings"]) == 0
 
 

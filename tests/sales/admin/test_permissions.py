@@ -62,7 +62,8 @@ def test_it_refuses_and_changes_nothing(sales_catalogue, address, group):
     browser = Client()
     browser.force_login(member_of(group))
     page = browser.get(address(lead))
-    assert page.status_code == 200 and 'value="close"' not in page.text
+    assert page.status_code == 200
+    assert 'value="close"' not in page.text
     assert browser.post(address(lead), {"action": "close"}).status_code == 403
     lead.refresh_from_db()
     assert lead.status == "open"

@@ -51,7 +51,8 @@ def test_it_says_beside_the_field_what_is_wrong_and_keeps_what_was_typed(build, 
     answer = build(term_months="18", title="Our offer")
     assert answer.status_code == 422
     assert "whole number of periods" in answer.context["form"]["term_months"].errors[0]
-    assert 'value="18"' in answer.text and "Our offer" in answer.text
+    assert 'value="18"' in answer.text
+    assert "Our offer" in answer.text
     quote.refresh_from_db()
     assert (quote.term_months, quote.title) == (12, "")
 

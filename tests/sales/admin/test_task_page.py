@@ -21,7 +21,9 @@ def task(on_pro, rita, run_jobs):
 
 def test_it_says_who_why_and_what_to_do(browser, address, task):
     page = browser.get(address(task)).text
-    assert task.customer.name in page and "Demo requested" in page and "Route to sales" in page
+    assert task.customer.name in page
+    assert "Demo requested" in page
+    assert "Route to sales" in page
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,8 @@ def test_it_says_when_a_move_is_too_late(browser, address, task):
     browser.post(address(task), {"action": "won"})
     page = browser.post(address(task), {"action": "lost"}, follow=True)
     task.refresh_from_db()
-    assert task.status == "won" and "alert--bad" in page.text
+    assert task.status == "won"
+    assert "alert--bad" in page.text
 
 
 def test_one_click_makes_a_quote(browser, address, task):
@@ -81,11 +84,14 @@ def test_the_first_page_shows_what_waits(browser, boss, task, draft):
     quote = draft(customer=task.customer, discount_percent="25")
     quoting.submit(quote=quote, now=quote.now, actor="user:1")
     mine, theirs = browser.get("/admin/"), boss.get("/admin/")
-    assert mine.context["tasks"] == [task] and mine.context["decisions"] is None
-    assert theirs.context["tasks"] == [] and theirs.context["decisions"] == [quote]
+    assert mine.context["tasks"] == [task]
+    assert mine.context["decisions"] is None
+    assert theirs.context["tasks"] == []
+    assert theirs.context["decisions"] == [quote]
     assert "$174.00" in theirs.text
 
 
 def test_the_first_page_is_kind_when_there_is_nothing(browser):
     page = browser.get("/admin/").text
-    assert "Nothing waits for you" in page and "Everything is paid on time" in page
+    assert "Nothing waits for you" in page
+    assert "Everything is paid on time" in page
