@@ -39,8 +39,8 @@ def pay(subscription, when=NOON):
 def taken_on(subscription, on, seats=10):
     """Sales takes it on: Business by the month from a day on."""
     return subscribing.change(
-        subscription=subscription, now=on, actor="user:1", plan=Plan.objects.get(code="business"), quantity=Decimal(seats),
-        motion="sales_assisted", source="quote",
+        subscription=subscription, now=on, actor="user:1", plan=Plan.objects.get(code="business"),
+        quantity=Decimal(seats), motion="sales_assisted", source="quote",
     )  # fmt: skip
 
 
