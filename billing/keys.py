@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from billing import typed
+from billing import prepared, typed
 from billing.models import ApiKey
 from billing.refusals import Refused
 
@@ -41,9 +41,15 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+COLUMNS = [field.attname for field in ApiKey._meta.concrete_fields]
+FIND = f"select {', '.join(COLUMNS)} from billing_apikey where digest = %s"  # noqa: S608 - columns of the model
+
+
 def find(secret: str) -> ApiKey | None:
-    """The key with this secret, revoked or not."""
-    return ApiKey.objects.filter(digest=digest(secret)).first()
+    """The key with this secret, revoked or not. With every request, so as quickly as can be."""
+    with prepared.cursor() as cursor:
+        row = cursor.execute(FIND, [digest(secret)]).fetchone()
+    return None if row is None else ApiKey.from_db(None, COLUMNS, row)
 
 
 def used(key: ApiKey, now: datetime) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from billing import usage_sql
+from billing import prepared, usage_sql
 from billing.events import Fact, record_many
 from billing.maths.periods import Period, local_date
 from billing.models import Customer, Meter, UsageEvent
@@ -89,7 +88,7 @@ def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str =
 def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:
     given: Any = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
     window: Any = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
-    with _prepared() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(usage_sql.RECORD, {**given, **window})
         accepted, taken, *lists = cursor.fetchone()
         return accepted, taken, *map(_read, lists)
@@ -97,18 +96,14 @@ def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> 
 
 def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
     rows = [{"customer_id": customer, "meter_id": meter} for customer, meter in pairs]
-    given: Any = {"pairs": orjson.dumps(rows).decode(), "now": now, "percents": list(settings.USAGE_THRESHOLDS)}
+    given: Any = {
+        "pairs": orjson.dumps(rows).decode(),
+        "now": now,
+        "percents": list(settings.USAGE_THRESHOLDS),
+    }
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.CROSS_UNIQUE, given)
         return _read(cursor.fetchone()[0])
-
-
-def _prepared() -> Any:
-    """A cursor that plans a statement once for each connection: planning this one takes longer than running
-    it."""
-    connection.ensure_connection()
-    connection.connection.prepare_threshold = 0
-    return connection._prepare_cursor(psycopg.Cursor(connection.connection))  # type: ignore[attr-defined]
 
 
 def _read(json: str | None) -> list[Any]:
@@ -166,9 +161,7 @@ def _held(statement: str, events: list[int]) -> list[int]:
 # -- Answering ----------------------------------------------------------------------------------------------
 
 
-def current(
-    customer: Customer, now: datetime, known: Mapping[str, Meter] | None = None
-) -> list[MeterUsage]:
+def current(customer: Customer, now: datetime, known: Mapping[str, Meter] | None = None) -> list[MeterUsage]:
     """Every meter of the customer's terms in the usage period that runs, and what else it used.
 
     Two queries; one where `known` holds the meters that come up, by id.

@@ -14,6 +14,7 @@ MOST_EVENTS = 5_000
 MOST_PROPERTIES = 50
 LONGEST_NAME = 100
 LONGEST_VALUE = 500
+TEXTS = (("id", 255), ("event_name", LONGEST_NAME), ("customer", 200))
 FIELDS = frozenset({"id", "customer", "event_name", "timestamp", "properties"})
 
 _OUR_ID = re.compile(r"cus_[0-9a-f]{32}")
@@ -77,24 +78,22 @@ def row_of(index: int, event: Any) -> dict[str, Any]:
         raise Bad("invalid_event")
     if not event.keys() <= FIELDS:
         raise Bad("unknown_field", min(event.keys() - FIELDS))
-    row = {"n": index, "k": _text(event, "id", 255), "e": _text(event, "event_name", LONGEST_NAME)}
-    customer = _text(event, "customer", 200)
+    get = event.get
+    for name, longest in TEXTS:
+        text = get(name)
+        if type(text) is not str or not 0 < len(text) <= longest or "\0" in text:
+            raise Bad(f"invalid_{name}")
+    customer = event["customer"]
+    row = {"n": index, "k": event["id"], "e": event["event_name"]}
     if _OUR_ID.fullmatch(customer):
         row["c"] = customer[4:]
     else:
         row["x"] = customer
-    if event.get("timestamp") is not None:
-        row["t"] = _instant(event["timestamp"])
-    if properties := event.get("properties"):
+    if (timestamp := get("timestamp")) is not None:
+        row["t"] = _instant(timestamp)
+    if properties := get("properties"):
         row["p"] = _properties(properties)
     return row
-
-
-def _text(event: Mapping[str, Any], name: str, longest: int) -> str:
-    value = event.get(name)
-    if type(value) is not str or not 0 < len(value) <= longest or "\0" in value:
-        raise Bad(f"invalid_{name}")
-    return value
 
 
 def _instant(value: Any) -> datetime:

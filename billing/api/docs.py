@@ -13,6 +13,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
+from billing.api import problems
+from billing.refusals import Refused
+
 METHODS = ("get", "post", "patch", "delete")
 
 
@@ -34,12 +37,25 @@ def schema(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "api/docs.html", {"groups": groups(), "site": settings.SITE_URL})
+    return render(request, "api/docs.html", {"groups": groups(), "refusals": refusals(), "site": settings.SITE_URL})
 
 
 @csrf_exempt
 def nowhere(request: HttpRequest) -> HttpResponse:
     raise Http404
+
+
+@cache
+def refusals() -> list[tuple[str, int]]:
+    """(code, status) of every rule that may refuse: what `type` in a problem document leads to."""
+    found = {kind.code: problems.problem_of(kind("")).status for kind in _all(Refused)}
+    return sorted(found.items())
+
+
+def _all(kind: type[Refused]) -> Iterator[type[Refused]]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from _all(sub)
 
 
 # -- The file, cut into what a page shows -----------------------------------------------------------------
@@ -99,9 +115,15 @@ def _operation(address: str, method: str, written: dict[str, Any]) -> Operation:
     row = shown["properties"]["results"].get("items", {}) if listed else shown
     return Operation(
         id=written["operationId"], method=method.upper(), path=address, summary=written["summary"],
-        about=written.get("description", ""), query=list(_query(written)), body=list(fields(body)),
+        about=_about(written), query=list(_query(written)), body=list(fields(body)),
         answer=list(fields(row)), status=status, listed=listed, curl=_curl(address, method, body),
     )  # fmt: skip
+
+
+def _about(written: dict[str, Any]) -> str:
+    """Nothing, where the description only repeats the title."""
+    about = written.get("description", "")
+    return "" if about == f"{written['summary']}." else about
 
 
 def _content(part: dict[str, Any]) -> dict[str, Any]:

@@ -395,8 +395,7 @@ def test_a_crossing_stands_or_falls_with_its_events(starter, customer, monkeypat
 
 PERIOD = f"""
 select start_on, end_on, previous_on
-from (select %s::date as today) need
-cross join (select %s::date as anchor_on, %s::text as interval) terms {usage_sql.PERIOD}
+from (select %s::date as today, %s::date as anchor_on, %s::text as interval) terms {usage_sql.PERIOD}
 """
 DAYS = st.dates(date(1999, 1, 1), date(2101, 12, 31))
 
