@@ -5,9 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from billing import typed
 from billing.invoicing import DraftLine
 from billing.maths.money import exponent, round_ratio
 from billing.models import Plan, Price
@@ -198,3 +202,25 @@ def _priced(price: Price) -> Choice:
     seat = f"{_('per seat')} " if price.model != "flat" else ""
     words = f"{unit_price(price.unit_amount, price.currency)} {seat}{_(PER[price.interval or 'month'])}"
     return Choice(_(ADVERB[price.interval or "month"]).capitalize(), words)
+
+
+# -- Countries ----------------------------------------------------------------------------------------------
+
+
+@cache
+def _options() -> dict[str, SafeString]:
+    """An `<option>` for each country; made once, they are a fourth of the page's work."""
+    return {
+        code: format_html('<option value="{}">{}</option>', code, name)
+        for code, name in typed.countries().items()
+    }
+
+
+def country_options(chosen: str) -> SafeString:
+    """The options of the country field with one of them selected."""
+    rows = _options()
+    if chosen in rows:
+        marked = format_html('<option value="{}" selected>{}</option>', chosen, typed.countries()[chosen])
+        rows = {**rows, chosen: marked}
+    first = format_html('<option value="">{}</option>', _("Choose a country"))
+    return format_html("{}{}", first, format_html_join("", "{}", ((row,) for row in rows.values())))

@@ -22,9 +22,7 @@ TEN_MINUTES = timedelta(minutes=10)
 def session_of(token: str) -> CheckoutSession:
     """The session, its plan, customer, discount and the plan's limit of seats, in one query; or 404."""
     seats = Entitlement.objects.filter(plan=OuterRef("plan"), feature="seats").values("limit")[:1]
-    rows = CheckoutSession.objects.select_related(
-        "plan", "discount", "customer__test_clock", "test_clock", "invoice", "subscription"
-    )
+    rows = CheckoutSession.objects.select_related("plan", "discount", "customer", "test_clock")
     found = rows.annotate(seat_limit=Subquery(seats)).filter(token=token).first()
     if found is None:
         raise Http404

@@ -166,6 +166,7 @@ def _page(
     template: str = "checkout/session.html",
     before: dict[str, Any] | None = None,
 ) -> HttpResponse:
+    country = str(form["country"].value() or "")
     context = {
         "session": row,
         "form": form,
@@ -175,7 +176,8 @@ def _page(
         "was_to_sales": _to_sales(row, before or {}),
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "home": row.cancel_url or "/pricing/",
-        "country_known": bool(form["country"].value()),
+        "country_known": bool(country),
+        "country_options": wording.country_options(country),
         "part": request.POST.get("part", ""),
     }
     response = render(request, template, context, status=status)
