@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from billing import customers, gateway
@@ -51,8 +50,8 @@ def test_each_api_key_has_keys_of_its_own(api, make_api):
     assert Customer.objects.count() == 2
 
 
-def test_it_answers_409_while_the_first_is_running(api, code):
-    running = _left_by_a_dead_process(api, age=timedelta(seconds=1))
+def test_it_answers_409_while_the_first_is_running(api, code, monkeypatch):
+    running = _left_by_a_dead_process(api, monkeypatch, age=timedelta(seconds=1))
     answer = api.post("customers", **ACME, key="k-1")
     assert code(answer) == (409, "idempotency_in_progress")
     assert answer["Retry-After"] == "1"
@@ -61,19 +60,24 @@ def test_it_answers_409_while_the_first_is_running(api, code):
     assert not Customer.objects.exists()
 
 
-def test_a_crashed_one_is_taken_over_after_ninety_seconds(api):
-    _left_by_a_dead_process(api, age=timedelta(seconds=91))
+def test_a_crashed_one_is_taken_over_after_ninety_seconds(api, monkeypatch):
+    _left_by_a_dead_process(api, monkeypatch, age=timedelta(seconds=91))
     assert api.post("customers", **ACME, key="k-1").status_code == 201
     assert api.post("customers", **ACME, key="k-1")["Idempotent-Replayed"] == "true"
     assert Customer.objects.count() == 1
 
 
-def _left_by_a_dead_process(api, age):
-    """The row as a killed request leaves it: claimed, without an answer."""
-    api.post("customers", **ACME, key="k-1")
-    with connection.cursor() as cursor:
-        cursor.execute("delete from billing_event; delete from billing_customer")
-    IdempotentRequest.objects.update(status=None, body=None, locked_at=timezone.now() - age)
+def _left_by_a_dead_process(api, monkeypatch, age):
+    """A request is killed in the middle: claimed, without an answer, and its work rolled back."""
+
+    def killed(**fields):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(customers, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            api.post("customers", **ACME, key="k-1")
+    IdempotentRequest.objects.update(locked_at=timezone.now() - age)
     return IdempotentRequest.objects.get()
 
 
