@@ -84,10 +84,13 @@ def seed(count: int) -> list[str]:
     price = pro.prices.get(code="api-calls")
     customers = [Customer(name=f"Bench {n}", email=f"b{n}@bench.example") for n in range(count)]
     terms = {"status": "active", "motion": "self_serve", "origin": "api", "currency": "USD"}
-    subscriptions = [Subscription(customer=c, start_on=now.date(), started_at=now, **terms) for c in customers]
+    subscriptions = [
+        Subscription(customer=c, start_on=now.date(), started_at=now, **terms) for c in customers
+    ]
     paid = {"collection_method": "charge_automatically", "motion": "self_serve"}
     phases = [
-        Phase(subscription=s, plan=pro, start_on=now.date(), anchor_on=now.date(), **paid) for s in subscriptions
+        Phase(subscription=s, plan=pro, start_on=now.date(), anchor_on=now.date(), **paid)
+        for s in subscriptions
     ]
     for model, rows in ((Customer, customers), (Subscription, subscriptions), (Phase, phases)):
         model.objects.bulk_create(rows, batch_size=5000)

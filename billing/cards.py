@@ -40,7 +40,9 @@ def save(
         )
     except CardRefused as refused:
         if refused.decline_code == "payment_method_missing":
-            raise UnknownCard("The provider knows no such payment method.", field="payment_method") from refused
+            raise UnknownCard(
+                "The provider knows no such payment method.", field="payment_method"
+            ) from refused
         raise CardDeclined(str(refused) or "The card was declined.", field="payment_method") from refused
     except GatewayMisuse as misuse:
         raise UnknownCard("The provider knows no such payment method.", field="payment_method") from misuse
@@ -109,7 +111,9 @@ def _refuse_needed(payment_method: PaymentMethod) -> None:
 # -- With the buyer present: the bank may ask first -----------------------------------------------------------
 
 
-def set_up(*, customer: Customer, payment_method: str, return_url: str, now: datetime, actor: str) -> SetupOutcome:
+def set_up(
+    *, customer: Customer, payment_method: str, return_url: str, now: datetime, actor: str
+) -> SetupOutcome:
     """Save a card that the buyer has just typed. Must not run inside a transaction.
 
     Kept when the outcome has succeeded; with `requires_action` the bank asks at `action_url` and `finish` follows.
@@ -155,4 +159,6 @@ def make_default(*, payment_method: PaymentMethod, now: datetime, actor: str) ->
     PaymentMethod.objects.filter(customer=row.customer_id, is_default=True).update(is_default=False)
     PaymentMethod.objects.filter(pk=row.pk).update(is_default=True)
     changed = {"before": {"default_card": before and before.pk}, "after": {"default_card": row.pk}}
-    record("customer.updated", subject=row.customer, customer=row.customer, actor=actor, now=now, data=changed)
+    record(
+        "customer.updated", subject=row.customer, customer=row.customer, actor=actor, now=now, data=changed
+    )

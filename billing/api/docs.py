@@ -37,7 +37,9 @@ def schema(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "api/docs.html", {"groups": groups(), "refusals": refusals(), "site": settings.SITE_URL})
+    return render(
+        request, "api/docs.html", {"groups": groups(), "refusals": refusals(), "site": settings.SITE_URL}
+    )
 
 
 @csrf_exempt
