@@ -26,8 +26,7 @@ def _given(field: models.Field, row: Mapping[str, Any]) -> bool:
     return (
         field.attname in row
         or (field.has_default() and not field.primary_key)
-        or (not field.null
-        and field.empty_strings_allowed)
+        or (not field.null and field.empty_strings_allowed)
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
@@ -19,6 +20,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from billing import cards, catalogue, collecting, customers, metering, running, subscribing
+from billing.fakestripe.site import the_fake
 from billing.models import Customer, Invoice, Mail, Plan, Subscription, TestClock, User
 from billing.refusals import Refused
 from checkout import catalogue as checkout_catalogue
@@ -137,7 +139,7 @@ def lives(random_: random.Random) -> list[Life]:
         plan = "starter" if n % 5 in (1, 3) else "pro"
         seats = 1 if plan == "starter" else random_.choice([2, 3, 4, 5, 8, 12])
         life = Life(
-            name, joins, plan, "year" if n % 6 == 0 else "month", seats, country, currency,
+            name, joins, plan, "year" if n % 3 == 0 else "month", seats, country, currency,
             random_.choice([4, 9, 15, 28, 45, 80]), random_.choice([40, 120, 260, 400, 900, 1300]),
         )  # fmt: skip
         if plan == "pro" and n % 3:
@@ -174,6 +176,11 @@ def _hand_over(rows: list[Life]) -> None:
 
 def load(say: Say) -> None:
     """Live through it. About a minute; `say` hears of every month."""
+    with the_fake().webhooks.muted():
+        _load(say)
+
+
+def _load(say: Say) -> None:
     end = timezone.now().replace(minute=0, second=0, microsecond=0)
     start = (end - timedelta(days=DAYS)).replace(hour=9)
     catalogue.ship(now=start)
@@ -182,6 +189,8 @@ def load(say: Say) -> None:
     reps = staff()
     clock = TestClock.objects.create(name="Sample seller", now=start, series_code="test")
     story = lives(random.Random(7))  # noqa: S311 - the same at every start is the point
+    for life in story:
+        life.joins = _sign_up_day(life.joins, start)
     for day in range(DAYS):
         now = start + timedelta(days=day)
         running.advance(clock=clock, to=now)
@@ -200,17 +209,24 @@ def load(say: Say) -> None:
     _release(clock)
 
 
+def _sign_up_day(day: int, start: datetime) -> int:
+    """Campaigns end on the 3rd and the 17th, and so that is when people sign up (and when one run bills many)."""
+    while day > 0 and (start + timedelta(days=day)).day not in (3, 17):
+        day -= 1
+    return day
+
+
 def staff() -> list[User]:
-    """The people who work at the seller; answers the reps."""
-    made = []
+    """The people who work at the seller; answers the reps. They share a password, so it is hashed once."""
+    made, hashed = [], make_password(PASSWORD)
     for email, name, group in STAFF:
-        user = User.objects.filter(email=email).first() or User.objects.create_user(
-            email, PASSWORD, name=name, is_staff=True
+        user, _ = User.objects.get_or_create(
+            email=email, defaults={"name": name, "is_staff": True, "password": hashed}
         )
         user.groups.add(Group.objects.get(name=group))
         made.append(user)
-    if not User.objects.filter(email="admin@lumen.example").exists():
-        User.objects.create_superuser("admin@lumen.example", PASSWORD, name="Ana Ferreira")
+    boss = {"name": "Ana Ferreira", "is_staff": True, "is_superuser": True, "password": hashed}
+    User.objects.get_or_create(email="admin@lumen.example", defaults=boss)
     return made[:2]
 
 

@@ -164,9 +164,7 @@ def _ship_groups() -> None:
     """Everybody on the staff may look at all of it; what a group may do besides is listed above."""
     known = {
         f"{p.content_type.app_label}.{p.codename}": p
-        for p in Permission.objects.filter(content_type__app_label__in=APPS).select_related(
-            "content_type"
-        )
+        for p in Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
     }
     looking = [p for name, p in known.items() if name.partition(".")[2].startswith("view_")]
     for name, wanted in PERMISSIONS.items():

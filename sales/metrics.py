@@ -111,7 +111,13 @@ def hybrid(*, start: datetime, end: datetime, currency: str, livemode: bool = Fa
     """All five, in four statements whatever the number of customers."""
     scope = {"start": start, "end": end, "currency": currency, "live": livemode}
     return Hybrid(
-        start, end, currency, revenue(**scope), conversion(**scope), expansion(**scope), land_and_expand(**scope)
+        start,
+        end,
+        currency,
+        revenue(**scope),
+        conversion(**scope),
+        expansion(**scope),
+        land_and_expand(**scope),
     )
 
 
@@ -156,7 +162,9 @@ converted as (
 def conversion(**scope: Any) -> Conversion:
     """Self-serve to sales, of everybody who began self-serve before the period's end."""
     [(began, converted)] = _rows(
-        _BEGAN + "select count(*), count(c.customer_id) from began b left join converted c using (customer_id)", scope
+        _BEGAN
+        + "select count(*), count(c.customer_id) from began b left join converted c using (customer_id)",
+        scope,
     )
     return Conversion(began, converted)
 
@@ -204,12 +212,15 @@ levels as (
 )
 """
 
-_LAND = _LEVELS + """
+_LAND = (
+    _LEVELS
+    + """
 select count(*), coalesce(sum(at_close), 0)::bigint, coalesce(sum(at_12), 0)::bigint,
     count(*) filter (where at_12 > 0), coalesce(sum(at_close) filter (where at_12 > 0), 0)::bigint,
     coalesce(sum(at_12) filter (where at_12 > 0), 0)::bigint
 from levels
 """
+)
 
 
 def land_and_expand(**scope: Any) -> LandAndExpand:
@@ -295,7 +306,13 @@ _BEHIND = {
 
 
 def behind(
-    figure: str, *, start: datetime, end: datetime, currency: str, livemode: bool = False, limit: int | None = 500
+    figure: str,
+    *,
+    start: datetime,
+    end: datetime,
+    currency: str,
+    livemode: bool = False,
+    limit: int | None = 500,
 ) -> list[tuple[str, str, str, int]]:
     """The customers behind a figure: (customer id, name, what, amount); without a limit they add up to it.
 
@@ -304,7 +321,9 @@ def behind(
     Raises KeyError for an unknown figure.
     """
     scope = {"start": start, "end": end, "currency": currency, "live": livemode, "limit": limit}
-    return [(f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(_BEHIND[figure], scope)]
+    return [
+        (f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(_BEHIND[figure], scope)
+    ]
 
 
 def _rows(sql: str, scope: Any) -> Sequence[Any]:
@@ -315,5 +334,7 @@ def _rows(sql: str, scope: Any) -> Sequence[Any]:
 
 def currencies(livemode: bool = False) -> Iterable[str]:
     """The currencies in which anything was ever invoiced, most used first."""
-    sql = "select currency from billing_invoice where livemode = %(live)s group by 1 order by count(*) desc, 1"
+    sql = (
+        "select currency from billing_invoice where livemode = %(live)s group by 1 order by count(*) desc, 1"
+    )
     return [row[0] for row in _rows(sql, {"live": livemode})]

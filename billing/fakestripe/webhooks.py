@@ -3,7 +3,8 @@
 import hmac
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING
@@ -85,6 +86,18 @@ class Webhooks:
     def to(self, deliver: Deliverer | None) -> None:
         """Deliver to this receiver from now on."""
         self._deliver = deliver
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Inside, nobody is told: what happens counts as delivered, for whoever makes sample data."""
+        deliver, self._deliver = self._deliver, None
+        try:
+            yield
+        finally:
+            with transaction(self._store):
+                for id, _ in self._store.owed(float("inf"), -1):
+                    self._store.delivered(id)
+            self._deliver = deliver
 
     # -- delivering ----------------------------------------
     def signed(self, event: Row) -> tuple[bytes, dict[str, str]]:

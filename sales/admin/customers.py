@@ -130,7 +130,10 @@ def _new_quote(request: HttpRequest, customer: Customer) -> str:
     if row is None:
         raise drafting.InvalidQuote("There is no running subscription to start from.")
     quote = drafting.draft_from_subscription(
-        subscription=row, now=customer.now, actor=staff(request), by=request.user  # type: ignore[arg-type]
+        subscription=row,
+        now=customer.now,
+        actor=staff(request),
+        by=request.user,  # type: ignore[arg-type]
     )
     return reverse("admin:sales_quote_change", args=[quote.pk])
 

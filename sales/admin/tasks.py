@@ -47,7 +47,11 @@ def _quote(request: HttpRequest, task: HandoffTask) -> str:
     if row is None:
         raise drafting.InvalidQuote("This customer has no running subscription to start from.")
     quote = drafting.draft_from_subscription(
-        subscription=row, now=now_of(task), actor=staff(request), by=request.user, task=task  # type: ignore[arg-type]
+        subscription=row,
+        now=now_of(task),
+        actor=staff(request),
+        by=request.user,  # type: ignore[arg-type]
+        task=task,
     )
     return reverse("admin:sales_quote_change", args=[quote.pk])
 

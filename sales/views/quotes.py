@@ -53,8 +53,8 @@ def _find(token: str) -> Quote:
 
 
 def _private(response: HttpResponse) -> HttpResponse:
-    """The address is a secret: it goes to nobody else, and no cache keeps the page."""
-    response["Referrer-Policy"] = "no-referrer"
+    """The address is a secret: it goes to no other site. (With no referrer at all a form here would have no origin.)"""
+    response["Referrer-Policy"] = "same-origin"
     response["X-Robots-Tag"] = "noindex"
     return response
 
