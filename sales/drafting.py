@@ -154,7 +154,7 @@ def draft_from_subscription(
     seats = _seats_in_use(subscription, spec)
     usage = usage_by_month(customer, now)
     plan = plan or next_plan(spec.plan if spec else None, seats=seats, usage=usage)
-    title = f"{plan.name} for {customer.name}"
+    title = f"{plan.name} for {customer.name}"[:200]
     wanted = {"quantity": seats, "starts": Quote.Starts.PERIOD_END, "title": title, **terms}
     quote = draft(subscription=subscription, plan=plan, now=now, actor=actor, by=by, **wanted)
     quote.history = {
@@ -243,13 +243,20 @@ def edit(*, quote: Quote, now: datetime, actor: str, **terms: Any) -> Quote:
     if not row.editable:
         raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}; make a new version.")
     approving.reopen(row, now=now, actor=actor)
+    named_after_plan = row.title == _title(row.plan, row)
     quote_terms.apply(row, terms, now)
+    if named_after_plan and "title" not in terms:
+        row.title = _title(row.plan, row)
     row.save()
     quote_terms.write_parts(row, terms)
     settle(row, now)
     Deal.objects.filter(pk=row.deal_id, stage__in=Deal.OPEN).update(amount=row.acv, currency=row.currency)
     quote.refresh_from_db()
     return row
+
+
+def _title(plan: Plan, quote: Quote) -> str:
+    return f"{plan.name} for {quote.buyer_name}"[:200]
 
 
 def held(quote: Quote) -> Quote:

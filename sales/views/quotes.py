@@ -1,5 +1,6 @@
 """`/quotes/<token>/`: the buyer reads a quote, asks, signs or declines. The link is the key; there is no sign-in."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -76,7 +77,7 @@ def _page(request: HttpRequest, quote: Quote, token: str, status: int = 200, **g
         "token": token,
         "closed": closed,
         "paper": QuotePaper.from_json(quote.paper),
-        "schedule": quote.schedule,
+        "schedule": [{**row, "date": date.fromisoformat(row["date"])} for row in quote.schedule],
         "accept_form": AcceptForm(
             initial={"version": quote.version, "email": quote.contact_email, "name": quote.contact_name}
         ),
