@@ -146,7 +146,8 @@ def _detail(explanation: Mapping[str, Any], currency: str) -> str:
     """What the price does not say by itself: tiers, and how much of its period a prorated line covers."""
     tiers = explanation.get("tiers") or []
     words = [_tier(tier, currency) for tier in tiers if Decimal(tier["quantity"])]
-    if explanation.get("policy") not in (None, "whole", "usage", "once", "reversed"):
+    part = explanation.get("days") != explanation.get("of_days")
+    if part and explanation.get("policy") not in (None, "whole", "usage", "once", "reversed"):
         words.append(f"{explanation['days']} of {explanation['of_days']} days")
     return ", ".join(words)
 
