@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from billing import metering
 from billing.models import Customer, Invoice, KeptMail, Payment, User
+from checkout import catalogue as checkout_catalogue
 from config import chromium as finder
 from sales import catalogue as sales_catalogue
 from sales.models import HandoffTask, Quote
@@ -37,6 +38,7 @@ def world(catalogue, fake_stripe, settings):
     if hasattr(settings, "MAILERS"):
         settings.MAILERS = {"default": {"BACKEND": "billing.mail.KeepingBackend"}}
     sales_catalogue.ship(now=timezone.now())
+    checkout_catalogue.ship(now=timezone.now())
     rep = User.objects.create_user(
         "riley@lumen.example", "correct horse battery", name="Riley Okafor", is_staff=True
     )

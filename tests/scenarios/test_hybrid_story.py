@@ -25,6 +25,7 @@ from billing.models import (
     User,
 )
 from billing.numbering import open_series
+from checkout import catalogue as checkout_catalogue
 from checkout.models import CheckoutSession
 from sales import catalogue as sales_catalogue
 from sales import metrics
@@ -79,6 +80,7 @@ class Story:
 @pytest.fixture
 def story(catalogue, fake_stripe, run_jobs):
     sales_catalogue.ship(now=START)
+    checkout_catalogue.ship(now=START)
     return Story(run_jobs)
 
 
