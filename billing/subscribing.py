@@ -21,8 +21,6 @@ from billing.models import (
     Customer,
     Discount,
     Invoice,
-    Motion,
-    Phase,
     Plan,
     Price,
     Subscription,
@@ -320,7 +318,7 @@ def change(
     subscription = locked(subscription)
     before, after, on = _changed(subscription, now=now, source=source, override=override, **wishes)
     mrr_before = subscription.mrr
-    _write(subscription, after)
+    timelines.write(subscription, after)
     invoice = None
     result = invoicing.nothing()
     if on <= timelines.local_day(subscription, now):
@@ -488,7 +486,7 @@ def follow_on(
         raise InvalidDate("New terms cannot start before the subscription.", field="starts")
     check_collection(subscription.customer, first, override=payment_rule_override)
     kept = timelines.ended(timelines.specs_of(subscription), first.start_on)
-    _write(subscription, [*kept, *(replace(p, source=source) for p in phases)])
+    timelines.write(subscription, [*kept, *(replace(p, source=source) for p in phases)])
     subscription.end_on = None
     _set_contract(subscription, first.start_on, contract_months, auto_renew)
     if first.start_on <= timelines.local_day(subscription, now):
@@ -585,7 +583,7 @@ def cancel(
             data={"end_on": on.isoformat(), "reason": reason},
         )  # fmt: skip
         return _answer(on, invoicing.nothing(), None)
-    _write(subscription, timelines.ended(specs, on))
+    timelines.write(subscription, timelines.ended(specs, on))
     result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=on)
     finish(subscription, now=now, actor=actor)
     return _answer(on, result, result.invoice)
@@ -636,10 +634,6 @@ def locked(subscription: Subscription) -> Subscription:
     )
 
 
-def _write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
-    timelines.write(subscription, specs)
-
-
 def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why: str) -> None:
     """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
     specs = with_end(subscription, timelines.specs_of(subscription))
@@ -665,13 +659,3 @@ def with_end(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[Pha
     if subscription.end_on is None:
         return list(specs)
     return timelines.ended(specs, subscription.end_on)
-
-
-def motion_of(plan: Plan) -> str:
-    return str(Motion(plan.motion))
-
-
-def phases_waiting(subscription: Subscription, today: date) -> list[Phase]:
-    """Terms that are agreed and have not begun."""
-    rows = subscription.phases.select_related("plan", "discount").prefetch_related("items__price")
-    return [phase for phase in rows if phase.start_on > today and phase.start_on != phase.end_on]
