@@ -20,6 +20,7 @@ from billing.models import (
     Mail,
     Member,
     Payment,
+    Plan,
     Subscription,
     TestClock,
     User,
@@ -82,6 +83,13 @@ def story(catalogue, fake_stripe, run_jobs):
     sales_catalogue.ship(now=START)
     checkout_catalogue.ship(now=START)
     return Story(run_jobs)
+
+
+def typed(page):
+    """What the builder's form holds, as a browser would send it back."""
+    form = page.context["form"]
+    values = {field.html_name: field.value() for field in form}
+    return {name: value for name, value in values.items() if value not in (None, False, "")}
 
 
 def check_out(story):
@@ -177,16 +185,17 @@ def make_the_quote(story):
     desk.post(f"/admin/sales/handofftask/{task.pk}/change/", {"action": "accept"})
     answer = desk.post(f"/admin/sales/handofftask/{task.pk}/change/", {"action": "quote"})
     assert answer.status_code == 302, answer.content.decode()[:2000]
-    from billing.models import Plan
-    from sales import drafting
-
     quote = Quote.objects.get()
-    drafting.edit(
-        quote=quote, now=quote.now, actor=f"user:{task.owner.pk}", plan=Plan.objects.get(code="enterprise"),
-        interval="year", quantity=50, discount_percent=Decimal(15), term_months=24, net_days=30,
-        ramp=[{"year": 2, "quantity": 70}], starts="period_end",
-    )  # fmt: skip
-    answer = desk.post(f"/admin/sales/quote/{quote.pk}/change/", {"action": "send"})
+    builder = f"/admin/sales/quote/{quote.pk}/change/"
+    assert answer["Location"] == builder
+    terms = {
+        "plan": Plan.objects.get(code="enterprise").pk, "interval": "year", "quantity": "50", "discount_percent": "15",
+        "term_months": "24", "net_days": "30", "seats_2": "70", "starts": "period_end",
+    }  # fmt: skip
+    answer = desk.post(builder, {**typed(desk.get(builder)), **terms, "action": "edit"})
+    assert answer.status_code == 302, answer.content.decode()[:3000]
+    assert "42,075.00" in desk.get(builder).content.decode()
+    answer = desk.post(builder, {**typed(desk.get(builder)), "action": "send"})
     assert answer.status_code == 302, answer.content.decode()[:3000]
     quote.refresh_from_db()
     assert quote.state == "sent"
