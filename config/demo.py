@@ -44,7 +44,10 @@ def run(say: Say) -> None:
             say("Database ready")
         prepare(say)
         parts = running.enter_context(started())
+        parts["web"] = child("web", "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi")
         wait_for_first_page(parts)
+        fill(say)
+        parts["worker"] = child("worker", "manage.py", "qcluster")
         say(welcome(sample()))
         keep_running(parts)
         say("Stopping")
@@ -72,8 +75,8 @@ def refuse_taken_port(port: int) -> None:
 
 
 def prepare(say: Say) -> None:
-    """Bring the database up to date, and fill it when it is empty."""
-    unfinished = settings.TANDEM_HOME / "sample-unfinished"
+    """Bring the database up to date, with what is sold in it when it is empty."""
+    unfinished = settings.SAMPLE_UNFINISHED
     if settings.EMBEDDED and unfinished.exists():
         say("An earlier start was cut off while it made the sample data; beginning anew")
         connection.close()
@@ -85,11 +88,30 @@ def prepare(say: Say) -> None:
     say("Tables ready")
     module = sample()
     if module and is_empty():
-        settings.TANDEM_HOME.mkdir(parents=True, exist_ok=True)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
-        module.load(say)
-        say("Sample data ready")
+        module.ship()
+    else:
+        unfinished.unlink(missing_ok=True)
+    connection.close()
+
+
+def fill(say: Say) -> None:
+    """Make the sample data where there are none. The web server tells visitors how far it is (`SampleGate`)."""
+    module, unfinished = sample(), settings.SAMPLE_UNFINISHED
+    if module is None or not unfinished.exists():
+        return
+    say(
+        f"First page: {urljoin(settings.SITE_URL, '/pricing/')} - the rest opens when the sample data are there"
+    )
+
+    def tell(words: str) -> None:
+        unfinished.write_text(words.strip())
+        say(words)
+
+    module.load(tell)
     unfinished.unlink(missing_ok=True)
+    say("Sample data ready")
     connection.close()
 
 
@@ -108,11 +130,9 @@ def sample() -> ModuleType | None:
 
 @contextlib.contextmanager
 def started() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The web server and the job worker, by name, while the block runs."""
+    """The web server and the job worker, by name: what is put there runs no longer than the block."""
     parts: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        parts["web"] = child("web", "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi")
-        parts["worker"] = child("worker", "manage.py", "qcluster")
         yield parts
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

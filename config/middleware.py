@@ -5,7 +5,9 @@ import re
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
 from billing.api import problems
 from billing.models.ids import uuid7
@@ -31,6 +33,29 @@ class RequestId:
             response = as_problem(response, name)
         response["X-Request-Id"] = name
         note(request, response, name, time.perf_counter() - started)
+        return response
+
+
+class SampleGate:
+    """In the demo, while its sample data are being made: the pricing page opens, any other address says how far it is.
+
+    Nobody can buy at today's date in between invoices of last year, whose numbers follow the days.
+    """
+
+    OPEN = ("/pricing/", "/healthz", "/static/")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(self.OPEN):
+            return self.get_response(request)
+        try:
+            progress = settings.SAMPLE_UNFINISHED.read_text()
+        except FileNotFoundError:
+            return self.get_response(request)
+        response = render(request, "sample_unfinished.html", {"progress": progress}, status=503)
+        response["Retry-After"], response["Refresh"], response["Cache-Control"] = "5", "2", "no-store"
         return response
 
 

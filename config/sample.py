@@ -1,6 +1,6 @@
 """The sample seller: eighteen months of some sixty customers, lived through the product's own verbs on a test clock.
 
-Days pass one by one: buyers sign up, usage arrives, seats are added, cards fail, sales gets tasks, quotes are
+Day after day buyers sign up, usage arrives, seats are added, cards fail, sales gets tasks, quotes are
 accepted and convert. At the end the customers leave the clock and go on in real time.
 """
 
@@ -31,6 +31,7 @@ from sales.models import HandoffTask, Quote
 type Say = Callable[[str], None]
 
 DAYS = 548
+USAGE_DAYS = 3  # usage is sent every third day: within the grace window of every meter
 PASSWORD = "tandem-demo-2026"  # noqa: S105 - printed at every start, for the demo only
 STAFF = [
     # e-mail, name, group
@@ -181,25 +182,26 @@ def load(say: Say) -> None:
 
 
 def _load(say: Say) -> None:
-    end = timezone.now().replace(minute=0, second=0, microsecond=0)
-    start = (end - timedelta(days=DAYS)).replace(hour=9)
-    catalogue.ship(now=start)
-    sales_catalogue.ship(now=start)
-    checkout_catalogue.ship(now=start)
+    start, end = ship()
     reps = staff()
     clock = TestClock.objects.create(name="Sample seller", now=start, series_code="test")
     story = lives(random.Random(7))  # noqa: S311 - the same at every start is the point
     for life in story:
         life.joins = _sign_up_day(life.joins, start)
+    eventful, month = _eventful(story), 0
     for day in range(DAYS):
+        if day not in eventful and day % USAGE_DAYS:
+            continue
         now = start + timedelta(days=day)
         running.advance(clock=clock, to=now)
         for life in story:
             _live(life, day, clock, reps)
-        _usage(story, day, now)
+        if day % USAGE_DAYS == 0:
+            _usage(story, day, now)
         _at_work(day, now, reps)
         work_off()
-        if now.day == 1:
+        if now.month != month:
+            month = now.month
             say(f"  {now:%B %Y}: {Subscription.objects.filter(status='active').count()} subscriptions, "
                 f"{Invoice.objects.count()} invoices")  # fmt: skip
     running.advance(clock=clock, to=end)
@@ -207,6 +209,25 @@ def _load(say: Say) -> None:
     work_off()
     _settle_mail(end)
     _release(clock)
+
+
+def ship() -> tuple[datetime, datetime]:
+    """What is sold, and the rules, as they were on the first day. Answers the first moment and the last."""
+    end = timezone.now().replace(minute=0, second=0, microsecond=0)
+    start = (end - timedelta(days=DAYS)).replace(hour=9)
+    catalogue.ship(now=start)
+    sales_catalogue.ship(now=start)
+    checkout_catalogue.ship(now=start)
+    return start, end
+
+
+def _eventful(story: list[Life]) -> set[int]:
+    """The days on which somebody does something, and those that `_at_work` looks for."""
+    days = {day for day in range(DAYS) if day % 5 == 0 or day % 30 == 11 or day % 60 == 33}
+    for life in story:
+        days |= {life.joins, *life.grows, *life.invites, *(life.bad_card or ())}
+        days |= {day for day in (life.leaves, life.quote_on) if day is not None}
+    return days
 
 
 def _sign_up_day(day: int, start: datetime) -> int:
@@ -358,11 +379,13 @@ def _sign(quote: Quote, life: Life, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _usage(story: list[Life], day: int, now: datetime) -> None:
-    """A day's calls: growing slowly, quieter at weekends."""
+def _usage(story: list[Life], today: int, now: datetime) -> None:
+    """The last days' calls, as a product that reports them in batches would send them."""
     events = [
         {"id": f"sample-{n}-{day}", "customer": life.customer.pk, "event_name": "api_call",
-         "timestamp": (now - timedelta(hours=1)).isoformat(), "properties": {"value": str(_calls(life, day, n))}}
+         "timestamp": (now - timedelta(days=today - day, hours=1)).isoformat(),
+         "properties": {"value": str(_calls(life, day, n))}}
+        for day in range(today - USAGE_DAYS + 1, today + 1)
         for n, life in enumerate(story)
         if life.customer is not None and day > life.joins and (life.leaves is None or day < life.leaves)
     ]  # fmt: skip
@@ -371,6 +394,7 @@ def _usage(story: list[Life], day: int, now: datetime) -> None:
 
 
 def _calls(life: Life, day: int, n: int) -> int:
+    """Growing slowly, quieter at weekends."""
     weekend = 0.35 if day % 7 in (5, 6) else 1.0
     wave = 0.8 + ((day * 37 + n * 101) % 41) / 100
     return max(1, int(life.calls * weekend * wave * (1 + (day - life.joins) / 900)))

@@ -79,6 +79,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
+if DEMO:
+    MIDDLEWARE.append("config.middleware.SampleGate")
+# Says how far the demo's sample data are; there while they are being made.
+SAMPLE_UNFINISHED = TANDEM_HOME / "sample-unfinished"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [

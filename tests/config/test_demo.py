@@ -69,12 +69,23 @@ def answer(port: int) -> int | None:
         return None
 
 
-def wait_for_box(process: subprocess.Popen[bytes], home: Path) -> None:
+def status_of(port: int, path: str) -> int:
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def wait_for(text: str, process: subprocess.Popen[bytes], home: Path) -> None:
     deadline = time.monotonic() + FIRST_PAGE_WITHIN
-    while "Ctrl-C stops everything" not in words(home):
+    while text not in words(home):
         assert process.poll() is None, words(home)
         assert time.monotonic() < deadline, words(home)
         time.sleep(0.1)
+
+
+def wait_for_box(process: subprocess.Popen[bytes], home: Path) -> None:
+    wait_for("Ctrl-C stops everything", process, home)
 
 
 def using(home: Path) -> list[str]:
@@ -98,7 +109,10 @@ def wait_until_gone(home: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at Linux's process table")
 def test_it_runs_survives_a_kill_and_stops(home: Path, port: int) -> None:
     with running_demo(home, port) as first:
+        wait_for("First page", first, home)
+        assert (status_of(port, "/pricing/"), status_of(port, "/portal/")) == (200, 503)
         wait_for_box(first, home)
+        assert status_of(port, "/portal/") == 200
         assert answer(port) == 200
         assert f"Tandem runs at http://127.0.0.1:{port}" in words(home)
         first.kill()
