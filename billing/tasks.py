@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from billing import clocks, collecting, mail, portal_links, printing, running
+from billing import clocks, collecting, importing, mail, portal_links, printing, running, throttling
 from billing.api import idempotency
 from billing.models import Mail, ProviderEvent, TestClock
 
@@ -58,13 +58,18 @@ def print_paper(invoice_id: str) -> None:
     printing.print_invoice(invoice_id)
 
 
+def import_usage(import_id: str) -> None:
+    """Take in a file of usage events, or what a killed job left of it."""
+    importing.work(import_id=import_id)
+
+
 # -- Keeping no longer than promised ------------------------------------------------------------------------
 
 
 def forget() -> int:
     """Drop answers to repeatable requests after their day, and links into the portal that have expired."""
     now = timezone.now()
-    return idempotency.forget(now=now) + portal_links.forget(now=now)
+    return idempotency.forget(now=now) + portal_links.forget(now=now) + throttling.forget(now=now)
 
 
 # -- Collecting ---------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ with given as materialized (
 ), named as (
     select c.id::text as ref, c.id, c.timezone, c.test_clock_id
     from (select distinct customer_id from given where customer_id is not null) g
-    join billing_customer c on c.id = g.customer_id and c.livemode = %(livemode)s::bool
+    join billing_customer c on c.id = g.customer_id and c.livemode = %(livemode)s::bool and c.deleted_at is null
     union all
     select c.external_id, c.id, c.timezone, c.test_clock_id
     from (select distinct external_id from given where external_id is not null) g

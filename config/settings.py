@@ -278,6 +278,12 @@ Q_CLUSTER = {
 USAGE_GRACE_DAYS = env.int("USAGE_GRACE_DAYS", 3)
 USAGE_THRESHOLDS = env.list("USAGE_THRESHOLDS", cast=int, default=[80, 100])
 
+# How many requests a key may make in a minute, all web processes together; 0 for no limit.
+API_REQUESTS_PER_MINUTE = {
+    "usage": env.int("API_USAGE_REQUESTS_PER_MINUTE", 60_000),
+    "other": env.int("API_REQUESTS_PER_MINUTE", 12_000),
+}
+
 # -- API -----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing.api.authentication.KeyAuthentication"],
@@ -306,8 +312,24 @@ SPECTACULAR_SETTINGS = {
         "MemberRole": "billing.models.Member.Role",
         "Interval": [(i, i) for i in ("week", "month", "quarter", "half_year", "year")],
         "ClockStatus": ["ready", "advancing"],
+        "UsageImportStatus": "billing.models.UsageImport.Status",
+        "MeterAggregation": "billing.models.Meter.Aggregation",
+        "PriceModel": [(m, m) for m in ("flat", "per_unit", "graduated", "volume", "package", "percentage")],
+        "PriceBilled": ["advance", "arrears"],
+        "DiscountDuration": ["once", "repeating", "forever"],
+        "TaxCategory": ["S", "Z", "E", "AE", "O", "K", "G"],
         "PriceKind": ["recurring", "usage", "one_time"],
         "ChangeLineKind": ["charge", "credit", "tax"],
+        "LeadStatus": "sales.models.Lead.Status",
+        "SignalStatus": "sales.models.Signal.Status",
+        "SignalWeight": "sales.models.Weight",
+        "HandoffTaskStatus": "sales.models.HandoffTask.Status",
+        "DealStage": "sales.models.Deal.Stage",
+        "QuoteState": "sales.models.Quote.State",
+        "QuoteStarts": "sales.models.Quote.Starts",
+        "CheckoutStatus": "checkout.models.CheckoutSession.Status",
+        "CheckoutInterval": [(i, i) for i in ("month", "quarter", "half_year", "year")],
+        "HandoffOutcome": ["won", "lost"],
     },
 }
 

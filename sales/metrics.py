@@ -275,7 +275,7 @@ def months(*, start: datetime, end: datetime, currency: str, livemode: bool = Fa
 # -- Drill-down ---------------------------------------------------------------------------------------------
 
 
-_BEHIND = {
+BEHIND = {
     "revenue": """
         select c.id, c.name, papers.motion, sum(papers.net)::bigint from (
             select customer_id, motion, subtotal - discount_total as net from billing_invoice
@@ -302,6 +302,11 @@ _BEHIND = {
     "land_and_expand": _LEVELS + """
         select c.id, c.name, l.at_close::text, l.at_12::bigint
         from levels l join billing_customer c on c.id = l.customer_id order by 4 desc, 2 limit %(limit)s""",
+    "mrr": """
+        select c.id, c.name, '', sum(m.mrr)::bigint
+        from billing_mrrmovement m join billing_customer c on c.id = m.customer_id
+        where m.at < %(end)s and m.currency = %(currency)s and m.livemode = %(live)s
+        group by 1, 2 having sum(m.mrr) <> 0 order by 4 desc, 2 limit %(limit)s""",
 }  # fmt: skip
 
 
@@ -316,13 +321,14 @@ def behind(
 ) -> list[tuple[str, str, str, int]]:
     """The customers behind a figure: (customer id, name, what, amount); without a limit they add up to it.
 
-    `what` is the motion of revenue, motion and cause of expansion, the outcome of a conversion (its amount is the
-    present ARR), and the ARR at close, minor units, of land-and-expand (its amount is the ARR at month 12).
+    `what` is nothing for the MRR at the range's end, the motion of revenue, motion and cause of expansion, the
+    outcome of a conversion (its amount is the present ARR), and the ARR at close, minor units, of land-and-expand (its
+    amount is the ARR at month 12).
     Raises KeyError for an unknown figure.
     """
     scope = {"start": start, "end": end, "currency": currency, "live": livemode, "limit": limit}
     return [
-        (f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(_BEHIND[figure], scope)
+        (f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(BEHIND[figure], scope)
     ]
 
 

@@ -46,7 +46,7 @@ __all__ = [
     "AlreadyAccepted", "AnotherAccepted", "Declined", "InvalidQuote", "NeedsApproval",
     "NotEditable", "NotForYou", "NotReady", "OwnQuote", "QuoteClosed", "QuoteExpired", "Superseded",
     "UnknownLink", "Withdrawn", "accept", "approve", "comment", "convert", "decline", "draft",
-    "draft_from_subscription", "edit", "escalate", "expire", "find", "preview", "price", "refuse_closed",
+    "draft_from_subscription", "edit", "escalate", "expire", "find", "paper", "preview", "price", "refuse_closed",
     "reject", "revise", "send", "submit", "view", "withdraw",
 ]  # fmt: skip
 
@@ -94,6 +94,12 @@ def _approve_if_free(quote: Quote, now: datetime, actor: str) -> None:
 def preview(*, quote: Quote, now: datetime) -> bytes:
     """The paper as it would go out now; nothing is stored. Raises as `send` does when it cannot be made."""
     return _print(quote, now).content
+
+
+def paper(*, quote: Quote, now: datetime) -> bytes:
+    """The PDF that counts: the signed one, else what was sent, else a preview. Raises as `preview`."""
+    kept = quote.signed_document or quote.document
+    return bytes(kept.content) if kept is not None else preview(quote=quote, now=now)
 
 
 def _print(quote: Quote, now: datetime) -> _Printed:

@@ -313,6 +313,55 @@ def report(
     return Signal.objects.select_related("rule", "customer").get(dedupe_key=finding.key)
 
 
+# What the seller's product counts up to, and what it measures.
+VIEWED = {"enterprise_features": "", "wants_annual": rules.ANNUAL_PRICES}
+MEASURED = {"engagement": "score"}
+
+
+@transaction.atomic
+def tell(
+    *,
+    customer: Customer,
+    rule: str,
+    occurred_at: datetime,
+    now: datetime,
+    actor: str,
+    evidence: Mapping[str, Any] | None = None,
+) -> Signal | None:
+    """A fact that only the seller's product knows, judged by the rule it is for: one look at a feature is counted
+    (`evidence.feature`), a score is measured against the threshold (`evidence.score`), anything else stands.
+
+    Answers the signal, None while there is none. Raises UnknownRule.
+    """
+    known = evidence or {}
+    setting = _settings().get(rule)
+    feature = str(known.get("feature") or VIEWED.get(rule, ""))[:100]
+    if setting is not None and rule in VIEWED and feature:
+        return _viewed(customer, setting, feature, occurred_at=occurred_at, now=now, actor=actor)
+    if setting is not None and rule in MEASURED and _below(known.get(MEASURED[rule]), setting):
+        return None
+    return report(customer=customer, rule=rule, occurred_at=occurred_at, now=now, actor=actor, evidence=known)
+
+
+def _viewed(
+    customer: Customer, setting: Setting, feature: str, *, occurred_at: datetime, now: datetime, actor: str
+) -> Signal | None:
+    data = {"feature": feature}
+    event = record(
+        "feature.viewed", subject=customer, customer=customer, actor=actor, now=occurred_at, data=data
+    )
+    found = weigh(numbers=[event.number], now=now)
+    return next((signal for signal in found if signal.rule.code == setting.code), None)
+
+
+def _below(score: Any, setting: Setting) -> bool:
+    """A score that is no number says nothing, and so is not enough."""
+    try:
+        return Decimal(str(score)) < setting.threshold if score is not None else False
+    except ArithmeticError:
+        return True
+
+
 @transaction.atomic
 def dismiss(*, signal: Signal, now: datetime, actor: str, reason: str = "") -> None:
     """Take a signal out of the score. Raises IllegalMove when it is dismissed already."""

@@ -2,6 +2,6 @@
 
 import importlib.util
 
-pytest_plugins = ["tests.machine", "tests.fixtures_billing"]
+pytest_plugins = ["tests.machine", "tests.fixtures_billing", "tests.fixtures_api"]
 if importlib.util.find_spec("tests.fixtures_stripe"):
     pytest_plugins.append("tests.fixtures_stripe")

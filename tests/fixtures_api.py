@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import jsonschema
 import pytest
@@ -79,7 +80,13 @@ class Api:
 
 
 @pytest.fixture
-def make_api(db: None) -> Callable[..., Api]:
+def no_request_limits(settings: Any) -> None:
+    """Whether a minute or a block of requests ends during a test is chance, and costs a statement."""
+    settings.API_REQUESTS_PER_MINUTE = {"usage": 0, "other": 0}
+
+
+@pytest.fixture
+def make_api(db: None, no_request_limits: None) -> Callable[..., Api]:
     def make(scopes: tuple[str, ...] = ("write",), *, livemode: bool = False) -> Api:
         _, secret = keys.issue(name="test", livemode=livemode, now=NOON, scopes=scopes)
         return Api(secret)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import clocks, running
+from billing import clocks, forgetting, running
 from billing.api.fields import Instant, ListQuery, Strict, Text
 from billing.api.finding import row
 from billing.api.problems import Problem
@@ -56,13 +57,25 @@ class Clocks(SandboxView):
 
     @operation("List test clocks", tag=TAG, name="list_test_clocks", query=ListQuery, page=ClockOut)
     def get(self, request: Request) -> Response:
-        return self.page(ClockOut, TestClock.objects.all(), self.asked(ListQuery))
+        return self.page(ClockOut, _clocks(), self.asked(ListQuery))
 
 
 class ClockDetail(SandboxView):
     @operation("Read a test clock", tag=TAG, name="read_test_clock", answer=ClockOut)
     def get(self, request: Request, clock: str) -> Response:
-        return self.answer(ClockOut, row(TestClock.objects.all(), clock, what="test clock"))
+        return self.answer(ClockOut, row(_clocks(), clock, what="test clock"))
+
+    @operation(
+        "Delete a test clock", tag=TAG, name="delete_test_clock", status=204,
+        description="With its customers: they are gone from everywhere, and nothing more happens to them.",
+    )  # fmt: skip
+    def delete(self, request: Request, clock: str) -> Response:
+        forgetting.delete_clock(clock=row(_clocks(), clock, what="test clock"), now=self.now())
+        return Response(status=204)
+
+
+def _clocks() -> QuerySet[TestClock]:
+    return TestClock.objects.filter(deleted_at__isnull=True)
 
 
 class Advance(SandboxView):
@@ -74,7 +87,7 @@ class Advance(SandboxView):
         posts=True, description="Everything due on the way happens, in order; answers when it is ready.",
     )  # fmt: skip
     def post(self, request: Request, clock: str) -> Response:
-        found, to = row(TestClock.objects.all(), clock, what="test clock"), self.given(ClockAdvance)["to"]
+        found, to = row(_clocks(), clock, what="test clock"), self.given(ClockAdvance)["to"]
         clocks.check_advance(found, to)
         running.advance(clock=found, to=to)
         return self.answer(ClockOut, found)

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, customers, entitlements, metering
+from billing import cards, customers, entitlements, forgetting, metering
 from billing.api.events import EventOut
 from billing.api.fields import Instant, ListQuery, Money, Number, PeriodOut, Strict, Text
 from billing.api.finding import row
@@ -110,7 +110,12 @@ class Customers(ApiView):
     def post(self, request: Request) -> Response:
         given = self.given(CustomerNew)
         if clock := given.get("test_clock"):
-            given["test_clock"] = row(TestClock.objects.all(), clock, what="test clock", field="test_clock")
+            given["test_clock"] = row(
+                TestClock.objects.filter(deleted_at__isnull=True),
+                clock,
+                what="test clock",
+                field="test_clock",
+            )
         now = given["test_clock"].now if clock else self.now()
         made = customers.create(**given, livemode=self.livemode, now=now, actor=self.actor)
         return self.answer(CustomerOut, made, 201)
@@ -145,6 +150,15 @@ class CustomerDetail(ApiView):
         found, given = self.customer(customer), self.given(CustomerChange)
         customers.update(customer=found, now=self.now(found), actor=self.actor, **given)
         return self.answer(CustomerOut, found)
+
+    @operation(
+        "Delete a customer", tag=TAG, name="delete_customer", status=204,
+        description="Refused while subscriptions run, and for ever once invoices or payments exist.",
+    )  # fmt: skip
+    def delete(self, request: Request, customer: str) -> Response:
+        found = self.customer(customer)
+        forgetting.delete_customer(customer=found, now=self.now(found), actor=self.actor)
+        return Response(status=204)
 
 
 class CustomerTimeline(ApiView):

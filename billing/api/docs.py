@@ -50,7 +50,7 @@ def nowhere(request: HttpRequest) -> HttpResponse:
 @cache
 def refusals() -> list[tuple[str, int]]:
     """(code, status) of every rule that may refuse: what `type` in a problem document leads to."""
-    found = {kind.code: problems.problem_of(kind("")).status for kind in _all(Refused)}
+    found = {kind.code: problems.status_of(kind) for kind in _all(Refused)}
     return sorted(found.items())
 
 

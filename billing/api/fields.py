@@ -97,6 +97,40 @@ class Money(serializers.Field[Any, Any, str, Any]):
         return to_major(*value)
 
 
+@extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "examples": ["0.0015"]})
+class UnitAmount(Amount):
+    """A price in major units with up to 12 decimals, never below zero, as a Decimal."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if text.startswith("-"):
+            raise serializers.ValidationError("A price is not below zero.", code="invalid_amount")
+        return Decimal(text)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0, "maximum": 100},
+            {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,4})?$"},
+        ]
+    }
+)
+class Percent(serializers.Field[Decimal, Any, str, Any]):
+    """A share in percent: a number or a decimal string, exact either way."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        exact = not isinstance(data, bool) and isinstance(data, int | str | Decimal)
+        if not exact or not PLAIN.fullmatch(f"{data:f}" if isinstance(data, Decimal) else str(data)):
+            raise serializers.ValidationError(
+                'A percentage is a number or a decimal string such as "12.5".', code="invalid_percentage"
+            )
+        return Decimal(data)
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{Decimal(value).normalize():f}"
+
+
 @extend_schema_field({"type": "string", "examples": ["3"]})
 class Number(serializers.Field[Any, Any, str, Any]):
     """A quantity or unit price as it is answered: a plain decimal string."""

@@ -8,15 +8,90 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.api.fields import Instant, ListQuery, Number
+from billing import cataloguing
+from billing.api.fields import Instant, ListQuery, Number, Quantity, Strict, Text, UnitAmount
 from billing.api.finding import is_id, missing
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.periods import Interval
 from billing.maths.pricing import PriceModel
-from billing.models import Motion, Plan, Price
+from billing.models import Entitlement, Motion, Plan, Price
 
 TAG = "Plans"
+KINDS = ["recurring", "usage", "one_time"]
+MODELS = [str(m) for m in PriceModel]
+INTERVALS = [str(i) for i in Interval]
+BILLED = ["advance", "arrears"]
+
+
+# -- What is sent -------------------------------------------------------------------------------------------
+
+
+class TierNew(Strict):
+    up_to = Quantity(required=False, allow_null=True, help_text="included; null: without end")
+    unit_amount = UnitAmount(required=False)
+    flat_amount = UnitAmount(required=False, help_text="once the quantity reaches into the tier")
+
+
+class PriceNew(Strict):
+    code = Text(
+        required=False, max_length=60, help_text="made of what the price is for where nothing is said"
+    )
+    label = Text(required=False, allow_blank=True, help_text="what lines on papers call it")  # type: ignore[assignment]
+    kind = serializers.ChoiceField(
+        required=False, choices=KINDS, help_text="recurring; usage where a meter is named"
+    )
+    model = serializers.ChoiceField(
+        required=False, choices=MODELS,
+        help_text="flat; per_unit for usage, graduated with tiers, where nothing is said",
+    )  # fmt: skip
+    interval = serializers.ChoiceField(
+        required=False, allow_null=True, choices=INTERVALS, help_text="month; none for one_time"
+    )
+    currency = Text(required=False, help_text="ISO 4217; USD where nothing is said")
+    amount = UnitAmount(
+        required=False,
+        help_text="major units, up to 12 decimals: of the period, a unit or a package; a percentage is in percent",
+    )
+    tiers = TierNew(many=True, required=False)
+    package_size = Quantity(required=False, allow_null=True)
+    included = Quantity(required=False, help_text="units of each period that cost nothing")
+    billed = serializers.ChoiceField(
+        required=False, choices=BILLED, help_text="advance; arrears for usage where nothing is said"
+    )
+    meter = Text(required=False, allow_null=True, help_text="a meter's code")
+    minimum = UnitAmount(required=False, allow_null=True, help_text="the least that a period costs")
+    maximum = UnitAmount(required=False, allow_null=True, help_text="the most that a period costs")
+    prorate = serializers.BooleanField(required=False)
+
+
+class EntitlementNew(Strict):
+    feature = Text(max_length=60)
+    name = Text(required=False, allow_blank=True)
+    limit = Quantity(required=False, allow_null=True, help_text="null: on, without a limit")
+    meter = Text(required=False, allow_null=True, help_text="what counts it; the meter of the feature's name")
+
+
+class PlanChange(Strict):
+    name = Text(required=False)
+    motion = serializers.ChoiceField(required=False, choices=Motion.choices)
+    tagline = Text(required=False, allow_blank=True)
+    published = serializers.BooleanField(required=False)
+    quote_only = serializers.BooleanField(required=False, help_text="only an accepted quote starts it")
+    requires_demo = serializers.BooleanField(required=False)
+    rank = serializers.IntegerField(required=False, help_text="a higher rank is an upgrade")
+    trial_days = serializers.IntegerField(required=False)
+    entitlements = EntitlementNew(many=True, required=False, help_text="all of them")
+    prices = PriceNew(many=True, required=False, help_text="added, or in place of those with their codes")
+
+
+class PlanNew(PlanChange):
+    code = Text(max_length=50)
+    name = Text()
+    motion = serializers.ChoiceField(choices=Motion.choices)
+
+
+# -- What is answered ---------------------------------------------------------------------------------------
 
 
 class TierOut(serializers.Serializer[Any]):
@@ -29,31 +104,35 @@ class PriceOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     code = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
-    kind = serializers.ChoiceField(choices=["recurring", "usage", "one_time"])
-    model = serializers.ChoiceField(choices=[str(m) for m in PriceModel])
-    interval = serializers.ChoiceField(choices=[str(i) for i in Interval], allow_null=True)
+    kind = serializers.ChoiceField(choices=KINDS)
+    model = serializers.ChoiceField(choices=MODELS)
+    interval = serializers.ChoiceField(choices=INTERVALS, allow_null=True)
     currency = serializers.CharField()
     amount = Number(source="unit_amount", help_text="major units, up to 12 decimals")
     tiers = TierOut(many=True)
     package_size = Number(allow_null=True)
     included = Number()
-    billed = serializers.ChoiceField(choices=["advance", "arrears"])
+    billed = serializers.ChoiceField(choices=BILLED)
     meter = serializers.CharField(source="meter.code", allow_null=True, default=None)
     minimum = Number(allow_null=True)
     maximum = Number(allow_null=True)
     prorate = serializers.BooleanField()
+    active = serializers.BooleanField(help_text="false: another price took its place")
+    created_at = Instant()
 
 
 class PlanEntitlementOut(serializers.Serializer[Any]):
     feature = serializers.CharField()
     name = serializers.CharField()
     limit = Number(allow_null=True)
+    meter = serializers.CharField(source="meter.code", allow_null=True, default=None)
 
 
 class PlanOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     code = serializers.CharField()
     name = serializers.CharField()
+    tagline = serializers.CharField()
     motion = serializers.ChoiceField(choices=Motion.choices)
     published = serializers.BooleanField()
     quote_only = serializers.BooleanField()
@@ -61,7 +140,7 @@ class PlanOut(serializers.Serializer[Any]):
     rank = serializers.IntegerField()
     trial_days = serializers.IntegerField()
     entitlements = PlanEntitlementOut(many=True)
-    prices = serializers.SerializerMethodField()
+    prices = serializers.SerializerMethodField(help_text="the active ones")
     archived_at = Instant(allow_null=True)
     created_at = Instant()
 
@@ -71,22 +150,74 @@ class PlanOut(serializers.Serializer[Any]):
         return PriceOut(active, many=True).data
 
 
+# -- Views --------------------------------------------------------------------------------------------------
+
+
+class PlanQuery(ListQuery):
+    published = serializers.BooleanField(required=False, allow_null=True, default=None)
+    motion = serializers.ChoiceField(required=False, choices=Motion.choices)
+
+
 def _plans() -> Any:
     return Plan.objects.prefetch_related(
-        Prefetch("prices", Price.objects.select_related("meter")), "entitlements"
+        Prefetch("prices", Price.objects.select_related("meter")),
+        Prefetch("entitlements", Entitlement.objects.select_related("meter")),
     )
 
 
+def _given(view: ApiView, serializer: type[PlanChange]) -> dict[str, Any]:
+    return {**view.given(serializer), "actor": view.actor, "livemode": view.livemode, "now": view.now()}
+
+
 class Plans(ApiView):
-    @operation("List plans", tag=TAG, name="list_plans", query=ListQuery, page=PlanOut)
+    @operation(
+        "Make a plan", tag=TAG, name="create_plan", body=PlanNew, answer=PlanOut, status=201, posts=True
+    )
+    def post(self, request: Request) -> Response:
+        made = cataloguing.create_plan(**_given(self, PlanNew))
+        return self.answer(PlanOut, plan_at(made.pk), 201)
+
+    @operation("List plans", tag=TAG, name="list_plans", query=PlanQuery, page=PlanOut)
     def get(self, request: Request) -> Response:
-        return self.page(PlanOut, _plans(), self.asked(ListQuery))
+        asked = self.asked(PlanQuery)
+        wanted = {name: asked[name] for name in ("published", "motion") if asked.get(name) is not None}
+        return self.page(PlanOut, _plans().filter(**wanted), asked)
 
 
 class PlanDetail(ApiView):
     @operation("Read a plan", tag=TAG, name="read_plan", answer=PlanOut, description="By id or code.")
     def get(self, request: Request, plan: str) -> Response:
         return self.answer(PlanOut, plan_at(plan))
+
+    @operation(
+        "Change a plan", tag=TAG, name="change_plan", body=PlanChange, answer=PlanOut,
+        description="What live subscriptions pay stays as it is: a changed price is a new one.",
+    )  # fmt: skip
+    def patch(self, request: Request, plan: str) -> Response:
+        changed = cataloguing.update_plan(plan=plan_at(plan), **_given(self, PlanChange))
+        return self.answer(PlanOut, plan_at(changed.pk))
+
+
+class PlanArchive(ApiView):
+    may_be_empty = True
+
+    @operation(
+        "Archive a plan", tag=TAG, name="archive_plan", answer=PlanOut, posts=True,
+        description="It is sold no longer; who has it keeps it.",
+    )  # fmt: skip
+    def post(self, request: Request, plan: str) -> Response:
+        return self.answer(PlanOut, cataloguing.archive_plan(plan=plan_at(plan), now=self.now()))
+
+
+class PlanPrices(ApiView):
+    @operation(
+        "Add a price", tag=TAG, name="add_price", body=PriceNew, answer=PriceOut, status=201, posts=True,
+        description="With the code of an active price it takes its place, for new subscriptions and changes.",
+    )  # fmt: skip
+    def post(self, request: Request, plan: str) -> Response:
+        found = plan_at(plan)
+        made = cataloguing.add_price(plan=found, terms=self.given(PriceNew), now=self.now())
+        return self.answer(PriceOut, made, 201)
 
 
 def plan_at(ref: str, field: str = "") -> Plan:

@@ -16,7 +16,20 @@ from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from billing import cards, clocks, collecting, customers, gateway, metering, moves, printing, subscribing
+from billing import (
+    cards,
+    cataloguing,
+    clocks,
+    collecting,
+    customers,
+    forgetting,
+    gateway,
+    metering,
+    moves,
+    printing,
+    subscribing,
+    throttling,
+)
 from billing.refusals import Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +57,8 @@ STATUS: dict[type[Exception], int] = {
     clocks.ClockRefused: 409,
     clocks.TooFar: 422,
     cards.CardNeeded: 409,
+    cataloguing.CodeTaken: 409,
+    cataloguing.PlanArchived: 409,
     collecting.AttemptOpen: 409,
     collecting.NoCard: 409,
     collecting.NothingDue: 409,
@@ -51,11 +66,14 @@ STATUS: dict[type[Exception], int] = {
     customers.CurrencyInUse: 409,
     customers.ExternalIdTaken: 409,
     customers.LastOwner: 409,
+    forgetting.HasPapers: 409,
+    forgetting.HasSubscriptions: 409,
     metering.UnknownUsageEvent: 404,
     metering.UsageClosed: 409,
     printing.NotIssued: 409,
     subscribing.NotLive: 409,
     subscribing.NothingToUndo: 409,
+    throttling.TooManyRequests: 429,
 }
 # Other named exceptions: (status, code, detail).
 OTHERS: dict[type[Exception], tuple[int, str, str]] = {
@@ -135,9 +153,15 @@ def problem_of(exc: Exception) -> Problem:
 
 
 def _refused(refused: Refused) -> Problem:
-    status = next(STATUS[kind] for kind in type(refused).__mro__ if kind in STATUS)
+    status = status_of(type(refused))
     errors = [FieldProblem(refused.field, refused.code, refused.message)] if refused.field else []
-    return Problem(status, refused.code, refused.message, errors)
+    wait = getattr(refused, "retry_after", None)
+    headers = {"Retry-After": str(wait)} if wait else {}
+    return Problem(status, refused.code, refused.message, errors, headers)
+
+
+def status_of(kind: type[Refused]) -> int:
+    return next(STATUS[one] for one in kind.__mro__ if one in STATUS)
 
 
 def _framework(exc: Exception) -> Problem:

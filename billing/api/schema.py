@@ -1,6 +1,6 @@
 """How an operation is written down for the OpenAPI file, beside the method that carries it out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -55,9 +55,10 @@ def operation(
     description: str = "",
     posts: bool = False,
     media: str = "application/json",
+    or_: Mapping[int, Any] | None = None,
 ) -> Callable[[Any], Any]:
     """`page`: the serializer of a row of a list. `posts`: the operation is a POST and takes an
-    Idempotency-Key."""
+    Idempotency-Key. `or_`: other good answers by status."""
     shown = page_of(page) if page is not None else answer
     done = (
         OpenApiResponse(shown, description="Done.")
@@ -68,7 +69,11 @@ def operation(
         operation_id=name, summary=summary, description=description or f"{summary}.", tags=[tag],
         request=body,
         parameters=[*([query] if query is not None else []), *([IDEMPOTENCY] if posts else [])],
-        responses={(status, media): done, (("4XX"), "application/problem+json"): PROBLEM},
+        responses={
+            (status, media): done,
+            **{other: OpenApiResponse(shape, description="Done.") for other, shape in (or_ or {}).items()},
+            (("4XX"), "application/problem+json"): PROBLEM,
+        },
     )  # fmt: skip
 
 

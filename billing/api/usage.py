@@ -50,6 +50,7 @@ class RecordedOut(serializers.Serializer[Any]):
 
 class UsageEvents(ApiView):
     scopes = {"POST": "usage"}
+    counts_as = "usage"
     largest = 8 * MIB
 
     @operation(

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from billing import throttling
 from billing.api import idempotency, paging
 from billing.api.fields import Strict
 from billing.api.finding import customer_at
@@ -35,6 +36,8 @@ class ApiView(APIView):
     # Which scope a method needs, where it is not read (for GET) or write.
     scopes: ClassVar[Mapping[str, str]] = {}
     largest: ClassVar[int] = MIB
+    # Which of the limits of a key its requests count against.
+    counts_as: ClassVar[str] = "other"
     may_be_empty: ClassVar[bool] = False
     # False where the card network is called: no transaction is held over the network.
     in_one_transaction: ClassVar[bool] = True
@@ -72,6 +75,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        throttling.spend(self.key, kind=self.counts_as, now=timezone.now())
         if any("\0" in part for part in kwargs.values()):
             raise Http404
         if request.method not in SAFE_METHODS:

@@ -24,17 +24,17 @@ from billing.models.invoices import (
     NumberSeries,
     Posting,
 )
-from billing.models.keys import ApiKey, IdempotentRequest, PortalLink
+from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
 from billing.models.payments import Payment, PaymentMethod
 from billing.models.runs import BillingFailure, BillingRun
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
-from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent
+from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
     "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement", "NumberSeries",
     "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink", "Posting", "Price",
-    "ProviderEvent", "Segment", "SegmentChange", "Seller", "Subscription", "TaxRate", "TestClock",
-    "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "User",
+    "ProviderEvent", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription", "TaxRate", "TestClock",
+    "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ class TestClock(models.Model):
         max_length=40, help_text="its customers' papers are numbered in this series"
     )
     created_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.name or self.pk

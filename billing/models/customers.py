@@ -128,8 +128,15 @@ class Seller(models.Model):
         return self.name
 
 
+class Standing(models.Manager["Customer"]):
+    """Customers that were not deleted; what belonged to a deleted one still leads to its row."""
+
+    def get_queryset(self) -> models.QuerySet["Customer"]:
+        return super().get_queryset().filter(deleted_at__isnull=True)
+
+
 class Customer(models.Model):
-    """A company (or person) that buys."""
+    """A company (or person) that buys. A deleted one is an empty row that its events still point to."""
 
     id = IdField("cus")
     name = models.CharField(max_length=200)
@@ -161,6 +168,9 @@ class Customer(models.Model):
     balance = models.BigIntegerField(default=0)
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=present)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = Standing()
 
     class Meta:
         constraints = [

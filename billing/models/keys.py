@@ -31,6 +31,23 @@ class ApiKey(models.Model):
         return f"key:{self.prefix}"
 
 
+class RequestWindow(models.Model):
+    """How many requests the processes together asked for in one minute of a key (see `billing.throttling`)."""
+
+    api_key = models.ForeignKey(ApiKey, models.CASCADE)
+    kind = models.CharField(max_length=10)
+    begun = models.DateTimeField()
+    asked = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["api_key", "kind", "begun"], name="request_window_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.asked}"
+
+
 class IdempotentRequest(models.Model):
     """The first answer to a request with an `Idempotency-Key`."""
 

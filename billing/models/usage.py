@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing.models.catalogue import Meter
 from billing.models.customers import Customer
+from billing.models.ids import IdField
 
 
 class UsageEvent(models.Model):
@@ -35,6 +36,40 @@ class UsageEvent(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class UsageImport(models.Model):
+    """A file of usage events, taken in by a job piece by piece; a killed job goes on after the last piece."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+
+    id = IdField("imp")
+    livemode = models.BooleanField(default=False)
+    format = models.CharField(max_length=5, choices=[("csv", "CSV"), ("jsonl", "JSON lines")])
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    content = models.BinaryField(help_text="empty once it is done")
+    lines = models.PositiveIntegerField(help_text="events in the file")
+    processed = models.PositiveIntegerField(default=0)
+    accepted = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    errors = models.JSONField(default=list, help_text="the first of the rejected: [{line, id, code, detail}]")
+    actor = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(processed__lte=models.F("lines")), name="import_within_its_file"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.pk
 
 
 class UsageDay(models.Model):

@@ -38,3 +38,14 @@ def test_a_clock_is_given_at_birth_only(api, code):
     clock = api.post("test_clocks", time=START).json()["id"]
     customer = api.post("customers", name="A", email="a@a.example").json()["id"]
     assert code(api.patch(f"customers/{customer}", test_clock=clock)) == (400, "unknown_field")
+
+
+def test_a_deleted_clock_takes_its_customers_along(api, code):
+    clock = api.post("test_clocks", time=START).json()["id"]
+    customer = api.post("customers", name="A", email="a@a.example", test_clock=clock).json()["id"]
+    api.post("subscriptions", customer=customer, plan="pro")
+    assert api.delete(f"test_clocks/{clock}").status_code == 204
+    assert code(api.get(f"customers/{customer}")) == (404, "not_found")
+    assert code(api.get(f"test_clocks/{clock}")) == (404, "not_found")
+    assert code(api.post(f"test_clocks/{clock}/advance", to="2026-03-01T00:00:00Z")) == (404, "not_found")
+    assert api.get("test_clocks").json()["results"] == []

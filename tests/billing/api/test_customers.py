@@ -125,3 +125,19 @@ def test_it_answers_in_a_fixed_number_of_statements(api, django_assert_max_num_q
     one = Customer.objects.first().pk
     with django_assert_max_num_queries(6):
         api.get(f"customers/{one}")
+
+
+def test_one_without_papers_is_deleted(api, code):
+    made = api.post("customers", **ACME, external_id="a-1").json()["id"]
+    assert api.delete(f"customers/{made}").status_code == 204
+    assert code(api.get(f"customers/{made}")) == (404, "not_found")
+    assert code(api.delete("customers/a-1")) == (404, "not_found")
+    assert api.get("customers").json()["results"] == []
+    event = {"id": "e-1", "customer": made, "event_name": "api_call", "properties": {"value": 1}}
+    assert api.post("usage_events", event).json()["rejected"][0]["code"] == "unknown_customer"
+
+
+def test_one_with_papers_is_kept(api, make_customer, subscribe, code):
+    customer = make_customer()
+    subscribe(customer)
+    assert code(api.delete(f"customers/{customer.pk}")) == (409, "customer_has_papers")

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from billing import keys
 from billing.models import ApiKey
-from tests.billing.api.conftest import NOON
+from tests.fixtures_api import NOON
 
 CUSTOMER = {"name": "Acme", "email": "it@acme.example"}
 
@@ -150,3 +150,18 @@ def test_usage_of_the_other_side_is_unknown_and_ids_do_not_meet(api, live_api):
 def test_test_clocks_are_for_the_sandbox(live_api, code):
     assert code(live_api.get("test_clocks")) == (403, "sandbox_only")
     assert code(live_api.post("test_clocks", time="2026-01-01T00:00:00Z")) == (403, "sandbox_only")
+
+
+# -- How many ------------------------------------------------------------------------------------------
+
+
+def test_it_says_when_to_come_back(api, code, settings, time_machine):
+    settings.API_REQUESTS_PER_MINUTE = {"other": 3, "usage": 0}
+    time_machine.move_to(NOON + timedelta(seconds=15), tick=False)
+    assert [api.get("plans").status_code for _ in range(4)] == [200, 200, 200, 429]
+    refused = api.get("plans")
+    assert code(refused) == (429, "too_many_requests")
+    assert refused["Retry-After"] == "46"
+    assert api.post("usage_events", events=[{}]).status_code == 202
+    time_machine.move_to(NOON + timedelta(seconds=60), tick=False)
+    assert api.get("plans").status_code == 200

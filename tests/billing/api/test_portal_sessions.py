@@ -6,7 +6,7 @@ import pytest
 
 from billing import portal_links
 from billing.models import PortalLink
-from tests.billing.api.conftest import NOON
+from tests.fixtures_api import NOON
 
 
 @pytest.fixture

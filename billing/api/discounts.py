@@ -1,0 +1,126 @@
+"""Discounts and tax rates."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import cataloguing
+from billing.api.fields import Amount, Instant, ListQuery, Money, Number, Percent, Strict, Text, minor
+from billing.api.finding import is_id, missing
+from billing.api.schema import operation
+from billing.api.views import ApiView
+from billing.models import Discount, TaxRate
+from billing.typed import currency as currency_code
+
+TAG = "Discounts"
+
+
+class DiscountNew(Strict):
+    code = Text(required=False, allow_null=True, max_length=60, help_text="what buyers type at checkout")
+    label = Text(required=False, allow_blank=True, help_text="what papers call it")  # type: ignore[assignment]
+    percent_off = Percent(required=False)
+    amount_off = Amount(required=False, help_text="off each period's recurring price, in `currency`")
+    currency = Text(required=False)
+    duration = serializers.ChoiceField(
+        required=False, choices=cataloguing.DURATIONS, help_text="once where nothing is said"
+    )
+    periods = serializers.IntegerField(required=False, allow_null=True, help_text="of a repeating one")
+    plans = serializers.ListField(
+        required=False, child=Text(max_length=100), max_length=100, help_text="ids or codes; without any: all"
+    )
+    max_redemptions = serializers.IntegerField(required=False, allow_null=True)
+    expires_at = Instant(required=False, allow_null=True)
+
+
+class DiscountOut(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pk")
+    code = serializers.CharField(allow_null=True)
+    label = serializers.CharField()  # type: ignore[assignment]
+    percent_off = Number(allow_null=True)
+    amount_off = Money(allow_null=True)
+    currency = serializers.CharField()
+    duration = serializers.ChoiceField(choices=cataloguing.DURATIONS)
+    periods = serializers.IntegerField(allow_null=True)
+    plans = serializers.SerializerMethodField(help_text="codes; without any: all")
+    max_redemptions = serializers.IntegerField(allow_null=True)
+    redemptions = serializers.IntegerField()
+    expires_at = Instant(allow_null=True)
+    created_at = Instant()
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_plans(self, discount: Discount) -> list[str]:
+        return sorted(plan.code for plan in discount.plans.all())
+
+
+class Discounts(ApiView):
+    @operation(
+        "Make a discount", tag=TAG, name="create_discount", body=DiscountNew, answer=DiscountOut, status=201,
+        posts=True,
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        given = self.given(DiscountNew)
+        if "amount_off" in given:
+            currency = currency_code(given.get("currency", ""))
+            given["amount_off"] = minor(given["amount_off"], currency, "amount_off") if currency else 0
+        made = cataloguing.create_discount(now=self.now(), **given)
+        return self.answer(DiscountOut, made, 201)
+
+    @operation("List discounts", tag=TAG, name="list_discounts", query=ListQuery, page=DiscountOut)
+    def get(self, request: Request) -> Response:
+        rows = Discount.objects.prefetch_related("plans")
+        return self.page(DiscountOut, rows, self.asked(ListQuery))
+
+
+class DiscountDetail(ApiView):
+    @operation("Read a discount", tag=TAG, name="read_discount", answer=DiscountOut)
+    def get(self, request: Request, discount: str) -> Response:
+        """By id or code."""
+        return self.answer(DiscountOut, discount_at(discount))
+
+
+def discount_at(ref: str, field: str = "") -> Discount:
+    """By id or code, whatever its capitals. Raises Problem."""
+    named = {"pk": ref} if is_id(ref, "disc") else {"code__iexact": ref}
+    found = Discount.objects.prefetch_related("plans").filter(**named).first()
+    if found is None:
+        raise missing("discount", field)
+    return found
+
+
+# -- Taxes --------------------------------------------------------------------------------------------------
+
+
+class TaxRateNew(Strict):
+    name = Text()
+    percentage = Percent()
+    country = Text(required=False, allow_blank=True, help_text="ISO 3166-1, two letters")
+    category = serializers.ChoiceField(
+        required=False, choices=cataloguing.CATEGORIES,
+        help_text="of EN 16931; S, or Z for nothing, where nothing is said",
+    )  # fmt: skip
+
+
+class TaxRateOut(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pk")
+    name = serializers.CharField()
+    percentage = Number()
+    country = serializers.CharField()
+    category = serializers.CharField()
+    active = serializers.BooleanField(help_text="false: another rate of the country took its place")
+
+
+class TaxRates(ApiView):
+    @operation(
+        "Set a tax rate", tag="Tax rates", name="create_tax_rate", body=TaxRateNew, answer=TaxRateOut,
+        status=201, posts=True,
+        description="From now on it is the country's rate; issued papers keep theirs.",
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        return self.answer(TaxRateOut, cataloguing.create_tax_rate(**self.given(TaxRateNew)), 201)
+
+    @operation("List tax rates", tag="Tax rates", name="list_tax_rates", query=ListQuery, page=TaxRateOut)
+    def get(self, request: Request) -> Response:
+        return self.page(TaxRateOut, TaxRate.objects.all(), self.asked(ListQuery))

@@ -1,0 +1,488 @@
+"""Setting up what is sold: meters, plans with their prices and entitlements, discounts, tax rates.
+
+A price that was used is never edited: another one with its code takes its place for new phases, and live
+subscriptions keep what they agreed to.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from billing import typed
+from billing.events import Fact, record_many
+from billing.maths.money import LIMIT
+from billing.maths.periods import Interval
+from billing.maths.pricing import InvalidPrice, PriceModel
+from billing.models import Discount, Entitlement, Meter, Motion, Plan, Price, TaxRate
+from billing.refusals import Refused
+
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
+MOST_PRICES = 100
+MOST_TIERS = 100
+MOST_ENTITLEMENTS = 100
+MOST_TRIAL_DAYS = 730
+HIGHEST_RANK = 32_767
+KINDS = ("recurring", "usage", "one_time")
+DURATIONS = ("once", "repeating", "forever")
+CATEGORIES = ("S", "Z", "E", "AE", "O", "K", "G")
+
+
+class InvalidCatalogue(Refused):
+    """A field is out of range or contradicts another; `field` names it."""
+
+    code = "invalid_value"
+
+
+class InvalidPriceTerms(Refused):
+    """The parts of a price contradict each other; `field` names the one to correct."""
+
+    code = "invalid_price"
+
+
+class CodeTaken(Refused):
+    """Something of the same kind has this code."""
+
+    code = "code_taken"
+
+
+class UnknownMeter(Refused):
+    code = "unknown_meter"
+
+
+class UnknownPlan(Refused):
+    code = "unknown_plan"
+
+
+class PlanArchived(Refused):
+    """It is no longer sold, and its terms are no longer changed."""
+
+    code = "plan_archived"
+
+
+# -- Meters -------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_meter(
+    *,
+    code: str,
+    name: str,
+    event_name: str,
+    aggregation: str,
+    property: str | None = None,
+    unit: str = "",
+) -> Meter:
+    """What turns the usage events of a name into a quantity. All but `count` read a property of the event.
+
+    Raises CodeTaken, InvalidCatalogue, and what `typed` says of texts.
+    """
+    code = _code(code, "code", limit=50)
+    if aggregation not in Meter.Aggregation.values:
+        raise InvalidCatalogue("count, sum, max, last or unique.", field="aggregation")
+    read = "" if aggregation == "count" else "value"
+    _refuse_taken(Meter, code)
+    return Meter.objects.create(
+        code=code, name=typed.text(name, "name", limit=100, required=True), aggregation=aggregation,
+        event_name=typed.text(event_name, "event_name", limit=100, required=True),
+        property=read if property is None else typed.text(property, "property", limit=100),
+        unit=typed.text(unit, "unit", limit=40),
+    )  # fmt: skip
+
+
+# -- Plans --------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_plan(
+    *,
+    code: str,
+    name: str,
+    motion: str,
+    now: datetime,
+    actor: str,
+    livemode: bool,
+    prices: Sequence[Mapping[str, Any]] = (),
+    entitlements: Sequence[Mapping[str, Any]] = (),
+    **fields: Any,
+) -> Plan:
+    """A plan with its prices (terms as `add_price`) and entitlements [{feature, name?, limit, meter?}].
+
+    Raises CodeTaken, InvalidCatalogue, InvalidPriceTerms, UnknownMeter.
+    """
+    code = _code(code, "code", limit=50)
+    _refuse_taken(Plan, code)
+    given = _cleaned({"name": name, "motion": motion, **fields})
+    plan = Plan.objects.create(code=code, created_at=now, **given)
+    _write_prices(plan, prices, now)
+    _write_entitlements(plan, entitlements)
+    if plan.published:
+        _say_published(plan, now=now, actor=actor, livemode=livemode)
+    return plan
+
+
+@transaction.atomic
+def update_plan(
+    *,
+    plan: Plan,
+    now: datetime,
+    actor: str,
+    livemode: bool,
+    prices: Sequence[Mapping[str, Any]] = (),
+    entitlements: Sequence[Mapping[str, Any]] | None = None,
+    **fields: Any,
+) -> Plan:
+    """Change what is given. Prices are added or take the place of those with their codes; entitlements are
+    replaced as a whole. Live subscriptions pay what they paid. Errors as `create_plan`, and PlanArchived."""
+    row = _held(plan)
+    before = row.published
+    for field, value in _cleaned(fields).items():
+        setattr(row, field, value)
+    row.save()
+    _write_prices(row, prices, now)
+    if entitlements is not None:
+        row.entitlements.all().delete()
+        _write_entitlements(row, entitlements)
+    if row.published and not before:
+        _say_published(row, now=now, actor=actor, livemode=livemode)
+    return row
+
+
+@transaction.atomic
+def archive_plan(*, plan: Plan, now: datetime) -> Plan:
+    """It is sold no longer; who has it keeps it. Archiving twice changes nothing."""
+    Plan.objects.filter(pk=plan.pk, archived_at__isnull=True).update(archived_at=now, published=False)
+    plan.refresh_from_db(fields=["archived_at", "published"])
+    return plan
+
+
+@transaction.atomic
+def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
+    """One more price, or another in place of the active one with its code.
+
+    Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
+    flat_amount}], package_size, included, billed, meter (its code), minimum, maximum, prorate. Amounts are
+    Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue, UnknownMeter, PlanArchived.
+    """
+    [price] = _write_prices(_held(plan), [terms], now, path="")
+    return price
+
+
+def _held(plan: Plan) -> Plan:
+    row = Plan.objects.select_for_update().get(pk=plan.pk)
+    if row.archived_at is not None:
+        raise PlanArchived(f"{row.name} is archived.")
+    return row
+
+
+def _say_published(plan: Plan, *, now: datetime, actor: str, livemode: bool) -> None:
+    """Plans are on both sides; who published it is on one."""
+    data = {"code": plan.code, "name": plan.name}
+    record_many([Fact("plan.published", plan.pk, None, livemode, actor, now, data)])
+
+
+def _refuse_taken(model: type[Meter] | type[Plan], code: str) -> None:
+    if model._default_manager.filter(code=code).exists():
+        raise CodeTaken(f"There is a {model._meta.verbose_name} “{code}” already.", field="code")
+
+
+# -- Prices -------------------------------------------------------------------------------------------------
+
+
+def _write_prices(
+    plan: Plan, given: Sequence[Mapping[str, Any]], now: datetime, path: str = "prices"
+) -> list[Price]:
+    if len(given) > MOST_PRICES:
+        raise InvalidCatalogue(f"At most {MOST_PRICES} prices at once.", field="prices")
+    meters = _meters({terms.get("meter") for terms in given})
+    taken = set(plan.prices.filter(active=True).values_list("code", flat=True))
+    made: list[Price] = []
+    for n, terms in enumerate(given):
+        field = f"{path}.{n}." if path else ""
+        price = _price(plan, terms, meters, taken, field)
+        if any(price.code == other.code for other in made):
+            raise CodeTaken(f"Two prices have the code “{price.code}”.", field=f"{field}code")
+        made.append(price)
+    for price in made:
+        price.created_at = now
+        _retire(plan, price.code)
+        price.save(force_insert=True)
+    return made
+
+
+def _meters(codes: Collection[Any]) -> dict[str, Meter]:
+    wanted = [code for code in codes if code]
+    return {meter.code: meter for meter in Meter.objects.filter(code__in=wanted)} if wanted else {}
+
+
+def _retire(plan: Plan, code: str) -> None:
+    """The active price of this code makes room: switched off if it was ever used, else gone."""
+    for price in plan.prices.filter(code=code, active=True):
+        if price.phaseitem_set.exists() or price.invoiceline_set.exists():
+            Price.objects.filter(pk=price.pk).update(active=False)
+        else:
+            price.delete()
+
+
+def _price(
+    plan: Plan, terms: Mapping[str, Any], meters: Mapping[str, Meter], taken: Collection[str], path: str
+) -> Price:
+    kind = terms.get("kind") or ("usage" if terms.get("meter") else "recurring")
+    interval = terms.get("interval") or (None if kind == "one_time" else Interval.MONTH)
+    usage = kind == "usage"
+    price = Price(
+        plan=plan, kind=kind, interval=interval, model=terms.get("model") or _usual_model(terms, usage),
+        label=typed.text(terms.get("label") or "", f"{path}label", limit=100),
+        currency=typed.currency(terms.get("currency") or "USD", f"{path}currency"),
+        unit_amount=terms.get("amount") or Decimal(0), tiers=_tiers(terms.get("tiers") or (), path),
+        package_size=terms.get("package_size"), included=terms.get("included") or Decimal(0),
+        billed=terms.get("billed") or ("arrears" if usage else "advance"),
+        meter=_meter(terms.get("meter"), meters, path), minimum=terms.get("minimum"),
+        maximum=terms.get("maximum"), prorate=terms.get("prorate", True),
+    )  # fmt: skip
+    price.code = _price_code(price, terms.get("code"), taken, path)
+    _check(price, path)
+    return price
+
+
+def _usual_model(terms: Mapping[str, Any], usage: bool) -> str:
+    if terms.get("tiers"):
+        return PriceModel.GRADUATED
+    return PriceModel.PER_UNIT if usage else PriceModel.FLAT
+
+
+def _meter(code: str | None, meters: Mapping[str, Meter], path: str) -> Meter | None:
+    if code and code not in meters:
+        raise UnknownMeter("There is no such meter.", field=f"{path}meter")
+    return meters[code] if code else None
+
+
+def _tiers(given: Sequence[Mapping[str, Any]], path: str) -> list[dict[str, str | None]]:
+    if len(given) > MOST_TIERS:
+        raise InvalidPriceTerms(f"At most {MOST_TIERS} tiers.", field=f"{path}tiers")
+    return [
+        {
+            "up_to": None if tier.get("up_to") is None else _plain(tier["up_to"]),
+            "unit_amount": _plain(tier.get("unit_amount") or Decimal(0)),
+            "flat_amount": _plain(tier.get("flat_amount") or Decimal(0)),
+        }
+        for tier in given
+    ]
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def _price_code(price: Price, given: str | None, taken: Collection[str], path: str) -> str:
+    """The one given; else what it is for, how often and in what currency: `api-calls-month-eur`."""
+    if given:
+        return _code(given, f"{path}code", limit=60)
+    parts = [price.meter.code if price.meter else price.kind, price.interval or "", price.currency.lower()]
+    stem = "-".join(part for part in parts if part)[:50].replace("_", "-")
+    names = [stem, *(f"{stem}-{n}" for n in range(2, len(taken) + MOST_PRICES + 2))]
+    free = next(name for name in names if name not in taken)
+    if isinstance(taken, set):
+        taken.add(free)
+    return free
+
+
+def _check(price: Price, path: str) -> None:
+    """What the arithmetic will say of it, said now."""
+    _one_of(price.kind, KINDS, f"{path}kind")
+    _one_of(price.model, PriceModel, f"{path}model")
+    _one_of(price.billed, ("advance", "arrears"), f"{path}billed")
+    if price.interval is not None:
+        _one_of(price.interval, Interval, f"{path}interval")
+    if price.kind == "one_time" and price.interval is not None:
+        raise InvalidPriceTerms("A one-time price has no interval.", field=f"{path}interval")
+    try:
+        _ = price.value
+    except InvalidPrice as error:
+        field, _, words = str(error).partition(": ")
+        names = {"unit_amount": "amount", "key": "code"}
+        raise InvalidPriceTerms(words or field, field=f"{path}{names.get(field, field)}") from None
+
+
+def _one_of(value: Any, allowed: Iterable[str], field: str) -> None:
+    names = [str(one) for one in allowed]
+    if value not in names:
+        raise InvalidCatalogue(f"{', '.join(names[:-1])} or {names[-1]}.", field=field)
+
+
+# -- Fields of a plan ---------------------------------------------------------------------------------------
+
+
+def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = fields.keys() - _CLEANERS.keys()
+    if unknown:
+        raise InvalidCatalogue(f"A plan has no field “{min(unknown)}”.", field=min(unknown))
+    return {name: _CLEANERS[name](value, name) for name, value in fields.items()}
+
+
+def _flag(value: Any, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidCatalogue("true or false.", field=field)
+    return value
+
+
+def _whole(most: int) -> Callable[[Any, str], int]:
+    def check(value: Any, field: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise InvalidCatalogue(f"A whole number from 0 to {most:,}.", field=field)
+        return value
+
+    return check
+
+
+def _motion(value: Any, field: str) -> str:
+    _one_of(value, Motion.values, field)
+    return str(value)
+
+
+def _line(limit: int, *, required: bool = False) -> Callable[[Any, str], str]:
+    return lambda value, field: typed.text(value, field, limit=limit, required=required)
+
+
+_CLEANERS: dict[str, Callable[[Any, str], Any]] = {
+    "name": _line(100, required=True), "tagline": _line(200), "motion": _motion, "published": _flag,
+    "quote_only": _flag, "requires_demo": _flag, "rank": _whole(HIGHEST_RANK),
+    "trial_days": _whole(MOST_TRIAL_DAYS),
+}  # fmt: skip
+
+
+def _code(value: Any, field: str, *, limit: int) -> str:
+    text = typed.text(value, field, limit=limit, required=True)
+    if not CODE.fullmatch(text):
+        raise InvalidCatalogue("A code has letters, digits, - and _.", field=field)
+    return text
+
+
+def _write_entitlements(plan: Plan, given: Sequence[Mapping[str, Any]]) -> None:
+    if len(given) > MOST_ENTITLEMENTS:
+        raise InvalidCatalogue(f"At most {MOST_ENTITLEMENTS} entitlements.", field="entitlements")
+    meters = {meter.code: meter for meter in Meter.objects.all()} if given else {}
+    rows: dict[str, Entitlement] = {}
+    for n, one in enumerate(given):
+        path = f"entitlements.{n}."
+        feature = _code(one.get("feature"), f"{path}feature", limit=60)
+        if feature in rows:
+            raise InvalidCatalogue("Each feature stands once.", field=f"{path}feature")
+        rows[feature] = _entitlement(plan, feature, one, meters, path)
+    Entitlement.objects.bulk_create(rows.values())
+
+
+def _entitlement(
+    plan: Plan, feature: str, one: Mapping[str, Any], meters: Mapping[str, Meter], path: str
+) -> Entitlement:
+    """A limit is counted by the meter that is named, or has the feature's name."""
+    limit = one.get("limit")
+    if limit is not None and not (limit.is_finite() and 0 <= limit < LIMIT):
+        raise InvalidCatalogue("A limit is 0 or more.", field=f"{path}limit")
+    meter = _meter(one.get("meter"), meters, path) if one.get("meter") else meters.get(feature)
+    name = (
+        typed.text(one.get("name") or "", f"{path}name", limit=100) or feature.replace("_", " ").capitalize()
+    )
+    return Entitlement(plan=plan, feature=feature, name=name, limit=limit, meter=meter)
+
+
+# -- Discounts ----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_discount(
+    *,
+    now: datetime,
+    code: str | None = None,
+    label: str = "",
+    percent_off: Decimal | None = None,
+    amount_off: int | None = None,
+    currency: str = "",
+    duration: str = "once",
+    periods: int | None = None,
+    plans: Sequence[str] = (),
+    max_redemptions: int | None = None,
+    expires_at: datetime | None = None,
+) -> Discount:
+    """A percentage, or minor units of a currency, off the recurring price: once, for n periods, or for ever.
+
+    `plans` by id or code: without any it is for all of them. Raises CodeTaken, InvalidCatalogue, UnknownPlan.
+    """
+    _check_reduction(percent_off, amount_off, currency)
+    _check_duration(duration, periods)
+    limit = None if max_redemptions is None else _whole(10**9)(max_redemptions, "max_redemptions")
+    chosen = [_plan_named(ref, n) for n, ref in enumerate(plans)]
+    code = _promotion_code(code)
+    made = Discount.objects.create(
+        code=code, label=typed.text(label, "label", limit=100) or code or "", percent_off=percent_off,
+        amount_off=amount_off, currency=typed.currency(currency) if amount_off is not None else "",
+        duration=duration, periods=periods, max_redemptions=limit, expires_at=expires_at, created_at=now,
+    )  # fmt: skip
+    made.plans.set(chosen)
+    return made
+
+
+def _check_reduction(percent_off: Decimal | None, amount_off: int | None, currency: str) -> None:
+    if (percent_off is None) == (amount_off is None):
+        raise InvalidCatalogue("A discount is percent_off or amount_off.", field="percent_off")
+    if percent_off is not None and not 0 < percent_off <= 100:
+        raise InvalidCatalogue("A percentage above 0, at most 100.", field="percent_off")
+    if percent_off is not None and percent_off != round(percent_off, 4):
+        raise InvalidCatalogue("A percentage has at most four decimals.", field="percent_off")
+    if amount_off is not None and not currency:
+        raise InvalidCatalogue("An amount needs its currency.", field="currency")
+    if amount_off is not None and not 0 < amount_off < LIMIT:
+        raise InvalidCatalogue("An amount above 0.", field="amount_off")
+
+
+def _check_duration(duration: str, periods: int | None) -> None:
+    _one_of(duration, DURATIONS, "duration")
+    if (duration == "repeating") != (periods is not None):
+        raise InvalidCatalogue("A repeating discount, and no other, names its periods.", field="periods")
+    if periods is not None and not 1 <= periods <= 1200:
+        raise InvalidCatalogue("From 1 to 1,200 periods.", field="periods")
+
+
+def _promotion_code(given: str | None) -> str | None:
+    if not given:
+        return None
+    code = typed.text(given, "code", limit=60)
+    if Discount.objects.filter(code__iexact=code).exists():
+        raise CodeTaken(f"There is a discount “{code}” already.", field="code")
+    return code
+
+
+def _plan_named(ref: str, n: int) -> Plan:
+    ours = re.fullmatch(r"plan_[0-9a-f]{32}", ref)
+    found = Plan.objects.filter(**({"pk": ref} if ours else {"code": ref})).first()
+    if found is None:
+        raise UnknownPlan("There is no such plan.", field=f"plans.{n}")
+    return found
+
+
+# -- Taxes --------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_tax_rate(
+    *, name: str, percentage: Decimal, country: str = "", category: str | None = None
+) -> TaxRate:
+    """The rate for a country from now on; the one before is kept, no longer active. Issued papers stay.
+
+    Without a country it is for every country that has none of its own. Raises InvalidCatalogue.
+    """
+    if not (percentage.is_finite() and 0 <= percentage <= 100 and percentage == round(percentage, 4)):
+        raise InvalidCatalogue("A percentage from 0 to 100 with at most four decimals.", field="percentage")
+    kind = category or ("S" if percentage else "Z")
+    _one_of(kind, CATEGORIES, "category")
+    if percentage and kind != "S":
+        raise InvalidCatalogue(f"Category {kind} takes no tax.", field="category")
+    place = typed.country(country)
+    TaxRate.objects.filter(country=place, active=True).update(active=False)
+    return TaxRate.objects.create(
+        name=typed.text(name, "name", limit=100, required=True), percentage=percentage, country=place,
+        category=kind,
+    )  # fmt: skip

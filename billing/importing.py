@@ -1,0 +1,154 @@
+"""Usage from a file: CSV with a header, or one JSON object in each line. A job takes it in piece by piece.
+
+Each piece and its progress are one transaction, so a job that is killed goes on where it stopped, and the ids of
+the events make a piece that was sent before count once.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from billing import metering
+from billing.models import UsageImport
+from billing.refusals import Refused
+from billing.usage_input import MOST_EVENTS, Rejection, rejection
+
+PIECE = MOST_EVENTS
+MOST_LINES = 1_000_000
+ERRORS_KEPT = 1_000
+OWN = ("id", "customer", "event_name", "timestamp")
+NEEDED = ("id", "customer", "event_name")
+
+
+class UnreadableFile(Refused):
+    """Not text, without its header, or with nothing in it; the message says which."""
+
+    code = "unreadable_file"
+
+
+def take(*, content: bytes, format: str, livemode: bool, now: datetime, actor: str) -> UsageImport:
+    """Keep the file and have a job read it. `format` is csv or jsonl. Raises UnreadableFile.
+
+    CSV: columns id, customer, event_name, timestamp; every other column is a property of the event.
+    """
+    lines = sum(1 for _ in events(content, format))
+    if not lines:
+        raise UnreadableFile("The file has no events.", field="file")
+    if lines > MOST_LINES:
+        raise UnreadableFile(f"A file has at most {MOST_LINES:,} events.", field="file")
+    with transaction.atomic():
+        row = UsageImport.objects.create(
+            content=content, format=format, livemode=livemode, lines=lines, actor=actor, created_at=now
+        )
+        async_task("billing.tasks.import_usage", row.pk)
+    return row
+
+
+def work(*, import_id: str) -> UsageImport:
+    """Read on, to the end. May run twice, also at once: a piece is taken by who holds the row."""
+    while (row := _piece(import_id)).status != UsageImport.Status.DONE:
+        pass
+    return row
+
+
+@transaction.atomic
+def _piece(import_id: str) -> UsageImport:
+    """The next events of the file, and how far it has come."""
+    row = UsageImport.objects.select_for_update().get(pk=import_id)
+    if row.status == UsageImport.Status.DONE:
+        return row
+    now = timezone.now()
+    found = list(events(bytes(row.content), row.format))[row.processed : row.processed + PIECE]
+    done, bad = _record([event for _, event in found], row, now)
+    row.processed += len(found)
+    row.accepted, row.duplicates = row.accepted + done.accepted, row.duplicates + done.duplicates
+    row.rejected += len(bad)
+    lines = [line for line, _ in found]
+    row.errors = [*row.errors, *(_error(one, lines[one.index]) for one in bad)][:ERRORS_KEPT]
+    row.status = UsageImport.Status.RUNNING
+    if row.processed >= row.lines:
+        row.status, row.finished_at, row.content = UsageImport.Status.DONE, now, b""
+    row.save()
+    return row
+
+
+def _record(piece: list[Any], row: UsageImport, now: datetime) -> tuple[metering.Recorded, list[Rejection]]:
+    """Lines that are no events are refused beside those that are."""
+    good = [(n, event) for n, event in enumerate(piece) if isinstance(event, dict)]
+    done = metering.record(
+        events=[event for _, event in good], livemode=row.livemode, now=now, actor=row.actor
+    )
+    bad = [replace(one, index=good[one.index][0]) for one in done.rejected]
+    bad += [
+        rejection(n, event, "invalid_event") for n, event in enumerate(piece) if not isinstance(event, dict)
+    ]
+    return done, sorted(bad, key=lambda one: one.index)
+
+
+def _error(one: Rejection, line: int) -> dict[str, Any]:
+    return {"line": line, "id": one.id, "code": one.code, "detail": one.detail}
+
+
+# -- Reading: pure ------------------------------------------------------------------------------------------
+
+
+def events(content: bytes, format: str) -> Iterator[tuple[int, Any]]:
+    """(line in the file, from 1, and the event or None for a line that is none). Raises UnreadableFile."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableFile("The file is not UTF-8.", field="file") from None
+    if "\0" in text:
+        raise UnreadableFile("The file has characters that cannot be stored.", field="file")
+    yield from _rows(text) if format == "csv" else _objects(text)
+
+
+def _objects(text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _object(line)
+
+
+def _object(line: str) -> Any:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _rows(text: str) -> Iterator[tuple[int, Any]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        _check_header(names)
+        for cells in reader:
+            if cells:
+                yield reader.line_num, _event(names, cells)
+    except csv.Error as error:
+        raise UnreadableFile(f"Line {reader.line_num} is not CSV: {error}.", field="file") from None
+
+
+def _check_header(names: list[str]) -> None:
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise UnreadableFile(f"The first line names the columns; {missing[0]} is missing.", field="file")
+    if len(set(names)) != len(names):
+        raise UnreadableFile("A column stands twice in the first line.", field="file")
+
+
+def _event(names: list[str], cells: list[str]) -> dict[str, Any] | None:
+    """None for a line with more cells than columns; empty cells say nothing."""
+    if len(cells) > len(names):
+        return None
+    given = {name: cell for name, cell in zip(names, cells, strict=False) if cell != ""}
+    event: dict[str, Any] = {name: given.pop(name) for name in OWN if name in given}
+    return {**event, "properties": given} if given else event

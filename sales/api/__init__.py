@@ -1,0 +1,12 @@
+"""Sales over the HTTP API: leads, signals, handoff tasks, deals, quotes and the figures of the hybrid motion."""
+
+from billing.api import problems
+from sales import accepting, drafting, quoting
+
+problems.STATUS.update(
+    {
+        accepting.QuoteClosed: 409,
+        drafting.NotEditable: 409,
+        quoting.NeedsApproval: 409,
+    }
+)

@@ -1,0 +1,206 @@
+"""The figures of the hybrid motion, MRR by month, and the customers behind each figure."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import typed
+from billing.api.fields import Day, Number, Strict, Text
+from billing.api.problems import FieldProblem, Problem
+from billing.api.schema import operation
+from billing.api.views import ApiView
+from billing.maths.money import to_major
+from billing.maths.periods import add_months
+from sales import metrics
+
+TAG = "Metrics"
+LONGEST = timedelta(days=3700)
+MOST_CUSTOMERS = 1000
+
+
+class Share(Number):
+    """A percentage or ratio; null where there is nothing to divide by."""
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{value:.2f}"
+
+
+class RangeQuery(Strict):
+    """`from` and `to` are days of UTC; the last one does not belong to the range."""
+
+    to = Day(required=False, help_text="tomorrow where nothing is said")
+    currency = Text(required=False, help_text="USD where nothing is said")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        since = Day(
+            required=False, help_text="the first of the month twelve months ago where nothing is said"
+        )
+        return {"from": since, **super().get_fields()}
+
+
+class CustomersQuery(RangeQuery):
+    limit = serializers.IntegerField(min_value=1, max_value=MOST_CUSTOMERS, default=100)
+
+
+class ExpansionOut(serializers.Serializer[Any]):
+    motion = serializers.CharField()
+    cause = serializers.CharField()
+    amount = serializers.CharField()
+
+
+class CohortOut(serializers.Serializer[Any]):
+    month = serializers.CharField()
+    began = serializers.IntegerField()
+    converted = serializers.IntegerField()
+    percent = Share(allow_null=True)
+
+
+class HybridOut(serializers.Serializer[Any]):
+    start = Day()
+    end = Day()
+    currency = serializers.CharField()
+    revenue = serializers.CharField(help_text="invoiced, net of tax, discounts and credit notes")
+    self_serve_revenue = serializers.CharField()
+    sales_assisted_revenue = serializers.CharField(help_text="with sales, light or high")
+    self_serve_percent = Share(allow_null=True)
+    sales_assisted_percent = Share(allow_null=True, help_text="with the one above it sums to 100")
+    conversion_percent = Share(allow_null=True, help_text="self-serve to sales")
+    conversion_began = serializers.IntegerField(help_text="customers who began self-serve")
+    conversion_converted = serializers.IntegerField()
+    conversion_cohorts = CohortOut(many=True, help_text="by the month of the first payment")
+    expansion_revenue = serializers.CharField(help_text="positive MRR changes of who had MRR at the start")
+    expansion = ExpansionOut(many=True)
+    land_and_expand_customers = serializers.IntegerField(help_text="at least twelve months old")
+    land_and_expand_ratio = Share(allow_null=True)
+    land_and_expand_ratio_without_churned = Share(allow_null=True)
+
+
+class MonthOut(serializers.Serializer[Any]):
+    month = serializers.CharField()
+    new = serializers.CharField()
+    expansion = serializers.CharField()
+    contraction = serializers.CharField()
+    churn = serializers.CharField()
+    reactivation = serializers.CharField()
+    mrr = serializers.CharField(help_text="at its end")
+    arr = serializers.CharField(help_text="twelve times that")
+
+
+class MrrOut(serializers.Serializer[Any]):
+    start = Day()
+    end = Day()
+    currency = serializers.CharField()
+    months = MonthOut(many=True)
+
+
+class BehindOut(serializers.Serializer[Any]):
+    customer = serializers.CharField()
+    name = serializers.CharField()
+    what = serializers.CharField(help_text="motion, motion and cause, outcome, or the ARR at close")
+    amount = serializers.CharField()
+
+
+class MetricsView(ApiView):
+    def scope(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The range in instants. Raises Problem (400)."""
+        today = self.now().astimezone(UTC).date()
+        end = asked.get("to") or today + timedelta(days=1)
+        start = asked.get("from") or add_months(end.replace(day=1), -12)
+        if not start < end <= start + LONGEST:
+            words = f"The range ends after it begins, and has at most {LONGEST.days} days."
+            raise Problem(400, "invalid_range", words, [FieldProblem("to", "invalid_range", words)])
+        currency = typed.currency(asked.get("currency", "USD"))
+        return {
+            "start": _midnight(start),
+            "end": _midnight(end),
+            "currency": currency,
+            "livemode": self.livemode,
+        }
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+class HybridMetrics(MetricsView):
+    @operation(
+        "The figures of the hybrid motion", tag=TAG, name="read_hybrid_metrics", query=RangeQuery,
+        answer=HybridOut,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        scope = self.scope(self.asked(RangeQuery))
+        span = {name: scope[name] for name in ("start", "end", "currency")}
+        cohorts = metrics.conversion_by_cohort(**span, live=self.livemode)
+        return self.answer(HybridOut, _hybrid(metrics.hybrid(**scope), cohorts))
+
+
+def _hybrid(found: metrics.Hybrid, cohorts: list[tuple[str, metrics.Conversion]]) -> dict[str, Any]:
+    money, revenue = _money(found.currency), found.revenue
+    return {
+        "start": found.start.date(), "end": found.end.date(), "currency": found.currency,
+        "revenue": money(revenue.total), "self_serve_revenue": money(revenue.self_serve),
+        "sales_assisted_revenue": money(revenue.sales_assisted + revenue.sales_led),
+        "self_serve_percent": revenue.self_serve_share, "sales_assisted_percent": revenue.sales_assisted_share,
+        "conversion_percent": found.conversion.share, "conversion_began": found.conversion.began,
+        "conversion_converted": found.conversion.converted,
+        "conversion_cohorts": [
+            {"month": month, "began": one.began, "converted": one.converted, "percent": one.share}
+            for month, one in cohorts
+        ],
+        "expansion_revenue": money(found.expansion.total),
+        "expansion": [
+            {"motion": motion, "cause": cause, "amount": money(amount)}
+            for motion, cause, amount in found.expansion.rows
+        ],
+        "land_and_expand_customers": found.land_and_expand.customers,
+        "land_and_expand_ratio": found.land_and_expand.ratio,
+        "land_and_expand_ratio_without_churned": found.land_and_expand.ratio_without_churned,
+    }  # fmt: skip
+
+
+class MrrMetrics(MetricsView):
+    @operation("MRR month by month", tag=TAG, name="read_mrr", query=RangeQuery, answer=MrrOut)
+    def get(self, request: Request) -> Response:
+        scope = self.scope(self.asked(RangeQuery))
+        money = _money(scope["currency"])
+        months = [_month(row, money) for row in metrics.months(**scope)]
+        shown = {"start": scope["start"].date(), "end": scope["end"].date(), "currency": scope["currency"]}
+        return self.answer(MrrOut, {**shown, "months": months})
+
+
+MOVED = ("new", "expansion", "contraction", "churn", "reactivation", "mrr")
+
+
+def _month(row: metrics.Month, money: Any) -> dict[str, str]:
+    moved = {name: money(getattr(row, name)) for name in MOVED}
+    return {"month": row.month, **moved, "arr": money(12 * row.mrr)}
+
+
+class MetricCustomers(MetricsView):
+    @operation(
+        "The customers behind a figure", tag=TAG, name="list_metric_customers", query=CustomersQuery,
+        page=BehindOut,
+        description="`figure`: revenue, conversion, expansion, land_and_expand or mrr; the largest first.",
+    )  # fmt: skip
+    def get(self, request: Request, figure: str) -> Response:
+        asked = self.asked(CustomersQuery)
+        scope, limit = self.scope(asked), asked["limit"]
+        if figure not in metrics.BEHIND:
+            raise Problem(404, "not_found", "There is no such figure.")
+        money = _money(scope["currency"])
+        rows = [
+            {
+                "customer": pk, "name": name, "amount": money(amount),
+                "what": money(int(what)) if figure == "land_and_expand" else what,
+            }
+            for pk, name, what, amount in metrics.behind(figure, limit=limit, **scope)
+        ]  # fmt: skip
+        return self.list_of(BehindOut, rows)
+
+
+def _money(currency: str) -> Any:
+    return lambda amount: to_major(amount, currency)

@@ -1,0 +1,101 @@
+"""Files of usage: read piece by piece, good lines kept, bad ones named by their line."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from billing import importing, metering
+from billing.models import Meter, UsageEvent, UsageImport
+
+CSV = "id,customer,event_name,timestamp,value\n"
+
+
+@pytest.fixture
+def acme(make_customer):
+    return make_customer(external_id="acme")
+
+
+def take(content, format="csv"):
+    return importing.take(
+        content=content.encode(), format=format, livemode=False, now=timezone.now(), actor="key:1"
+    )
+
+
+def at():
+    return (timezone.now() - timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def used(customer):
+    today = timezone.now().date()
+    days = today - timedelta(days=2), today + timedelta(days=2)
+    return metering.quantity(customer, Meter.objects.get(), *days)
+
+
+def test_it_reads_csv_and_names_the_lines_that_are_wrong(acme, run_jobs):
+    made = take(
+        f"{CSV}a,acme,api_call,{at()},10\nb,nobody,api_call,,1\nc,acme,api_call,,x\n\nd,acme,api_call,,2.5\na,acme,api_call,,1\n"
+    )
+    assert (made.status, made.lines) == ("waiting", 5)
+    run_jobs()
+    made.refresh_from_db()
+    assert (made.status, made.processed, made.accepted, made.duplicates, made.rejected) == (
+        "done",
+        5,
+        2,
+        1,
+        2,
+    )
+    assert [(e["line"], e["id"], e["code"]) for e in made.errors] == [
+        (3, "b", "unknown_customer"),
+        (4, "c", "invalid_value"),
+    ]
+    assert used(acme) == Decimal("12.5")
+    assert bytes(made.content) == b""
+
+
+def test_it_reads_json_lines(acme, run_jobs):
+    made = take(
+        '{"id": "a", "customer": "acme", "event_name": "api_call", "properties": {"value": 3}}\n[1]\n{"id": 1}\n',
+        "jsonl",
+    )
+    run_jobs()
+    made.refresh_from_db()
+    assert (made.accepted, made.rejected) == (1, 2)
+    assert [(e["line"], e["code"]) for e in made.errors] == [(2, "invalid_event"), (3, "invalid_id")]
+
+
+def test_a_killed_job_goes_on_where_it_stopped(acme, monkeypatch):
+    monkeypatch.setattr(importing, "PIECE", 2)
+    made = take(CSV + "".join(f"e{n},acme,api_call,,1\n" for n in range(5)))
+    importing._piece(made.pk)
+    assert UsageImport.objects.get().processed == UsageEvent.objects.count() == 2
+    importing.work(import_id=made.pk)
+    importing.work(import_id=made.pk)
+    made.refresh_from_db()
+    assert (made.accepted, made.duplicates, used(acme)) == (5, 0, 5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        CSV,
+        "id,customer\na,b\n",
+        "id,id,customer,event_name\na,b,c,d\n",
+        CSV + '"a,b\n',
+        CSV + "a\0,acme,api_call,,1\n",
+    ],
+)
+def test_it_refuses_files_that_cannot_be_read(catalogue, content):
+    with pytest.raises(importing.UnreadableFile):
+        take(content)
+    assert not UsageImport.objects.exists()
+
+
+def test_a_line_with_too_many_cells_is_refused_alone(acme, run_jobs):
+    made = take(f"{CSV}a,acme,api_call,,1,2\nb,acme,api_call,,1\n")
+    run_jobs()
+    made.refresh_from_db()
+    assert (made.accepted, made.rejected) == (1, 1)

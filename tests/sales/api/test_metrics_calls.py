@@ -1,0 +1,63 @@
+"""The figures over the API: those of `sales.metrics`, in major units."""
+
+import pytest
+
+YEAR = {"from": "2026-01-01", "to": "2027-01-01"}
+
+
+@pytest.fixture
+def api(sales_catalogue, make_api):
+    return make_api()
+
+
+@pytest.fixture
+def sold(make_customer, subscribe):
+    customer = make_customer()
+    subscribe(customer, quantity=3)
+    return customer
+
+
+def test_it_answers_the_hybrid_figures(api, sold):
+    found = api.get("metrics/hybrid", **YEAR).json()
+    assert (found["start"], found["end"], found["currency"]) == ("2026-01-01", "2027-01-01", "USD")
+    assert (found["revenue"], found["self_serve_percent"], found["sales_assisted_percent"]) == (
+        "87.00", "100.00", "0.00",
+    )  # fmt: skip
+    assert found["land_and_expand_ratio"] is None
+
+
+def test_it_answers_mrr_by_month_and_who_is_behind_it(api, sold):
+    months = api.get("metrics/mrr", **YEAR).json()["months"]
+    assert len(months) == 12
+    assert (months[0]["month"], months[0]["new"], months[0]["mrr"], months[0]["arr"]) == (
+        "2026-01", "87.00", "87.00", "1044.00",
+    )  # fmt: skip
+    for figure in ("mrr", "revenue"):
+        [row] = api.get(f"metrics/{figure}/customers", **YEAR).json()["results"]
+        assert (row["customer"], row["amount"]) == (sold.pk, "87.00")
+
+
+def test_the_other_side_is_counted_apart(api, sold, make_api):
+    found = make_api(livemode=True).get("metrics/hybrid", **YEAR).json()
+    assert (found["revenue"], found["self_serve_percent"]) == ("0.00", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("metrics/hybrid", {"from": "2026-02-01", "to": "2026-01-01"}, 400),
+        ("metrics/hybrid", {"from": "1971-01-01", "to": "2026-01-01"}, 400),
+        ("metrics/hybrid", {"currency": "XXQ"}, 422),
+        ("metrics/mrr", {"since": "2026-01-01"}, 400),
+        ("metrics/luck/customers", {}, 404),
+        ("metrics/mrr/customers", {"limit": 0}, 400),
+    ],
+)
+def test_it_refuses_ranges_that_mean_nothing(api, path, query, status):
+    assert api.get(path, **query).status_code == status
+
+
+def test_it_takes_a_fixed_number_of_statements(api, sold, django_assert_max_num_queries):
+    api.get("plans")
+    with django_assert_max_num_queries(6):
+        api.get("metrics/hybrid", **YEAR)
