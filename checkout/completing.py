@@ -29,6 +29,7 @@ from billing.gateway import (
 )
 from billing.models import Customer, Invoice, Payment, PaymentMethod, Subscription
 from billing.moves import move
+from billing.offering import Offer
 from billing.refusals import Refused
 from checkout import quoting, sessions
 from checkout.models import CheckoutSession
@@ -52,6 +53,12 @@ class PriceChanged(Refused):
     """What is due is no longer what the buyer saw."""
 
     code = "price_changed"
+
+
+class CardMissing(Refused):
+    """Something is due, or the card is asked for in any case."""
+
+    code = "card_missing"
 
 
 class TooManyCards(Refused):
@@ -83,14 +90,16 @@ def pay(
 ) -> CheckoutSession:
     """Charge the card for what is due and make what was bought. Not inside a transaction.
 
+    `card_token` is "" for a trial that begins without a card (`asks_no_card`); anything due refuses that by CardMissing.
     `session` carries what was typed (`sessions.remember`); `fields` describe the customer as
     `customers.create` takes them; `expected` is the total that the buyer saw, in minor units. The answer is
     in the session: completed, or open with `message`, or still being decided. Raises NotOpen, BeingDecided,
-    PriceChanged, TooManyCards, CodeRefused, AlreadySubscribed, and what refuses the fields.
+    CardMissing, PriceChanged, TooManyCards, CodeRefused, AlreadySubscribed, and what refuses the fields.
     """
     clean = _checked(session, fields)
     try:
-        session.provider_customer_id = session.provider_customer_id or _provider_customer(session, clean)
+        if card_token:
+            session.provider_customer_id = session.provider_customer_id or _provider_customer(session, clean)
     except (ProviderUnreachable, CardRefused):
         return _note(session, NOT_SENT)
     try:
@@ -151,6 +160,8 @@ def prepare(
     payer = _payer(session, fields)
     made = quoting.offer(session, table, now=now, customer=payer)
     _refuse_amount(made.today.total, session.currency, expected)
+    if not card_token and not asks_no_card(session, made):
+        raise CardMissing("Please enter your card.")
     sessions.hold_discount(session)
     session.attempts += 1
     session.attempted_at = session.quoted_at = now
@@ -188,6 +199,11 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
         raise BeingDecided("Your payment is still being decided.")
     if session.attempts >= MOST_ATTEMPTS:
         raise TooManyCards("This was tried too often. Please begin a new checkout, or talk to us.")
+
+
+def asks_no_card(session: CheckoutSession, made: Offer) -> bool:
+    """Whether this buyer begins a free trial without a card."""
+    return not session.needs_card and made.specs[0].free and made.today.total == 0
 
 
 def _payer(session: CheckoutSession, fields: Mapping[str, Any]) -> Customer:
@@ -242,7 +258,10 @@ def _call(attempt: Attempt) -> Outcome:
 
 
 def _call_setup(attempt: Attempt) -> SetupOutcome:
-    """Save the card while nothing is due; repeating it with the same key saves it once."""
+    """Save the card while nothing is due; repeating it with the same key saves it once. Where none was asked for,
+    there is nobody to call."""
+    if not attempt.session.card_token:
+        return SetupOutcome("succeeded")
     try:
         return gateway().setup(key=attempt.key, reference=attempt.session.pk, **_card_of(attempt.session))
     except GatewayMisuse:
@@ -362,7 +381,10 @@ def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> P
         invoice_id=bill.invoice.pk if bill.invoice else None,
     )  # fmt: skip
     session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
-    _mail_receipt(session, card, now)
+    if session.invoice is None:
+        _mail_welcome(session, card, now)
+    else:
+        _mail_receipt(session, card, now)
     return method
 
 
@@ -418,8 +440,8 @@ def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoic
 def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) -> None:
     """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
     invoice, customer = session.invoice, session.customer
-    if invoice is None or customer is None:
-        return
+    assert invoice is not None
+    assert customer is not None
     context = {
         "lines": session.quote["lines"],
         "amount": money(session.quote["total"], session.currency),
@@ -432,6 +454,22 @@ def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) ->
     mail.compose(
         template="receipt", to=customer.email, context=context, event=session.pk, now=now, customer=customer,
         invoice=invoice,
+    )  # fmt: skip
+
+
+def _mail_welcome(session: CheckoutSession, card: Card | None, now: datetime) -> None:
+    """Nothing is due today: when it will be, and the way in."""
+    assert session.customer is not None
+    context = {
+        "plan": session.plan.name,
+        "ends_on": day(session.quote["next_on"]),
+        "amount": money(session.quote["next_total"], session.currency),
+        "has_card": card is not None,
+        "url": mail.portal_url(),
+    }
+    mail.compose(
+        template="trial_started", to=session.customer.email, context=context, event=session.pk, now=now,
+        customer=session.customer,
     )  # fmt: skip
 
 

@@ -83,6 +83,9 @@ class CheckoutSession(models.Model):
     quantity = models.PositiveIntegerField(default=1)
     currency = models.CharField(max_length=3, default="USD")
     trial_days = models.PositiveSmallIntegerField(null=True, blank=True)
+    needs_card = models.BooleanField(
+        default=True, db_default=True, help_text="no: while nothing is due today, no card is asked for"
+    )
     discount = models.ForeignKey(Discount, models.PROTECT, null=True, blank=True)
     discount_held = models.BooleanField(default=False, help_text="a redemption is counted for this session")
     allow_promotion_codes = models.BooleanField(default=True)

@@ -79,12 +79,14 @@ def start(
     cancel_url: str = "",
     allow_promotion_codes: bool = True,
     trial_days: int | None = None,
+    needs_card: bool | None = None,
     metadata: Mapping[str, str] | None = None,
     test_clock: TestClock | None = None,
     unlocked_by: str = "",
     answers: Mapping[str, Any] | None = None,
 ) -> CheckoutSession:
-    """An open session for a plan (by its code). `unlocked_by` names the staff who let this buyer past sales.
+    """An open session for a plan (by its code). `unlocked_by` names the staff who let this buyer past sales;
+    `needs_card` says whether a trial asks for a card (None: as the plan says).
 
     Raises UnknownPlan, PlanNeedsQuote, PlanNeedsDemo, UnknownPrice, InvalidQuantity, RedirectNotAllowed,
     AlreadySubscribed, InvalidTrial, and what `billing.typed` says of the e-mail address.
@@ -109,6 +111,7 @@ def start(
         success_url=success_url,
         cancel_url=cancel_url,
         trial_days=trial_days,
+        needs_card=chosen.trial_needs_card if needs_card is None else needs_card,
         allow_promotion_codes=allow_promotion_codes,
         metadata=dict(metadata or {}),
         unlocked_by=unlocked_by,
@@ -258,15 +261,40 @@ def expire(*, session: CheckoutSession, now: datetime, actor: str) -> None:
     data = {"status": to, "plan": row.plan.code, "email": row.email}
     move(row, to, event="checkout.expired", actor=actor, now=now, customer=row.customer, data=data)
     session.status = row.status
+    if _worth_a_mail(row):
+        _mail_way_back(row, now)
+
+
+def _worth_a_mail(row: CheckoutSession) -> bool:
+    """Somebody typed and left. Not who is with sales, nor who has bought since, or has another session open."""
+    if row.status != "abandoned" or not row.email or (row.lead_id and row.unlocked_at is None):
+        return False
+    later = CheckoutSession.objects.filter(email__iexact=row.email, created_at__gt=row.created_at)
+    return not later.filter(status__in=("open", "completed")).exists()
+
+
+def _mail_way_back(row: CheckoutSession, now: datetime) -> None:
+    """One mail with the way back to what was typed."""
+    context = {"plan": row.plan.name, "name": row.answers.get("name", ""), "url": row.url}
+    mail.compose(
+        template="checkout_abandoned",
+        to=row.email,
+        context=context,
+        event=row.pk,
+        now=now,
+        customer=row.customer,
+    )
 
 
 def expire_due(*, now: datetime, limit: int = 1000) -> int:
-    """End every session whose time is over and on which no payment is being decided."""
-    due = CheckoutSession.objects.filter(status="open", expires_at__lte=now, attempted_at__isnull=True)
+    """End every session whose time is over, by its own clock, and on which no payment is being decided. `now` is
+    real time."""
+    over = Q(test_clock=None, expires_at__lte=now) | Q(expires_at__lte=F("test_clock__now"))
+    due = CheckoutSession.objects.filter(over, status="open", attempted_at__isnull=True)
     ended = 0
-    for session in due.filter(test_clock__isnull=True).order_by("expires_at")[:limit]:
+    for session in due.select_related("test_clock").order_by("expires_at")[:limit]:
         try:
-            expire(session=session, now=now, actor="system")
+            expire(session=session, now=session.expires_at if session.test_clock else now, actor="system")
             ended += 1
         except NotOpen:
             continue
@@ -289,6 +317,7 @@ def again(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
         cancel_url=session.cancel_url,
         allow_promotion_codes=session.allow_promotion_codes,
         trial_days=session.trial_days,
+        needs_card=session.needs_card,
         metadata=session.metadata,
         test_clock=session.test_clock,
         unlocked_by=session.unlocked_by,

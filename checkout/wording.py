@@ -181,6 +181,37 @@ def saving_percent(cards: Sequence[Card]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What is included, plan by plan: a limit in words, or whether it is there at all."""
+
+    name: str
+    cells: Sequence[str | bool]
+
+
+def comparison(plans: Sequence[Plan]) -> list[Compared]:
+    """Every feature that a plan entitles to, in the order in which the plans bring them. Entitlements prefetched."""
+    names: dict[str, str] = {}
+    limits: set[str] = set()
+    for plan in plans:
+        for row in plan.entitlements.all():
+            names.setdefault(row.feature, row.name)
+            if row.limit is not None:
+                limits.add(row.feature)
+    return [
+        Compared(name, [_included_in(plan, feature, feature in limits) for plan in plans])
+        for feature, name in names.items()
+    ]
+
+
+def _included_in(plan: Plan, feature: str, counted: bool) -> str | bool:
+    """Where others have a limit, none at all means as many as wanted."""
+    found = next((row for row in plan.entitlements.all() if row.feature == feature), None)
+    if counted:
+        return number(found.limit.normalize()) if found and found.limit is not None else _("Unlimited")
+    return found is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """An interval to choose: its name, and what it costs in words."""
 

@@ -71,6 +71,11 @@ class Plan(models.Model):
     requires_demo = models.BooleanField(default=False)
     rank = models.PositiveSmallIntegerField(default=0, help_text="a higher rank is an upgrade")
     trial_days = models.PositiveSmallIntegerField(default=0)
+    trial_needs_card = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="no: a trial begins without a card; it is asked for at the end",
+    )
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -174,6 +174,7 @@ def _page(
         "summary": wording.summary(row, sums.offer),
         "to_sales": _to_sales(row, row.routing),
         "was_to_sales": _to_sales(row, before or {}),
+        "no_card": completing.asks_no_card(row, sums.offer),
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "home": row.cancel_url or "/pricing/",
         "country_known": bool(country),
@@ -205,7 +206,9 @@ def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> Http
         return _hand_over(request, row, form, sums, decision)
     token = form.cleaned_data.get("payment_method", "")
     form.errors.pop("payment_method", None)
-    if not form.errors and not CARD_TOKEN.fullmatch(token):
+    if completing.asks_no_card(row, sums.offer):
+        token = ""
+    elif not form.errors and not CARD_TOKEN.fullmatch(token):
         form.add_error(None, "Please enter your card.")
     if form.errors:
         return _not_yet(request, row, form, sums)

@@ -26,7 +26,9 @@ STARTS_IN_TEN_MINUTES = 30
 @require_safe
 def pricing(request: HttpRequest) -> HttpResponse:
     """What is sold, at the interval and in the currency of the query."""
-    plans = list(Plan.objects.filter(published=True, archived_at=None).prefetch_related("prices"))
+    plans = list(
+        Plan.objects.filter(published=True, archived_at=None).prefetch_related("prices", "entitlements")
+    )
     seller = Seller.objects.first()
     offered = _offered(plans)
     currency = _currency(request, offered, seller.currency if seller else "USD")
@@ -36,6 +38,8 @@ def pricing(request: HttpRequest) -> HttpResponse:
     context = {
         "seller": seller, "cards": cards, "interval": interval, "currency": currency, "currencies": offered,
         "saving": wording.saving_percent(yearly), "featured": _featured(plans),
+        "alone": [plan.name for plan in plans if _alone(plan)], "plans": plans,
+        "comparison": wording.comparison(plans),
     }  # fmt: skip
     response = render(request, "checkout/pricing.html", context)
     patch_vary_headers(response, ["Accept-Language", "Cookie"])
@@ -48,9 +52,14 @@ def _offered(plans: list[Plan]) -> list[str]:
     return sorted(set.intersection(*found)) if found else []
 
 
+def _alone(plan: Plan) -> bool:
+    """Whether a buyer can take it without talking to anybody."""
+    return plan.self_serve and not plan.requires_demo
+
+
 def _featured(plans: list[Plan]) -> str:
     """The highest plan that a buyer can take alone."""
-    alone = [plan for plan in plans if plan.self_serve and not plan.requires_demo]
+    alone = [plan for plan in plans if _alone(plan)]
     return max(alone, key=lambda plan: plan.rank).code if alone else ""
 
 

@@ -20,6 +20,7 @@ from billing.models import (
     Member,
     Payment,
     PaymentMethod,
+    Plan,
     Price,
     Subscription,
 )
@@ -526,3 +527,49 @@ def test_a_list_of_cards_is_no_buyer(session, press, fake_stripe):
     assert answer.status_code == 422
     assert "tried too often" in answer.content.decode()
     assert not Customer.objects.exists()
+
+
+# -- A trial without a card -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def free_trial(make_session):
+    return make_session(trial_days=14, needs_card=False)
+
+
+def test_a_trial_may_begin_without_a_card(free_trial, press, client, fake_stripe, books):
+    html = client.get(f"/checkout/{free_trial.token}/").content.decode()
+    assert "Start the free trial" in html
+    assert "card-element" not in html
+    to_the_receipt(press(free_trial, card=""), free_trial)
+    row = CheckoutSession.objects.get()
+    assert (row.status, row.subscription.status, row.invoice) == ("completed", "trialing", None)
+    assert not Payment.objects.exists()
+    assert not PaymentMethod.objects.exists()
+    assert fake_stripe.rows("setup_intent") == []
+    assert "Your trial has begun" in client.get(f"/checkout/{free_trial.token}/receipt/").content.decode()
+    assert "only if you add a card" in Mail.objects.get(template="trial_started").text
+
+
+def test_a_card_is_asked_for_as_soon_as_something_is_due(make_session, press, fake_stripe):
+    session = make_session(needs_card=False)
+    assert press(session, card="").status_code == 422
+    assert not Customer.objects.exists()
+
+
+def test_a_plan_says_whether_its_trial_needs_a_card(make_session):
+    assert make_session().needs_card
+    Plan.objects.filter(code="pro").update(trial_needs_card=False)
+    assert not make_session().needs_card
+
+
+def dies(attempt):
+    raise SystemExit
+
+
+def test_a_trial_that_a_dead_worker_left_is_finished(free_trial, press, fake_stripe, books, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(completing, "_call_setup", dies)
+        press(free_trial, card="")
+    assert tasks.reconcile_checkouts() == 1
+    assert CheckoutSession.objects.get().status == "completed"

@@ -44,7 +44,7 @@ def test_it_speaks_the_visitors_money(catalogue, client, query, language, sign):
 
 
 def test_it_costs_the_same_queries_whatever_is_sold(catalogue, client, django_assert_max_num_queries):
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         page(client)
 
 
@@ -110,3 +110,23 @@ def test_one_address_does_not_open_checkouts_without_end(catalogue, client):
     assert answers.count(302) == 30
     assert answers[-1] == 429
     assert int(client.post("/checkout/start/", {"plan": "starter"})["Retry-After"]) > 0
+
+
+def test_it_compares_what_the_plans_include(catalogue, client):
+    from billing.models import Plan
+    from checkout import wording
+
+    rows = {row.name: row.cells for row in wording.comparison(list(Plan.objects.order_by("rank")))}
+    assert rows["Team members"] == ["5", "100", "500", "Unlimited"]
+    assert rows["API calls"] == ["10,000", "50,000", "500,000", "5,000,000"]
+    assert rows["Single sign-on"] == [False, False, False, True]
+    assert "What each plan includes" in page(client)
+
+
+def test_it_says_that_a_plan_can_be_tried(catalogue, client):
+    from billing.models import Plan
+
+    Plan.objects.filter(code="pro").update(trial_days=14, trial_needs_card=False)
+    html = page(client)
+    assert "Try Pro" in html
+    assert "Free for 14 days, no card needed" in html

@@ -126,6 +126,48 @@ def test_an_untouched_session_expires_and_a_started_one_is_abandoned(make_sessio
     assert Event.objects.filter(type="checkout.expired").count() == 2
 
 
+def left(session, **fields):
+    """Somebody typed, went away, and the day is over."""
+    sessions.remember(session, {"name": "Ada Lovelace", "company": "Nova"})
+    sessions.keep(session)
+    CheckoutSession.objects.filter(pk=session.pk).update(
+        expires_at=timezone.now() - timedelta(minutes=1), **fields
+    )
+
+
+def test_who_left_gets_one_mail_with_the_way_back(make_session, client):
+    session = make_session(email="ada@nova.example")
+    left(session)
+    sessions.expire_due(now=timezone.now())
+    mail = Mail.objects.get(template="checkout_abandoned")
+    assert mail.recipient == "ada@nova.example"
+    assert session.url in mail.text
+    assert "Start again where I was" in client.get(f"/checkout/{session.token}/").content.decode()
+
+
+@pytest.mark.parametrize("fields", [{"email": ""}, {"lead_id": "lead_x"}])
+def test_nobody_is_written_to_who_is_not_waiting(make_session, fields):
+    left(make_session(email="ada@nova.example"), **fields)
+    sessions.expire_due(now=timezone.now())
+    assert not Mail.objects.filter(template="checkout_abandoned").exists()
+
+
+def test_who_came_back_by_another_way_gets_no_mail(make_session):
+    first = make_session(email="ada@nova.example")
+    make_session(email="Ada@nova.example")
+    left(first)
+    sessions.expire_due(now=timezone.now())
+    assert not Mail.objects.filter(template="checkout_abandoned").exists()
+
+
+def test_a_sandbox_session_ends_by_its_own_clock(make_session, clock, advance):
+    session = make_session(now=clock.now, test_clock=clock)
+    assert sessions.expire_due(now=timezone.now() + timedelta(days=9)) == 0
+    type(clock).objects.filter(pk=clock.pk).update(now=clock.now + timedelta(hours=25))
+    assert sessions.expire_due(now=timezone.now()) == 1
+    assert Event.objects.get(type="checkout.expired").at == session.expires_at
+
+
 def test_a_session_that_is_being_paid_does_not_expire(session):
     CheckoutSession.objects.update(expires_at=timezone.now() - timedelta(days=1), attempted_at=timezone.now())
     assert sessions.expire_due(now=timezone.now()) == 0
