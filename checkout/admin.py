@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from billing.admin.base import Screen, StaffOwner, staff
-from checkout import sessions
+from billing.models import Customer
+from billing.refusals import Refused
+from checkout import sending, sessions
 from checkout.models import CheckoutSession, RoutingRule
 
 
@@ -26,6 +33,30 @@ def _unlock(request: HttpRequest, session: CheckoutSession) -> str:
 ANSWERS = ("company", "name", "email", "employees", "country", "tax_id")
 
 
+def _customer(pk: str) -> Customer | None:
+    """Whom the link is for, where the address names one."""
+    if not pk:
+        return None
+    try:
+        return Customer.objects.get(pk=pk)
+    except (Customer.DoesNotExist, ValidationError) as error:
+        raise Http404 from error
+
+
+def _send(request: HttpRequest, form: sending.LinkForm, customer: Customer | None) -> CheckoutSession | None:
+    actor = staff(request)
+    unlocked_by = actor if form.cleaned_data.get("unlock") else ""
+    livemode = customer.livemode if customer else settings.STRIPE_LIVE_MODE
+    try:
+        return sessions.send(
+            **form.wishes(), customer=customer, livemode=livemode, unlocked_by=unlocked_by, actor=actor,
+            now=customer.now if customer else timezone.now(),
+        )  # fmt: skip
+    except Refused as refusal:
+        form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        return None
+
+
 @admin.register(CheckoutSession)
 class CheckoutSessionAdmin(Screen):
     list_display = ("who", "plan", "quantity", "interval", "status", "way", "created_at")
@@ -35,6 +66,30 @@ class CheckoutSessionAdmin(Screen):
     date_hierarchy = "created_at"
     template = "admin/tandem/checkout_session.html"
     acts = {"unlock": ("checkout.unlock_checkout", _unlock)}
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Adding one is sending its link."""
+        return request.user.has_perm("checkout.add_checkoutsession")  # type: ignore[union-attr]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        customer = _customer(request.GET.get("customer", ""))
+        form = sending.LinkForm(
+            request.POST if request.method == "POST" else None,
+            initial={"email": request.GET.get("email", "")},
+            customer=customer,
+            may_unlock=request.user.has_perm("checkout.unlock_checkout"),  # type: ignore[union-attr]
+        )
+        if form.is_valid() and (sent := _send(request, form, customer)):
+            messages.success(request, f"Sent to {sent.email}.")
+            return redirect("admin:checkout_checkoutsession_change", sent.pk)
+        context = {
+            **self.admin_site.each_context(request), "title": "Send a checkout link", "opts": self.model._meta,
+            "form": form, "customer": customer, "links": list(sending.links()),
+        }  # fmt: skip
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/tandem/checkout_send.html", context, status=status)
 
     @admin.display(description="buyer")
     def who(self, session: CheckoutSession) -> str:

@@ -123,6 +123,14 @@ def start(
     )
 
 
+@transaction.atomic
+def send(*, now: datetime, actor: str, message: str = "", **wishes: Any) -> CheckoutSession:
+    """A rep offers a checkout: a session as `start` makes it, and its address by mail. Raises as both."""
+    session = start(**wishes, now=now, origin=CheckoutSession.Origin.REP)
+    send_link(session=session, now=now, actor=actor, message=message)
+    return session
+
+
 def plan_on_sale(code: str) -> Plan:
     """The published plan with this code. Raises UnknownPlan."""
     sold = Plan.objects.filter(published=True, archived_at__isnull=True)

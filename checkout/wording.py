@@ -165,6 +165,12 @@ def card_of(plan: Plan, *, interval: str, currency: str) -> Card:
     )  # fmt: skip
 
 
+def either(names: Sequence[str]) -> str:
+    """ "Starter, Team or Pro"."""
+    *most, last = names or [""]
+    return f"{', '.join(most)} {_('or')} {last}" if most else last
+
+
 def short_price(value: Decimal, currency: str) -> str:
     """To the minor unit, without decimals where there are none: $19, $24.17."""
     return short_money(round_ratio(value * 10 ** exponent(currency)), currency)

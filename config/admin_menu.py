@@ -16,6 +16,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Leads", "user-plus", "sales.Lead"),
         ("Deals", "kanban", "sales.Deal"),
         ("Quotes", "file-text", "sales.Quote"),
+        ("Checkouts", "shopping-cart", "checkout.CheckoutSession"),
     ],
     "Bill": [
         ("Subscriptions", "repeat", "billing.Subscription"),

@@ -117,7 +117,7 @@ SELLING = [
     "sales.dismiss_signal", "sales.add_deal", "sales.change_deal", "sales.add_quote", "sales.change_quote",
     "sales.send_quote", "sales.add_quoteline", "sales.change_quoteline", "sales.delete_quoteline",
     "sales.add_quoteramp", "sales.change_quoteramp", "sales.delete_quoteramp", "sales.add_quotecomment",
-    "checkout.unlock_checkout",
+    "checkout.unlock_checkout", "checkout.add_checkoutsession",
 ]  # fmt: skip
 MANAGING = [
     *SELLING, "sales.approve_quote", "billing.approve_payment_rule", "billing.pin_segment",

@@ -38,7 +38,7 @@ def pricing(request: HttpRequest) -> HttpResponse:
     context = {
         "seller": seller, "cards": cards, "interval": interval, "currency": currency, "currencies": offered,
         "saving": wording.saving_percent(yearly), "featured": _featured(plans),
-        "alone": [plan.name for plan in plans if _alone(plan)], "plans": plans,
+        "alone": wording.either([plan.name for plan in plans if _alone(plan)]), "plans": plans,
         "comparison": wording.comparison(plans),
     }  # fmt: skip
     response = render(request, "checkout/pricing.html", context)

@@ -4,8 +4,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from billing.models import User
+from billing.models import Mail, User
 from checkout import sessions
+from checkout.models import CheckoutSession
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +44,53 @@ def test_it_asks_for_the_permission_and_keeps_the_key_to_itself(session, sign_in
     assert browser.post(where(session), {"action": "unlock"}).status_code == 403
     session.refresh_from_db()
     assert not session.unlocked_by
+
+
+SEND = "/admin/checkout/checkoutsession/add/"
+WISH = {
+    "email": "ada@nova.example", "plan": "pro", "interval": "year", "quantity": "5", "currency": "EUR",
+    "trial_days": "", "message": "As we said.",
+}  # fmt: skip
+
+
+def test_a_rep_sends_a_checkout_link(catalogue, sign_in):
+    browser = sign_in("add_checkoutsession", "view_checkoutsession")
+    assert "/checkout/start/?plan=pro&amp;interval=year" in browser.get(SEND).text
+    assert browser.post(SEND, WISH).status_code == 302
+    made = CheckoutSession.objects.get()
+    assert (made.origin, made.interval, made.quantity, made.currency) == ("rep", "year", 5, "EUR")
+    assert made.needs_card
+    assert not made.unlocked_by
+    mail = Mail.objects.get(template="checkout_link")
+    assert made.url in mail.text
+    assert "As we said." in mail.text
+
+
+def test_a_wrong_wish_is_told_at_its_field_and_kept(catalogue, sign_in):
+    answer = sign_in("add_checkoutsession").post(SEND, {**WISH, "interval": "quarter"})
+    assert answer.status_code == 422
+    assert "has no quarter price" in answer.text
+    assert "As we said." in answer.text
+    assert not CheckoutSession.objects.exists()
+    assert not Mail.objects.exists()
+
+
+def test_a_demo_plan_needs_the_right_to_unlock(catalogue, sign_in):
+    wish = {**WISH, "plan": "business", "unlock": "on"}
+    assert sign_in("add_checkoutsession").post(SEND, wish).status_code == 422
+    User.objects.all().delete()
+    assert sign_in("add_checkoutsession", "unlock_checkout").post(SEND, wish).status_code == 302
+    assert CheckoutSession.objects.get().unlocked_by.startswith("user:")
+
+
+def test_a_link_may_be_for_a_customer(make_customer, catalogue, sign_in):
+    customer = make_customer()
+    browser = sign_in("add_checkoutsession")
+    assert browser.post(f"{SEND}?customer={customer.pk}", WISH).status_code == 302
+    made = CheckoutSession.objects.get()
+    assert (made.customer, made.email, made.currency) == (customer, customer.email, customer.currency)
+    assert browser.get(f"{SEND}?customer=nobody").status_code == 404
+
+
+def test_looking_is_not_sending(catalogue, sign_in):
+    assert sign_in("view_checkoutsession").get(SEND).status_code == 403

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0004_mrr_movements"),
+        ("billing", "0005_files_windows_deletions"),
     ]
 
     operations = [
