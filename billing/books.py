@@ -165,6 +165,12 @@ INVARIANTS = (
                 and e.object_id = 'inv_' || replace(i.id::text, '-', ''))"""),
     Invariant("I-32b", "each object's facts are numbered 1, 2, 3 …", """
         select object_id from billing_event group by object_id having max(sequence) <> count(*)"""),
+    Invariant("I-32c", "every fact is owed to the endpoints that ask for it", """
+        select w.url || ' ' || e.number from billing_webhookendpoint w join billing_event e
+            on e.livemode = w.livemode and (w.event_types = '{}' or e.type = any(w.event_types))
+            and e.recorded_at > greatest(w.listening_since + interval '1 minute', now() - interval '29 days')
+        where w.disabled_at is null and not exists (
+            select 1 from billing_webhookdelivery d where d.endpoint_id = w.id and d.event_id = e.number)"""),
     Invariant("I-38", "one mail for each event, recipient and template", """
         select event from billing_mail group by event, recipient, template having count(*) > 1"""),
     Invariant("I-40", "every stored instant has a time zone", """

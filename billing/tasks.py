@@ -7,7 +7,17 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from billing import clocks, collecting, importing, mail, portal_links, printing, running, throttling
+from billing import (
+    clocks,
+    collecting,
+    importing,
+    mail,
+    portal_links,
+    printing,
+    running,
+    throttling,
+    webhooks_out,
+)
 from billing.api import idempotency
 from billing.models import Mail, ProviderEvent, TestClock
 
@@ -63,13 +73,24 @@ def import_usage(import_id: str) -> None:
     importing.work(import_id=import_id)
 
 
+# -- Telling the seller's systems --------------------------------------------------------------------------
+
+
+def send_webhooks() -> int:
+    """Send what endpoints wait for; when the shift ends before the work does, call the next."""
+    tries = webhooks_out.work(clock=timezone.now)
+    webhooks_out.wake()
+    return tries
+
+
 # -- Keeping no longer than promised ------------------------------------------------------------------------
 
 
 def forget() -> int:
-    """Drop answers to repeatable requests after their day, and links into the portal that have expired."""
+    """Drop old answers to repeatable requests, expired links into the portal, the old log of webhooks."""
     now = timezone.now()
-    return idempotency.forget(now=now) + portal_links.forget(now=now) + throttling.forget(now=now)
+    parts = (idempotency, portal_links, throttling, webhooks_out)
+    return sum(part.forget(now=now) for part in parts)
 
 
 # -- Collecting ---------------------------------------------------------------------------------------------

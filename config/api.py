@@ -15,6 +15,7 @@ from billing.api import (
     portal,
     subscriptions,
     usage,
+    webhooks,
 )
 from checkout import api as checkout
 from sales.api import deals, leads, metrics, quotes, signals, tasks
@@ -95,5 +96,15 @@ urlpatterns = [
     path("metrics/hybrid", metrics.HybridMetrics.as_view()),
     path("metrics/mrr", metrics.MrrMetrics.as_view()),
     path("metrics/<str:figure>/customers", metrics.MetricCustomers.as_view()),
+    path("webhook_endpoints", webhooks.Endpoints.as_view()),
+    path("webhook_endpoints/<str:endpoint>", webhooks.EndpointDetail.as_view()),
+    path("webhook_endpoints/<str:endpoint>/rotate_secret", webhooks.RotateSecret.as_view()),
+    path("webhook_endpoints/<str:endpoint>/test", webhooks.TestEndpoint.as_view()),
+    path("webhook_endpoints/<str:endpoint>/replay", webhooks.ReplayEvents.as_view()),
+    path("webhook_endpoints/<str:endpoint>/deliveries", webhooks.Deliveries.as_view()),
+    path("webhook_endpoints/<str:endpoint>/deliveries/<str:delivery>", webhooks.DeliveryDetail.as_view()),
+    path(
+        "webhook_endpoints/<str:endpoint>/deliveries/<str:delivery>/redeliver", webhooks.Redeliver.as_view()
+    ),
     re_path("", docs.nowhere),
 ]

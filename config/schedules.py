@@ -34,10 +34,11 @@ JOBS: list[Job] = [
     Job("let quotes expire", "sales.tasks.expire_quotes", minutes=15),
     Job("escalate approvals that wait", "sales.tasks.escalate_approvals", minutes=60),
     Job("send waiting mail", "billing.tasks.send_waiting_mail", minutes=1),
+    Job("send waiting webhooks", "billing.tasks.send_webhooks", minutes=1),
     Job("end checkouts whose day is over", "checkout.tasks.expire_sessions", minutes=15),
     Job("finish checkouts that were left", "checkout.tasks.reconcile_checkouts", minutes=5),
     Job("forget old counters", "checkout.tasks.sweep_counters", at=time(4, 40)),
-    Job("forget answers and links that are over", "billing.tasks.forget", at=time(4, 50)),
+    Job("forget answers, links and logs that are over", "billing.tasks.forget", at=time(4, 50)),
     Job("forget old sessions", "config.schedules.forget_old_sessions", at=time(4, 30)),
 ]
 

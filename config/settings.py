@@ -273,6 +273,11 @@ Q_CLUSTER = {
     "label": "Jobs",
 }
 
+# -- Addresses that somebody typed -----------------------------------------------------------------------
+# Webhook endpoints: ordinary public addresses on these ports, and whatever lies in these networks (CIDR).
+OUTSIDE_PORTS = env.list("OUTSIDE_PORTS", cast=int, default=[443, 8443])
+OUTSIDE_NETWORKS = env.list("OUTSIDE_NETWORKS", default=[])
+
 # -- Usage -----------------------------------------------------------------------------------------------
 # A usage period takes events until so many days after its end; crossing a share of a limit is an event.
 USAGE_GRACE_DAYS = env.int("USAGE_GRACE_DAYS", 3)
@@ -307,6 +312,7 @@ SPECTACULAR_SETTINGS = {
         "PaymentStatus": "billing.models.Payment.Status",
         "PaymentKind": "billing.models.Payment.Method",
         "CollectionMethod": "billing.models.CollectionMethod",
+        "DeliveryStatus": "billing.models.WebhookDelivery.Status",
         "Motion": "billing.models.Motion",
         "LineKind": "billing.models.LineKind",
         "MemberRole": "billing.models.Member.Role",
@@ -318,6 +324,7 @@ SPECTACULAR_SETTINGS = {
         "PriceBilled": ["advance", "arrears"],
         "DiscountDuration": ["once", "repeating", "forever"],
         "TaxCategory": ["S", "Z", "E", "AE", "O", "K", "G"],
+        "EndpointStatus": ["enabled", "failing", "disabled"],
         "PriceKind": ["recurring", "usage", "one_time"],
         "ChangeLineKind": ["charge", "credit", "tax"],
         "LeadStatus": "sales.models.Lead.Status",

@@ -2,6 +2,6 @@
 
 import importlib.util
 
-pytest_plugins = ["tests.machine", "tests.fixtures_billing", "tests.fixtures_api"]
+pytest_plugins = ["tests.machine", "tests.fixtures_billing", "tests.fixtures_api", "tests.fixtures_outside"]
 if importlib.util.find_spec("tests.fixtures_stripe"):
     pytest_plugins.append("tests.fixtures_stripe")

@@ -1,7 +1,9 @@
 """Facts, in the order in which they were written."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +17,8 @@ from billing.events import TYPES
 from billing.models import Event
 
 TAG = "Events"
+# An event's number and its time are not taken in one instant.
+READING_LAG = timedelta(milliseconds=50)
 
 
 class EventOut(serializers.Serializer[Any]):
@@ -46,11 +50,34 @@ class Events(ApiView):
         if "customer" in asked:
             rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
         if "after" in asked:
-            rows = rows.filter(number__gt=_number(asked["after"], self._own()))
+            rows = settled(rows.filter(number__gt=_number(asked["after"], self._own())))
         return self.page(EventOut, rows, asked, key="number", newest_first="after" not in asked)
 
     def _own(self) -> QuerySet[Event]:
         return Event.objects.filter(livemode=self.livemode)
+
+
+# The last number that was given, and *then* since when the oldest transaction runs that has written something: who
+# took a number before is among those, or over.
+_GIVEN = """
+select last, (
+    select min(xact_start) from pg_stat_activity
+    where datname = current_database() and backend_xid is not null and pid <> pg_backend_pid() and last > 0)
+from (select last_value as last from billing_event_number_seq offset 0) s
+"""
+
+
+def settled(rows: QuerySet[Event]) -> QuerySet[Event]:
+    """Without what an older, still open transaction may yet get in front of.
+
+    Numbers are given when an event is written, and events appear when their transaction ends: a reader who went on
+    from the last number it saw would miss one that was written before and appears after.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVEN)
+        last, since = cursor.fetchone()
+    rows = rows.filter(number__lte=last)
+    return rows if since is None else rows.filter(recorded_at__lt=since - READING_LAG)
 
 
 class EventDetail(ApiView):

@@ -29,6 +29,7 @@ from billing import (
     printing,
     subscribing,
     throttling,
+    webhooks_out,
 )
 from billing.refusals import Refused
 
@@ -74,6 +75,9 @@ STATUS: dict[type[Exception], int] = {
     subscribing.NotLive: 409,
     subscribing.NothingToUndo: 409,
     throttling.TooManyRequests: 429,
+    webhooks_out.EndpointDisabled: 409,
+    webhooks_out.NotRepeatable: 409,
+    webhooks_out.TooManyEndpoints: 409,
 }
 # Other named exceptions: (status, code, detail).
 OTHERS: dict[type[Exception], tuple[int, str, str]] = {

@@ -29,12 +29,15 @@ from billing.models.payments import Payment, PaymentMethod
 from billing.models.runs import BillingFailure, BillingRun
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
+from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
     "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
-    "Invoice", "InvoiceLine", "KeptMail", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement", "NumberSeries",
-    "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink", "Posting", "Price",
-    "ProviderEvent", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription", "TaxRate", "TestClock",
-    "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User",
+    "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
+    "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
+    "Posting", "Price", "ProviderEvent", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",
+    "TaxRate", "TestClock",
+    "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User", "WebhookAttempt",
+    "WebhookDelivery", "WebhookEndpoint",
 ]  # fmt: skip

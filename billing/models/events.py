@@ -1,5 +1,6 @@
 """Facts: append-only, written in the transaction that made them true (see `billing.events.record`)."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from billing.models.customers import Customer
@@ -29,6 +30,7 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["customer", "-at"], name="event_by_customer"),
             models.Index(fields=["type", "number"], name="event_by_type"),
+            BrinIndex(fields=["recorded_at"], name="event_by_time"),
         ]
 
     def __str__(self) -> str:

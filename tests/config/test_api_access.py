@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern
 
-from billing import customers, keys, metering
+from billing import customers, keys, metering, webhooks_out
 from billing.api import docs
 from billing.api.views import ApiView
 from billing.models import Discount, Payment, PaymentMethod, Plan, TestClock, UsageImport
@@ -93,6 +93,14 @@ quotes/{quote}/pdf                           GET read
 metrics/hybrid                               GET read
 metrics/mrr                                  GET read
 metrics/{figure}/customers                   GET read
+webhook_endpoints                            GET read      POST write
+webhook_endpoints/{endpoint}                 GET read      PATCH write     DELETE write
+webhook_endpoints/{endpoint}/rotate_secret   POST write
+webhook_endpoints/{endpoint}/test            POST write
+webhook_endpoints/{endpoint}/replay          POST write
+webhook_endpoints/{endpoint}/deliveries      GET read
+webhook_endpoints/{endpoint}/deliveries/{delivery}  GET read
+webhook_endpoints/{endpoint}/deliveries/{delivery}/redeliver  POST write
 """
 
 # The catalogue is one for both sides; a figure is a name, and test clocks say that they are for the sandbox.
@@ -169,6 +177,7 @@ def test_a_browser_session_opens_nothing(catalogue, client, make_customer):
 def things(catalogue, make_customer, subscribe):
     """One of everything in the sandbox, by the names that addresses use."""
     sales_catalogue.ship(now=NOON)
+    endpoint, _ = webhooks_out.create(url="https://8.8.8.8/", livemode=False, actor="system", now=NOON)
     customer = make_customer(external_id="acme")
     subscription = subscribe(customer)
     invoice = subscription.invoices.get()
@@ -201,7 +210,7 @@ def things(catalogue, make_customer, subscribe):
         "usage_import": UsageImport.objects.create(format="csv", content=b"", lines=0, actor="system").pk,
         "event": customer.events.first().public_id, "clock": clock.pk, "session": session.pk, "lead": lead.pk,
         "signal": signal.pk, "task": lead.handoff_tasks.get().pk, "deal": deal.pk, "quote": quote.pk,
-        "figure": "mrr",
+        "figure": "mrr", "endpoint": endpoint.pk, "delivery": endpoint.deliveries.first().pk,
     }  # fmt: skip
 
 

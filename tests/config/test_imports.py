@@ -16,6 +16,9 @@ MAY_IMPORT = {
     "billing": {"billing.maths"},
     "billing.maths": set(),
 }
+# Who may open an address: the guarded door, and what calls this very site (the stand-in's webhooks, the demo).
+MAY_CALL = ("billing/outside.py", "billing/fakestripe/", "config/")
+CLIENTS = {"http.client", "urllib.request", "requests", "httpx", "urllib3", "aiohttp"}
 MAY_IMPORT_STRIPE = ("billing/gateway.py", "billing/webhooks_in.py", "billing/fakestripe/")
 
 
@@ -81,6 +84,12 @@ def test_it_speaks_to_stripe_in_one_place() -> None:
         if any(name.split(".")[0] == "stripe" for name in imported(path, (CHECKOUT / path).read_text()))
     }
     assert {path for path in importers if not path.startswith(MAY_IMPORT_STRIPE)} == set()
+
+
+def test_it_opens_typed_addresses_in_one_place() -> None:
+    callers = {str(path) for path in modules() if imported(path, (CHECKOUT / path).read_text()) & CLIENTS}
+    assert "billing/outside.py" in callers
+    assert {path for path in callers if not path.startswith(MAY_CALL)} == set()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Events over the API: the feed that a program follows."""
 
+import threading
+
 import pytest
 
 
@@ -41,3 +43,31 @@ def test_it_answers_in_a_fixed_number_of_statements(api, made, django_assert_max
     for limit in (1, 5):
         with django_assert_max_num_queries(3):
             api.get("events", limit=limit)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_holds_back_what_an_open_transaction_may_yet_get_in_front_of(api, make_customer):
+    """A number that is taken first and committed last must not be passed by a reader."""
+    from django.db import connections, transaction
+
+    first = make_customer()
+    at = api.get("events", after=0).json()["results"][-1]["number"]
+    taken, end = threading.Event(), threading.Event()
+
+    def slow():
+        with transaction.atomic():
+            make_customer()
+            taken.set()
+            end.wait(10)
+        connections.close_all()
+
+    writer = threading.Thread(target=slow)
+    writer.start()
+    assert taken.wait(10)
+    third = make_customer()
+    assert api.get("events", after=at).json()["results"] == []
+    end.set()
+    writer.join()
+    seen = [row["customer"] for row in api.get("events", after=at).json()["results"]]
+    assert len(seen) == 2
+    assert (seen[1], first.pk in seen) == (third.pk, False)
