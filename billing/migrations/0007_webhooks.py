@@ -11,7 +11,7 @@ import billing.models.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0005_files_windows_deletions"),
+        ("billing", "0006_trial_needs_card"),
     ]
 
     operations = [

@@ -35,5 +35,5 @@ drop function tandem_uuid7;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0006_webhooks")]
+    dependencies = [("billing", "0007_webhooks")]
     operations = [migrations.RunSQL(FUNCTIONS + TRIGGER, UNDO)]
