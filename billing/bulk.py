@@ -1,47 +1,155 @@
-"""Many rows in one statement. PostgreSQL's COPY, fed with the values that the model's own fields prepare."""
+"""Many rows in one statement: COPY for new ones, one UPDATE for changed ones.
 
-from collections.abc import Iterable, Mapping, Sequence
+Rows are mappings of field attname to value. Their text is made here, column by column, because it is most of what a
+billing run does in Python; the database still parses and checks every value.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
+import orjson
 from django.db import connection, models
-from psycopg.types.json import Jsonb
+
+from billing.models.ids import IdField
+
+type Row = Mapping[str, Any]
+type Encode = Callable[[Any], str]
+
+NULL = "\\N"
+BLOCK = 200
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def copy(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows (field attname -> value; every row the same keys). Fields that a row leaves out take their default."""
+def copy(model: type[models.Model], rows: Sequence[Row]) -> None:
+    """Insert rows, every one with the same keys. Fields that they leave out take their default."""
     if not rows:
         return
-    fields = [f for f in model._meta.concrete_fields if not f.generated and _given(f, rows[0])]
-    columns = ", ".join(connection.ops.quote_name(f.column or f.attname) for f in fields)
-    prepare = [_preparer(f) for f in fields]
+    fields = _fields(model, frozenset(rows[0]))
+    columns = ", ".join(_column(f) for f in fields)
+    lines = _lines(fields, rows)
     with (
+        connection.wrap_database_errors,
         connection.cursor() as cursor,
         cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as sink,
     ):
-        for row in rows:
-            sink.write_row([ready(row) for ready in prepare])
+        while block := "".join(islice(lines, BLOCK)):
+            sink.write(block)
 
 
-def _given(field: models.Field, row: Mapping[str, Any]) -> bool:
-    return (
-        field.attname in row
-        or (field.has_default() and not field.primary_key)
-        or (not field.null and field.empty_strings_allowed)
-    )
+def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Set the named fields of the rows that `id` points at, in one statement."""
+    if not rows:
+        return
+    by_name = {f.attname: f for f in model._meta.concrete_fields}
+    fields = [by_name[name] for name in ("id", *names)]
+    given = ", ".join(f"unnest(%s::{_cast(f)}[]) as {_column(f)}" for f in fields)
+    setting = ", ".join(f"{_column(f)} = g.{_column(f)}" for f in fields[1:])
+    table = connection.ops.quote_name(model._meta.db_table)
+    sql = f"update {table} t set {setting} from (select {given}) g where t.id = g.id"  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_texts(f, rows) for f in fields])
 
 
-def _preparer(field: models.Field) -> Any:
-    name, default = field.attname, field.get_default if field.has_default() else _blank(field)
-    if isinstance(field, models.JSONField):
-        return lambda row: Jsonb(row[name] if name in row else default())
-    related = field.target_field if isinstance(field, models.ForeignKey) else field
-    convert = related.get_prep_value
-    return lambda row: convert(row[name] if name in row else default())
+def _column(field: models.Field) -> str:
+    return connection.ops.quote_name(str(field.column))
 
 
-def _blank(field: models.Field) -> Any:
-    return lambda: None if field.null else ""
+def _cast(field: models.Field) -> str:
+    """A cast to varchar(n) would cut what is too long; an assignment refuses it."""
+    return "text" if isinstance(_target(field), models.CharField) else str(field.db_type(connection))
 
 
-def ids(rows: Iterable[models.Model]) -> list[str]:
-    return [row.pk for row in rows]
+def _texts(field: models.Field, rows: Sequence[Row]) -> list[str | None]:
+    encode, name = _encoder(field), field.attname
+    return [None if (value := row[name]) is None else encode(value) for row in rows]
+
+
+def _lines(fields: Sequence[models.Field], rows: Sequence[Row]) -> Iterator[str]:
+    """The rows in COPY's text format."""
+    given = [(f.attname, _escaped(f)) for f in fields if f.attname in rows[0]]
+    rest = "".join("\t" + _default(f) for f in fields if f.attname not in rows[0]) + "\n"
+    for row in rows:
+        yield (
+            "\t".join([NULL if (value := row[name]) is None else encode(value) for name, encode in given])
+            + rest
+        )
+
+
+@lru_cache
+def _fields(model: type[models.Model], given: frozenset[str]) -> tuple[models.Field, ...]:
+    """The columns to write: what the rows have, then what has a default."""
+    fields = [f for f in model._meta.concrete_fields if not f.generated]
+    rest = [f for f in fields if f.attname not in given and _has_default(f)]
+    return (*(f for f in fields if f.attname in given), *rest)
+
+
+def _has_default(field: models.Field) -> bool:
+    return not field.primary_key and (field.has_default() or (not field.null and field.empty_strings_allowed))
+
+
+def _default(field: models.Field) -> str:
+    value = field.get_default() if field.has_default() else ""
+    return NULL if value is None else _escaped(field)(value)
+
+
+# -- One value ---------------------------------------------------------------------------------------------
+
+
+def _target(field: models.Field) -> models.Field:
+    return field.target_field if isinstance(field, models.ForeignKey) else field
+
+
+def _encoder(field: models.Field) -> Encode:
+    """From the field's Python value to the text that the database reads."""
+    target = _target(field)
+    if isinstance(target, IdField):
+        return _id
+    if isinstance(target, models.BooleanField):
+        return _flag
+    if isinstance(target, models.JSONField):
+        return _once(_json)
+    return str
+
+
+def _escaped(field: models.Field) -> Encode:
+    """The same as COPY wants it."""
+    target = _target(field)
+    if isinstance(target, models.JSONField):
+        return _once(lambda value: _safe(_json(value)))
+    return _safe if isinstance(target, models.CharField | models.TextField) else _encoder(field)
+
+
+def _id(value: str | UUID) -> str:
+    return value.hex if isinstance(value, UUID) else value[-32:]
+
+
+def _flag(value: bool) -> str:
+    return "t" if value else "f"
+
+
+def _safe(value: str) -> str:
+    return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+
+
+def _once(encode: Encode) -> Encode:
+    """One object that many rows share is written out once."""
+    seen: dict[int, str] = {}
+
+    def remembered(value: Any) -> str:
+        text = seen.get(id(value))
+        if text is None:
+            text = seen[id(value)] = encode(value)
+        return text
+
+    return remembered
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value)

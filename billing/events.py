@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
@@ -105,8 +106,8 @@ def _insert(facts: Sequence[Fact]) -> list[Event]:
     rows = [_row(n, fact) for n, fact in enumerate(facts)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
-        written = {id_.hex: (number, sequence, at) for number, id_, sequence, at in cursor.fetchall()}
-    return [_event(row, fact, written[row["id"]]) for row, fact in zip(rows, facts, strict=True)]
+        written = {found[1].hex: found for found in cursor.fetchall()}
+    return [_event(fact, *written[row["id"]]) for row, fact in zip(rows, facts, strict=True)]
 
 
 def _row(n: int, fact: Fact) -> dict[str, Any]:
@@ -117,12 +118,8 @@ def _row(n: int, fact: Fact) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _event(row: Mapping[str, Any], fact: Fact, written: tuple[int, int, datetime]) -> Event:
-    import uuid
-
-    number, sequence, recorded_at = written
-    return Event(
-        number=number, id=uuid.UUID(hex=row["id"]), type=fact.type, object_id=fact.subject, sequence=sequence,
-        customer_id=fact.customer, livemode=fact.livemode, actor=fact.actor, at=fact.now,
-        recorded_at=recorded_at, data=dict(fact.data),
-    )  # fmt: skip
+def _event(fact: Fact, number: int, id_: UUID, sequence: int, recorded_at: datetime) -> Event:
+    """The row as it was written, its columns in order (names would take Django twice as long)."""
+    about = (fact.type, fact.subject, sequence, fact.customer, fact.livemode, fact.actor, fact.now)
+    values: Any = (number, id_, *about, recorded_at, dict(fact.data))
+    return Event(*values)

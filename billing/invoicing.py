@@ -7,18 +7,17 @@ pure functions turn that into drafts; `issue` writes invoices, credit notes, lin
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import models
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
 from billing import bulk, journal, numbering, quantities, taxes, timelines
 from billing.events import Fact, record_many
-from billing.maths import statement, tax, timeline
-from billing.maths.periods import midnight
+from billing.maths import splitting, statement, tax, timeline
+from billing.maths.periods import ONE_DAY, midnight
 from billing.models import (
     BalanceEntry,
     CollectionMethod,
@@ -34,7 +33,7 @@ from billing.models import (
     Subscription,
     TaxRate,
 )
-from billing.models.ids import uuid7
+from billing.models.ids import new_id
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 
@@ -50,7 +49,7 @@ GRACE = timedelta(days=3)
 
 
 class NothingToCredit(Refused):
-    """A correction gives back more than any one invoice of the subscription can carry."""
+    """A correction gives back more than the invoices of the subscription can carry."""
 
     code = "nothing_to_credit"
 
@@ -97,7 +96,7 @@ class Draft:
     source: str | None = None
     po_number: str = ""
     memo: str = ""
-    id: str = field(default_factory=lambda: f"inv_{uuid7().hex}")
+    id: str = field(default_factory=lambda: new_id("inv"))
 
     @property
     def subtotal(self) -> int:
@@ -116,16 +115,36 @@ class Draft:
         return self.subtotal - self.discount_total + self.tax_total
 
 
+@dataclass(slots=True)
+class Issued:
+    """An invoice as it was written. The model instance is made only if somebody asks for it."""
+
+    draft: Draft
+    row: dict[str, Any]
+    _made: Invoice | None = None
+
+    @property
+    def invoice(self) -> Invoice:
+        if self._made is None:
+            self._made = Invoice(**self.row)
+            self._made.customer, self._made.subscription = self.draft.customer, self.draft.subscription
+        return self._made
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement says, and the paper that says it (None where nothing was owed or nothing was written)."""
+    """What a statement says, and the papers that say it (none where nothing was owed or nothing was written)."""
 
     lines: Sequence[DraftLine]
     subtotal: int
     tax_total: int
     total: int
-    invoice: Invoice | None = None
-    credit_note: CreditNote | None = None
+    issued: Issued | None = None
+    credit_notes: Sequence[CreditNote] = ()
+
+    @property
+    def invoice(self) -> Invoice | None:
+        return self.issued.invoice if self.issued else None
 
 
 def nothing() -> Result:
@@ -194,7 +213,9 @@ def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
 
 
 def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySet[Any, Any]:
-    rows = lines.filter(subscription__in=list(since), cycle_end__gt=min(since.values())).exclude(entry_key="")
+    rows = lines.filter(subscription__id__any=list(since), cycle_end__gt=min(since.values())).exclude(
+        entry_key=""
+    )
     grouped = rows.order_by().values_list("subscription_id", "entry_key", "cycle_end")
     return grouped.annotate(g=Sum("gross") * sign, d=Sum("discount") * sign)
 
@@ -206,13 +227,15 @@ def draft_lines(
     *, subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts, until: date
 ) -> list[DraftLine]:
     """Owed minus said, up to and including `until`, with tax."""
-    pure = timelines.timeline_of(specs, credit_unused=subscription.credit_unused)
-    owed = timeline.owed(
-        pure, since=since_of(subscription), until=until, usage=facts.usage(subscription.customer)
+    lines = statement.unsaid(
+        timelines.timeline_of(specs, credit_unused=subscription.credit_unused),
+        facts.said.get(subscription.pk, {}),
+        since=since_of(subscription),
+        until=until,
+        usage=facts.usage(subscription.customer),
     )
     prices = {price.pk: price for spec in specs for price, _ in spec.items}
     rate = taxes.tax_for(subscription.customer, facts.seller, facts.taxes)
-    lines = statement.difference(owed, facts.said.get(subscription.pk, {}))
     return [taxed(_line(line, subscription, prices.get(line.price_key)), rate) for line in lines]
 
 
@@ -291,10 +314,10 @@ def draft(
 
 
 def _result(
-    lines: Sequence[DraftLine], invoice: Invoice | None = None, note: CreditNote | None = None
+    lines: Sequence[DraftLine], issued: Issued | None = None, notes: Sequence[CreditNote] = ()
 ) -> Result:
     net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
-    return Result(lines, net, tax_total, net + tax_total, invoice, note)
+    return Result(lines, net, tax_total, net + tax_total, issued, notes)
 
 
 def bill(
@@ -314,26 +337,31 @@ def bill(
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A subscription and the local day up to which it is to be billed, at `now`."""
+    """A subscription and the local day up to which it is to be billed, at `now`; its phases if they were read."""
 
     subscription: Subscription
     day: date
     now: datetime
     cycle_on: date | None = None
     source: str | None = None
+    specs: Sequence[PhaseSpec] | None = None
 
 
 def bill_many(dues: Sequence[Due], *, actor: str) -> list[Result]:
-    """`bill` for many subscriptions (locked, customers and phases loaded) with a fixed number of statements."""
+    """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements."""
     facts = gather([due.subscription for due in dues])
-    drafts: list[Draft | None] = []
-    for due in dues:
-        specs = timelines.specs_of(due.subscription)
-        lines = draft_lines(subscription=due.subscription, specs=specs, facts=facts, until=due.day)
-        drafts.append(_draft(due, specs, lines, facts.seller, actor) if lines else None)
-        due.subscription.billed_through = max(due.day, due.subscription.billed_through or due.day)
-    issued = issue([d for d in drafts if d is not None], facts.seller)
-    return [_result(d.lines, *issued[d.id]) if d else nothing() for d in drafts]
+    drafts = [_drafted(due, facts, actor) for due in dues]
+    papers = issue([draft for draft in drafts if draft is not None], facts.seller)
+    return [_result(draft.lines, *papers[draft.id]) if draft else nothing() for draft in drafts]
+
+
+def _drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
+    """The paper that is due, if anything is owed. What is due by the day counts as said from here on."""
+    row = due.subscription
+    specs = timelines.specs_of(row) if due.specs is None else due.specs
+    lines = draft_lines(subscription=row, specs=specs, facts=facts, until=due.day)
+    row.billed_through = max(due.day, row.billed_through or due.day)
+    return _draft(due, specs, lines, facts.seller, actor) if lines else None
 
 
 def _draft(due: Due, specs: Sequence[PhaseSpec], lines: list[DraftLine], seller: Seller, actor: str) -> Draft:
@@ -371,53 +399,63 @@ def upcoming(*, subscription: Subscription, now: datetime, facts: Facts | None =
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------
 
 
-def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, tuple[Invoice | None, CreditNote | None]]:
+type Papers = tuple[Issued | None, Sequence[CreditNote]]
+
+
+def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
     """Number, freeze and write the papers, their journal entries and events. Numbers are taken last.
 
-    Returns, by draft id, the invoice or the credit note that it became.
+    Returns, by draft id, the invoice or the credit notes that it became.
     """
     owing = [d for d in drafts if d.total >= 0]
-    giving = [d for d in drafts if d.total < 0]
-    numbers = numbering.take([(_series(d), d.now) for d in owing], seller)
-    invoices = [_invoice(d, seller, number) for d, number in zip(owing, numbers, strict=True)]
-    balance = _apply_balances(owing, invoices)
-    bulk.copy(Invoice, [_columns(Invoice, i) for i in invoices])
-    bulk.copy(InvoiceLine, [row for d in owing for row in _line_rows(d, "invoice_id", d.id, "line")])
+    papers: dict[str, Papers] = {i.draft.id: (i, ()) for i in _issue_invoices(owing, seller)}
+    papers.update({d.id: (None, _credit(d, seller)) for d in drafts if d.total < 0})
+    return papers
+
+
+def _issue_invoices(drafts: Sequence[Draft], seller: Seller) -> list[Issued]:
+    snapshot = seller_snapshot(seller)
+    numbers = numbering.take([(_series(d), d.now) for d in drafts], seller)
+    issued = [Issued(d, _invoice(d, seller, snapshot, n)) for d, n in zip(drafts, numbers, strict=True)]
+    balance = _apply_balances(issued)
+    bulk.copy(Invoice, [i.row for i in issued])
+    bulk.copy(InvoiceLine, [line for d in drafts for line in _line_rows(d.lines, "invoice_id", d.id, "line")])
     bulk.copy(Payment, balance.payments)
     bulk.copy(BalanceEntry, balance.entries)
-    bulk.copy(
-        Posting, [p for d, i in zip(owing, invoices, strict=True) for p in journal.of_invoice(i, d.lines)]
-    )
+    bulk.copy(Posting, [p for i in issued for p in journal.of_invoice(i.row, i.draft.lines)])
     bulk.copy(Posting, balance.postings)
-    record_many([fact for d, i in zip(owing, invoices, strict=True) for fact in _facts_of(d, i)])
-    papers: dict[str, tuple[Invoice | None, CreditNote | None]] = {i.pk: (i, None) for i in invoices}
-    papers.update({d.id: (None, _credit(d, seller)) for d in giving})
-    return papers
+    record_many([fact for i in issued for fact in _facts_of(i)])
+    return issued
 
 
 def _series(draft: Draft) -> str:
     return numbering.series_of(draft.customer)
 
 
-def _invoice(draft: Draft, seller: Seller, number: numbering.Number) -> Invoice:
+def _invoice(
+    draft: Draft, seller: Seller, snapshot: dict[str, Any], number: numbering.Number
+) -> dict[str, Any]:
+    """The row of the invoice that a draft becomes."""
     starts = [line.period_start for line in draft.lines if line.period_start]
     ends = [line.period_end for line in draft.lines if line.period_end]
     by_card = draft.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY
     net_days = 0 if by_card else draft.net_days
     due_on = number.issued_on + timedelta(days=net_days)
     total = draft.total
-    return Invoice(
-        id=draft.id, status="open" if total else "paid", livemode=draft.customer.livemode,
-        series_id=number.series, sequence=number.sequence, number=number.text, customer=draft.customer,
-        subscription=draft.subscription, cycle_on=draft.cycle_on, source=draft.source, motion=draft.motion,
-        collection_method=draft.collection_method, net_days=net_days, currency=_currency(draft),
-        period_start=min(starts, default=None), period_end=max(ends, default=None), issued_at=draft.now,
-        issued_on=number.issued_on, due_on=due_on, due_at=midnight(due_on + timedelta(days=1), seller.timezone),
-        subtotal=draft.subtotal, discount_total=draft.discount_total, tax_total=draft.tax_total, total=total,
-        seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), po_number=draft.po_number,
-        memo=draft.memo, policies=POLICIES, line_count=len(draft.lines), paid_at=None if total else draft.now,
-        next_attempt_at=draft.now if by_card and total else None, created_at=draft.now,
-    )  # fmt: skip
+    return {
+        "id": draft.id, "status": "open" if total else "paid", "livemode": draft.customer.livemode,
+        "series_id": number.series, "sequence": number.sequence, "number": number.text,
+        "customer_id": draft.customer.pk, "subscription_id": draft.subscription and draft.subscription.pk,
+        "cycle_on": draft.cycle_on, "source": draft.source, "motion": draft.motion,
+        "collection_method": draft.collection_method, "net_days": net_days, "currency": _currency(draft),
+        "period_start": min(starts, default=None), "period_end": max(ends, default=None), "issued_at": draft.now,
+        "issued_on": number.issued_on, "due_on": due_on, "due_at": midnight(due_on + ONE_DAY, seller.timezone),
+        "subtotal": draft.subtotal, "discount_total": draft.discount_total, "tax_total": draft.tax_total,
+        "total": total, "amount_paid": 0, "amount_credited": 0, "seller": snapshot,
+        "bill_to": customer_snapshot(draft.customer), "po_number": draft.po_number, "memo": draft.memo,
+        "policies": POLICIES, "line_count": len(draft.lines), "paid_at": None if total else draft.now,
+        "next_attempt_at": draft.now if by_card and total else None, "created_at": draft.now,
+    }  # fmt: skip
 
 
 def _currency(draft: Draft) -> str:
@@ -440,10 +478,6 @@ def customer_snapshot(customer: Customer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns(model: type[models.Model], row: Any) -> dict[str, Any]:
-    return {f.attname: getattr(row, f.attname) for f in model._meta.concrete_fields if not f.generated}
-
-
 _LINE_COLUMNS = (
     "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
     "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount explanation"
@@ -451,34 +485,27 @@ _LINE_COLUMNS = (
 
 
 def _line_rows(
-    draft: Draft, owner: str, owner_id: str, prefix: str, sign: int = 1
+    lines: Sequence[DraftLine], owner: str, owner_id: str, prefix: str, sign: int = 1
 ) -> Iterable[dict[str, Any]]:
-    for position, line in enumerate(draft.lines, start=1):
+    for position, line in enumerate(lines, start=1):
         row = {name: getattr(line, name) for name in _LINE_COLUMNS}
         for name in ("gross", "discount", "net", "tax_amount"):
             row[name] = sign * row[name]
-        yield {"id": f"{prefix}_{uuid7().hex}", owner: owner_id, "position": position, **row}
+        yield {"id": new_id(prefix), owner: owner_id, "position": position, **row}
 
 
-def _facts_of(draft: Draft, invoice: Invoice) -> Iterable[Fact]:
+def _facts_of(issued: Issued) -> Iterable[Fact]:
+    draft, row = issued.draft, issued.row
+    money = {"number": row["number"], "total": row["total"], "currency": row["currency"]}
+    due = row["total"] - row["amount_paid"] - row["amount_credited"]
     data = {
-        "number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion,
-        "collection_method": invoice.collection_method, "amount_due": _due(invoice),
-        "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
-        "subscription": invoice.subscription_id,
+        **money, "motion": row["motion"], "collection_method": row["collection_method"], "amount_due": due,
+        "due_on": row["due_on"].isoformat(), "subscription": row["subscription_id"],
     }  # fmt: skip
-    about = (invoice.pk, invoice.customer_id, invoice.livemode, draft.actor, draft.now)
+    about = (draft.id, row["customer_id"], row["livemode"], draft.actor, draft.now)
     yield Fact("invoice.finalized", *about, data)
-    if invoice.status == "paid":
-        yield Fact(
-            "invoice.paid",
-            *about,
-            {"number": invoice.number, "total": invoice.total, "currency": invoice.currency},
-        )
-
-
-def _due(invoice: Invoice) -> int:
-    return invoice.total - invoice.amount_paid - invoice.amount_credited
+    if row["status"] == "paid":
+        yield Fact("invoice.paid", *about, money)
 
 
 # -- Balance: credit is used before money is asked for ------------------------------------------------------
@@ -491,12 +518,10 @@ class _Balance:
     postings: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _apply_balances(drafts: Sequence[Draft], invoices: Sequence[Invoice]) -> _Balance:
+def _apply_balances(issued: Sequence[Issued]) -> _Balance:
     """Pay new invoices from their customers' credit, as far as it goes."""
     used = _Balance()
-    with_credit = {
-        d.customer.pk for d, i in zip(drafts, invoices, strict=True) if d.customer.balance > 0 and i.total > 0
-    }
+    with_credit = {i.draft.customer.pk for i in issued if i.draft.customer.balance > 0 and i.row["total"] > 0}
     if not with_credit:
         return used
     left = dict(
@@ -505,33 +530,37 @@ def _apply_balances(drafts: Sequence[Draft], invoices: Sequence[Invoice]) -> _Ba
         .order_by("pk")
         .values_list("pk", "balance")
     )
-    for draft_, invoice in zip(drafts, invoices, strict=True):
-        amount = min(left.get(invoice.customer_id, 0), invoice.total)
+    for paper in issued:
+        customer_id = paper.draft.customer.pk
+        amount = min(left.get(customer_id, 0), paper.row["total"])
         if amount > 0:
-            left[invoice.customer_id] -= amount
-            _use_balance(used, draft_, invoice, amount)
-    for customer_id, balance in left.items():
-        Customer.objects.filter(pk=customer_id).update(balance=balance)
+            left[customer_id] -= amount
+            _use_balance(used, paper, amount)
+    bulk.update(Customer, [{"id": pk, "balance": balance} for pk, balance in left.items()], ["balance"])
     return used
 
 
-def _use_balance(used: _Balance, draft_: Draft, invoice: Invoice, amount: int) -> None:
-    invoice.amount_paid += amount
-    if invoice.amount_paid == invoice.total:
-        invoice.status, invoice.paid_at, invoice.next_attempt_at = "paid", draft_.now, None
-    payment_id = f"pay_{uuid7().hex}"
+def _use_balance(used: _Balance, paper: Issued, amount: int) -> None:
+    invoice, now = paper.row, paper.draft.now
+    invoice["amount_paid"] += amount
+    if invoice["amount_paid"] == invoice["total"]:
+        invoice["status"], invoice["paid_at"], invoice["next_attempt_at"] = "paid", now, None
+    payment_id = new_id("pay")
+    about = {
+        "customer_id": invoice["customer_id"],
+        "invoice_id": invoice["id"],
+        "currency": invoice["currency"],
+    }
     used.payments.append(
         {
-            "id": payment_id, "customer_id": invoice.customer_id, "invoice_id": invoice.pk, "status": "succeeded",
-            "method": "balance", "amount": amount, "currency": invoice.currency, "key": f"balance-{invoice.pk}",
-            "livemode": invoice.livemode, "created_at": draft_.now, "settled_at": draft_.now,
+            **about, "id": payment_id, "status": "succeeded", "method": "balance", "amount": amount,
+            "key": f"balance-{invoice['id']}", "livemode": invoice["livemode"], "created_at": now, "settled_at": now,
         }
     )  # fmt: skip
     used.entries.append(
         {
-            "id": f"bal_{uuid7().hex}", "customer_id": invoice.customer_id, "amount": -amount,
-            "currency": invoice.currency, "reason": f"Used for {invoice.number}", "invoice_id": invoice.pk,
-            "payment_id": payment_id, "at": draft_.now,
+            **about, "id": new_id("bal"), "amount": -amount, "reason": f"Used for {invoice['number']}",
+            "payment_id": payment_id, "at": now,
         }
     )  # fmt: skip
     used.postings.extend(journal.of_balance_use(invoice, payment_id, amount))
@@ -540,47 +569,88 @@ def _use_balance(used: _Balance, draft_: Draft, invoice: Invoice, amount: int) -
 # -- Credit notes -------------------------------------------------------------------------------------------------
 
 
-def _credit(draft: Draft, seller: Seller) -> CreditNote:
-    """A statement that gives money back: a credit note to the customer's balance, naming the invoice it corrects."""
-    amount = -draft.total
-    invoice = _creditable(draft, amount)
-    [number] = numbering.take([(numbering.credit_series_of(draft.customer), draft.now)], seller)
+def _credit(draft: Draft, seller: Seller) -> list[CreditNote]:
+    """A statement that gives money back: to the customer's balance, with a credit note for each invoice that it
+    takes to carry the amount."""
+    rooms = _rooms(draft, -draft.total)
+    pieces = _pieces(draft.lines, [amount for _, amount in rooms])
+    series = numbering.credit_series_of(draft.customer)
+    numbers = numbering.take([(series, draft.now)] * len(rooms), seller)
+    notes = [
+        _credit_note(draft, seller, invoice, lines, number)
+        for (invoice, _), lines, number in zip(rooms, pieces, numbers, strict=True)
+    ]
+    record_many([_fact_of_note(draft, note) for note in notes])
+    return notes
+
+
+def _credit_note(
+    draft: Draft, seller: Seller, invoice: Invoice, lines: Sequence[DraftLine], number: numbering.Number
+) -> CreditNote:
+    net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
     note = CreditNote(
         livemode=draft.customer.livemode, series_id=number.series, sequence=number.sequence, number=number.text,
         customer=draft.customer, invoice=invoice, currency=_currency(draft), to="balance",
         reason="Change of subscription", issued_at=draft.now, issued_on=number.issued_on,
-        subtotal=draft.discount_total - draft.subtotal, tax_total=-draft.tax_total, total=amount,
+        subtotal=-net, tax_total=-tax_total, total=-net - tax_total,
         seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), created_at=draft.now,
     )  # fmt: skip
     note.save(force_insert=True)
-    bulk.copy(CreditNoteLine, list(_line_rows(draft, "credit_note_id", note.pk, "cnl", sign=-1)))
+    bulk.copy(CreditNoteLine, list(_line_rows(lines, "credit_note_id", note.pk, "cnl", sign=-1)))
     add_balance(
         draft.customer,
-        amount,
+        note.total,
         note.currency,
         reason=f"Credit note {note.number}",
         now=draft.now,
         credit_note=note,
     )
-    bulk.copy(Posting, list(journal.of_credit_note(note, draft.lines)))
-    about = (note.pk, note.customer_id, note.livemode, draft.actor, draft.now)
-    record_many(
-        [Fact("credit_note.issued", *about, {"number": note.number, "total": amount, "invoice": invoice.pk})]
-    )
+    bulk.copy(Posting, list(journal.of_credit_note(note, lines)))
     return note
 
 
-def _creditable(draft: Draft, amount: int) -> Invoice:
-    """The newest invoice of the subscription with room for the credit."""
-    rows = (
-        Invoice.objects.filter(subscription=draft.subscription, voided_at__isnull=True)
-        .annotate(given=Sum("credit_notes__total", default=0))
-        .order_by("-issued_at", "-id")
-    )
-    for invoice in rows:
-        if invoice.total - invoice.given >= amount:
-            return invoice
-    raise NothingToCredit("No one invoice of this subscription is large enough for the credit.")
+def _fact_of_note(draft: Draft, note: CreditNote) -> Fact:
+    data = {"number": note.number, "total": note.total, "invoice": note.invoice_id}
+    return Fact("credit_note.issued", note.pk, note.customer_id, note.livemode, draft.actor, draft.now, data)
+
+
+def _rooms(draft: Draft, amount: int) -> list[tuple[Invoice, int]]:
+    """Which invoice takes how much: the newest that can carry it all, else as many as it takes, newest first."""
+    paid_for = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription=draft.subscription)
+    rows = Invoice.objects.filter(Exists(paid_for), customer=draft.customer, voided_at__isnull=True)
+    rooms = [
+        (invoice, invoice.total - invoice.given)
+        for invoice in rows.annotate(given=Sum("credit_notes__total", default=0)).order_by(
+            "-issued_at", "-id"
+        )
+    ]
+    whole = next((invoice for invoice, room in rooms if room >= amount), None)
+    return [(whole, amount)] if whole else _taken(rooms, amount)
+
+
+def _taken(rooms: Iterable[tuple[Invoice, int]], amount: int) -> list[tuple[Invoice, int]]:
+    taken = []
+    for invoice, room in rooms:
+        if amount and room > 0:
+            taken.append((invoice, min(room, amount)))
+            amount -= taken[-1][1]
+    if amount:
+        raise NothingToCredit("The invoices of this subscription together are too small for the credit.")
+    return taken
+
+
+def _pieces(lines: Sequence[DraftLine], parts: Sequence[int]) -> list[list[DraftLine]]:
+    """The lines of each note. A line that nothing of is left for a note is not on it."""
+    given = [splitting.Amounts(-line.gross, -line.discount, -line.tax_amount) for line in lines]
+    return [
+        [_piece(line, amounts) for line, amounts in zip(lines, piece, strict=True) if any(amounts)]
+        for piece in splitting.split(given, parts)
+    ]
+
+
+def _piece(line: DraftLine, amounts: splitting.Amounts) -> DraftLine:
+    gross, discount, tax_amount = (-amount for amount in amounts)
+    return replace(line, gross=gross, discount=discount, net=gross - discount, tax_amount=tax_amount)
 
 
 def add_balance(

@@ -7,9 +7,9 @@ credit    revenue or deferred revenue, tax | customer balance
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billing.models import CreditNote, Invoice, Payment, Posting
 from billing.models.ids import uuid7
@@ -20,15 +20,24 @@ if TYPE_CHECKING:
 Account = Posting.Account
 
 
-def of_invoice(invoice: Invoice, lines: Iterable["DraftLine"]) -> Iterator[dict[str, Any]]:
-    """The receivable, and what it is made of."""
-    assert invoice.issued_on is not None
-    amounts: Counter[str] = Counter({Account.RECEIVABLE: invoice.total, Account.TAX: -invoice.tax_total})
-    for line in lines:
-        amounts[earned_account(line, invoice.issued_on)] -= line.net
-    yield from _postings(
-        invoice, amounts, invoice.issued_on, f"Invoice {invoice.number}", invoice_id=invoice.pk
+class Party(NamedTuple):
+    """Whose books they are."""
+
+    customer_id: str
+    currency: str
+    livemode: bool
+
+
+def of_invoice(invoice: Mapping[str, Any], lines: Iterable["DraftLine"]) -> Iterator[dict[str, Any]]:
+    """The receivable, and what it is made of. `invoice` is the row that is about to be written."""
+    on = invoice["issued_on"]
+    amounts: Counter[str] = Counter(
+        {Account.RECEIVABLE: invoice["total"], Account.TAX: -invoice["tax_total"]}
     )
+    for line in lines:
+        amounts[earned_account(line, on)] -= line.net
+    words = f"Invoice {invoice['number']}"
+    yield from _postings(_party(invoice), amounts, on, words, invoice_id=invoice["id"])
 
 
 def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[dict[str, Any]]:
@@ -36,7 +45,8 @@ def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[d
     amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: -note.total, Account.TAX: note.tax_total})
     for line in lines:
         amounts[earned_account(line, note.issued_on)] -= line.net
-    yield from _postings(note, amounts, note.issued_on, f"Credit note {note.number}", credit_note_id=note.pk)
+    words, party = f"Credit note {note.number}", Party(note.customer_id, note.currency, note.livemode)
+    yield from _postings(party, amounts, note.issued_on, words, credit_note_id=note.pk)
 
 
 def of_payment(
@@ -51,16 +61,16 @@ def of_payment(
         }
     )
     words = f"Payment of {invoice.number}"
-    yield from _postings(invoice, amounts, on, words, invoice_id=invoice.pk, payment_id=payment.pk)
+    party = Party(invoice.customer_id, invoice.currency, invoice.livemode)
+    yield from _postings(party, amounts, on, words, invoice_id=invoice.pk, payment_id=payment.pk)
 
 
-def of_balance_use(invoice: Invoice, payment_id: str, amount: int) -> Iterator[dict[str, Any]]:
+def of_balance_use(invoice: Mapping[str, Any], payment_id: str, amount: int) -> Iterator[dict[str, Any]]:
     """Credit settles the receivable."""
-    assert invoice.issued_on is not None
     amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.RECEIVABLE: -amount})
-    words = f"Credit used for {invoice.number}"
+    words = f"Credit used for {invoice['number']}"
     yield from _postings(
-        invoice, amounts, invoice.issued_on, words, invoice_id=invoice.pk, payment_id=payment_id
+        _party(invoice), amounts, invoice["issued_on"], words, invoice_id=invoice["id"], payment_id=payment_id
     )
 
 
@@ -70,14 +80,17 @@ def earned_account(line: "DraftLine", on: date) -> str:
     return Account.DEFERRED if ahead else Account.REVENUE
 
 
+def _party(paper: Mapping[str, Any]) -> Party:
+    return Party(paper["customer_id"], paper["currency"], paper["livemode"])
+
+
 def _postings(
-    paper: Invoice | CreditNote, amounts: Counter[str], on: date, memo: str, **refs: str
+    party: Party, amounts: Counter[str], on: date, memo: str, **refs: str
 ) -> Iterator[dict[str, Any]]:
-    transaction = uuid7()
     common = {
-        "transaction": transaction, "posted_on": on, "currency": paper.currency, "livemode": paper.livemode,
-        "customer_id": paper.customer_id, "memo": memo, "invoice_id": None, "payment_id": None, "credit_note_id": None,
+        "transaction": uuid7(), "posted_on": on, "memo": memo, "invoice_id": None, "payment_id": None,
+        "credit_note_id": None, **party._asdict(), **refs,
     }  # fmt: skip
     for account, amount in amounts.items():
         if amount:
-            yield {**common, **refs, "account": account, "amount": amount}
+            yield {**common, "account": account, "amount": amount}

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import transaction
-from django.db.models import prefetch_related_objects
 from django_q.tasks import async_task
 
-from billing import collecting, invoicing, movements, subscribing, timelines
+from billing import bulk, collecting, invoicing, movements, subscribing, timelines
 from billing.events import Fact, record, record_many
 from billing.maths import timeline
-from billing.models import BillingFailure, BillingRun, Customer, Invoice, Subscription, TestClock
+from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import move
 
 CHUNK = 500
+DERIVED = ("billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr")
+
+type Specs = Sequence[timelines.PhaseSpec]
 
 
 @dataclass(slots=True)
@@ -72,29 +74,26 @@ def _one_chunk(now: datetime, clock: TestClock | None, size: int) -> RunResult:
 
 
 def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
-    rows = list(
-        Subscription.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(
-            status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
-        )
-        .select_related("customer__test_clock", "customer__segment")
-        .order_by("next_due_at", "id")[:size]
+    due = Subscription.objects.filter(
+        status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
     )
-    prefetch_related_objects(rows, *timelines.PHASE_PREFETCH)
+    held = due.select_for_update(skip_locked=True, of=("self",)).select_related("customer")
+    rows = list(held.order_by("next_due_at", "id")[:size])
+    for row in rows:
+        if row.customer.test_clock_id == row.test_clock_id:
+            row.customer.test_clock = clock
     return rows
 
 
 def _bill(rows: Sequence[Subscription], now: datetime) -> RunResult:
-    days = [_due_day(row) for row in rows]
-    for row, day in zip(rows, days, strict=True):
-        _begin_day(row, day, now)
-    dues = [invoicing.Due(row, day, now, cycle_on=day) for row, day in zip(rows, days, strict=True)]
+    specs = timelines.read(rows)
+    dues = [_begin_day(row, specs[row.pk], now) for row in rows]
     results = invoicing.bill_many(dues, actor="system")
-    invoices = [r.invoice for r in results if r.invoice]
-    _end_day(rows, days, now)
+    invoices = sum(result.issued is not None for result in results)
+    _end_day(dues)
     if invoices and rows[0].test_clock_id is None:
         async_task("billing.tasks.after_issue")
-    return RunResult(subscriptions=len(rows), invoices=len(invoices))
+    return RunResult(subscriptions=len(rows), invoices=invoices)
 
 
 def _due_day(row: Subscription) -> date:
@@ -102,16 +101,17 @@ def _due_day(row: Subscription) -> date:
     return timelines.local_day(row, row.next_due_at)
 
 
-def _begin_day(row: Subscription, day: date, now: datetime) -> None:
-    """What the day brings before money: an end, or the start of new terms."""
+def _begin_day(row: Subscription, specs: Specs, now: datetime) -> invoicing.Due:
+    """What the day brings before money: an end, or the start of new terms. Answers what there is to bill then."""
+    day = _due_day(row)
     if row.end_on == day:
-        timelines.write(row, timelines.ended(timelines.specs_of(row), day))
-        prefetch_related_objects([row], *timelines.PHASE_PREFETCH)
-        return
-    specs = [spec for spec in timelines.specs_of(row) if not spec.empty]
-    starting = next((i for i, spec in enumerate(specs) if spec.start_on == day and i > 0), None)
+        timelines.write(row, timelines.ended(specs, day))
+        return invoicing.Due(row, day, now, day, specs=timelines.specs_of(row))
+    lasting = [spec for spec in specs if not spec.empty]
+    starting = next((i for i, spec in enumerate(lasting) if spec.start_on == day and i > 0), None)
     if starting is not None:
-        _begin_phase(row, specs[starting - 1], specs[starting], now)
+        _begin_phase(row, lasting[starting - 1], lasting[starting], now)
+    return invoicing.Due(row, day, now, day, specs=specs)
 
 
 def _begin_phase(
@@ -137,33 +137,30 @@ def _begin_phase(
             record("subscription.converted_to_invoice", subject=row, actor="system", now=now, data=data)
 
 
-def _end_day(rows: Sequence[Subscription], days: Sequence[date], now: datetime) -> None:
+def _end_day(dues: Sequence[invoicing.Due]) -> None:
     """Derived values, renewals as facts, and the end of those that end."""
     renewed: list[Fact] = []
-    changed: list[Customer] = []
     steps: list[movements.Step] = []
-    for row, day in zip(rows, days, strict=True):
+    for due in dues:
+        row, specs = due.subscription, due.specs or ()
         before = movements.Level.of(row)
-        specs = timelines.specs_of(row)
         timelines.refresh(row, subscribing.with_end(row, specs))
-        renewed.extend(_renewal(row, specs, day, now))
+        renewed.extend(_renewal(row, specs, due.day, due.now))
         if movements.Level.of(row) != before:
-            changed.append(row.customer)
-            steps.append(movements.Step(row, before, specs, now))
+            steps.append(movements.Step(row, before, specs, due.now))
     movements.note(steps)
-    Subscription.objects.bulk_update(
-        rows, ["billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr"]
-    )
+    bulk.update(Subscription, [vars(due.subscription) for due in dues], DERIVED)
     record_many(renewed)
-    for row, day in zip(rows, days, strict=True):
-        if row.end_on == day:
-            subscribing.finish(row, now=now, actor="system")
-    for customer in changed:
+    for due in dues:
+        if due.subscription.end_on == due.day:
+            subscribing.finish(due.subscription, now=due.now, actor="system")
+    for step in steps:
+        customer = step.subscription.customer
         timelines.refresh_customer(customer)
-        subscribing.customers.resegment(customer=customer, now=now, why="terms changed")
+        subscribing.customers.resegment(customer=customer, now=step.now, why="terms changed")
 
 
-def _renewal(row: Subscription, specs: list[timelines.PhaseSpec], day: date, now: datetime) -> list[Fact]:
+def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[Fact]:
     """A new period of the recurring items began today, after the first."""
     spec = timelines.spec_on(specs, day)
     if spec is None or spec.free or day == row.start_on:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from billing.maths.money import plain, round_ratio
@@ -12,7 +13,20 @@ ROUNDING = "half away from zero, once"
 
 
 def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
-    """`included`, `package_size`, `minimum`, `maximum` and `unlimited` are there when the price has them."""
+    """`included`, `package_size`, `minimum`, `maximum` and `unlimited` are there when the price has them.
+
+    Equal claims may share one answer: it is not to be changed.
+    """
+    return _measured(claim, quantity) if claim.item.price.kind == PriceKind.USAGE else _fixed(claim)
+
+
+@lru_cache(maxsize=2048)
+def _fixed(claim: Claim) -> dict[str, Any]:
+    """The quantity of a price that is not measured is the item's: many claims are equal."""
+    return _measured(claim, claim.item.quantity)
+
+
+def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
     price = claim.item.price
     explained: dict[str, Any] = {
         "days": claim.days,

@@ -112,6 +112,7 @@ def local_date(instant: datetime, tz: str) -> date:
     return instant.astimezone(ZoneInfo(tz)).date()
 
 
+@lru_cache(maxsize=2048)
 def midnight(day: date, tz: str) -> datetime:
     """The first instant of the day in the zone, in UTC.
 

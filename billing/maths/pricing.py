@@ -89,6 +89,9 @@ class Price:
         _check(self)
         object.__setattr__(self, "_rate", _prepared(self))
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
 
 class TierRow(NamedTuple):
     """A row of an explanation: the units above `start` up to `end`; `amount` exact, in minor units."""

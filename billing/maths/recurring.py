@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
 
 from billing.maths.discounts import Discount
 from billing.maths.money import round_ratio
@@ -14,15 +15,16 @@ WEEKS_A_YEAR = 52
 
 def mrr(items: Iterable[Item], discount: Discount | None = None) -> int:
     """Minor units a month: recurring items only, a year counts a twelfth, a week 52/12; rounded once."""
-    return round_ratio(_per_month(items, discount))
+    return round_ratio(_per_month(tuple(items), discount))
 
 
 def arr(items: Iterable[Item], discount: Discount | None = None) -> int:
     """Twelve exact months, rounded once: a year of 1000.00 is 1000.00, although its month is 83.33."""
-    return round_ratio(12 * _per_month(items, discount))
+    return round_ratio(12 * _per_month(tuple(items), discount))
 
 
-def _per_month(items: Iterable[Item], discount: Discount | None) -> Fraction:
+@lru_cache(maxsize=2048)
+def _per_month(items: tuple[Item, ...], discount: Discount | None) -> Fraction:
     recurring = [item for item in items if item.recurring]
     kept = 1 - discount.fraction if discount else Fraction(1)
     total = Fraction(0)

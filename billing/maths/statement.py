@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from billing.maths.money import plain
@@ -89,6 +90,7 @@ class Totals(NamedTuple):
     total: int
 
 
+@lru_cache(maxsize=4096)
 def key_text(key: Key) -> str:
     """The key as the database stores it: stable, under 200 characters, read back by `key_of`."""
     kind, price, quantity, start, end, period_start, period_end, discount = key

@@ -19,13 +19,22 @@ _last = 0
 
 def uuid7() -> uuid.UUID:
     """A UUID version 7 (RFC 9562): 60 bits of time in 1/4096 ms, never going back in one process, then random."""
+    high, low = _halves()
+    return uuid.UUID(int=high << 64 | low)
+
+
+def new_id(prefix: str) -> str:
+    """A new id in its string form."""
+    return f"{prefix}_%016x%016x" % _halves()
+
+
+def _halves() -> tuple[int, int]:
     global _last
     with _lock:
         _last = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
         ticks = _last
     high = (ticks >> 12) << 16 | 0x7000 | (ticks & 0xFFF)
-    low = 0x8000_0000_0000_0000 | int.from_bytes(os.urandom(8)) >> 2
-    return uuid.UUID(int=high << 64 | low)
+    return high, 0x8000_0000_0000_0000 | int.from_bytes(os.urandom(8)) >> 2
 
 
 class IdField(models.UUIDField):
@@ -44,7 +53,7 @@ class IdField(models.UUIDField):
         super().__init__(**options)
 
     def generate(self) -> str:
-        return f"{self.prefix}_{uuid7().hex}"
+        return new_id(self.prefix)
 
     def deconstruct(self) -> Any:
         name, path, _, options = super().deconstruct()
@@ -65,16 +74,35 @@ class IdField(models.UUIDField):
         try:
             return f"{self.prefix}_{uuid.UUID(hex=body).hex}"
         except ValueError:
-            raise ValidationError(
-                f"“{value}” is not an id of the form {self.prefix}_…", code="invalid"
-            ) from None
+            raise self._not_an_id(value) from None
+
+    def _not_an_id(self, value: Any) -> ValidationError:
+        return ValidationError(f"“{value}” is not an id of the form {self.prefix}_…", code="invalid")
 
     def get_prep_value(self, value: Any) -> uuid.UUID | None:
-        text = self.to_python(value)
-        return None if text is None else uuid.UUID(hex=text.removeprefix(f"{self.prefix}_"))
+        if value is None or isinstance(value, uuid.UUID):
+            return value
+        try:
+            return uuid.UUID(hex=str(value).removeprefix(f"{self.prefix}_"))
+        except ValueError:
+            raise self._not_an_id(value) from None
 
     def get_db_prep_value(self, value: Any, connection: object, prepared: bool = False) -> uuid.UUID | None:
         return value if prepared else self.get_prep_value(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return str(self.value_from_object(obj))
+
+
+@IdField.register_lookup
+class AnyOf(models.Lookup):
+    """`id__any=ids`: one of many ids, sent as one array; `id__in` sends, parses and plans a parameter for each."""
+
+    lookup_name = "any"
+
+    def get_prep_lookup(self) -> list[str]:
+        return [value[-32:] for value in self.rhs]
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, params = self.process_lhs(compiler, connection)
+        return f"{column} = any(%s::uuid[])", (*params, self.rhs)

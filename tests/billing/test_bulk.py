@@ -1,0 +1,103 @@
+"""Many rows in one statement: what goes in comes out, whatever it is."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.db import DataError, IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from billing import bulk
+from billing.models import Customer, UsageDay
+from billing.models.ids import new_id
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 1, 15, 12, 30, 1, 250, tzinfo=UTC)
+AWKWARD = [
+    "", " ", "\\", "\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "\\t", "'quoted' \"twice\"", "{a,b}", "NULL",
+    "Ærøskøbing", "日本", "שלום", "\u2028line\u2028", "😀", "\x01", "a" * 200,
+]  # fmt: skip
+
+
+def customers(**fields):
+    return [{"id": new_id("cus"), "name": "A", "email": "a@a.example", "created_at": NOW, **fields}]
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+def test_it_copies_any_text_as_it_is(text):
+    [row] = customers(name=text, billing_address={"line1": text, text or "-": [text]})
+    bulk.copy(Customer, [row])
+    stored = Customer.objects.get()
+    assert (stored.pk, stored.name) == (row["id"], text)
+    assert stored.billing_address == row["billing_address"]
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+def test_it_updates_any_text_as_it_is(text):
+    [row] = customers()
+    bulk.copy(Customer, [row])
+    bulk.update(Customer, [{**row, "name": text, "metadata": {"k": text}}], ["name", "metadata"])
+    stored = Customer.objects.get()
+    assert (stored.name, stored.metadata) == (text, {"k": text})
+
+
+def test_it_copies_every_kind_of_value(catalogue):
+    from billing.models import Meter
+
+    rows = customers(net_days=None, livemode=True, metadata={"big": 2**70, "none": None})
+    bulk.copy(Customer, rows)
+    stored = Customer.objects.get()
+    assert (stored.net_days, stored.livemode, stored.created_at) == (None, True, NOW)
+    assert stored.metadata == {"big": 2**70, "none": None}
+    day = {"customer_id": stored.pk, "meter_id": Meter.objects.first().pk, "day": date(2026, 2, 28)}
+    bulk.copy(
+        UsageDay, [{**day, "total": Decimal("1E+3"), "peak": Decimal("-0.000000000001"), "last_at": NOW}]
+    )
+    kept = UsageDay.objects.get()
+    assert (kept.day, kept.total, kept.peak, kept.last) == (date(2026, 2, 28), 1000, Decimal("-1E-12"), None)
+    assert kept.last_at == NOW
+
+
+def test_it_fills_what_rows_leave_out():
+    bulk.copy(Customer, customers())
+    stored = Customer.objects.get()
+    assert (stored.timezone, stored.balance, stored.metadata, stored.external_id) == ("UTC", 0, {}, None)
+
+
+def test_it_lets_the_database_judge_every_value():
+    for bad, error in (({"id": "cus_nonsense"}, DataError), ({"balance": -1}, IntegrityError)):
+        with pytest.raises(error), transaction.atomic():
+            bulk.copy(Customer, customers(**bad))
+
+
+def test_it_refuses_text_that_is_too_long():
+    [row] = customers()
+    with pytest.raises(DataError), transaction.atomic():
+        bulk.copy(Customer, customers(name="a" * 201))
+    bulk.copy(Customer, [row])
+    with pytest.raises(DataError), transaction.atomic():
+        bulk.update(Customer, [{**row, "name": "a" * 201}], ["name"])
+
+
+def test_it_updates_many_rows_in_one_statement():
+    rows = [row for n in range(50) for row in customers(name=f"Customer {n}")]
+    bulk.copy(Customer, rows)
+    other = customers(name="Other")
+    bulk.copy(Customer, other)
+    changed = [{**row, "arr": n, "net_days": n or None} for n, row in enumerate(rows)]
+    with CaptureQueriesContext(connection) as queries:
+        bulk.update(Customer, changed, ["arr", "net_days"])
+    assert len(queries) == 1
+    found = {row.pk: (row.name, row.arr, row.net_days) for row in Customer.objects.all()}
+    assert found == {
+        **{row["id"]: (row["name"], n, n or None) for n, row in enumerate(rows)},
+        other[0]["id"]: ("Other", 0, None),
+    }
+
+
+def test_it_does_nothing_for_no_rows():
+    with CaptureQueriesContext(connection) as queries:
+        bulk.copy(Customer, [])
+        bulk.update(Customer, [], ["arr"])
+    assert len(queries) == 0
