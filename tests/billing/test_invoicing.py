@@ -1,0 +1,69 @@
+"""From what is owed to papers: what they say, and which paper says it."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.db import transaction
+
+from billing import invoicing, subscribing
+from billing.models import CreditNote, Invoice
+
+pytestmark = pytest.mark.django_db
+
+
+@transaction.atomic
+def bill_until(subscription, day):
+    row = subscribing.locked(subscription)
+    result = invoicing.bill(subscription=row, now=row.customer.now, actor="system", until=day)
+    subscribing.settle_derived(row, now=row.customer.now, actor="system", why="billed")
+    return result
+
+
+def test_it_leaves_alone_what_a_clock_ahead_of_this_one_has_billed(clock, make_customer, subscribe, books):
+    subscription = subscribe(make_customer(clock))
+    assert bill_until(subscription, date(2026, 2, 15)).total == 107_01
+    behind = bill_until(subscription, date(2026, 2, 14))
+    assert (list(behind.lines), behind.issued, behind.credit_notes) == ([], None, ())
+    assert subscription.invoices.count() == 2
+
+
+# -- Credits that no one invoice can carry -----------------------------------------------------------------
+
+
+def change(subscription, quantity):
+    subscribing.change(
+        subscription=subscription, now=subscription.customer.now, actor="system", quantity=Decimal(quantity)
+    )
+
+
+def test_it_spreads_a_credit_over_the_invoices_newest_first(clock, make_customer, subscribe, books):
+    subscription = subscribe(make_customer(clock), quantity=3)
+    for quantity in (8, 13, 18):
+        change(subscription, quantity)
+    invoices = list(Invoice.objects.order_by("sequence"))
+    assert [invoice.total for invoice in invoices] == [107_01, 178_35, 178_35, 178_35]
+    change(subscription, 2)
+    notes = list(CreditNote.objects.order_by("sequence"))
+    assert [(note.invoice, note.total) for note in notes] == [
+        (invoices[3], 178_35), (invoices[2], 178_35), (invoices[1], 178_35), (invoices[0], 35_67),
+    ]  # fmt: skip
+    # 16 seats of 29.00, and 23 % of that
+    assert sum(note.subtotal for note in notes) == 464_00
+    assert sum(note.tax_total for note in notes) == 106_72
+    subscription.customer.refresh_from_db()
+    assert subscription.customer.balance == 570_72
+
+
+def test_it_gives_a_credit_whole_where_one_invoice_can_carry_it(clock, make_customer, subscribe, books):
+    subscription = subscribe(make_customer(clock), quantity=20)
+    change(subscription, 21)
+    change(subscription, 10)
+    assert CreditNote.objects.get().invoice == Invoice.objects.order_by("sequence").first()
+
+
+def test_it_refuses_to_give_back_more_than_was_invoiced(clock, make_customer, subscribe, books):
+    subscription = subscribe(make_customer(clock), quantity=3)
+    invoice = subscription.invoices.get()
+    with pytest.raises(invoicing.NothingToCredit):
+        invoicing._taken([(invoice, 50_00), (invoice, 0)], 50_01)
