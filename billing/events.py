@@ -28,8 +28,8 @@ TYPES = frozenset(
     invoice.finalized invoice.sent invoice.paid invoice.payment_failed invoice.overdue invoice.voided
     invoice.uncollectible credit_note.issued payment.succeeded payment.failed payment.refunded payment.disputed
     payment_method.attached payment_method.expiring payment_method.detached lead.created demo.requested
-    feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted handoff.won handoff.lost
-    handoff.returned quote.created quote.submitted quote.approved quote.rejected quote.sent quote.viewed
+    feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted handoff.snoozed handoff.won
+    handoff.lost handoff.returned quote.created quote.submitted quote.approved quote.rejected quote.sent quote.viewed
     quote.accepted quote.declined quote.expired quote.withdrawn quote.converted deal.stage_changed
     """.split()
 )

@@ -29,9 +29,13 @@ class TandemAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Ours stand before Django's, whose last address takes everything."""
-        from sales.admin import metrics
+        from sales.admin import importing, metrics
 
-        return [path("metrics/", self.admin_view(metrics.page), name="metrics"), *super().get_urls()]
+        own = [
+            path("metrics/", self.admin_view(metrics.page), name="metrics"),
+            path("import/", self.admin_view(importing.page), name="import"),
+        ]
+        return [*own, *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from sales.admin.desk import desk

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
 
 from billing.api import problems
+from billing.models import Seller
 from billing.models.ids import uuid7
 
 logger = logging.getLogger("tandem.request")
@@ -33,6 +36,23 @@ class RequestId:
             response = as_problem(response, name)
         response["X-Request-Id"] = name
         note(request, response, name, time.perf_counter() - started)
+        return response
+
+
+class SellersZone:
+    """Staff read dates and times in the seller's time zone, wherever they sit."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/admin/"):
+            return self.get_response(request)
+        name = Seller.objects.values_list("timezone", flat=True).first() or "UTC"
+        with timezone.override(name):
+            response = self.get_response(request)
+            if isinstance(response, SimpleTemplateResponse):
+                response = response.render()
         return response
 
 

@@ -31,6 +31,7 @@ JOBS: list[Job] = [
     Job("say what is overdue", "billing.tasks.say_overdue", minutes=60),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
+    Job("measure engagement", "sales.tasks.measure_engagement", at=time(2, 45)),
     Job("let quotes expire", "sales.tasks.expire_quotes", minutes=15),
     Job("escalate approvals that wait", "sales.tasks.escalate_approvals", minutes=60),
     Job("send waiting mail", "billing.tasks.send_waiting_mail", minutes=1),

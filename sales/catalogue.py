@@ -117,11 +117,11 @@ SELLING = [
     "sales.dismiss_signal", "sales.add_deal", "sales.change_deal", "sales.add_quote", "sales.change_quote",
     "sales.send_quote", "sales.add_quoteline", "sales.change_quoteline", "sales.delete_quoteline",
     "sales.add_quoteramp", "sales.change_quoteramp", "sales.delete_quoteramp", "sales.add_quotecomment",
-    "checkout.unlock_checkout", "checkout.add_checkoutsession",
+    "checkout.unlock_checkout", "checkout.add_checkoutsession", "billing.change_customer", "sales.add_targetdomain",
 ]  # fmt: skip
 MANAGING = [
     *SELLING, "sales.approve_quote", "billing.approve_payment_rule", "billing.pin_segment",
-    "sales.change_rule", "sales.change_salessettings", "sales.add_targetdomain", "sales.change_targetdomain",
+    "sales.change_rule", "sales.change_salessettings", "sales.change_targetdomain",
     "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
     "sales.delete_targetprofile", "billing.change_segment",
 ]  # fmt: skip

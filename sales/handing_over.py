@@ -10,19 +10,36 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Exists, Max, OuterRef, Q
 
 from billing import customers, mail
 from billing.events import record
 from billing.maths.periods import local_date
-from billing.models import Customer, Seller, User
-from billing.moves import move
+from billing.models import Customer, Invoice, Seller, Subscription, User
+from billing.moves import IllegalMove, move
+from billing.refusals import Refused
 from sales import addresses
 from sales.models import Deal, HandoffTask, Lead, Rule, SalesSettings, Signal, TargetDomain, Weight
 
 REPS = "Sales reps"
+ASKED = ("demo_requested", "wants_annual")
+"""Rules of what the customer itself asked for: it is answered, whatever else holds sales back."""
+ENDED_WITHOUT = ("lost", "nurture", "returned")
+FAILED_FOR = timedelta(days=14)
 SATURDAY = 5
 CENT = Decimal("0.01")
+
+
+class UnknownReason(Refused):
+    """A task that ends without a deal says why: one of `HandoffTask.Why`."""
+
+    code = "unknown_reason"
+
+
+class InvalidDay(Refused):
+    """A day to come back to lies after today, and within a year."""
+
+    code = "invalid_day"
 
 
 # -- Scoring: pure -----------------------------------------------------------------------------------------
@@ -68,7 +85,7 @@ def consider(*, customer: Customer, now: datetime, actor: str = "system") -> Han
     if task is None:
         waiting = list(_waiting(customer))
         settings = SalesSettings.current()
-        if not qualifies(waiting, now, settings):
+        if not qualifies(waiting, now, settings) or _must_wait(customer, waiting, settings, now):
             return None
         task, raised = _raise(customer, waiting, settings, now)
         if raised:
@@ -90,6 +107,70 @@ def _open_task(customer: Customer) -> HandoffTask | None:
 def _waiting(customer: Customer) -> Iterable[Signal]:
     rows = customer.signals.filter(status=Signal.Status.OPEN, task__isnull=True)
     return rows.select_related("rule").order_by("occurred_at", "id")
+
+
+def _must_wait(customer: Customer, signals: Sequence[Signal], settings: SalesSettings, now: datetime) -> bool:
+    """Nobody is approached in trouble or just after a no; whoever asked for something is answered."""
+    if any(signal.rule.code in ASKED for signal in signals):
+        return False
+    return bool(settings.hold_back and trouble(customer, now)) or _cooling(customer, settings, now)
+
+
+def trouble(customer: Customer, now: datetime) -> str:
+    """What makes this a bad moment to sell, in words; "" for none."""
+    today = local_date(now, customer.timezone)
+    late = Invoice.objects.filter(customer=customer, status="open", amount_due__gt=0, due_on__lt=today)
+    if (invoice := late.order_by("due_on").first()) is not None:
+        return f"Invoice {invoice.number} has been overdue since {invoice.due_on:%-d %B %Y}."
+    if customer.subscriptions.filter(status=Subscription.Status.PAST_DUE).exists():
+        return "The last payment failed."
+    facts = customer.events.filter(type__in=BAD_NEWS, at__gt=now - FAILED_FOR, at__lte=now)
+    fact = facts.order_by("-at", "-number").first()
+    if fact is None:
+        return ""
+    return BAD_NEWS[fact.type].format(f"{local_date(fact.at, customer.timezone):%-d %B %Y}")
+
+
+BAD_NEWS = {"payment.disputed": "A payment was disputed on {}."}
+
+
+def _cooling(customer: Customer, settings: SalesSettings, now: datetime) -> bool:
+    since = now - timedelta(days=settings.cool_down_days)
+    return customer.handoff_tasks.filter(status__in=ENDED_WITHOUT, closed_at__gt=since).exists()
+
+
+def reconsider(*, now: datetime) -> int:
+    """Nightly: whose trouble or cool-down is over, and what was put off until today. Answers how many tasks.
+
+    Repeatable; a customer on a test clock is considered at its clock's time.
+    """
+    signals = Signal.objects.filter(status=Signal.Status.OPEN, task__isnull=True)
+    busy = HandoffTask.objects.filter(customer=OuterRef("pk"), status__in=HandoffTask.OPEN)
+    rows = Customer.objects.filter(Exists(signals.filter(customer=OuterRef("pk"))) & ~Exists(busy))
+    raised = 0
+    for customer in rows.select_related("test_clock").order_by("pk").iterator(chunk_size=500):
+        present = customer.test_clock.now if customer.test_clock else now
+        raised += consider(customer=customer, now=present) is not None
+    return raised + sum(_again(task, now) for task in _put_off(now))
+
+
+def _put_off(now: datetime) -> list[HandoffTask]:
+    today = local_date(now, Seller.objects.get().timezone)
+    rows = HandoffTask.objects.filter(status=HandoffTask.Status.NURTURE, again_on__lte=today)
+    return list(rows.select_related("customer", "owner"))
+
+
+@transaction.atomic
+def _again(task: HandoffTask, now: datetime) -> bool:
+    """Come back to a customer on the day that was promised; once."""
+    mine = HandoffTask.objects.filter(pk=task.pk, again_on__isnull=False)
+    if not mine.update(again_on=None) or task.customer is None:
+        return False
+    reason = f"Put off: {task.reason}"
+    raise_by_hand(
+        customer=task.customer, reason=reason, note=task.note, owner=task.owner, now=now, actor="system"
+    )
+    return True
 
 
 def _raise(
@@ -133,9 +214,10 @@ def _join(task: HandoffTask, customer: Customer, now: datetime) -> None:
     due_on = task.due_on
     if any(signal.weight == "high" for signal in signals):
         due_on = min(due_on, _due_on(settings, True, now))
+        task.snoozed_until = None
     task.reason = ", ".join(dict.fromkeys([*_asked(task), *reason_of(signals).split(", ")]))[:400]
     task.score, task.due_on = score(signals, now, settings), due_on
-    task.save(update_fields=["reason", "score", "due_on"])
+    task.save(update_fields=["reason", "score", "due_on", "snoozed_until"])
 
 
 def _asked(task: HandoffTask) -> list[str]:
@@ -301,30 +383,72 @@ def accept(*, task: HandoffTask, by: User, now: datetime) -> None:
 
 
 @transaction.atomic
-def complete(*, task: HandoffTask, outcome: str, now: datetime, actor: str, note: str = "") -> None:
-    """Close it as `won` or `lost`. Raises IllegalMove, StaleMove; ValueError for another outcome."""
-    if outcome not in ("won", "lost"):
-        raise ValueError("The outcome is won or lost.")
-    _close(task, outcome, note, now=now, actor=actor)
-    if outcome == "lost":
-        for deal in Deal.objects.filter(task=task, stage__in=Deal.OPEN):
-            move(
-                deal,
-                "lost",
-                event="deal.stage_changed",
-                actor=actor,
-                now=now,
-                closed_at=now,
-                lost_reason=note[:300],
-            )
+def snooze(*, task: HandoffTask, until: date | None, now: datetime, actor: str) -> None:
+    """Leave an open task out of the queue before a day; None brings it back. A high signal wakes it up too.
+
+    Raises InvalidDay, IllegalMove for a task that has ended.
+    """
+    if not task.is_open:
+        raise IllegalMove(task, task.status, "snoozed")
+    if until is not None:
+        _check_day(until, now)
+    fields: dict[str, Any] = {"snoozed_until": until}
+    if until is not None and until > task.due_on:
+        fields["due_on"] = until
+    HandoffTask.objects.filter(pk=task.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(task, name, value)
+    data = {"snoozed_until": until.isoformat() if until else None}
+    record("handoff.snoozed", subject=task, actor=actor, now=now, data=data)
+
+
+def _check_day(day: date, now: datetime) -> None:
+    today = local_date(now, Seller.objects.get().timezone)
+    if not today < day <= today + timedelta(days=366):
+        raise InvalidDay("A day after today, within a year.", field="day")
 
 
 @transaction.atomic
-def give_back(*, task: HandoffTask, now: datetime, actor: str, note: str = "") -> None:
+def complete(
+    *, task: HandoffTask, outcome: str, now: datetime, actor: str, note: str = "", why: str = ""
+) -> None:
+    """Close it as `won` or `lost`. Raises UnknownReason, IllegalMove, StaleMove; ValueError for another outcome."""
+    if outcome not in ("won", "lost"):
+        raise ValueError("The outcome is won or lost.")
+    _close(task, outcome, note, now=now, actor=actor, why=why if outcome == "lost" else "")
+    if outcome == "lost":
+        for deal in Deal.objects.filter(task=task, stage__in=Deal.OPEN):
+            reason = (note or HandoffTask.Why(why).label if why else note)[:300]
+            move(
+                deal, "lost", event="deal.stage_changed", actor=actor, now=now, closed_at=now, lost_reason=reason
+            )  # fmt: skip
+
+
+@transaction.atomic
+def put_off(
+    *, task: HandoffTask, until: date, now: datetime, actor: str, note: str = "", why: str = "timing"
+) -> None:
+    """Not now: the task ends, and another is raised on the day. Raises InvalidDay and as `complete` does."""
+    _check_day(until, now)
+    _close(task, "nurture", note, now=now, actor=actor, why=why, again_on=until)
+
+
+@transaction.atomic
+def give_back(*, task: HandoffTask, now: datetime, actor: str, note: str = "", why: str = "") -> None:
     """Not ready for sales: the customer stays self-serve, and only new signals raise another task."""
-    _close(task, "returned", note, now=now, actor=actor)
+    _close(task, "returned", note, now=now, actor=actor, why=why)
 
 
-def _close(task: HandoffTask, to: str, note: str, *, now: datetime, actor: str) -> None:
-    data = {"note": note[:500]}
-    move(task, to, event=f"handoff.{to}", actor=actor, now=now, closed_at=now, note=note, data=data)
+CLOSING = {"nurture": "handoff.returned"}
+
+
+def _close(
+    task: HandoffTask, to: str, note: str, *, now: datetime, actor: str, why: str = "", **fields: Any
+) -> None:
+    if why and why not in HandoffTask.Why.values:
+        raise UnknownReason(f"One of {', '.join(HandoffTask.Why.values)}.", field="why")
+    data = {"note": note[:500], "why": why, **{name: value.isoformat() for name, value in fields.items()}}
+    move(
+        task, to, event=CLOSING.get(to, f"handoff.{to}"), actor=actor, now=now, closed_at=now, note=note,
+        closed_why=why, snoozed_until=None, data=data, **fields,
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from sales import quoting, watching
+from sales import engagement, quoting, watching
 from sales.models import Quote
 
 
@@ -16,6 +16,11 @@ def weigh(numbers: Sequence[int]) -> None:
 def sweep() -> int:
     """Nightly: look at what a dead worker left, and at the target lists."""
     return watching.sweep(now=timezone.now())
+
+
+def measure_engagement() -> int:
+    """Daily: how much each customer uses what it pays for."""
+    return engagement.measure(now=timezone.now())
 
 
 def convert_quote(quote_id: str) -> None:

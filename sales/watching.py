@@ -13,8 +13,19 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import (
+    CharField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Coalesce, Concat
 from django_q.tasks import async_task
 
 from billing import timelines, typed
@@ -24,7 +35,7 @@ from billing.models import Customer, Entitlement, Event, Plan, Seller, Subscript
 from billing.moves import move
 from billing.refusals import Refused
 from sales import handing_over, rules
-from sales.models import Rule, Signal, TargetDomain, TargetProfile, WeighedEvent
+from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile, WeighedEvent
 from sales.rules import Account, Facts, Finding, Happened, Setting
 
 BATCH = 200
@@ -223,7 +234,9 @@ def sweep(*, now: datetime) -> int:
     found = 0
     for start in range(0, len(numbers), BATCH):
         found += _try(numbers[start : start + BATCH], now)
-    return found + len(look_for_targets(now=now))
+    found += len(look_for_targets(now=now))
+    handing_over.reconsider(now=now)
+    return found
 
 
 def _try(numbers: Sequence[int], now: datetime) -> int:
@@ -368,4 +381,21 @@ def dismiss(*, signal: Signal, now: datetime, actor: str, reason: str = "") -> N
     move(
         signal, Signal.Status.DISMISSED, event="signal.dismissed", actor=actor, now=now,
         dismissed_reason=reason[:200], data={"reason": reason[:200]},
+    )  # fmt: skip
+
+
+# -- How good the rules are -----------------------------------------------------------------------------------
+
+
+def with_precision(rows: QuerySet[Rule]) -> QuerySet[Rule]:
+    """Each rule with `raised_signals`, `ended_tasks` and `won_tasks`: what came of the tasks its signals are in."""
+
+    def tasks(**which: Any) -> Coalesce:
+        found = HandoffTask.objects.filter(signals__rule=OuterRef("pk"), **which).values("signals__rule")
+        return Coalesce(Subquery(found.annotate(n=Count("pk", distinct=True)).values("n")), 0)
+
+    signals = Signal.objects.filter(rule=OuterRef("pk")).values("rule").annotate(n=Count("pk")).values("n")
+    return rows.annotate(
+        raised_signals=Coalesce(Subquery(signals), 0), won_tasks=tasks(status="won"),
+        ended_tasks=tasks(status__in=["won", "lost", "nurture", "returned"]),
     )  # fmt: skip

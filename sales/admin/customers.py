@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import invoicing, metering, timelines
+from billing import customers, invoicing, metering, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
-from billing.models import Customer, Event, Member, Subscription, User
+from billing.models import Customer, Event, Member, Segment, Subscription, User
 from billing.models.customers import Motion
 from billing.templatetags.tandem import money
-from sales import drafting, handing_over, leads
+from sales import consolidating, drafting, handing_over, leads
 from sales.models import SalesSettings
 
 # event type -> (words, icon, tone); the words may use the event's data
@@ -41,6 +42,7 @@ WORDS = {
     "signal.created": ("Signal", "zap", "accent"),
     "handoff.raised": ("Task for sales", "inbox", "accent"),
     "handoff.accepted": ("Task accepted", "inbox", ""),
+    "handoff.snoozed": ("Task snoozed", "clock", ""),
     "handoff.won": ("Task won", "circle-check", "good"),
     "handoff.lost": ("Task lost", "circle-alert", ""),
     "handoff.returned": ("Returned to self-serve", "undo-2", ""),
@@ -138,6 +140,53 @@ def _new_quote(request: HttpRequest, customer: Customer) -> str:
     return reverse("admin:sales_quote_change", args=[quote.pk])
 
 
+class CompanyForm(forms.Form):
+    """What the company is like: what rules about companies look at."""
+
+    domain = forms.CharField(max_length=253, required=False)
+    employees = forms.IntegerField(min_value=0, max_value=10_000_000, required=False)
+    industry = forms.CharField(max_length=80, required=False)
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        known = {name: getattr(customer, name) for name in self.base_fields}
+        super().__init__(*args, initial=known, **options)  # type: ignore[misc]
+
+
+class PinForm(forms.Form):
+    """A segment that holds whatever the revenue; without one the customer goes where its ARR belongs."""
+
+    segment = forms.ModelChoiceField(Segment.objects.all(), empty_label="By its ARR", required=False)
+    reason = forms.CharField(label="Reason", max_length=300, required=False)
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        pinned = bool(customer.segment_pinned_reason)
+        known = {"segment": customer.segment if pinned else None, "reason": customer.segment_pinned_reason}
+        super().__init__(*args, initial=known, **options)  # type: ignore[misc]
+
+
+def _valid(form: forms.Form) -> dict[str, Any]:
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise customers.InvalidValue(str(errors[0]), field=field)
+    return form.cleaned_data
+
+
+def _company(request: HttpRequest, customer: Customer) -> str:
+    given = _valid(CompanyForm(request.POST, customer=customer))
+    customers.update(customer=customer, now=customer.now, actor=staff(request), **given)
+    return "Saved; the rules about companies look at it in a moment."
+
+
+def _pin(request: HttpRequest, customer: Customer) -> str:
+    given = _valid(PinForm(request.POST, customer=customer))
+    act: dict[str, Any] = {"customer": customer, "now": customer.now, "actor": staff(request)}
+    if given["segment"] is None:
+        customers.unpin_segment(**act)
+        return "The segment follows the ARR again."
+    customers.pin_segment(**act, segment=given["segment"], reason=given["reason"])
+    return f"Held in {given['segment']}."
+
+
 def _demo(request: HttpRequest, customer: Customer) -> str:
     leads.ask(customer=customer, about="demo", now=customer.now, actor=staff(request))
     return "Demo noted; it stands in the task."
@@ -159,7 +208,12 @@ class CustomerAdmin(Screen):
     list_select_related = ("segment", "owner")
     ordering = ("-arr",)
     template = "admin/tandem/customer.html"
-    acts = {"quote": ("sales.add_quote", _new_quote), "demo": ("sales.work_handofftask", _demo)}
+    acts = {
+        "quote": ("sales.add_quote", _new_quote),
+        "demo": ("sales.work_handofftask", _demo),
+        "company": ("billing.change_customer", _company),
+        "pin": ("billing.pin_segment", _pin),
+    }
 
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
@@ -189,6 +243,13 @@ class CustomerAdmin(Screen):
             "invoices": row.invoices.order_by("-issued_at", "-sequence")[:10],
             "signals": signals,
             "score": handing_over.score(signals, now, SalesSettings.current()),
+            "trouble": handing_over.trouble(row, now),
+            "joined": consolidating.preview(row),
+            **_engagement(row),
+            **_forms(request, row),
+            "segment_changes": row.segment_changes.select_related("before", "after").order_by("-at", "-pk")[
+                :6
+            ],
             "task": row.handoff_tasks.filter(status__in=("open", "accepted")).select_related("owner").first(),
             "quotes": row.quotes.select_related("plan").order_by("-created_at")[:8],
             "timeline": moments(row, kind),
@@ -203,6 +264,25 @@ class CustomerAdmin(Screen):
             ],
             "kind": kind,
         }
+
+
+def _forms(request: HttpRequest, row: Customer) -> dict[str, Any]:
+    """The page's two forms; `form` is the one that was sent, where a refusal is shown."""
+    act = request.POST.get("action")
+    company = CompanyForm(request.POST if act == "company" else None, customer=row)
+    pin = PinForm(request.POST if act == "pin" else None, customer=row)
+    return {"company": company, "pin": pin, "form": {"company": company, "pin": pin}.get(act or "")}
+
+
+def _engagement(row: Customer) -> dict[str, Any]:
+    """Today's score with its parts, and sixty days of it."""
+    found = list(row.engagement.order_by("-day")[:60])
+    days = [(f"{each.day:%d %b}", [each.score]) for each in reversed(found)]
+    return {
+        "engagement": found[0] if found else None,
+        "engagement_days": days if len(days) > 1 else [],
+        "engagement_series": ["Score"],
+    }
 
 
 def _motion(specs: list[Any], running: Subscription | None, now: datetime) -> str:

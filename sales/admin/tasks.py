@@ -1,15 +1,49 @@
 """Handoff tasks and signals: what sales has been asked to look at, and why."""
 
+import re
+from datetime import date, datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from billing.admin.base import Screen, StaffFilter, StaffOwner, now_of, staff
 from billing.models import Subscription
-from sales import drafting, handing_over, watching
+from sales import consolidating, drafting, handing_over, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
+
+
+class OutcomeForm(forms.Form):
+    """How a task ends; which fields count is said by the button."""
+
+    why = forms.ChoiceField(label="Reason", choices=[("", "–"), *HandoffTask.Why.choices], required=False)
+    note = forms.CharField(max_length=4000, widget=forms.Textarea({"rows": 3}), required=False)
+    day = forms.DateField(
+        label="Come back on", widget=forms.DateInput({"type": "date"}), required=False,
+        help_text="for “Later”: a new task is raised on that day",
+    )  # fmt: skip
+
+
+class SnoozeForm(forms.Form):
+    """A day; empty brings the task back at once."""
+
+    until = forms.DateField(label="Until", widget=forms.DateInput({"type": "date"}), required=False)
+
+    @staticmethod
+    def field_of(name: str) -> str:
+        return "until" if name == "day" else name
+
+
+def _typed(form: forms.Form) -> dict[str, Any]:
+    """What was typed, checked; the first fault as a refusal that names its field."""
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise drafting.InvalidQuote(str(errors[0]), field=field)
+    return form.cleaned_data
 
 
 def _accept(request: HttpRequest, task: HandoffTask) -> str:
@@ -17,23 +51,39 @@ def _accept(request: HttpRequest, task: HandoffTask) -> str:
     return "The task is yours."
 
 
+def _outcome(request: HttpRequest, task: HandoffTask) -> dict[str, Any]:
+    typed = _typed(OutcomeForm(request.POST))
+    return {"note": typed["note"], "now": now_of(task), "actor": staff(request), "why": typed["why"]}
+
+
 def _won(request: HttpRequest, task: HandoffTask) -> str:
-    note = request.POST.get("note", "")
-    handing_over.complete(task=task, outcome="won", now=now_of(task), actor=staff(request), note=note)
+    handing_over.complete(task=task, outcome="won", **_outcome(request, task))
     return "Closed as won."
 
 
 def _lost(request: HttpRequest, task: HandoffTask) -> str:
-    note = request.POST.get("note", "")
-    handing_over.complete(task=task, outcome="lost", now=now_of(task), actor=staff(request), note=note)
+    handing_over.complete(task=task, outcome="lost", **_outcome(request, task))
     return "Closed as lost."
 
 
 def _return(request: HttpRequest, task: HandoffTask) -> str:
-    handing_over.give_back(
-        task=task, now=now_of(task), actor=staff(request), note=request.POST.get("note", "")
-    )
+    handing_over.give_back(task=task, **_outcome(request, task))
     return "The customer stays self-serve; new signals raise a new task."
+
+
+def _later(request: HttpRequest, task: HandoffTask) -> str:
+    day = _typed(OutcomeForm(request.POST))["day"]
+    if day is None:
+        raise handing_over.InvalidDay("Say on which day to come back.", field="day")
+    given = _outcome(request, task)
+    handing_over.put_off(task=task, until=day, **{**given, "why": given["why"] or "timing"})
+    return f"Put off: a new task comes on {day:%-d %B %Y}."
+
+
+def _snooze(request: HttpRequest, task: HandoffTask) -> str:
+    until = _typed(SnoozeForm(request.POST))["until"]
+    handing_over.snooze(task=task, until=until, now=now_of(task), actor=staff(request))
+    return f"Out of the queue until {until:%-d %B %Y}." if until else "Back in the queue."
 
 
 def _quote(request: HttpRequest, task: HandoffTask) -> str:
@@ -56,11 +106,32 @@ def _quote(request: HttpRequest, task: HandoffTask) -> str:
     return reverse("admin:sales_quote_change", args=[quote.pk])
 
 
+class QueueFilter(admin.SimpleListFilter):
+    """What is to be done now: open, and not snoozed. Everything stays one click away."""
+
+    title = "queue"
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("now", "To do"), ("mine", "Mine to do"), ("snoozed", "Snoozed")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        today = timezone.localdate()
+        awake = Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=today)
+        rows = queryset.filter(status__in=HandoffTask.OPEN)
+        chosen = {
+            "now": rows.filter(awake), "mine": rows.filter(awake, owner=request.user),
+            "snoozed": rows.filter(snoozed_until__gt=today),
+        }  # fmt: skip
+        return chosen.get(self.value() or "", queryset)
+
+
 @admin.register(HandoffTask)
 class HandoffTaskAdmin(Screen):
     list_display = ("who", "reason", "score", "owner", "due_on", "status")
-    list_filter = ("status", ("owner", StaffFilter))
+    list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
+    empty_value_display = "–"
     list_select_related = ("customer", "lead", "owner")
     template = "admin/tandem/task.html"
     acts = {
@@ -68,6 +139,8 @@ class HandoffTaskAdmin(Screen):
         "won": ("sales.work_handofftask", _won),
         "lost": ("sales.work_handofftask", _lost),
         "return": ("sales.work_handofftask", _return),
+        "later": ("sales.work_handofftask", _later),
+        "snooze": ("sales.work_handofftask", _snooze),
         "quote": ("sales.add_quote", _quote),
     }
 
@@ -78,13 +151,35 @@ class HandoffTaskAdmin(Screen):
     def context(self, request: HttpRequest, row: HandoffTask) -> dict[str, Any]:
         now = now_of(row)
         signals = list(row.signals.select_related("rule").order_by("-occurred_at"))
+        settings = SalesSettings.current()
         return {
             "title": str(row.customer or row.lead),
             "signals": signals,
-            "score": handing_over.score(signals, now, SalesSettings.current()),
-            "late": row.is_open and row.due_on < now.date(),
+            "points": [(each, handing_over.score([each], now, settings)) for each in signals],
+            **_task_forms(request),
+            "trouble": handing_over.trouble(row.customer, now) if row.customer and row.is_open else "",
+            **_snoozed(row, now),
+            "score": handing_over.score(signals, now, settings),
+            "late": row.is_open and row.due_on < timezone.localdate(now),
             "quotes": row.quotes.select_related("plan").order_by("-created_at"),
         }
+
+
+def _snoozed(task: HandoffTask, now: datetime) -> dict[str, Any]:
+    day = task.snoozed_until
+    asleep = task.is_open and day is not None and day > timezone.localdate(now)
+    return {"snoozed": asleep, "snoozed_words": f"Until {day:%-d %B %Y}." if day else ""}
+
+
+OUTCOMES = ("won", "lost", "later", "return")
+
+
+def _task_forms(request: HttpRequest) -> dict[str, Any]:
+    """The two forms of the page; `form` is the one that was sent, where a refusal is shown."""
+    act = request.POST.get("action")
+    outcome = OutcomeForm(request.POST if act in OUTCOMES else None)
+    snooze = SnoozeForm(request.POST if act == "snooze" else None)
+    return {"outcome": outcome, "snooze": snooze, "form": snooze if act == "snooze" else outcome}
 
 
 def _dismiss(request: HttpRequest, signal: Signal) -> str:
@@ -105,9 +200,10 @@ class SignalAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Signal) -> dict[str, Any]:
         return {
+            "joined": consolidating.preview(row.customer) if row.rule.code == "same_domain" else None,
             "evidence": [
                 (name.replace("_", " ").capitalize(), _plain(value)) for name, value in row.evidence.items()
-            ]
+            ],
         }
 
 
@@ -117,14 +213,39 @@ def _plain(value: Any) -> str:
         return ", ".join(_plain(each) for each in value)
     if isinstance(value, dict):
         return ", ".join(f"{name.replace('_', ' ')} {_plain(each)}" for name, each in value.items())
+    if isinstance(value, str) and ISO_INSTANT.fullmatch(value):
+        return f"{timezone.localtime(datetime.fromisoformat(value)):%-d %B %Y, %H:%M}"
+    if isinstance(value, str) and ISO_DAY.fullmatch(value):
+        return f"{date.fromisoformat(value):%-d %B %Y}"
     return "–" if value is None else str(value)
+
+
+ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ISO_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)")
 
 
 @admin.register(Rule)
 class RuleAdmin(admin.ModelAdmin):
-    list_display = ("name", "enabled", "weight", "threshold", "unit", "window_days", "action")
-    list_editable = ("enabled", "weight", "threshold")
+    """Each rule with what came of it: how many of its signals' tasks that ended were won."""
+
+    list_display = (
+        "name", "enabled", "weight", "threshold", "unit", "window_days", "action", "raised", "precision",
+    )  # fmt: skip
+    list_editable = ("enabled", "weight", "threshold", "window_days")
     readonly_fields = ("code",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return watching.with_precision(super().get_queryset(request))
+
+    @admin.display(description="signals", ordering="raised_signals")
+    def raised(self, rule: Any) -> int:
+        return rule.raised_signals
+
+    @admin.display(description="won, of tasks that ended")
+    def precision(self, rule: Any) -> str:
+        if not rule.ended_tasks:
+            return "–"
+        return f"{rule.won_tasks} of {rule.ended_tasks} ({100 * rule.won_tasks // rule.ended_tasks} %)"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -147,6 +268,7 @@ class TargetDomainAdmin(StaffOwner):
     list_display = ("domain", "note", "owner", "added_at")
     search_fields = ("domain",)
     readonly_fields = ("added_at",)
+    change_list_template = "admin/tandem/target_list.html"
 
 
 @admin.register(TargetProfile)

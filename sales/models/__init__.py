@@ -3,10 +3,18 @@
 from sales.models.deals import Deal
 from sales.models.leads import Lead, TargetDomain, TargetProfile
 from sales.models.quotes import Approval, ApprovalRule, Quote, QuoteComment, QuoteLine, QuoteRamp, Role
-from sales.models.signals import HandoffTask, Rule, SalesSettings, Signal, WeighedEvent, Weight
+from sales.models.signals import (
+    EngagementScore,
+    HandoffTask,
+    Rule,
+    SalesSettings,
+    Signal,
+    WeighedEvent,
+    Weight,
+)
 
 __all__ = [
-    "Approval", "ApprovalRule", "Deal", "HandoffTask", "Lead", "Quote", "QuoteComment",
+    "Approval", "ApprovalRule", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote", "QuoteComment",
     "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
     "TargetProfile", "WeighedEvent", "Weight",
 ]  # fmt: skip

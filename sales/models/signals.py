@@ -35,6 +35,15 @@ class SalesSettings(models.Model):
     approval_hours = models.PositiveSmallIntegerField(
         default=24, help_text="an approval that waits longer is escalated"
     )
+    hold_back = models.BooleanField(
+        "hold outreach back",
+        default=True,
+        help_text="raise no task while an invoice is overdue, a payment failed or is disputed; who asks is answered",
+    )
+    cool_down_days = models.PositiveSmallIntegerField(
+        default=14,
+        help_text="after a task was lost or returned, days before signals raise another; who asks is answered",
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "sales settings"
@@ -129,13 +138,26 @@ class HandoffTask(models.Model):
         ACCEPTED = "accepted", "In progress"
         WON = "won", "Won"
         LOST = "lost", "Lost"
+        NURTURE = "nurture", "Later"
         RETURNED = "returned", "Returned"
 
+    class Why(models.TextChoices):
+        """Why a task ended without a deal."""
+
+        PRICE = "price", "Price"
+        TIMING = "timing", "Timing"
+        COMPETITOR = "competitor", "Went elsewhere"
+        NO_NEED = "no_need", "No need"
+        NO_ANSWER = "no_answer", "No answer"
+        CONTENT = "content", "Happy with self-serve"
+        OTHER = "other", "Something else"
+
     MOVES = {
-        "open": {"accepted", "won", "lost", "returned"},
-        "accepted": {"won", "lost", "returned"},
+        "open": {"accepted", "won", "lost", "nurture", "returned"},
+        "accepted": {"won", "lost", "nurture", "returned"},
         "won": set(),
         "lost": set(),
+        "nurture": set(),
         "returned": set(),
     }
     OPEN = ("open", "accepted")
@@ -158,6 +180,11 @@ class HandoffTask(models.Model):
         max_digits=6, decimal_places=2, default=0, help_text="when it was last raised"
     )
     note = models.TextField(blank=True, help_text="the outcome, in the owner's words")
+    closed_why = models.CharField("reason", max_length=10, choices=Why.choices, blank=True)
+    snoozed_until = models.DateField(null=True, blank=True, help_text="left out of the queue before this day")
+    again_on = models.DateField(
+        null=True, blank=True, help_text="of one put off: the day on which a new task is raised"
+    )
     raised_at = models.DateTimeField(default=present)
     accepted_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -197,3 +224,25 @@ class HandoffTask(models.Model):
     def livemode(self) -> bool:
         about = self.customer or self.lead
         return bool(about and about.livemode)
+
+
+class EngagementScore(models.Model):
+    """How much a customer used what it pays for on a day: of 100, with the parts that add up to it."""
+
+    customer = models.ForeignKey(
+        "billing.Customer", models.CASCADE, related_name="engagement", db_index=False
+    )
+    day = models.DateField()
+    score = models.PositiveSmallIntegerField()
+    parts = models.JSONField(help_text="[{name, points, of, words}]")
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "day"], name="engagement_once_a_day"),
+            models.CheckConstraint(condition=Q(score__lte=100), name="engagement_of_a_hundred"),
+        ]
+        indexes = [models.Index(fields=["day"], name="engagement_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.customer}: {self.score} on {self.day}"

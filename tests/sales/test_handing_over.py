@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing.models import Event, Mail
+from billing import collecting
+from billing.models import Event, Invoice, Mail
 from billing.moves import IllegalMove
 from sales import deals, handing_over, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain
@@ -289,3 +290,102 @@ def test_it_ships_every_rule_of_the_table(catalogue):
         "target_domain",
         "large_upgrade",
     ]
+
+
+# -- Bad moments, and what was put off
+
+
+def test_it_holds_outreach_back_while_an_invoice_is_overdue(on_pro, tell, rita):
+    customer = on_pro().customer  # its first invoice is open, due on the day
+    for rule in ("engagement", "team_growing", "company_size"):
+        tell(customer, rule, now=NOON + DAY)
+    assert not HandoffTask.objects.exists()
+    assert handing_over.trouble(customer, NOON) == ""
+    assert "has been overdue since 15 January 2026" in handing_over.trouble(customer, NOON + DAY)
+    invoice = Invoice.objects.get()
+    collecting.record_transfer(
+        invoice=invoice, amount=invoice.total, reference="x", paid_at=NOON, now=NOON, actor="user:1"
+    )
+    assert handing_over.reconsider(now=NOON) == 1
+    assert handing_over.reconsider(now=NOON) == 0
+    assert HandoffTask.objects.get().signals.count() == 3
+
+
+def test_it_answers_who_asks_whatever_is_overdue(on_pro, tell, rita):
+    customer = on_pro().customer
+    tell(customer, "demo_requested", now=NOON + DAY)
+    assert HandoffTask.objects.count() == 1
+
+
+def test_it_holds_back_for_a_failed_payment_or_a_dispute_unless_switched_off(on_pro, tell, rita, happen):
+    subscription = on_pro()
+    customer = subscription.customer
+    type(subscription).objects.update(status="past_due")
+    assert handing_over.trouble(customer, NOON) == "The last payment failed."
+    type(subscription).objects.update(status="active")
+    happen(customer, "payment.disputed", {})
+    assert handing_over.trouble(customer, NOON) == "A payment was disputed on 15 January 2026."
+    tell(customer, "target_domain")
+    assert not HandoffTask.objects.exists()
+    SalesSettings.objects.update(hold_back=False)
+    tell(customer, "company_size")
+    assert HandoffTask.objects.count() == 1
+
+
+def test_it_cools_down_after_a_no(make_customer, tell, rita):
+    customer = make_customer()
+    tell(customer, "target_domain")
+    handing_over.give_back(task=HandoffTask.objects.get(), now=NOON, actor="user:1", why="content")
+    tell(customer, "large_upgrade")
+    assert not HandoffTask.objects.filter(status="open").exists()
+    assert handing_over.consider(customer=customer, now=NOON + timedelta(days=13)) is None
+    task = handing_over.consider(customer=customer, now=NOON + timedelta(days=15))
+    assert task.reason == "Large upgrade"
+
+
+@pytest.fixture
+def open_task(make_customer, tell, rita):
+    tell(make_customer(None), "company_size")
+    customer = Signal.objects.get().customer
+    return handing_over.raise_by_hand(customer=customer, reason="Call them", now=NOON, actor="user:1")
+
+
+def test_a_task_may_sleep_until_a_high_signal_wakes_it(open_task, tell):
+    handing_over.snooze(task=open_task, until=date(2026, 2, 2), now=NOON, actor="user:1")
+    open_task.refresh_from_db()
+    assert (open_task.snoozed_until, open_task.due_on) == (date(2026, 2, 2), date(2026, 2, 2))
+    tell(open_task.customer, "engagement")
+    open_task.refresh_from_db()
+    assert open_task.snoozed_until == date(2026, 2, 2)
+    tell(open_task.customer, "large_upgrade")
+    open_task.refresh_from_db()
+    assert (open_task.snoozed_until, open_task.due_on) == (None, date(2026, 1, 16))
+
+
+@pytest.mark.parametrize("day", [date(2026, 1, 15), date(2025, 1, 1), date(2028, 1, 1)])
+def test_it_comes_back_on_a_day_within_a_year(open_task, day):
+    with pytest.raises(handing_over.InvalidDay):
+        handing_over.snooze(task=open_task, until=day, now=NOON, actor="user:1")
+    with pytest.raises(handing_over.InvalidDay):
+        handing_over.put_off(task=open_task, until=day, now=NOON, actor="user:1")
+
+
+def test_what_was_put_off_comes_back_once_on_its_day(open_task, rita):
+    handing_over.put_off(
+        task=open_task, until=date(2026, 3, 2), now=NOON, actor="user:1", note="Budget in March"
+    )
+    assert (open_task.status, open_task.closed_why) == ("nurture", "timing")
+    assert handing_over.reconsider(now=NOON + timedelta(days=45)) == 0
+    assert handing_over.reconsider(now=NOON + timedelta(days=46)) == 1
+    assert handing_over.reconsider(now=NOON + timedelta(days=47)) == 0
+    again = HandoffTask.objects.get(status="open")
+    assert (again.reason, again.note, again.owner) == (
+        "Put off: Call them, Company size",
+        "Budget in March",
+        rita,
+    )
+
+
+def test_it_refuses_a_reason_that_there_is_not(open_task):
+    with pytest.raises(handing_over.UnknownReason):
+        handing_over.complete(task=open_task, outcome="lost", now=NOON, actor="user:1", why="weather")

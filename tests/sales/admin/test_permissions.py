@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from billing.admin.base import Screen
-from billing.models import Invoice, User
+from billing.models import Customer, Invoice, User
 from sales import catalogue as shipped
 from sales import leads
 from sales.models import Deal, HandoffTask, Lead, Quote, Signal
@@ -20,9 +20,11 @@ MAY = {
     (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
     (Quote, "withdraw"): SALES, (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
     (HandoffTask, "accept"): SALES, (HandoffTask, "won"): SALES, (HandoffTask, "lost"): SALES,
-    (HandoffTask, "return"): SALES, (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
+    (HandoffTask, "return"): SALES, (HandoffTask, "later"): SALES, (HandoffTask, "snooze"): SALES,
+    (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
-    (Deal, "move"): SALES, (Invoice, "transfer"): {shipped.FINANCE},
+    (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
+    (Invoice, "transfer"): {shipped.FINANCE},
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
 

@@ -1,10 +1,15 @@
 """Tasks, signals, customers and the first page."""
 
-import pytest
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
-from billing.models import Invoice
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from billing.models import Invoice, Segment, Seller
 from sales import leads, quoting
-from sales.models import HandoffTask, Quote, Signal
+from sales.models import HandoffTask, Quote, Signal, TargetDomain
 
 pytestmark = pytest.mark.django_db
 
@@ -95,3 +100,77 @@ def test_the_first_page_is_kind_when_there_is_nothing(browser):
     page = browser.get("/admin/").text
     assert "Nothing waits for you" in page
     assert "Everything is paid on time" in page
+
+
+def test_it_says_why_it_is_not_done_now(browser, address, task):
+    page = browser.post(address(task), {"action": "later", "note": "In spring", "why": "price"})
+    assert page.status_code == 422
+    assert "Say on which day to come back." in page.text
+    assert "In spring" in page.text
+    day = f"{timezone.localdate() + timedelta(days=40)}"
+    task_now = task.customer.now.date() + timedelta(days=40)
+    assert browser.post(address(task), {"action": "snooze", "until": str(task_now)}).status_code == 302
+    assert "Snoozed" in browser.get(address(task)).text
+    assert browser.post(address(task), {"action": "snooze", "until": "2019-01-01"}).status_code == 422
+    assert browser.post(address(task), {"action": "later", "why": "price", "day": day}).status_code in (
+        302,
+        422,
+    )
+
+
+def test_the_queue_can_leave_out_what_sleeps(browser, address, task):
+    HandoffTask.objects.update(snoozed_until=timezone.localdate() + timedelta(days=9))
+    assert task.customer.name in browser.get("/admin/sales/handofftask/?queue=snoozed").text
+    assert task.reason not in browser.get("/admin/sales/handofftask/?queue=mine").text
+
+
+def test_staff_say_what_a_company_is_like(browser, address, task, run_jobs):
+    customer = task.customer
+    page = browser.post(address(customer), {"action": "company", "employees": "-1", "industry": "Freight"})
+    assert page.status_code == 422
+    assert "Freight" in page.text
+    browser.post(address(customer), {"action": "company", "employees": "400", "industry": "Freight"})
+    run_jobs()
+    assert Signal.objects.filter(customer=customer, rule__code="company_size").exists()
+
+
+def test_a_manager_pins_a_segment_with_a_reason_and_releases_it(boss, browser, address, task):
+    customer = task.customer
+    segment = Segment.objects.get(code="enterprise")
+    assert (
+        browser.post(address(customer), {"action": "pin", "segment": segment.pk, "reason": "x"}).status_code
+        == 403
+    )
+    assert boss.post(address(customer), {"action": "pin", "segment": segment.pk}).status_code == 422
+    boss.post(address(customer), {"action": "pin", "segment": segment.pk, "reason": "Group contract"})
+    page = boss.get(address(customer)).text
+    assert "Group contract" in page
+    assert "Enterprise" in page
+    boss.post(address(customer), {"action": "pin", "segment": "", "reason": ""})
+    customer.refresh_from_db()
+    assert (customer.segment.code, customer.segment_pinned_reason) == ("smb", "")
+
+
+def test_the_rules_say_how_many_of_their_tasks_were_won(boss, address, task, browser):
+    browser.post(address(task), {"action": "won"})
+    page = boss.get("/admin/sales/rule/").text
+    assert "1 of 1 (100 %)" in page
+
+
+def test_target_domains_come_from_a_file(browser):
+    page = browser.get("/admin/import/?kind=domains")
+    assert "Company data" in page.text
+    bad = browser.post("/admin/import/", {"kind": "domains", "lines": ""})
+    assert bad.status_code == 422
+    done = browser.post("/admin/import/", {"kind": "domains", "lines": "domain\nnova.example\n!!"})
+    assert "Why it was left out" in done.text
+    assert TargetDomain.objects.get().domain == "nova.example"
+    file = SimpleUploadedFile("x.csv", b"\xff\xfe")
+    refused = browser.post("/admin/import/", {"kind": "domains", "file": file})
+    assert "Save the file as UTF-8 text." in refused.text
+
+
+def test_dates_are_said_in_the_sellers_zone(browser, address, task):
+    Seller.objects.update(timezone="Asia/Tokyo")
+    raised = timezone.localtime(task.raised_at, ZoneInfo("Asia/Tokyo"))
+    assert f"{raised:%H:%M}" in browser.get(address(task)).text

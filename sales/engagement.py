@@ -1,0 +1,189 @@
+"""How much a customer uses what it pays for: a score of 100 with its parts, measured every day and kept.
+
+The formula is four parts, each shown with the figure that it comes from, so that a rep can say why.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, Max, Q, Sum
+
+from billing.maths.periods import local_date
+from billing.models import Customer, Member, Subscription, ThresholdCrossing, UsageDay
+from sales import watching
+from sales.models import EngagementScore, Rule, Signal
+
+WINDOW = 28
+KEPT_DAYS = 400
+BATCH = 500
+HALF, ONE = Decimal("0.5"), Decimal(1)
+FULL_DAYS, FULL_TEAM = 20, 10
+
+
+# -- The formula: pure -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a customer did in the last 28 days. `growth`: its use over that of the 28 days before (None: no use
+    before); `used_share`: how much of a limit it was last seen to pass, 1 being all of it."""
+
+    active_days: int = 0
+    growth: Decimal | None = None
+    used_share: Decimal = Decimal(0)
+    members: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One summand: `points` of at most `of`, and the words that say why."""
+
+    name: str
+    points: int
+    of: int
+    words: str
+
+    def stored(self) -> dict[str, Any]:
+        return {"name": self.name, "points": self.points, "of": self.of, "words": self.words}
+
+
+def parts_of(seen: Activity) -> tuple[Part, ...]:
+    """The four summands of the score; they add up to at most 100.
+
+    Days: 40 for 20 of 28 days or more. Growth: 20 for half as much again as before, 10 for the same, none for
+    half or less. Included: 20 for all that is included. Team: 20 for ten members or more.
+    """
+    growth = ONE if seen.growth is None and seen.active_days else (seen.growth or Decimal(0))
+    grown = f"{growth * 100:.0f} % of the use of the {WINDOW} days before"
+    words = "no use before" if seen.growth is None else grown
+    return (
+        _part(
+            "Active days", 40, Decimal(seen.active_days) / FULL_DAYS, f"{seen.active_days} of {WINDOW} days"
+        ),
+        _part("Growth", 20, growth - HALF, words),
+        _part("Included quantity", 20, seen.used_share, f"{seen.used_share * 100:.0f} % of it passed"),
+        _part("Team", 20, Decimal(seen.members) / FULL_TEAM, f"{seen.members} members"),
+    )
+
+
+def _part(name: str, of: int, share: Decimal, words: str) -> Part:
+    held = min(max(share, Decimal(0)), ONE)
+    return Part(name, int((of * held).quantize(ONE, ROUND_HALF_UP)), of, words)
+
+
+def total(parts: Iterable[Part]) -> int:
+    return sum(part.points for part in parts)
+
+
+# -- Measuring: a fixed number of queries for each batch -----------------------------------------------------
+
+
+def measure(*, now: datetime) -> int:
+    """Score every customer with running terms once for its day; who crosses the rule's threshold is a signal.
+
+    May run twice: a day's score is stored once. Answers how many were scored.
+    """
+    rows = Customer.objects.filter(subscriptions__status__in=Subscription.LIVE).distinct().order_by("pk")
+    done, last = 0, None
+    while batch := list((rows.filter(pk__gt=last) if last else rows).select_related("test_clock")[:BATCH]):
+        done += _measure(batch, now)
+        last = batch[-1].pk
+    EngagementScore.objects.filter(day__lt=(now - timedelta(days=KEPT_DAYS)).date()).delete()
+    return done
+
+
+@transaction.atomic
+def _measure(customers: Sequence[Customer], now: datetime) -> int:
+    moments = {each.pk: each.test_clock.now if each.test_clock else now for each in customers}
+    days = {each.pk: local_date(moments[each.pk], each.timezone) for each in customers}
+    before = _latest(days)
+    seen = activities(days)
+    scored = [_row(each, days[each.pk], parts_of(seen[each.pk])) for each in customers]
+    EngagementScore.objects.bulk_create(scored, ignore_conflicts=True)
+    for customer, row in zip(customers, scored, strict=True):
+        _tell(customer, row, before.get(customer.pk), moments[customer.pk])
+    return len(scored)
+
+
+def _row(customer: Customer, day: date, parts: Sequence[Part]) -> EngagementScore:
+    stored = [part.stored() for part in parts]
+    return EngagementScore(customer=customer, day=day, score=total(parts), parts=stored)
+
+
+def _latest(days: Mapping[str, date]) -> dict[str, int]:
+    """The score that each customer had before its day."""
+    rows = EngagementScore.objects.filter(customer__in=list(days)).order_by("customer_id", "-day")
+    found: dict[str, int] = {}
+    for customer, day, score in rows.values_list("customer_id", "day", "score"):
+        if day < days[customer]:
+            found.setdefault(customer, score)
+    return found
+
+
+def _tell(customer: Customer, row: EngagementScore, before: int | None, now: datetime) -> None:
+    """A signal where the score comes up to the threshold, no sooner than the rule's window after the last."""
+    rule = Rule.objects.filter(code="engagement", enabled=True).first() if row.score >= 1 else None
+    if rule is None or row.score < (rule.threshold or 0) or (before or 0) >= (rule.threshold or 0):
+        return
+    since = now - timedelta(days=rule.window_days or 0)
+    if Signal.objects.filter(customer=customer, rule=rule, occurred_at__gt=since).exists():
+        return
+    words = ", ".join(f"{part['name'].lower()} {part['points']} of {part['of']}" for part in row.parts)
+    watching.report(
+        customer=customer, rule="engagement", occurred_at=now, now=now, actor="system", key=row.day.isoformat(),
+        sentence=f"Engagement is {row.score} of 100: {words}.",
+        evidence={"score": row.score, **{part["name"]: part["words"] for part in row.parts}},
+    )  # fmt: skip
+
+
+def activities(days: Mapping[str, date]) -> dict[str, Activity]:
+    """What customers (id -> today) did; four statements for all of them."""
+    recent, earlier = _use(days, 0), _use(days, 1)
+    shares, members = _shares(days), _members(days)
+    made = {}
+    for pk in days:
+        active, used = recent.get(pk, (0, {}))
+        growth = _growth(used, earlier.get(pk, (0, {}))[1])
+        made[pk] = Activity(active, growth, shares.get(pk, Decimal(0)), members.get(pk, 0))
+    return made
+
+
+type Use = tuple[int, dict[str, Decimal]]
+
+
+def _use(days: Mapping[str, date], back: int) -> dict[str, Use]:
+    """(days with use, {meter: total}) of each customer in its window, `back` windows ago."""
+    wanted = Q(pk__in=[])
+    for day in set(days.values()):
+        end = day - timedelta(days=WINDOW * back)
+        whose = [pk for pk, theirs in days.items() if theirs == day]
+        wanted |= Q(customer__in=whose, day__gt=end - timedelta(days=WINDOW), day__lte=end)
+    rows = UsageDay.objects.filter(wanted, count__gt=0)
+    active = dict(rows.values_list("customer").annotate(n=Count("day", distinct=True)).order_by())
+    totals: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for pk, meter, used in rows.values_list("customer", "meter").annotate(n=Sum("total")).order_by():
+        totals[pk][meter] = used
+    return {pk: (n, totals[pk]) for pk, n in active.items()}
+
+
+def _growth(recent: Mapping[str, Decimal], earlier: Mapping[str, Decimal]) -> Decimal | None:
+    """Of the meter that grew most; None when nothing was used before."""
+    ratios = [recent.get(meter, Decimal(0)) / used for meter, used in earlier.items() if used > 0]
+    return max(ratios, default=None)
+
+
+def _shares(days: Mapping[str, date]) -> dict[str, Decimal]:
+    """The largest share of a limit that was crossed in the last window: what metering has said already."""
+    since = min(days.values()) - timedelta(days=WINDOW)
+    rows = ThresholdCrossing.objects.filter(customer__in=list(days), limit__gt=0, period_start__gte=since)
+    return dict(rows.values_list("customer").annotate(share=Max(F("used") / F("limit"))).order_by())
+
+
+def _members(days: Mapping[str, date]) -> dict[str, int]:
+    rows = Member.objects.filter(customer__in=list(days), removed_at__isnull=True)
+    return dict(rows.values_list("customer").annotate(n=Count("pk")).order_by())
