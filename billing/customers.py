@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from billing import mail, typed
+from billing import entitlements, mail, typed
 from billing.events import record
 from billing.models import (
     CollectionMethod,
@@ -24,7 +24,7 @@ from billing.typed import FREE_MAIL, business_domain
 
 __all__ = [
     "FREE_MAIL", "NET_DAYS", "AlreadyMember", "CurrencyInUse", "ExternalIdTaken", "InvalidValue",
-    "LastOwner", "NotChangedHere", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
+    "LastOwner", "NotChangedHere", "TeamFull", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
     "business_domain", "change_role", "create", "default_card", "pin_segment", "remove_member", "resegment",
     "segment_for", "unpin_segment", "update",
 ]  # fmt: skip
@@ -70,6 +70,12 @@ class UnknownRole(Refused):
     """Not one of owner, billing, viewer."""
 
     code = "unknown_role"
+
+
+class TeamFull(Refused):
+    """The plan allows no more people."""
+
+    code = "team_full"
 
 
 class AlreadyMember(Refused):
@@ -264,13 +270,15 @@ def add_member(
     now: datetime,
     actor: str,
 ) -> Member:
-    """Give a person access. All but the very first member (the buyer) get a mail. Raises `AlreadyMember`."""
+    """Give a person access. All but the very first member (the buyer) get a mail. Raises AlreadyMember, TeamFull."""
     address, role = typed.email(email), _role(role)
     user = _user(address, typed.text(name, "name", limit=200))
     present = Member.objects.filter(customer=customer, removed_at__isnull=True)
     others = set(present.values_list("user_id", flat=True))
     if user.pk in others:
         raise AlreadyMember(f"{address} already has access.", field="email")
+    if others:
+        _refuse_full(customer, now)
     member = Member.objects.create(customer=customer, user=user, role=role, added_by=actor, added_at=now)
     event = record(
         "member.added",
@@ -285,6 +293,15 @@ def add_member(
             template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
         )
     return member
+
+
+def _refuse_full(customer: Customer, now: datetime) -> None:
+    """The plan's limit on people, counted with the customer's row held, so that the last place goes to one person."""
+    Customer.objects.select_for_update().get(pk=customer.pk)
+    limit = entitlements.limit_of(customer, "seats", now)
+    have = Member.objects.filter(customer=customer, removed_at__isnull=True).count()
+    if limit is not None and have >= limit:
+        raise TeamFull(f"The plan has room for {limit:,.0f} people. A larger plan has more.", field="email")
 
 
 def name_of(actor: str) -> str:

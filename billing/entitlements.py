@@ -1,14 +1,14 @@
 """What a customer may use: the features and limits of the plans that it has."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db.models import Q
 
 from billing import metering
 from billing.maths.periods import local_date
-from billing.models import Customer, Entitlement, Subscription
+from billing.models import Customer, Entitlement, Plan, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,28 @@ class Granted:
     used: Decimal | None
 
 
+def limit_of(customer: Customer, feature: str, now: datetime) -> Decimal | None:
+    """How much of a feature the running plans allow; the widest counts. None: without limit, or no plan at all."""
+    plans = Plan.objects.filter(_running(local_date(now, customer.timezone), customer)).distinct()
+    limits = [row.limit for row in Entitlement.objects.filter(plan__in=plans, feature=feature)]
+    if None in limits or len(limits) < plans.count():
+        return None
+    return max(limits, default=None)  # type: ignore[type-var]
+
+
+def _running(today: date, customer: Customer, prefix: str = "") -> Q:
+    """Plans (or, with a prefix, rows of theirs) of which a phase runs today in a live subscription."""
+    at = f"{prefix}phase__"
+    begun, open_ended = Q(**{f"{at}start_on__lte": today}), Q(**{f"{at}end_on__isnull": True})
+    lasting = open_ended | Q(**{f"{at}end_on__gt": today})
+    live = Q(**{f"{at}subscription__customer": customer, f"{at}subscription__status__in": Subscription.LIVE})
+    return begun & lasting & live
+
+
 def granted(customer: Customer, now: datetime) -> list[Granted]:
     """By name; where two subscriptions grant the same feature, the wider one counts. Five queries at most."""
     today = local_date(now, customer.timezone)
-    running = Q(plan__phase__start_on__lte=today) & (
-        Q(plan__phase__end_on__isnull=True) | Q(plan__phase__end_on__gt=today)
-    )
-    rows = Entitlement.objects.filter(
-        running, plan__phase__subscription__customer=customer,
-        plan__phase__subscription__status__in=Subscription.LIVE,
-    )  # fmt: skip
+    rows = Entitlement.objects.filter(_running(today, customer, "plan__"))
     widest: dict[str, Entitlement] = {}
     for row in rows.distinct().order_by("feature", "limit"):  # nulls last: no limit is the widest
         widest[row.feature] = row

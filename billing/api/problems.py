@@ -64,6 +64,7 @@ STATUS: dict[type[Exception], int] = {
     collecting.NoCard: 409,
     collecting.NothingDue: 409,
     customers.AlreadyMember: 409,
+    customers.TeamFull: 409,
     customers.CurrencyInUse: 409,
     customers.ExternalIdTaken: 409,
     customers.LastOwner: 409,

@@ -14,6 +14,8 @@ from portal import access, paying, wording
 from portal.access import Visit
 
 A_PAGE = 20
+# The bank wants its customer there, which no charge in their absence can give it.
+ASKS_TO_CONFIRM = "authentication_required"
 
 
 def _mine(visit: Visit) -> QuerySet[Invoice]:
@@ -46,11 +48,13 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
         for line in found.lines.all()
     ]
     due = found.status in ("open", "uncollectible") and found.amount_due > 0
+    last = max((p for p in payments if p.status == "failed"), key=lambda p: p.created_at, default=None)
     return {
         "invoice": found, "lines": lines, "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if due else [],
         "notes": found.credit_notes.all(), "due": due,
         "overdue": due and found.due_at and found.due_at <= visit.now,
+        "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
     }  # fmt: skip
 
 

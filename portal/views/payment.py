@@ -13,7 +13,7 @@ from django.views.decorators.csp import csp_override
 
 from billing import cards, customers, subscribing
 from billing.gateway import ProviderUnreachable, SetupOutcome
-from billing.models import CollectionMethod, PaymentMethod
+from billing.models import CollectionMethod, Invoice, PaymentMethod
 from billing.refusals import Refused
 from portal import access, reading
 from portal.access import Visit
@@ -85,18 +85,26 @@ def card(request: HttpRequest, visit: Visit) -> HttpResponse:
         return _card_page(request, visit, refusal.message)
     except ProviderUnreachable:
         return _card_page(request, visit, UNREACHABLE)
-    return _after(request, visit, outcome)
+    return _after(request, visit, outcome, request.POST.get("invoice", ""))
 
 
-def _after(request: HttpRequest, visit: Visit, outcome: SetupOutcome) -> HttpResponse:
+def _after(request: HttpRequest, visit: Visit, outcome: SetupOutcome, invoice: str) -> HttpResponse:
     if outcome.state == "succeeded":
         request.session.pop(SETUP, None)
         messages.success(request, f"{_label(outcome)} is saved. Charges go to this card from now on.")
-        return redirect("portal:payment")
+        paying = _invoice(visit, invoice)
+        return redirect("portal:invoice", pk=paying.pk) if paying else redirect("portal:payment")
     if outcome.state == "requires_action" and outcome.setup_id:
-        request.session[SETUP] = {"id": outcome.setup_id, "customer": visit.customer.pk}
+        request.session[SETUP] = {
+            "id": outcome.setup_id, "customer": visit.customer.pk, "invoice": invoice,
+        }  # fmt: skip
         return redirect(outcome.action_url or reverse("portal:card_back"))
     return _card_page(request, visit, UNREACHABLE)
+
+
+def _invoice(visit: Visit, pk: str) -> Invoice | None:
+    """The invoice that somebody wants to pay with the new card."""
+    return access.own(Invoice.objects.filter(customer=visit.customer), pk) if pk else None
 
 
 def _label(outcome: SetupOutcome) -> str:
@@ -104,7 +112,11 @@ def _label(outcome: SetupOutcome) -> str:
 
 
 def _card_page(request: HttpRequest, visit: Visit, error: str = "") -> HttpResponse:
-    context = {"error": error, "stripe_key": settings.STRIPE_PUBLISHABLE_KEY, "section": "payment"}
+    wanted = request.POST.get("invoice", "") or request.GET.get("invoice", "")
+    context = {
+        "error": error, "stripe_key": settings.STRIPE_PUBLISHABLE_KEY, "section": "payment",
+        "invoice": _invoice(visit, wanted),
+    }  # fmt: skip
     response = access.show(request, visit, "portal/card.html", context, status=422 if error else 200)
     return csp_override(settings.CARD_PAGE_CSP)(lambda _request: response)(request)  # type: ignore[arg-type,return-value]
 
@@ -126,7 +138,7 @@ def card_back(request: HttpRequest, visit: Visit) -> HttpResponse:
         return _card_page(request, visit, UNREACHABLE)
     if outcome.state == "requires_action":
         return redirect(outcome.action_url or reverse("portal:card"))
-    return _after(request, visit, outcome)
+    return _after(request, visit, outcome, held.get("invoice", ""))
 
 
 @access.page("payment", methods=["POST"])

@@ -1,10 +1,13 @@
 """The people who may come in: invited, given a role, removed."""
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from billing import customers
 from billing.models import Member
@@ -12,6 +15,7 @@ from billing.refusals import Refused
 from portal import access, reading
 from portal.access import Visit
 from portal.forms import InviteForm, refuse, roles
+from portal.reading import Terms
 
 
 def _mine(visit: Visit) -> QuerySet[Member]:
@@ -27,11 +31,22 @@ def team(request: HttpRequest, visit: Visit) -> HttpResponse:
     people = list(_mine(visit))
     found = reading.terms(visit)
     limits = [limit for limit in reading.limits({t.plan.pk for t in found}).values() if limit is not None]
+    seats = sum(int(t.seats or 0) for t in found)
     context = {
+        "more_seats": _more_seats(found, len(people)) if seats and len(people) > seats else "",
         "form": form, "people": people, "roles": roles(visit.owns), "limit": max(limits, default=None),
-        "seats": sum(int(t.seats or 0) for t in found),
+        "seats": seats,
     }  # fmt: skip
     return access.show(request, visit, "portal/team.html", context, status=422 if form.errors else 200)
+
+
+def _more_seats(found: list[Terms], people: int) -> str:
+    """The page that shows what it costs to have as many seats as people. Nothing is bought by looking."""
+    one = next((t for t in found if t.seats is not None), None)
+    if one is None or one.with_sales or len(found) > 1:
+        return ""
+    wish = {"plan": one.plan.code, "interval": one.interval, "quantity": str(people)}
+    return f"{reverse('portal:change', args=[one.subscription.pk])}?{urlencode(wish)}#preview"
 
 
 def _invited(request: HttpRequest, visit: Visit, form: InviteForm) -> bool:

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from billing import cards, subscribing
-from billing.models import CreditNote, Invoice, Payment
+from billing import cards, collecting, subscribing
+from billing.models import CreditNote, Invoice, Mail, Payment
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +88,35 @@ def test_the_bank_may_ask_first(alice, nova, invoice, fake_stripe):
     invoice.refresh_from_db()
     assert invoice.status == "paid"
     assert "was paid with" in done.text
+
+
+def test_a_charge_that_the_bank_wants_confirmed_is_confirmed_here(
+    alice, nova, invoice, fake_stripe, run_jobs
+):
+    """Off-session the bank refuses; with the customer present it asks."""
+    card = cards.save(
+        customer=nova, payment_method="pm_card_authenticationRequired", now=nova.now, actor="system"
+    )
+    collecting.attempt(invoice=invoice, now=nova.now, actor="system")
+    assert Payment.objects.get().decline_code == "authentication_required"
+    mail = Mail.objects.get(template="payment_failed")
+    assert f"/portal/invoices/{invoice.pk}/" in mail.text
+    assert "confirm" in mail.subject
+    page = alice.get(at(invoice)).text
+    assert "Your bank asks you to confirm" in page
+    assert "Confirm and pay" in page
+    asked = alice.post(at(invoice, "pay"), {"card": card.pk})
+    fake_stripe.authenticate(Payment.objects.get(status="requires_action").provider_id, ok=True)
+    assert "/challenge/" in asked.url
+    alice.post(at(invoice, "check"))
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+
+
+def test_another_card_leads_back_to_the_invoice(alice, invoice, card):
+    assert f"/portal/payment/card/?invoice={invoice.pk}" in alice.get(at(invoice)).text
+    where = {"payment_method": "pm_card_mastercard", "invoice": invoice.pk}
+    assert alice.post("/portal/payment/card/", where).url == at(invoice)
 
 
 def test_nothing_is_paid_without_a_card(alice, invoice):

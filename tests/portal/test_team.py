@@ -3,6 +3,8 @@
 import pytest
 from django.urls import reverse
 
+from billing import customers
+
 pytestmark = pytest.mark.django_db
 
 
@@ -59,3 +61,38 @@ def test_billing_makes_and_touches_no_owner(alice, nova, enter):
     assert bob.post(at(owner, "remove_member")).status_code == 403
     mine = nova.members.get(user__email="bob@nova.example")
     assert bob.post(at(mine, "role"), {"role": "owner"}).status_code == 403
+
+
+def test_a_full_team_takes_nobody_more(make_customer, clock, subscribe):
+    customer = make_customer(clock)
+    subscribe(customer, plan="starter", quantity=None)
+    add = {"customer": customer, "role": "viewer", "now": customer.now, "actor": "system"}
+    for n in range(5):
+        customers.add_member(email=f"p{n}@nova.example", **add)
+    with pytest.raises(customers.TeamFull) as refusal:
+        customers.add_member(email="six@nova.example", **add)
+    assert refusal.value.code == "team_full"
+    assert "room for 5 people" in str(refusal.value)
+
+
+def test_the_portal_says_that_the_team_is_full(
+    enter, make_customer, clock, subscribe, sales_rules, member_of
+):
+    customer = make_customer(clock)
+    subscribe(customer, plan="starter", quantity=None)
+    browser = enter(customer)
+    for n in range(4):
+        member_of(customer, f"p{n}@nova.example", "viewer")
+    answer = browser.post("/portal/team/", {"email": "six@nova.example", "name": "Six", "role": "viewer"})
+    assert answer.status_code == 422
+    assert "room for 5 people" in answer.text
+
+
+def test_seats_can_follow_the_team(alice, nova, sub, member_of):
+    for n in range(3):
+        member_of(nova, f"p{n}@nova.example", "viewer")
+    page = alice.get("/portal/team/").text
+    assert "See what 4 seats cost" in page
+    where = f"/portal/plan/{sub.pk}/?plan=pro&interval=month&quantity=4"
+    assert where.replace("&", "&amp;") in page
+    assert "Confirm and pay" in alice.get(where).text or "To pay today" in alice.get(where).text
