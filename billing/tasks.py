@@ -10,6 +10,7 @@ from django.utils import timezone
 from billing import (
     clocks,
     collecting,
+    expiring,
     importing,
     mail,
     portal_links,
@@ -104,6 +105,11 @@ def collect_due() -> int:
 def say_overdue() -> int:
     """Say of open invoices that their due day has passed."""
     return collecting.overdue(now=timezone.now())
+
+
+def warn_of_expiring_cards() -> int:
+    """Tell customers in the last month of the card that is charged."""
+    return expiring.warn(now=timezone.now())
 
 
 def reconcile_payments() -> int:

@@ -29,11 +29,15 @@ class TandemAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Ours stand before Django's, whose last address takes everything."""
+        from billing.admin import mails
         from sales.admin import importing, metrics
 
         own = [
             path("metrics/", self.admin_view(metrics.page), name="metrics"),
             path("import/", self.admin_view(importing.page), name="import"),
+            path("mails/", self.admin_view(mails.gallery), name="mails"),
+            path("mails/<slug:name>/<int:variant>/", self.admin_view(mails.sample), name="mail_sample"),
+            path("mails/<slug:name>/<int:variant>/html/", self.admin_view(mails.html), name="mail_html"),
         ]
         return [*own, *super().get_urls()]
 

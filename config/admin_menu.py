@@ -29,6 +29,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "Learn": [
         ("Metrics", "chart-line", "admin:metrics"),
         ("Events", "history", "billing.Event"),
+        ("Mails", "mail", "admin:mails"),
     ],
     "Catalogue": [
         ("Plans", "layers", "billing.Plan"),

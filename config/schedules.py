@@ -30,6 +30,7 @@ JOBS: list[Job] = [
     Job("collect what is open", "billing.tasks.collect_due", minutes=10),
     Job("say what is overdue", "billing.tasks.say_overdue", minutes=60),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
+    Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
     Job("measure engagement", "sales.tasks.measure_engagement", at=time(2, 45)),
     Job("let quotes expire", "sales.tasks.expire_quotes", minutes=15),
