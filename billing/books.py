@@ -109,6 +109,11 @@ INVARIANTS = (
         select invoice_id::text from billing_payment
         where status in ('new', 'sent', 'unknown', 'requires_action') and invoice_id is not null
         group by invoice_id having count(*) > 1"""),
+    Invariant("I-14b", "what was refunded of a payment is the sum of its refunds", """
+        select p.key from billing_payment p left join (
+            select payment_id, sum(amount) a from billing_refund where status <> 'failed' group by 1) r
+            on r.payment_id = p.id
+        where p.amount_refunded <> coalesce(r.a, 0)"""),
     Invariant("I-17", "no attempt stays without an answer for a day", """
         select key from billing_payment p left join billing_customer c on c.id = p.customer_id
         where p.status in ('new', 'sent', 'unknown') and c.test_clock_id is null
@@ -127,10 +132,10 @@ INVARIANTS = (
             (select currency, sum(amount) a from billing_posting where account = 'customer_balance' group by 1) j
             full join (select currency, sum(amount) a from billing_balanceentry group by 1) b on b.currency = j.currency
         where coalesce(j.a, 0) <> -coalesce(b.a, 0)"""),
-    Invariant("I-18d", "cash in the journal is what card payments and transfers brought", """
+    Invariant("I-18d", "cash in the journal is what card payments and transfers brought, less refunds", """
         select coalesce(j.currency, p.currency) from
             (select currency, sum(amount) a from billing_posting where account = 'cash' group by 1) j
-            full join (select currency, sum(amount) a from billing_payment
+            full join (select currency, sum(amount - amount_refunded) a from billing_payment
                 where status = 'succeeded' and method <> 'balance' and invoice_id is not null group by 1) p
             on p.currency = j.currency
         where coalesce(j.a, 0) <> coalesce(p.a, 0)"""),
@@ -223,7 +228,7 @@ def _unsaid_of(page: list[Subscription]) -> Iterator[Breach]:
 
 def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[str]:
     specs = timelines.specs_of(row)
-    pure = timelines.timeline_of(specs, credit_unused=row.credit_unused)
+    pure = timelines.pure(row, specs)
     owed = timeline.owed(pure, since=row.start_on, until=until, usage=facts.usage(row.customer))
     wanted = {key_text(e.key): (e.gross, e.discount) for e in owed if (e.gross, e.discount) != (0, 0)}
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from billing import dunning
 from billing.events import record
 from billing.gateway import Card, CardRefused, GatewayMisuse, SetupOutcome, gateway
 from billing.models import Customer, Invoice, PaymentMethod, Subscription
@@ -77,6 +78,8 @@ def keep(*, customer: Customer, card: Card, now: datetime, actor: str, default: 
     if fresh:
         data = {"brand": card.brand, "last4": card.last4, "default": default}
         record("payment_method.attached", subject=row, actor=actor, now=now, data=data)
+    if default:
+        dunning.card_changed(customer, now=now)
     return row
 
 
@@ -158,6 +161,7 @@ def make_default(*, payment_method: PaymentMethod, now: datetime, actor: str) ->
     before = PaymentMethod.objects.filter(customer=row.customer_id, is_default=True).first()
     PaymentMethod.objects.filter(customer=row.customer_id, is_default=True).update(is_default=False)
     PaymentMethod.objects.filter(pk=row.pk).update(is_default=True)
+    dunning.card_changed(row.customer, now=now)
     changed = {"before": {"default_card": before and before.pk}, "after": {"default_card": row.pk}}
     record(
         "customer.updated", subject=row.customer, customer=row.customer, actor=actor, now=now, data=changed

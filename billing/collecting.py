@@ -9,25 +9,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
-from billing import bulk, customers, invoicing, journal, mail
+from billing import bulk, customers, dunning, invoicing, journal, mail, settling
 from billing.events import record
 from billing.gateway import Card, Outcome, gateway
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
-from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, Subscription, TestClock
+from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
 
-RETRY_DAYS = (1, 3, 7, 14)
 CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
-# A decline that no retry can mend: ask for another card instead.
-HOPELESS = frozenset(
-    {"expired_card", "lost_card", "stolen_card", "pickup_card", "invalid_account", "incorrect_number"}
-)
 
 
 class NothingDue(Refused):
@@ -82,7 +76,6 @@ def _open_attempt(
     """The attempt's row, committed. While it is open the invoice is not due for another."""
     card = payment_method or customers.default_card(invoice.customer)
     if card is None:
-        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=None)
         raise NoCard("There is no saved card.", field="payment_method")
     try:
         with transaction.atomic():
@@ -168,10 +161,11 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     invoice = (
         Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=payment.invoice_id)
     )
+    written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
     to_invoice = min(payment.amount, invoice.amount_due) if invoice.status in ("open", "uncollectible") else 0
     over = payment.amount - to_invoice
     if to_invoice:
-        _credit_invoice(invoice, to_invoice, now, actor)
+        settling.count(invoice, to_invoice, now=now, actor=actor)
     if over:
         invoicing.add_balance(
             invoice.customer,
@@ -182,51 +176,14 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
             payment=payment,
         )
     on = local_date(now, Seller.objects.get().timezone)
-    bulk.copy(Posting, list(journal.of_payment(payment, invoice, to_invoice, over, on)))
+    rows = journal.of_payment(payment, invoice, to_invoice, over, on, written_off=written_off)
+    bulk.copy(Posting, list(rows))
     return invoice
 
 
-def _credit_invoice(invoice: Invoice, amount: int, now: datetime, actor: str) -> None:
-    Invoice.objects.filter(pk=invoice.pk).update(amount_paid=F("amount_paid") + amount)
-    invoice.refresh_from_db()
-    if invoice.amount_due == 0:
-        data = {
-            "number": invoice.number,
-            "total": invoice.total,
-            "currency": invoice.currency,
-            "motion": invoice.motion,
-        }
-        move(
-            invoice,
-            "paid",
-            event="invoice.paid",
-            actor=actor,
-            now=now,
-            paid_at=now,
-            next_attempt_at=None,
-            data=data,
-        )
-        _no_longer_late(invoice, now, actor)
-
-
-def _no_longer_late(invoice: Invoice, now: datetime, actor: str) -> None:
-    subscription = invoice.subscription
-    if subscription is None or subscription.status != Subscription.Status.PAST_DUE:
-        return
-    still_late = subscription.invoices.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
-    if not still_late.exists():
-        move(
-            subscription,
-            "active",
-            event="subscription.changed",
-            actor=actor,
-            now=now,
-            data={"upgrade": False},
-        )
-
-
 def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
-    """The card said no: say so once, plan the next try by the reason, and mark the subscription late."""
+    """The card said no: say so once. An invoice by card goes on to its next step; one that is paid by transfer keeps
+    its reminders."""
     data = {
         "amount": payment.amount,
         "currency": payment.currency,
@@ -237,30 +194,18 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     invoice = payment.invoice
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
-        return
-    number = invoice.attempts + 1
-    retry_at = _next_try(invoice, payment, number, now)
-    Invoice.objects.filter(pk=invoice.pk).update(attempts=number, next_attempt_at=retry_at)
-    record(
-        "invoice.payment_failed", subject=invoice, actor=actor, now=now,
-        data={"attempt": number, "reason": payment.decline_code, "next_attempt_at": retry_at and retry_at.isoformat()},
-    )  # fmt: skip
-    subscription = invoice.subscription
-    if subscription is not None and subscription.status in ("active", "trialing"):
-        move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
-    mail.compose(
-        template="payment_failed", to=invoice.customer.email, event=payment.pk, now=now, customer=invoice.customer,
-        context={"invoice": invoice, "payment": payment, "amount": money(payment.amount, payment.currency),
-                 "reason": payment.message, "retry_at": retry_at, "url": mail.portal_url("payment/")},
-    )  # fmt: skip
-
-
-def _next_try(invoice: Invoice, payment: Payment, number: int, now: datetime) -> datetime | None:
-    """Days 1, 3, 7 and 14 after the first failure; none where the card itself is the reason."""
-    if payment.decline_code in HOPELESS or number > len(RETRY_DAYS):
-        return None
-    first = invoice.payments.filter(status="failed", method="card").order_by("created_at").first()
-    return (first.created_at if first else now) + timedelta(days=RETRY_DAYS[number - 1])
+    elif invoice.status == Invoice.Status.OPEN and invoice.collection_method == "charge_automatically":
+        dunning.failed(
+            invoice,
+            reason=payment.decline_code,
+            message=payment.message,
+            payment=payment,
+            now=now,
+            actor=actor,
+        )
+    else:
+        data = {"attempt": invoice.attempts, "reason": payment.decline_code, "next_attempt_at": None}
+        record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
 
 
 def _ask_to_confirm(payment: Payment, now: datetime) -> None:
@@ -283,14 +228,19 @@ def collect_due(*, now: datetime, clock: TestClock | None = None, limit: int = 5
     due = Invoice.objects.filter(
         status="open", next_attempt_at__lte=now, collection_method="charge_automatically", customer__test_clock=clock
     ).select_related("customer").order_by("next_attempt_at", "id")[:limit]  # fmt: skip
-    tried = 0
-    for invoice in due:
-        try:
-            attempt(invoice=invoice, now=now, actor="system")
-            tried += 1
-        except (NothingDue, NoCard, AttemptOpen):
-            continue
-    return tried
+    return sum(_collect(invoice, now) for invoice in due)
+
+
+def _collect(invoice: Invoice, now: datetime) -> bool:
+    """Try the card, or ask for one where trying is no use."""
+    if dunning.wants_card(invoice, customers.default_card(invoice.customer)):
+        dunning.ask_for_card(invoice=invoice, now=now, actor="system")
+        return False
+    try:
+        attempt(invoice=invoice, now=now, actor="system")
+    except (NothingDue, NoCard, AttemptOpen):
+        return False
+    return True
 
 
 # -- Bank transfers --------------------------------------------------------------------------------------
@@ -394,15 +344,18 @@ def send_new(*, now: datetime, clock: TestClock | None = None) -> int:
     rows = Invoice.objects.filter(
         status="open", collection_method="send_invoice", sent_at__isnull=True, customer__test_clock=clock
     ).select_related("customer")  # fmt: skip
-    for invoice in rows.order_by("issued_at", "id"):
+    found = list(rows.order_by("issued_at", "id"))
+    for invoice in found:
         send(invoice=invoice, now=now, actor="system")
-    return len(rows)
+    return len(found)
 
 
 @transaction.atomic
 def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
     """Mail an invoice with its paper. Once; a second call changes nothing."""
-    if not Invoice.objects.filter(pk=invoice.pk, sent_at__isnull=True).update(sent_at=now):
+    reminder_at = dunning.first_reminder(invoice, now, Seller.objects.get().timezone)
+    unsent = Invoice.objects.filter(pk=invoice.pk, sent_at__isnull=True)
+    if not unsent.update(sent_at=now, next_reminder_at=reminder_at):
         return
     record("invoice.sent", subject=invoice, actor=actor, now=now, data={"number": invoice.number})
     mail.compose(
@@ -414,10 +367,10 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
 
 
 def overdue(*, now: datetime, clock: TestClock | None = None) -> int:
-    """Say once of each open invoice that its due day has passed."""
+    """Say once of each open invoice that its due day has passed; its subscription is past due."""
     late = Invoice.objects.filter(
-        status="open", due_at__lte=now, customer__test_clock=clock, collection_method="send_invoice"
-    ).select_related("customer")  # fmt: skip
+        status="open", due_at__lte=now, customer__test_clock=clock, collection_method="send_invoice", attempts=0
+    ).select_related("customer", "subscription")  # fmt: skip
     said = 0
     for invoice in late.order_by("due_at", "id"):
         said += _say_overdue(invoice, now)
@@ -429,14 +382,5 @@ def _say_overdue(invoice: Invoice, now: datetime) -> bool:
     claimed = Invoice.objects.filter(pk=invoice.pk, status="open", attempts=0).update(attempts=1)
     if claimed:
         record("invoice.overdue", subject=invoice, actor="system", now=now, data={"number": invoice.number})
-        _remind(invoice, now)
+        dunning.late(invoice.subscription, now=now, actor="system")
     return bool(claimed)
-
-
-def _remind(invoice: Invoice, now: datetime) -> None:
-    mail.compose(
-        template="invoice_reminder", to=invoice.customer.email, event=f"overdue-{invoice.pk}", now=now,
-        customer=invoice.customer, invoice=invoice,
-        context={"invoice": invoice, "amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
-                 "url": mail.portal_url(f"invoices/{invoice.pk}/")},
-    )  # fmt: skip

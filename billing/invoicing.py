@@ -195,15 +195,19 @@ def since_of(subscription: Subscription) -> date:
     """Periods that ended up to this day are settled for good."""
     if subscription.billed_through is None:
         return subscription.start_on
-    return max(subscription.start_on, subscription.billed_through - GRACE)
+    since = subscription.billed_through - GRACE
+    if subscription.reopened_on is not None:
+        since = min(since, subscription.reopened_on)
+    return max(subscription.start_on, since)
 
 
 def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
-    """What earlier papers said, by subscription and entry key. A credit note's lines count against."""
+    """What earlier papers said, by subscription and entry key. A credit note's lines count against. A void invoice
+    has spoken too: what it asked for is forgiven, not asked for again."""
     found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     if not since:
         return found
-    invoiced = _sums(InvoiceLine.objects.filter(invoice__voided_at__isnull=True), 1, since)
+    invoiced = _sums(InvoiceLine.objects.all(), 1, since)
     credited = _sums(CreditNoteLine.objects.all(), -1, since)
     for sub, key, cycle_end, gross, discount in invoiced.union(credited, all=True).order_by():
         if cycle_end > since[sub]:
@@ -228,7 +232,7 @@ def draft_lines(
 ) -> list[DraftLine]:
     """Owed minus said, up to and including `until`, with tax."""
     lines = statement.unsaid(
-        timelines.timeline_of(specs, credit_unused=subscription.credit_unused),
+        timelines.pure(subscription, specs),
         facts.said.get(subscription.pk, {}),
         since=since_of(subscription),
         until=until,
@@ -382,13 +386,20 @@ class Upcoming:
     collection_method: str
 
 
-def upcoming(*, subscription: Subscription, now: datetime, facts: Facts | None = None) -> Upcoming:
-    """The next paper: its day and what it will say, by the function that will make it."""
-    specs = timelines.specs_of(subscription)
-    if subscription.end_on is not None:
-        specs = timelines.ended(specs, subscription.end_on)
-    pure = timelines.timeline_of(specs, credit_unused=subscription.credit_unused)
-    on = timeline.next_due(pure, after=subscription.billed_through or subscription.start_on)
+def upcoming(
+    *,
+    subscription: Subscription,
+    now: datetime,
+    facts: Facts | None = None,
+    specs: Sequence[PhaseSpec] | None = None,
+    after: date | None = None,
+) -> Upcoming:
+    """The next paper: its day and what it will say, by the function that will make it. `specs`: other phases
+    than the subscription has now; `after`: as if billed up to that day."""
+    specs = timelines.specs_of(subscription) if specs is None else specs
+    pure = timelines.pure(subscription, specs)
+    billed = after or subscription.billed_through or subscription.start_on
+    on = timeline.next_due(pure, after=billed)
     if not subscription.is_live or on is None:
         return Upcoming(None, nothing(), subscription.customer.collection_method)
     spec = timelines.spec_on(specs, on) or specs[-1]

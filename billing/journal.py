@@ -50,13 +50,20 @@ def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[d
 
 
 def of_payment(
-    payment: Payment, invoice: Invoice, to_invoice: int, to_balance: int, on: date
+    payment: Payment,
+    invoice: Invoice,
+    to_invoice: int,
+    to_balance: int,
+    on: date,
+    *,
+    written_off: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Money came in: it settles the receivable; what is over belongs to the customer."""
+    """Money came in: it settles the receivable, or the debt that had been given up; what is over belongs to the
+    customer."""
     amounts: Counter[str] = Counter(
         {
             Account.CASH: to_invoice + to_balance,
-            Account.RECEIVABLE: -to_invoice,
+            Account.BAD_DEBT if written_off else Account.RECEIVABLE: -to_invoice,
             Account.CUSTOMER_BALANCE: -to_balance,
         }
     )
@@ -74,10 +81,57 @@ def of_balance_use(invoice: Mapping[str, Any], payment_id: str, amount: int) -> 
     )
 
 
+def of_write_off(invoice: Invoice, amount: int, on: date) -> Iterator[dict[str, Any]]:
+    """Nobody will pay what is due: the receivable becomes a loss."""
+    amounts: Counter[str] = Counter({Account.BAD_DEBT: amount, Account.RECEIVABLE: -amount})
+    yield from _postings(_of(invoice), amounts, on, f"Uncollectible: {invoice.number}", invoice_id=invoice.pk)
+
+
+def of_void(invoice: Invoice, on: date) -> Iterator[dict[str, Any]]:
+    """Everything that was posted for the invoice, in reverse."""
+    amounts: Counter[str] = Counter()
+    for account, amount in Posting.objects.filter(invoice=invoice).values_list("account", "amount"):
+        amounts[account] -= amount
+    yield from _postings(_of(invoice), amounts, on, f"Void: {invoice.number}", invoice_id=invoice.pk)
+
+
+def of_correction(
+    note: CreditNote, lines: Iterable["DraftLine"], *, to_invoice: int, to_bad_debt: int = 0
+) -> Iterator[dict[str, Any]]:
+    """A credit note that somebody wrote: it takes from what is due first; the rest is the customer's balance.
+    `lines` have positive amounts."""
+    to_balance = note.total - to_invoice - to_bad_debt
+    amounts: Counter[str] = Counter(
+        {
+            Account.RECEIVABLE: -to_invoice,
+            Account.BAD_DEBT: -to_bad_debt,
+            Account.CUSTOMER_BALANCE: -to_balance,
+            Account.TAX: note.tax_total,
+        }
+    )
+    for line in lines:
+        amounts[earned_account(line, note.issued_on)] += line.net
+    yield from _postings(
+        _of(note), amounts, note.issued_on, f"Credit note {note.number}", credit_note_id=note.pk
+    )
+
+
+def of_refund(
+    note: CreditNote | Invoice, amount: int, on: date, words: str, **refs: str
+) -> Iterator[dict[str, Any]]:
+    """Credit leaves as money; a negative amount comes back."""
+    amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.CASH: -amount})
+    yield from _postings(_of(note), amounts, on, words, **refs)
+
+
 def earned_account(line: "DraftLine", on: date) -> str:
     """Revenue when the time it is for has passed by the paper's date; deferred while any of it lies ahead."""
     ahead = line.billed != "arrears" and line.period_end is not None and line.period_end > on
     return Account.DEFERRED if ahead else Account.REVENUE
+
+
+def _of(paper: Invoice | CreditNote) -> Party:
+    return Party(paper.customer_id, paper.currency, paper.livemode)
 
 
 def _party(paper: Mapping[str, Any]) -> Party:

@@ -5,19 +5,19 @@ the same phases (`subscribing.subscribe_to`), so what was shown is what is charg
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 
-from billing import invoicing, subscribing, timelines
+from billing import invoicing, planning, subscribing, timelines
+from billing.choosing import Items
 from billing.maths import timeline
-from billing.maths.periods import Cycle, Interval, local_date
-from billing.models import CollectionMethod, Customer, Discount, Plan, Price, Seller, Subscription, TaxRate
+from billing.maths.periods import local_date
+from billing.models import CollectionMethod, Customer, Discount, Plan, Seller, Subscription, TaxRate
 from billing.timelines import PhaseSpec
 
 # Due days to look at for the next charge: a year of months, and a few to spare.
 LOOK_AHEAD = 16
-Items = tuple[tuple[Price, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ def terms(
     *,
     customer: Customer,
     plan: Plan,
-    interval: str,
     items: Items,
     now: datetime,
     discount: Discount | None = None,
@@ -42,26 +41,16 @@ def terms(
     collection_method: str = CollectionMethod.CHARGE_AUTOMATICALLY,
     source: str = "",
 ) -> list[PhaseSpec]:
-    """The phases from `now` on: a trial, the periods that a discount lasts, and the rest."""
-    days = plan.trial_days if trial_days is None else trial_days
+    """The phases from `now` on, as `subscribing.subscribe` would make them."""
     start = local_date(now, customer.timezone)
-    paid_at = now + timedelta(days=days)
-    paid_on = local_date(paid_at, customer.timezone)
     spec = PhaseSpec(
-        plan=plan, items=items, start_on=paid_on, end_on=None, anchor_on=paid_on, discount=discount,
-        collection_method=collection_method, motion=plan.motion, source=source, starts_at=paid_at,
+        plan=plan, items=items, start_on=start, end_on=None, anchor_on=start, discount=discount,
+        collection_method=collection_method, motion=plan.motion, source=source, starts_at=now,
     )  # fmt: skip
-    trial = replace(spec, start_on=start, end_on=paid_on, anchor_on=start, starts_at=now, free=True)
-    return [*([trial] if days else []), *_discounted(spec, Interval(interval))]
-
-
-def _discounted(spec: PhaseSpec, interval: Interval) -> list[PhaseSpec]:
-    """A discount for a number of periods ends with the last of them."""
-    if spec.discount is None or spec.discount.duration == "forever":
-        return [spec]
-    periods = 1 if spec.discount.duration == "once" else spec.discount.periods or 1
-    last = Cycle(interval, spec.anchor_on).boundary(periods)
-    return [replace(spec, end_on=last), replace(spec, start_on=last, discount=None, starts_at=None)]
+    free_until = planning.trial_end_of(
+        customer=customer, plan=plan, start=now, trial_days=trial_days, trial_end=None
+    )
+    return planning.phases(spec, trial_end=free_until, tz=customer.timezone)
 
 
 def price(

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from django.db import transaction
 from django_q.tasks import async_task
 
-from billing import bulk, collecting, invoicing, movements, subscribing, timelines
+from billing import bulk, collecting, dunning, invoicing, movements, renewing, subscribing, timelines
 from billing.events import Fact, record, record_many
 from billing.maths import timeline
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
@@ -75,7 +75,7 @@ def _one_chunk(now: datetime, clock: TestClock | None, size: int) -> RunResult:
 
 def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
     due = Subscription.objects.filter(
-        status__in=Subscription.LIVE, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
+        status__in=Subscription.BILLED, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
     )
     held = due.select_for_update(skip_locked=True, of=("self",)).select_related("customer")
     rows = list(held.order_by("next_due_at", "id")[:size])
@@ -108,6 +108,9 @@ def _begin_day(row: Subscription, specs: Specs, now: datetime) -> invoicing.Due:
         timelines.write(row, timelines.ended(specs, day))
         return invoicing.Due(row, day, now, day, specs=timelines.specs_of(row))
     lasting = [spec for spec in specs if not spec.empty]
+    if row.status == Subscription.Status.INCOMPLETE:
+        subscribing.begin(row, lasting[0], now=now, actor="system")
+        return invoicing.Due(row, day, now, day, specs=specs)
     starting = next((i for i, spec in enumerate(lasting) if spec.start_on == day and i > 0), None)
     if starting is not None:
         _begin_phase(row, lasting[starting - 1], lasting[starting], now)
@@ -125,6 +128,8 @@ def _begin_phase(
     if before.free and not after.free and row.status == "trialing":
         move(row, "active", event="subscription.trial_ended", actor="system", now=now)
         record("subscription.activated", subject=row, actor="system", now=now, data=data)
+    if before.paused and not after.paused and row.status == "paused":
+        move(row, "active", event="subscription.resumed", actor="system", now=now, data=data)
     if before.collection_method != after.collection_method:
         subscribing.set_collection(
             row.customer,
@@ -144,7 +149,7 @@ def _end_day(dues: Sequence[invoicing.Due]) -> None:
     for due in dues:
         row, specs = due.subscription, due.specs or ()
         before = movements.Level.of(row)
-        timelines.refresh(row, subscribing.with_end(row, specs))
+        timelines.refresh(row, specs)
         renewed.extend(_renewal(row, specs, due.day, due.now))
         if movements.Level.of(row) != before:
             steps.append(movements.Step(row, before, specs, due.now))
@@ -216,19 +221,25 @@ def _set(clock: TestClock, now: datetime) -> None:
 def _happen(clock: TestClock) -> None:
     """Everything that is due at the clock's time."""
     now = clock.now
+    renewing.notify(now=now, clock=clock)
     run(now=now, clock=clock)
     collecting.send_new(now=now, clock=clock)
     collecting.collect_due(now=now, clock=clock)
     collecting.overdue(now=now, clock=clock)
+    dunning.remind(now=now, clock=clock)
 
 
 def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
     due = Subscription.objects.filter(
-        test_clock=clock, status__in=Subscription.LIVE, next_due_at__lte=to, billing_failure__isnull=True
+        test_clock=clock, status__in=Subscription.BILLED, next_due_at__lte=to, billing_failure__isnull=True
     )
+    notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
     open_invoices = Invoice.objects.filter(customer__test_clock=clock, status="open")
     moments = [
         due.order_by("next_due_at").values_list("next_due_at", flat=True).first(),
+        notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
+        open_invoices.filter(next_reminder_at__lte=to)
+        .order_by("next_reminder_at").values_list("next_reminder_at", flat=True).first(),
         open_invoices.filter(next_attempt_at__lte=to, collection_method="charge_automatically")
         .order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first(),
         open_invoices.filter(due_at__lte=to, collection_method="send_invoice", attempts=0)

@@ -12,38 +12,39 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import customers, invoicing, movements, timelines
+from billing import customers, discounting, invoicing, movements, planning, timelines, wishes
+from billing.choosing import (
+    InvalidQuantity,
+    UnknownPrice,
+    choose_items,
+    interval_of,
+    requantified,
+    seats,
+)
 from billing.events import record
 from billing.maths import timeline
-from billing.maths.periods import Interval, add_months, anchor_for, local_date
-from billing.models import (
-    CollectionMethod,
-    Customer,
-    Discount,
-    Invoice,
-    Plan,
-    Price,
-    Subscription,
-)
+from billing.maths.periods import add_months, local_date, midnight
+from billing.models import CollectionMethod, Customer, Discount, Invoice, Plan, Subscription
 from billing.moves import move
+from billing.planning import InvalidDate, InvalidTrial, TooFarBack
 from billing.refusals import Refused
-from billing.timelines import PhaseSpec
+from billing.timelines import PhaseSpec, with_end
+from billing.wishes import KEEP, Wish
 
-KEEP: Any = object()
+__all__ = [
+    "KEEP", "CardMissing", "Change", "CollectionNotAllowed", "Effective", "InvalidDate", "InvalidQuantity",
+    "InvalidTrial", "NoSuchChange", "NotLive", "NothingToUndo", "PlanNeedsQuote", "TooFarBack",
+    "UnknownPrice", "answer", "begin", "bill_now", "cancel", "change", "check_collection", "choose_items",
+    "effective_day", "finish", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
+    "preview", "remove_change", "requantified", "restart", "seats", "set_collection", "settle_derived",
+    "subscribe", "subscribe_to", "switch_collection", "undo_cancel", "with_end",
+]  # fmt: skip
+
 type Effective = Literal["now", "period_end", "contract_end"] | date
-MAX_QUANTITY = Decimal(1_000_000_000)
 
 
 class PlanNeedsQuote(Refused):
     code = "plan_needs_quote"
-
-
-class UnknownPrice(Refused):
-    code = "unknown_price"
-
-
-class InvalidQuantity(Refused):
-    code = "invalid_quantity"
 
 
 class CollectionNotAllowed(Refused):
@@ -58,13 +59,19 @@ class NothingToUndo(Refused):
     code = "nothing_to_undo"
 
 
-class InvalidDate(Refused):
-    code = "invalid_date"
+class NoSuchChange(Refused):
+    """There is no such change, or it has happened."""
+
+    code = "no_such_change"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change does, in minor units; the same figures whether previewed or done."""
+    """What a change does, in minor units; the same figures whether previewed or done.
+
+    `next`: the paper that follows, where it was asked for. `phase`: the id under which a change that waits can be
+    removed.
+    """
 
     effective_on: date
     lines: Sequence[invoicing.DraftLine]
@@ -74,72 +81,8 @@ class Change:
     due_now: int
     credit_to_balance: int
     invoice: Invoice | None = None
-
-
-# -- Choosing prices --------------------------------------------------------------------------------
-
-
-def choose_items(
-    plan: Plan,
-    *,
-    interval: str,
-    currency: str,
-    quantity: Decimal | int | None = None,
-    quantities: Mapping[str, Decimal] | None = None,
-) -> tuple[tuple[Price, Decimal], ...]:
-    """The plan's prices for an interval and currency, with how many of each.
-
-    `quantity` counts the per-unit price (seats); `quantities` names prices by code. Usage prices come along.
-    Raises UnknownPrice, InvalidQuantity.
-    """
-    prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
-    chosen = [p for p in prices if p.kind == "usage" or p.kind == "one_time" or p.interval == interval]
-    if not any(p.kind == "recurring" for p in chosen):
-        raise UnknownPrice(f"{plan.name} has no {interval} price in {currency}.", field="interval")
-    wanted = dict(quantities or {})
-    unknown = wanted.keys() - {p.code for p in chosen}
-    if unknown:
-        raise UnknownPrice(f"{plan.name} has no price {sorted(unknown)[0]}.", field="quantities")
-    return tuple((p, _quantity_of(p, wanted, quantity)) for p in chosen)
-
-
-def requantified(
-    items: tuple[tuple[Price, Decimal], ...],
-    quantity: Decimal | int | None,
-    quantities: Mapping[str, Decimal] | None,
-) -> tuple[tuple[Price, Decimal], ...]:
-    """The same prices, also ones no longer sold, in other quantities. Raises UnknownPrice, InvalidQuantity."""
-    wanted = dict(quantities or {})
-    unknown = wanted.keys() - {price.code for price, _ in items}
-    if unknown:
-        raise UnknownPrice(f"The subscription has no price {min(unknown)}.", field="quantities")
-    changed = quantity is not None
-    return tuple(
-        (
-            price,
-            _quantity_of(price, wanted, quantity)
-            if price.code in wanted or (changed and price.kind == "recurring")
-            else had,
-        )
-        for price, had in items
-    )
-
-
-def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal | int | None) -> Decimal:
-    if price.kind == "usage":
-        return Decimal(1)
-    given = wanted.get(price.code, quantity if price.model != "flat" else None)
-    value = Decimal(1) if given is None else Decimal(given)
-    if not value.is_finite() or value <= 0 or value > MAX_QUANTITY:
-        raise InvalidQuantity("The quantity must be more than 0 and at most 1,000,000,000.", field="quantity")
-    if price.model == "per_unit" and value != value.to_integral_value():
-        raise InvalidQuantity("Seats are whole numbers.", field="quantity")
-    return value
-
-
-def seats(specs_items: Sequence[tuple[Price, Decimal]]) -> Decimal | None:
-    """How many of the per-unit recurring price; None for plans without one."""
-    return next((q for p, q in specs_items if p.kind == "recurring" and p.model != "flat"), None)
+    next: invoicing.Upcoming | None = None
+    phase: str | None = None
 
 
 # -- Starting -----------------------------------------------------------------------------------------
@@ -160,34 +103,48 @@ def subscribe(
     net_days: int | None = None,
     source: str | None = None,
     discount: Discount | None = None,
+    start_at: datetime | date | None = None,
     trial_days: int | None = None,
+    trial_end: datetime | date | None = None,
     anchor: str | int = "start",
     motion: str | None = None,
+    contract_months: int | None = None,
+    auto_renew: bool = True,
+    renewal_months: int | None = None,
     payment_rule_override: str = "",
     po_number: str = "",
+    metadata: Mapping[str, str] | None = None,
 ) -> Subscription:
-    """A new subscription, trialing or active, not yet billed (call `invoicing.bill`).
+    """A new subscription, trialing or active, not yet billed (call `bill_now`); incomplete when it starts later.
 
-    Raises PlanNeedsQuote, UnknownPrice, InvalidQuantity, CollectionNotAllowed; IntegrityError for a `source`
-    that already made one.
+    Raises PlanNeedsQuote, UnknownPrice, InvalidQuantity, InvalidTrial, InvalidDate, DiscountRefused,
+    CollectionNotAllowed; IntegrityError for a `source` that already made one.
     """
     if plan.quote_only and origin != "quote":
         raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
     items = choose_items(
         plan, interval=interval, currency=customer.currency, quantity=quantity, quantities=quantities
     )
-    start = local_date(now, customer.timezone)
+    if discount is not None:
+        discounting.check(discount, plan=plan, currency=customer.currency, now=now)
+        discounting.redeem(discount)
+    at = planning.start_instant(start_at, now=now, tz=customer.timezone)
+    start = local_date(at, customer.timezone)
     spec = PhaseSpec(
         plan=plan, items=items, start_on=start, end_on=None, anchor_on=start, discount=discount,
         collection_method=collection_method or customer.collection_method, net_days=net_days,
-        motion=motion or plan.motion, source=source or "", starts_at=now, po_number=po_number,
+        motion=motion or plan.motion, source=source or "", starts_at=at, po_number=po_number,
     )  # fmt: skip
-    specs = _with_trial(spec, now, customer.timezone, plan.trial_days if trial_days is None else trial_days)
-    specs = [replace(s, anchor_on=_anchor(s, Interval(interval), anchor)) for s in specs]
-    return _start(
-        customer=customer, specs=specs, now=now, actor=actor, origin=origin, source=source,
-        override=payment_rule_override,
+    free_until = planning.trial_end_of(
+        customer=customer, plan=plan, start=at, trial_days=trial_days, trial_end=trial_end
+    )
+    specs = planning.phases(spec, trial_end=free_until, tz=customer.timezone, anchor=anchor)
+    subscription = _start(
+        customer=customer, specs=specs, now=now, started_at=at, actor=actor, origin=origin, source=source,
+        override=payment_rule_override, metadata=metadata,
     )  # fmt: skip
+    set_contract(subscription, start, contract_months, auto_renew, now=now, renewal_months=renewal_months)
+    return subscription
 
 
 @transaction.atomic
@@ -205,10 +162,10 @@ def subscribe_to(
 ) -> Subscription:
     """A new subscription made of given phases (an accepted quote). Same errors as `subscribe`."""
     subscription = _start(
-        customer=customer, specs=list(phases), now=now, actor=actor, origin=origin, source=source,
+        customer=customer, specs=list(phases), now=now, started_at=now, actor=actor, origin=origin, source=source,
         override=payment_rule_override,
     )  # fmt: skip
-    _set_contract(subscription, phases[0].start_on, contract_months, auto_renew)
+    set_contract(subscription, phases[0].start_on, contract_months, auto_renew, now=now)
     return subscription
 
 
@@ -217,19 +174,22 @@ def _start(
     customer: Customer,
     specs: list[PhaseSpec],
     now: datetime,
+    started_at: datetime,
     actor: str,
     origin: str,
     source: str | None,
     override: str,
+    metadata: Mapping[str, str] | None = None,
 ) -> Subscription:
-    paid = specs[-1]
+    paid = next(spec for spec in specs if not spec.free)
     check_collection(customer, paid, override=override)
     start_on = specs[0].start_on
     subscription = Subscription(
         customer=customer, test_clock_id=customer.test_clock_id, motion=paid.motion, origin=origin, source=source,
-        currency=customer.currency, timezone=customer.timezone, start_on=start_on, started_at=now,
-        trial_end_at=specs[1].starts_at if specs[0].free else None,
-        status="trialing" if specs[0].free else "active", created_at=now,
+        currency=customer.currency, timezone=customer.timezone, start_on=start_on, started_at=started_at,
+        trial_end_at=_trial_end(specs, customer.timezone),
+        status=_first_status(specs, started_at, now, customer.timezone), created_at=now, noticed_at=now,
+        metadata=dict(metadata or {}),
     )  # fmt: skip
     subscription.save(force_insert=True)
     timelines.write(subscription, specs)
@@ -243,32 +203,44 @@ def _start(
     return subscription
 
 
+def _trial_end(specs: Sequence[PhaseSpec], tz: str) -> datetime | None:
+    if not specs[0].free:
+        return None
+    return specs[1].starts_at or midnight(specs[1].start_on, tz)
+
+
+def _first_status(specs: Sequence[PhaseSpec], started_at: datetime, now: datetime, tz: str) -> str:
+    """It waits for a start that lies ahead; a trial that lies behind is over."""
+    if started_at > now:
+        return "incomplete"
+    today = timelines.spec_on(specs, local_date(now, tz))
+    return "trialing" if today is not None and today.free else "active"
+
+
+def begin(subscription: Subscription, first: PhaseSpec, *, now: datetime, actor: str) -> None:
+    """The day of a start that was ahead has come."""
+    if first.free:
+        move(subscription, "trialing", event=None, actor=actor, now=now)
+    else:
+        move(subscription, "active", event="subscription.activated", actor=actor, now=now, data=_facts(first))
+
+
 @transaction.atomic
 def bill_now(
     *, subscription: Subscription, now: datetime, actor: str, source: str | None = None
 ) -> invoicing.Result:
-    """Bill a subscription's first day (nothing while it is a trial) and set what is due next. Repeating adds nothing."""
+    """Bill a subscription's first day (nothing while it is a trial), with one that started in the past all days up
+    to now, and set what is due next. Repeating adds nothing, and a start that lies ahead is not billed."""
     subscription = locked(subscription)
+    today = timelines.local_day(subscription, now)
+    if subscription.status == Subscription.Status.INCOMPLETE:
+        return invoicing.nothing()
     result = invoicing.bill(
-        subscription=subscription, now=now, actor=actor, cycle_on=subscription.start_on, source=source
-    )
+        subscription=subscription, now=now, actor=actor, cycle_on=subscription.start_on,
+        until=max(today, subscription.start_on), source=source,
+    )  # fmt: skip
     settle_derived(subscription, now=now, actor=actor, why="subscription started")
     return result
-
-
-def _with_trial(spec: PhaseSpec, now: datetime, tz: str, days: int) -> list[PhaseSpec]:
-    if not days:
-        return [spec]
-    ends_at = now + timedelta(days=days)
-    end_on = local_date(ends_at, tz)
-    return [
-        replace(spec, end_on=end_on, free=True),
-        replace(spec, start_on=end_on, anchor_on=end_on, starts_at=ends_at),
-    ]
-
-
-def _anchor(spec: PhaseSpec, interval: Interval, rule: str | int) -> date:
-    return anchor_for(interval, spec.start_on, rule)
 
 
 def _facts(spec: PhaseSpec) -> dict[str, Any]:
@@ -308,24 +280,28 @@ def change(
     actor: str,
     source: str = "",
     override: str = "",
-    **wishes: Any,
+    effective: Effective = "now",
+    with_next: bool = False,
+    **wished: Any,
 ) -> Change:
-    """New terms from now, from the period's end, or from a day; billed at once where they start now.
+    """New terms from now, from the period's or contract's end, or from a day before or after; billed at once
+    where they have begun. What waits after that day is worked out again on top of them.
 
-    Wishes: plan, interval, quantity, quantities, discount, collection_method, net_days, motion, effective.
-    Raises NotLive, PlanNeedsQuote, UnknownPrice, InvalidQuantity, CollectionNotAllowed, InvalidDate.
+    `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, UnknownPrice, InvalidQuantity,
+    CollectionNotAllowed, DiscountRefused, InvalidDate, TooFarBack.
     """
     subscription = locked(subscription)
-    before, after, on = _changed(subscription, now=now, source=source, override=override, **wishes)
-    mrr_before = subscription.mrr
-    timelines.write(subscription, after)
-    invoice = None
+    wish = Wish(**wished)
+    plan = _changed(subscription, wish, effective, now=now, source=source, override=override)
+    if wish.discount not in (None, KEEP):
+        discounting.redeem(wish.discount)
+    mrr_before, on = subscription.mrr, plan.on
+    timelines.write(subscription, plan.after)
     result = invoicing.nothing()
     if on <= timelines.local_day(subscription, now):
         result = invoicing.bill(subscription=subscription, now=now, actor=actor)
-        invoice = result.invoice
     settle_derived(subscription, now=now, actor=actor, why="subscription changed")
-    old, new = timelines.spec_on(before, on), timelines.spec_on(after, on)
+    old, new = timelines.spec_on(plan.before, on), timelines.spec_on(plan.after, on)
     record(
         "subscription.changed",
         subject=subscription,
@@ -341,98 +317,166 @@ def change(
             "source": source,
         },
     )
-    return _answer(on, result, invoice)
+    return answer(
+        on,
+        result,
+        next=_next(subscription, now) if with_next else None,
+        phase=_waiting(subscription, on, now),
+    )
 
 
-def preview(*, subscription: Subscription, now: datetime, **wishes: Any) -> Change:
+def preview(
+    *,
+    subscription: Subscription,
+    now: datetime,
+    override: str = "",
+    effective: Effective = "now",
+    with_next: bool = False,
+    **wished: Any,
+) -> Change:
     """The same figures as `change` with the same wishes; writes nothing."""
-    _, after, on = _changed(subscription, now=now, source="", **wishes)
-    if on > timelines.local_day(subscription, now):
-        return _answer(on, invoicing.nothing(), None)
-    return _answer(on, invoicing.draft(subscription=subscription, specs=after, now=now), None)
+    plan = _changed(subscription, Wish(**wished), effective, now=now, source="", override=override)
+    after, on = with_end(subscription, plan.after), plan.on
+    result = invoicing.nothing()
+    if on <= timelines.local_day(subscription, now):
+        result = invoicing.draft(subscription=subscription, specs=after, now=now)
+    return answer(on, result, next=_next_after(subscription, after, result, now) if with_next else None)
 
 
-def _answer(on: date, result: invoicing.Result, invoice: Invoice | None) -> Change:
+def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
+    """A statement in the words of a change."""
     return Change(
         effective_on=on, lines=result.lines, subtotal=result.subtotal, tax_total=result.tax_total,
-        total=result.total, due_now=max(result.total, 0), credit_to_balance=max(-result.total, 0), invoice=invoice,
+        total=result.total, due_now=max(result.total, 0), credit_to_balance=max(-result.total, 0),
+        invoice=result.invoice, **more,
     )  # fmt: skip
 
 
+def _next(subscription: Subscription, now: datetime) -> invoicing.Upcoming:
+    return invoicing.upcoming(subscription=subscription, now=now)
+
+
+def _next_after(
+    subscription: Subscription, specs: Sequence[PhaseSpec], result: invoicing.Result, now: datetime
+) -> invoicing.Upcoming:
+    """The paper after a change that was only previewed: as if the lines of the preview had been said."""
+    facts = invoicing.gather([subscription])
+    said = dict(facts.said.get(subscription.pk, {}))
+    for line in result.lines:
+        gross, discount = said.get(line.entry_key, (0, 0))
+        said[line.entry_key] = (gross + line.gross, discount + line.discount)
+    told = replace(facts, said={subscription.pk: said})
+    after = max(timelines.local_day(subscription, now), subscription.start_on) if result.lines else None
+    return invoicing.upcoming(subscription=subscription, now=now, facts=told, specs=specs, after=after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The phases before and after a change, and the first day of the new terms."""
+
+    before: list[PhaseSpec]
+    after: list[PhaseSpec]
+    on: date
+
+
 def _changed(
-    subscription: Subscription,
-    *,
-    now: datetime,
-    source: str,
-    override: str = "",
-    plan: Plan | None = None,
-    interval: str | None = None,
-    quantity: Decimal | int | None = None,
-    quantities: Mapping[str, Decimal] | None = None,
-    discount: Any = KEEP,
-    collection_method: str | None = None,
-    net_days: Any = KEEP,
-    motion: str | None = None,
-    effective: Effective = "now",
-) -> tuple[list[PhaseSpec], list[PhaseSpec], date]:
-    """(phases before, phases after, first day of the new terms)."""
-    if not subscription.is_live:
-        raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
-    before = timelines.specs_of(subscription)
+    subscription: Subscription, wish: Wish, effective: Effective, *, now: datetime, source: str, override: str
+) -> _Plan:
+    _refuse_closed(subscription)
+    before = timelines.planned(subscription)
+    today = timelines.local_day(subscription, now)
     on = effective_day(subscription, before, effective, now)
     old = timelines.spec_on(before, on)
-    if old is None:
+    if old is None or (subscription.end_on is not None and on >= subscription.end_on):
         raise InvalidDate("The subscription has ended by then.", field="effective")
-    target = plan or old.plan
-    if target.quote_only and plan is not None and target != old.plan:
-        raise PlanNeedsQuote(f"{target.name} is sold by quote only.", field="plan")
-    cadence = interval or interval_of(old)
-    if target == old.plan and cadence == interval_of(old):
-        items = requantified(old.items, quantity, quantities)
+    _refuse_unsold(subscription, wish, old, now)
+    after = wishes.follow(_with_wish(before, old, wish, on, today, effective, source), on)
+    new = timelines.spec_on(after, on)
+    if new is not None and new.collection_method != old.collection_method:
+        check_collection(subscription.customer, new, override=override)
+    subscription.reopened_on = on if on < today else None
+    return _Plan(before, after, on)
+
+
+def _refuse_closed(subscription: Subscription) -> None:
+    if not subscription.is_live and subscription.status != Subscription.Status.INCOMPLETE:
+        raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
+
+
+def _refuse_unsold(subscription: Subscription, wish: Wish, old: PhaseSpec, now: datetime) -> None:
+    plan = wish.plan or old.plan
+    if plan.quote_only and plan != old.plan:
+        raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
+    if wish.discount not in (None, KEEP, old.discount):
+        discounting.check(wish.discount, plan=plan, currency=subscription.currency, now=now)
+
+
+def _with_wish(
+    before: list[PhaseSpec],
+    old: PhaseSpec,
+    wish: Wish,
+    on: date,
+    today: date,
+    effective: Effective,
+    source: str,
+) -> list[PhaseSpec]:
+    """The phases with the wish granted from `on`; one that lies ahead is kept as a wish."""
+    made = wishes.terms(old, wish, on)
+    if on > today and old.start_on == on:
+        merged = None if old.wishes is None else {**old.wishes, **wish.stored()}
+        fresh = [replace(old, **made, wishes=merged)]
     else:
-        items = choose_items(
-            target,
-            interval=cadence,
-            currency=subscription.currency,
-            quantity=seats(old.items) if quantity is None and quantities is None else quantity,
-            quantities=quantities,
-        )
-    new_cycle = cadence != interval_of(old)
-    terms: dict[str, Any] = {
-        "plan": target,
-        "items": items,
-        "anchor_on": on if new_cycle else old.anchor_on,
-        "discount": old.discount if discount is KEEP else discount,
-        "collection_method": collection_method or old.collection_method,
-        "net_days": old.net_days if net_days is KEEP else net_days,
-        "motion": motion or (target.motion if target != old.plan else old.motion),
-        "source": source,
-        "starts_at": None,
-        "free": old.free,
-    }
-    if collection_method and collection_method != old.collection_method:
-        check_collection(subscription.customer, replace(old, **terms), override=override)
-    after = timelines.split(before, on, **terms)
-    return before, _beyond_trial(after, old, terms) if old.free else after, on
+        starts_at = effective if isinstance(effective, datetime) else None
+        new = replace(
+            old, start_on=on, row=None, **made, source=source, starts_at=starts_at,
+            wishes=wish.stored(),
+        )  # fmt: skip
+        fresh = [replace(old, end_on=on), new]
+    if wish.discount is not KEEP:
+        fresh = [*fresh[:-1], *discounting.lasting(fresh[-1])]
+    return [each for spec in before for each in (fresh if spec is old else [spec])]
 
 
-def _beyond_trial(specs: list[PhaseSpec], trial: PhaseSpec, terms: Mapping[str, Any]) -> list[PhaseSpec]:
-    """What is chosen in a trial holds for what is paid after it, too."""
-    kept = {
-        name: terms[name] for name in ("plan", "items", "discount", "collection_method", "net_days", "motion")
-    }
-    return [replace(s, row=None, **kept) if s.start_on == trial.end_on else s for s in specs]
+# -- What waits -------------------------------------------------------------------------------------------
 
 
-def interval_of(spec: PhaseSpec) -> str:
-    """The interval of the recurring price."""
-    return next(str(p.interval) for p, _ in spec.items if p.kind == "recurring")
+def pending_changes(subscription: Subscription, now: datetime) -> list[PhaseSpec]:
+    """The changes that were asked for and have not begun, in time order; each can be removed."""
+    today = timelines.local_day(subscription, now)
+    return [s for s in timelines.specs_of(subscription) if s.start_on > today and wishes.removable(s)]
+
+
+def _waiting(subscription: Subscription, on: date, now: datetime) -> str | None:
+    """The id under which the change of that day can be removed, if it waits."""
+    if on <= timelines.local_day(subscription, now):
+        return None
+    return next((s.row.pk for s in pending_changes(subscription, now) if s.start_on == on and s.row), None)
+
+
+@transaction.atomic
+def remove_change(*, subscription: Subscription, phase: str, now: datetime, actor: str) -> None:
+    """Take back a change that waits, by the id of its phase; those after it are worked out again without it.
+
+    Raises NoSuchChange, NotLive.
+    """
+    subscription = locked(subscription)
+    _refuse_closed(subscription)
+    specs, today = timelines.planned(subscription), timelines.local_day(subscription, now)
+    gone = next((s for s in specs if s.row and s.row.pk == phase), None)
+    if gone is None or gone.start_on <= today or not wishes.removable(gone):
+        raise NoSuchChange("There is no such change that waits.", field="change")
+    timelines.write(subscription, wishes.without(specs, gone))
+    settle_derived(subscription, now=now, actor=actor, why="change removed")
+    record(
+        "subscription.changed", subject=subscription, actor=actor, now=now,
+        data={"effective_on": gone.start_on.isoformat(), "undo": "change", "upgrade": False, "removed": _facts(gone)},
+    )  # fmt: skip
 
 
 def effective_day(
     subscription: Subscription, specs: Sequence[PhaseSpec], effective: Effective, now: datetime
 ) -> date:
-    """The first day of new terms. Raises InvalidDate for days before the subscription."""
+    """The first day of new terms. Raises InvalidDate for days before the subscription, TooFarBack."""
     today = timelines.local_day(subscription, now)
     if effective == "now":
         return max(today, subscription.start_on)
@@ -440,18 +484,23 @@ def effective_day(
         return subscription.contract_end_on or paid_until(subscription, specs, today)
     if effective == "period_end":
         return paid_until(subscription, specs, today)
-    if isinstance(effective, date) and effective >= today:
-        return effective
-    raise InvalidDate("Choose today or a later day.", field="effective")
+    if not isinstance(effective, date):
+        raise InvalidDate("now, period_end, contract_end or a date.", field="effective")
+    day = local_date(effective, subscription.timezone) if isinstance(effective, datetime) else effective
+    if day < subscription.start_on:
+        raise InvalidDate("The subscription starts after that.", field="effective")
+    if day < today - planning.LONGEST_BACKDATE:
+        raise TooFarBack(f"At most {planning.LONGEST_BACKDATE.days} days back.", field="effective")
+    return day
 
 
 def paid_until(subscription: Subscription, specs: Sequence[PhaseSpec], today: date) -> date:
     """The end of the period that runs today; a trial's end while it is free."""
-    running = timelines.spec_on(specs, today)
+    day = max(today, subscription.start_on)
+    running = timelines.spec_on(specs, day)
     if running is not None and running.free and running.end_on:
         return running.end_on
-    pure = timelines.timeline_of(specs, credit_unused=subscription.credit_unused)
-    period = timeline.current_period(pure, today)
+    period = timeline.current_period(timelines.pure(subscription, specs), day)
     if period is None:
         raise NotLive("The subscription has ended.")
     return period.end
@@ -485,10 +534,11 @@ def follow_on(
     if first.start_on < subscription.start_on:
         raise InvalidDate("New terms cannot start before the subscription.", field="starts")
     check_collection(subscription.customer, first, override=payment_rule_override)
-    kept = timelines.ended(timelines.specs_of(subscription), first.start_on)
+    kept = timelines.ended(timelines.planned(subscription), first.start_on)
     timelines.write(subscription, [*kept, *(replace(p, source=source) for p in phases)])
-    subscription.end_on = None
-    _set_contract(subscription, first.start_on, contract_months, auto_renew)
+    subscription.end_on = subscription.canceled_at = None
+    subscription.save(update_fields=["end_on", "canceled_at"])
+    set_contract(subscription, first.start_on, contract_months, auto_renew, now=now)
     if first.start_on <= timelines.local_day(subscription, now):
         invoicing.bill(subscription=subscription, now=now, actor=actor)
     settle_derived(subscription, now=now, actor=actor, why="new terms agreed")
@@ -498,15 +548,30 @@ def follow_on(
     )  # fmt: skip
 
 
-def _set_contract(subscription: Subscription, start_on: date, months: int | None, auto_renew: bool) -> None:
-    if months:
-        subscription.contract_start_on = start_on
-        subscription.contract_end_on = add_months(start_on, months)
-        subscription.auto_renew = auto_renew
-        subscription.renewal_months = months if auto_renew else None
-        subscription.save(
-            update_fields=["contract_start_on", "contract_end_on", "auto_renew", "renewal_months", "end_on"]
-        )
+def set_contract(
+    subscription: Subscription,
+    start_on: date,
+    months: int | None,
+    auto_renew: bool,
+    *,
+    now: datetime,
+    renewal_months: int | None = None,
+) -> None:
+    """Commit to a term. Without renewal its end is the subscription's end, known from the start."""
+    if not months:
+        return
+    subscription.contract_start_on = start_on
+    subscription.contract_end_on = add_months(start_on, months)
+    subscription.auto_renew = auto_renew
+    subscription.renewal_months = (renewal_months or months) if auto_renew else None
+    subscription.end_on = None if auto_renew else subscription.contract_end_on
+    subscription.noticed_at = now
+    subscription.save(
+        update_fields=[
+            "contract_start_on", "contract_end_on", "auto_renew", "renewal_months", "end_on", "noticed_at",
+        ]
+    )  # fmt: skip
+    settle_derived(subscription, now=now, actor="system", why="contract agreed")
 
 
 @transaction.atomic
@@ -564,40 +629,63 @@ def cancel(
     reason: str = "",
     credit_unused: bool = True,
 ) -> Change:
-    """End it now (today still counts as used), at the period's end, or on a day. Undo while it is pending."""
+    """End it now (today still counts as used), at the period's or contract's end, or on a day, which is the first
+    without service. Undo while it is pending. What was paid beyond the end is given back unless `credit_unused` is
+    False. Raises NotLive, InvalidDate, TooFarBack.
+    """
     subscription = locked(subscription)
-    if not subscription.is_live:
+    if subscription.status == Subscription.Status.CANCELED:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
-    specs = timelines.specs_of(subscription)
-    on = effective_day(subscription, specs, effective, now)
-    if effective == "now":
-        on += timedelta(days=1)
+    on = _ends(subscription, effective, now)
     subscription.end_on, subscription.cancel_reason = on, reason
-    subscription.credit_unused = credit_unused and effective == "now"
-    subscription.canceled_at = now
+    subscription.credit_unused, subscription.canceled_at = credit_unused, now
     subscription.save(update_fields=["end_on", "cancel_reason", "credit_unused", "canceled_at"])
-    if effective != "now":
-        settle_derived(subscription, now=now, actor=actor, why="cancellation scheduled")
-        record(
-            "subscription.cancel_scheduled", subject=subscription, actor=actor, now=now,
-            data={"end_on": on.isoformat(), "reason": reason},
-        )  # fmt: skip
-        return _answer(on, invoicing.nothing(), None)
-    timelines.write(subscription, timelines.ended(specs, on))
-    result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=on)
+    if subscription.status == Subscription.Status.INCOMPLETE and on <= subscription.start_on:
+        finish(subscription, now=now, actor=actor)
+        return answer(on, invoicing.nothing())
+    today = timelines.local_day(subscription, now)
+    if on > today + timedelta(days=effective == "now"):
+        return _cancel_later(subscription, on, now=now, actor=actor)
+    subscription.reopened_on = on if on < today else None
+    timelines.write(subscription, timelines.ended(timelines.planned(subscription), on))
+    result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=max(on, today))
     finish(subscription, now=now, actor=actor)
-    return _answer(on, result, result.invoice)
+    return answer(on, result)
+
+
+def _ends(subscription: Subscription, effective: Effective, now: datetime) -> date:
+    """The first day without service. Nobody is billed for a day of a start that lay ahead."""
+    specs = timelines.planned(subscription)
+    on = effective_day(subscription, specs, effective, now)
+    if subscription.status == Subscription.Status.INCOMPLETE:
+        return on
+    if on == subscription.start_on and effective != "now":
+        raise InvalidDate("It ends after the day on which it started.", field="effective")
+    return on + timedelta(days=effective == "now")
+
+
+def _cancel_later(subscription: Subscription, on: date, *, now: datetime, actor: str) -> Change:
+    settle_derived(subscription, now=now, actor=actor, why="cancellation scheduled")
+    record(
+        "subscription.cancel_scheduled", subject=subscription, actor=actor, now=now,
+        data={"end_on": on.isoformat(), "reason": subscription.cancel_reason},
+    )  # fmt: skip
+    return answer(on, invoicing.nothing())
 
 
 @transaction.atomic
-def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> None:
-    """Take a pending cancellation back. Raises NothingToUndo."""
+def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Change:
+    """Take a pending cancellation back; what it had given back beforehand is asked for again. A contract that is
+    not renewed still ends with its term. Raises NothingToUndo."""
     subscription = locked(subscription)
-    if subscription.end_on is None or not subscription.is_live:
+    if subscription.canceled_at is None or subscription.status == Subscription.Status.CANCELED:
         raise NothingToUndo("There is no cancellation to undo.")
-    subscription.end_on, subscription.canceled_at, subscription.cancel_reason = None, None, ""
-    subscription.credit_unused = True
+    subscription.end_on = None if subscription.auto_renew else subscription.contract_end_on
+    subscription.canceled_at, subscription.cancel_reason, subscription.credit_unused = None, "", True
     subscription.save(update_fields=["end_on", "canceled_at", "cancel_reason", "credit_unused"])
+    result = invoicing.nothing()
+    if subscription.billed_through is not None:
+        result = invoicing.bill(subscription=subscription, now=now, actor=actor)
     settle_derived(subscription, now=now, actor=actor, why="cancellation undone")
     record(
         "subscription.changed",
@@ -606,6 +694,24 @@ def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Non
         now=now,
         data={"undo": "cancel", "upgrade": False},
     )
+    return answer(timelines.local_day(subscription, now), result)
+
+
+@transaction.atomic
+def restart(*, subscription: Subscription, now: datetime, actor: str, **terms: Any) -> Subscription:
+    """A canceled subscription taken up again: a new one on the plan, interval and quantities that the old one ended
+    with, at today's prices, without its trial. It starts when the days that were paid for are over. `terms` and
+    errors as `subscribe`; NotLive while the old one is not canceled."""
+    if subscription.status != Subscription.Status.CANCELED:
+        raise NotLive("Only a canceled subscription is taken up again.")
+    last = [spec for spec in timelines.specs_of(subscription) if not spec.empty][-1]
+    today = timelines.local_day(subscription, now)
+    paid = {"start_at": subscription.end_on} if subscription.end_on and subscription.end_on > today else {}
+    return subscribe(
+        customer=subscription.customer, now=now, actor=actor, origin=subscription.origin,
+        **{"plan": last.plan, "interval": interval_of(last), "quantity": seats(last.items), "trial_days": 0,
+           "collection_method": last.collection_method, "net_days": last.net_days, **paid, **terms},
+    )  # fmt: skip
 
 
 def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
@@ -616,7 +722,8 @@ def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
     movements.note([movements.Step(subscription, before, specs, now)])
     move(
         subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now, next_due_at=None,
-        mrr=0, arr=0, data={"reason": subscription.cancel_reason},
+        next_notice_at=None, mrr=0, arr=0, billed_through=subscription.billed_through,
+        data={"reason": subscription.cancel_reason},
     )  # fmt: skip
     timelines.refresh_customer(subscription.customer)
     customers.resegment(customer=subscription.customer, now=now, why="subscription ended")
@@ -636,7 +743,7 @@ def locked(subscription: Subscription) -> Subscription:
 
 def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why: str) -> None:
     """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
-    specs = with_end(subscription, timelines.specs_of(subscription))
+    specs = timelines.specs_of(subscription)
     before = movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
     movements.note([movements.Step(subscription, before, specs, now)])
@@ -645,6 +752,7 @@ def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why
             "current_period_start",
             "current_period_end",
             "next_due_at",
+            "next_notice_at",
             "mrr",
             "arr",
             "billed_through",
@@ -652,10 +760,3 @@ def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why
     )
     timelines.refresh_customer(subscription.customer)
     customers.resegment(customer=subscription.customer, now=now, why=why)
-
-
-def with_end(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
-    """The phases as they will run: a scheduled end cuts them off, but the rows stay until it comes."""
-    if subscription.end_on is None:
-        return list(specs)
-    return timelines.ended(specs, subscription.end_on)

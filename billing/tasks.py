@@ -10,11 +10,14 @@ from django.utils import timezone
 from billing import (
     clocks,
     collecting,
+    dunning,
     expiring,
     importing,
     mail,
     portal_links,
     printing,
+    refunding,
+    renewing,
     running,
     throttling,
     webhooks_out,
@@ -112,9 +115,20 @@ def warn_of_expiring_cards() -> int:
     return expiring.warn(now=timezone.now())
 
 
+def remind() -> int:
+    """Remind of open invoices, and end what stayed unpaid."""
+    return dunning.remind(now=timezone.now())
+
+
+def give_notice() -> int:
+    """Say of trials and contracts that they end, and renew the contracts whose term is up."""
+    return renewing.notify(now=timezone.now())
+
+
 def reconcile_payments() -> int:
-    """Ask the provider about every attempt without a final answer."""
-    return collecting.reconcile(now=timezone.now())
+    """Ask the provider about every attempt and refund without a final answer."""
+    now = timezone.now()
+    return collecting.reconcile(now=now) + refunding.reconcile(now=now)
 
 
 def apply_stripe_event(event_id: str) -> None:

@@ -1,25 +1,34 @@
 """Between the tables and the pure timeline: the same phases as rows, as plans to be written, and as values."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
+from billing.notices import next_notice
 
 type Items = tuple[tuple[Price, Decimal], ...]
 
 PHASE_JOINS = ("plan", "discount")
+COLUMNS = (
+    "plan", "start_on", "end_on", "anchor_on", "starts_at", "free", "paused", "prorate", "discount",
+    "collection_method", "net_days", "motion", "source", "po_number", "wishes",
+)  # fmt: skip
 PHASE_PREFETCH = ("phases__plan", "phases__discount", "phases__items__price")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseSpec:
-    """The terms of a stretch of time, before (or after) they are a row. Half-open local days."""
+    """The terms of a stretch of time, before (or after) they are a row. Half-open local days.
+
+    `wishes`: what the phase changes of the one before, where it follows it (see `billing.wishes`).
+    """
 
     plan: Plan
     items: Items
@@ -31,9 +40,12 @@ class PhaseSpec:
     net_days: int | None = None
     discount: Discount | None = None
     free: bool = False
+    paused: bool = False
+    prorate: bool = True
     starts_at: datetime | None = None
     source: str = ""
     po_number: str = ""
+    wishes: Mapping[str, Any] | None = None
     row: Phase | None = None
 
     @property
@@ -55,6 +67,7 @@ class PhaseSpec:
             items=self.pure_items(),
             discount=discount_value(self.discount),
             free=self.free,
+            prorate=self.prorate,
         )
 
     def pure_items(self) -> tuple[timeline.Item, ...]:
@@ -87,15 +100,18 @@ def _spec(phase: Phase, plan: Plan, items: Items, discount: Discount | None) -> 
         net_days=phase.net_days,
         discount=discount,
         free=phase.free,
+        paused=phase.paused,
+        prorate=phase.prorate,
         starts_at=phase.starts_at,
         source=phase.source,
         po_number=phase.po_number,
+        wishes=phase.wishes,
         row=phase,
     )
 
 
 def read(subscriptions: Sequence[Subscription]) -> dict[str, list[PhaseSpec]]:
-    """The phases of many subscriptions in time order, by subscription id: five statements. Plans, prices and
+    """The phases of many subscriptions as they will run, by subscription id: five statements. Plans, prices and
     discounts that they share are one object each."""  # fmt: skip
     rows = list(Phase.objects.filter(subscription__id__any=[s.pk for s in subscriptions]).order_by("pk"))
     items = _items_of([row.pk for row in rows])
@@ -105,7 +121,7 @@ def read(subscriptions: Sequence[Subscription]) -> dict[str, list[PhaseSpec]]:
     for row in rows:
         discount = discounts[row.discount_id] if row.discount_id else None
         found[row.subscription_id].append(_spec(row, plans[row.plan_id], tuple(items[row.pk]), discount))
-    return {pk: in_order(specs) for pk, specs in found.items()}
+    return {s.pk: with_end(s, in_order(found[s.pk])) for s in subscriptions}
 
 
 def _items_of(phases: Sequence[str]) -> dict[str, list[tuple[Price, Decimal]]]:
@@ -123,7 +139,18 @@ def _items_of(phases: Sequence[str]) -> dict[str, list[tuple[Price, Decimal]]]:
 
 
 def specs_of(subscription: Subscription) -> list[PhaseSpec]:
-    """All phases of a subscription in time order; uses what is prefetched, else four queries."""
+    """The phases as they will run, in time order: a scheduled end cuts them off, though the rows stay until it
+    comes. Uses what is prefetched, else four queries."""
+    return with_end(subscription, planned(subscription))
+
+
+def with_end(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
+    """The phases up to the scheduled end, if there is one."""
+    return list(specs) if subscription.end_on is None else ended(specs, subscription.end_on)
+
+
+def planned(subscription: Subscription) -> list[PhaseSpec]:
+    """All phases in time order, also those beyond a scheduled end: what a verb rewrites."""
     if "phases" not in getattr(subscription, "_prefetched_objects_cache", {}):
         rows: Iterable[Phase] = subscription.phases.select_related(*PHASE_JOINS).prefetch_related(
             "items__price"
@@ -137,9 +164,22 @@ def in_order(specs: Iterable[PhaseSpec]) -> list[PhaseSpec]:
     return sorted(specs, key=lambda s: (s.start_on, s.end_on or date.max))
 
 
-def timeline_of(specs: Sequence[PhaseSpec], *, credit_unused: bool) -> timeline.Timeline:
+def timeline_of(
+    specs: Sequence[PhaseSpec], *, credit_unused: bool, known_on: date | None = None
+) -> timeline.Timeline:
     """The pure value; phases that were replaced on the day they began are left out."""
-    return timeline.Timeline(tuple(s.pure() for s in specs if not s.empty), credit_unused=credit_unused)
+    return timeline.Timeline(tuple(s.pure() for s in specs if not s.empty), credit_unused, known_on)
+
+
+def pure(subscription: Subscription, specs: Sequence[PhaseSpec]) -> timeline.Timeline:
+    """The pure value of a subscription's phases, as its end was decided."""
+    return timeline_of(specs, credit_unused=subscription.credit_unused, known_on=end_known_on(subscription))
+
+
+def end_known_on(subscription: Subscription) -> date | None:
+    """The day on which the end was decided; None where it was agreed from the start, or there is none."""
+    at = subscription.canceled_at
+    return None if at is None or subscription.end_on is None else local_day(subscription, at)
 
 
 def spec_on(specs: Sequence[PhaseSpec], day: date) -> PhaseSpec | None:
@@ -158,32 +198,52 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
 
 
 def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
-    """Make the rows say what `specs` say: shorten, drop what never began, add what is new. Ends before starts."""
-    kept = {spec.row.pk: spec for spec in specs if spec.row}
-    for phase in subscription.phases.all():
-        spec = kept.get(phase.pk)
-        if spec is None:
-            phase.items.all().delete()
-            phase.delete()
-        elif spec.end_on != phase.end_on:
-            Phase.objects.filter(pk=phase.pk).update(end_on=spec.end_on)
+    """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new.
+
+    A phase that has begun only ever gets another end.
+    """
+    kept = [spec for spec in specs if spec.row]
+    gone = {phase.pk for phase in subscription.phases.all()} - {spec.row.pk for spec in kept if spec.row}
+    if gone:
+        PhaseItem.objects.filter(phase__in=gone).delete()
+        Phase.objects.filter(pk__in=gone).delete()
+    for spec in kept:
+        _rewrite(spec)
     for spec in specs:
         if spec.row is None:
             _insert(subscription, spec)
     getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
 
 
-def _insert(subscription: Subscription, spec: PhaseSpec) -> Phase:
-    phase = Phase.objects.create(
-        subscription=subscription, plan=spec.plan, start_on=spec.start_on, end_on=spec.end_on,
-        anchor_on=spec.anchor_on, starts_at=spec.starts_at, free=spec.free, discount=spec.discount,
-        collection_method=spec.collection_method, net_days=spec.net_days, motion=spec.motion, source=spec.source,
-        po_number=spec.po_number,
-    )  # fmt: skip
+def _rewrite(spec: PhaseSpec) -> None:
+    row = spec.row
+    assert row is not None
+    columns = {name: getattr(spec, name) for name in COLUMNS}
+    changed = {name: value for name, value in columns.items() if _stored(row, name) != _key(value)}
+    if changed:
+        Phase.objects.filter(pk=row.pk).update(**changed)
+    if spec.wishes is not None and spec.items != spec_of(row).items:
+        PhaseItem.objects.filter(phase=row).delete()
+        _insert_items(row, spec)
+
+
+def _stored(row: Phase, name: str) -> Any:
+    return getattr(row, f"{name}_id") if name in PHASE_JOINS else getattr(row, name)
+
+
+def _key(value: Any) -> Any:
+    return value.pk if isinstance(value, Plan | Discount) else value
+
+
+def _insert(subscription: Subscription, spec: PhaseSpec) -> None:
+    columns = {name: getattr(spec, name) for name in COLUMNS}
+    _insert_items(Phase.objects.create(subscription=subscription, **columns), spec)
+
+
+def _insert_items(phase: Phase, spec: PhaseSpec) -> None:
     PhaseItem.objects.bulk_create(
         [PhaseItem(phase=phase, price=price, quantity=quantity) for price, quantity in spec.items]
     )
-    return phase
 
 
 def ended(specs: Sequence[PhaseSpec], on: date) -> list[PhaseSpec]:
@@ -209,16 +269,18 @@ def split(specs: Sequence[PhaseSpec], on: date, **terms: object) -> list[PhaseSp
 
 def refresh(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     """Set what is derived from the timeline: period, next due instant, MRR. Saves nothing."""
-    pure = timeline_of(specs, credit_unused=subscription.credit_unused)
+    pure_ = pure(subscription, specs)
     done = subscription.billed_through
     day = max(done or subscription.start_on, subscription.start_on)
     running = spec_on(specs, day)
-    period = timeline.current_period(pure, day)
+    period = timeline.current_period(pure_, day)
     if period is not None:
         subscription.current_period_start, subscription.current_period_end = period.start, period.end
-    subscription.mrr, subscription.arr = committed(running)
-    due_on = _next_day(subscription, specs, pure, done)
+    waits = subscription.status == Subscription.Status.INCOMPLETE
+    subscription.mrr, subscription.arr = (0, 0) if waits else committed(running)
+    due_on = _next_day(subscription, specs, pure_, done)
     subscription.next_due_at = None if due_on is None else instant(subscription, specs, due_on)
+    subscription.next_notice_at = next_notice(subscription)
 
 
 def committed(running: PhaseSpec | None) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from billing import offering, subscribing, taxes, typed
+from billing.choosing import Items
 from billing.models import Customer, Discount, Price, Seller, TaxRate
-from billing.offering import Items, Offer
+from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 from checkout.models import CheckoutSession
@@ -77,7 +78,7 @@ def items_of(session: CheckoutSession) -> Items:
 
 def phases(session: CheckoutSession, customer: Customer, items: Items, now: datetime) -> list[PhaseSpec]:
     return offering.terms(
-        customer=customer, plan=session.plan, interval=session.interval, items=items, now=now,
+        customer=customer, plan=session.plan, items=items, now=now,
         discount=session.discount, trial_days=session.trial_days, source=session.pk,
     )  # fmt: skip
 

@@ -7,10 +7,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from billing import customers, mail, subscribing, typed
+from billing import customers, discounting, mail, subscribing, typed
 from billing.models import Customer, Discount, Plan, TestClock
 from billing.moves import move
 from billing.refusals import Refused
@@ -348,32 +347,28 @@ def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Dis
     found = Discount.objects.filter(code__iexact=code.strip()).first() if code.strip() else None
     if found is None:
         raise CodeRefused("We do not know this code.", field=field)
-    if found.expires_at is not None and found.expires_at <= now:
-        raise CodeRefused("This code has expired.", field=field)
-    if found.max_redemptions is not None and found.redemptions >= found.max_redemptions:
-        raise CodeRefused("This code has been used up.", field=field)
-    if found.amount_off is not None and found.currency != currency:
-        raise CodeRefused(f"This code is for prices in {found.currency}.", field=field)
-    plans = set(found.plans.values_list("pk", flat=True))
-    if plans and plan.pk not in plans:
-        raise CodeRefused(f"This code is not for {plan.name}.", field=field)
+    try:
+        discounting.check(found, plan=plan, currency=currency, now=now)
+    except discounting.DiscountRefused as refused:
+        raise CodeRefused(refused.message, field=field) from refused
     return found
 
 
 def hold_discount(session: CheckoutSession) -> None:
     """Count a redemption before paying, so that the last one goes to one buyer. Raises CodeRefused."""
-    if session.discount_id is None or session.discount_held:
+    if session.discount is None or session.discount_held:
         return
-    within = Q(max_redemptions__isnull=True) | Q(redemptions__lt=F("max_redemptions"))
-    if not Discount.objects.filter(within, pk=session.discount_id).update(redemptions=F("redemptions") + 1):
-        raise CodeRefused("This code has just been used up.", field="promotion_code")
+    try:
+        discounting.redeem(session.discount)
+    except discounting.DiscountUsedUp as refused:
+        raise CodeRefused(refused.message, field="promotion_code") from refused
     session.discount_held = True
 
 
 def release_discount(session: CheckoutSession) -> None:
     """Give the redemption back. Saves the session's flag; call with its row locked."""
-    if not session.discount_held:
+    if session.discount is None or not session.discount_held:
         return
-    Discount.objects.filter(pk=session.discount_id).update(redemptions=F("redemptions") - 1)
+    discounting.give_back(session.discount)
     session.discount_held = False
     CheckoutSession.objects.filter(pk=session.pk).update(discount_held=False)

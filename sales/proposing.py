@@ -182,7 +182,7 @@ def gather(quote: Quote, *, start_on: date, lines: Sequence[QuoteLine] | None = 
     """The quote as values, with the phases it would follow and the tax of its buyer."""
     rows = list(quote.lines.select_related("price__plan", "price__meter")) if lines is None else lines
     subscription = quote.subscription
-    before = timelines.specs_of(subscription) if subscription is not None and subscription.is_live else []
+    before = timelines.planned(subscription) if subscription is not None and subscription.is_live else []
     return Proposal(
         number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
         items=tuple((line.price or fee_price(quote, line), line.quantity) for line in rows),

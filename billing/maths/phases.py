@@ -77,11 +77,14 @@ class Phase:
 class Timeline:
     """The life of a subscription; the end of the last phase is its end (None: it goes on).
 
-    credit_unused: whether its end gives back what was paid in advance beyond it. Raises InvalidTimeline.
+    credit_unused: whether its end gives back what was paid in advance beyond it. known_on: the day on which the
+    end was decided; what was charged up to then is given back at the end, what is charged later with its charge
+    (None: always known). Raises InvalidTimeline.
     """
 
     phases: tuple[Phase, ...]
     credit_unused: bool = True
+    known_on: date | None = None
 
     def __post_init__(self) -> None:
         _check(self.phases)

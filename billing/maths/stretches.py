@@ -146,7 +146,8 @@ def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
 
 def _advance(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     """From the start to the period's end. What a change leaves unused is given back on the day of the change;
-    what lies beyond the subscription's end, together with the charge: a known end is not paid for first.
+    what lies beyond the subscription's end, together with the charge: an end that is known when the charge falls
+    due is not paid for first.
     """
     start, stop, end = stretch.start, stretch.end, stretch.period.end
     charge = Claim(*stretch.terms, ADVANCE, start, end, start)
@@ -154,7 +155,10 @@ def _advance(timeline: Timeline, stretch: Stretch) -> list[Claim]:
         return [charge]
     if stop != timeline.end:
         return [charge, Claim(*stretch.terms, CREDIT, stop, end, stop)]
-    return [charge, Claim(*stretch.terms, CREDIT, stop, end, start)] if timeline.credit_unused else [charge]
+    if not timeline.credit_unused:
+        return [charge]
+    known = timeline.known_on is None or timeline.known_on < start
+    return [charge, Claim(*stretch.terms, CREDIT, stop, end, start if known else stop)]
 
 
 def _whole(timeline: Timeline, stretch: Stretch) -> list[Claim]:

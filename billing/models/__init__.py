@@ -25,7 +25,7 @@ from billing.models.invoices import (
     Posting,
 )
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
-from billing.models.payments import Payment, PaymentMethod
+from billing.models.payments import Payment, PaymentMethod, Refund
 from billing.models.runs import BillingFailure, BillingRun
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
@@ -36,7 +36,7 @@ __all__ = [
     "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
-    "Posting", "Price", "ProviderEvent", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",
+    "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",
     "TaxRate", "TestClock",
     "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User", "WebhookAttempt",
     "WebhookDelivery", "WebhookEndpoint",

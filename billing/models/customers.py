@@ -117,6 +117,18 @@ class Seller(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     timezone = models.CharField(max_length=60, default="UTC")
     net_days = models.PositiveSmallIntegerField(default=30)
+    unpaid_end = models.CharField(
+        max_length=13,
+        choices=[
+            ("nothing", "Nothing: somebody decides"),
+            ("uncollectible", "Mark the invoice uncollectible"),
+            ("pause", "Pause the subscription"),
+            ("cancel", "Cancel the subscription"),
+        ],
+        default="uncollectible",
+        db_default="uncollectible",
+        help_text="what happens when the last reminder or retry has brought no money",
+    )
     upgrade_alert_delta = models.BigIntegerField(
         default=50_000, help_text="MRR gain that alerts sales, minor units"
     )

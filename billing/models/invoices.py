@@ -101,6 +101,8 @@ class Invoice(models.Model):
     voided_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
+    reminders = models.PositiveSmallIntegerField(default=0, db_default=0)
+    next_reminder_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -134,6 +136,11 @@ class Invoice(models.Model):
             models.Index(fields=["customer", "-issued_at"], name="invoice_by_customer"),
             models.Index(fields=["next_attempt_at"], condition=Q(status="open"), name="invoice_to_collect"),
             models.Index(fields=["due_at"], condition=Q(status="open"), name="invoice_open_by_due"),
+            models.Index(
+                fields=["next_reminder_at"],
+                condition=Q(next_reminder_at__isnull=False),
+                name="invoice_to_remind",
+            ),
             models.Index(
                 fields=["id"],
                 condition=Q(document__isnull=True) & ~Q(status="draft"),
@@ -249,6 +256,9 @@ class CreditNoteLine(PaperLine):
 
     id = IdField("cnl")
     credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="lines")
+    invoice_line = models.ForeignKey(
+        InvoiceLine, models.PROTECT, null=True, blank=True, help_text="which line it takes back"
+    )
 
     class Meta:
         ordering = ["position"]

@@ -126,3 +126,50 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_method_display()} {self.amount} {self.currency}"
+
+
+class Refund(models.Model):
+    """Money on its way back. The row is committed before the provider is called; `key` is its idempotency key."""
+
+    class Status(models.TextChoices):
+        NEW = "new", "New"
+        UNKNOWN = "unknown", "Unknown"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+
+    MOVES = {
+        "new": {"unknown", "succeeded", "failed"},
+        "unknown": {"succeeded", "failed"},
+        "succeeded": set(),
+        "failed": set(),
+    }
+    OPEN = ("new", "unknown")
+
+    id = IdField("ref")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="refunds")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
+    credit_note = models.ForeignKey("billing.CreditNote", models.PROTECT, related_name="refunds")
+    livemode = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEW)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    key = models.CharField(max_length=100, unique=True)
+    provider_id = models.CharField(max_length=100, blank=True)
+    message = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    recorded_at = models.DateTimeField(default=timezone.now, help_text="real time")
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive")]
+        indexes = [
+            models.Index(
+                fields=["recorded_at"],
+                condition=Q(status__in=["new", "unknown"]),
+                name="refund_without_answer",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"

@@ -38,6 +38,8 @@ class Subscription(models.Model):
         "canceled": set(),
     }
     LIVE = ("trialing", "active", "past_due")
+    # What the billing run looks at: a paused one may still owe usage, and one that waits will begin.
+    BILLED = ("incomplete", "trialing", "active", "past_due", "paused")
 
     id = IdField("sub")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
@@ -66,6 +68,10 @@ class Subscription(models.Model):
     current_period_start = models.DateField(null=True, blank=True)
     current_period_end = models.DateField(null=True, blank=True)
     next_due_at = models.DateTimeField(null=True, blank=True)
+    noticed_at = models.DateTimeField(
+        null=True, blank=True, help_text="notices that were due up to here have been given"
+    )
+    next_notice_at = models.DateTimeField(null=True, blank=True)
     mrr = models.BigIntegerField(default=0)
     arr = models.BigIntegerField(default=0)
     metadata = models.JSONField(default=dict, blank=True)
@@ -82,9 +88,14 @@ class Subscription(models.Model):
         indexes = [
             models.Index(
                 fields=["next_due_at", "id"],
-                condition=Q(status__in=["trialing", "active", "past_due"]),
-                name="subscription_due",
-            )
+                condition=Q(status__in=["incomplete", "trialing", "active", "past_due", "paused"]),
+                name="subscription_to_bill",
+            ),
+            models.Index(
+                fields=["next_notice_at"],
+                condition=Q(next_notice_at__isnull=False),
+                name="subscription_to_notify",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,6 +104,9 @@ class Subscription(models.Model):
     @property
     def is_live(self) -> bool:
         return self.status in self.LIVE
+
+    # A change in the past opens the periods from this day again, for the next paper. Not stored.
+    reopened_on: date | None = None
 
 
 class Phase(models.Model):
@@ -108,6 +122,13 @@ class Phase(models.Model):
         null=True, blank=True, help_text="exact instant, where it is not midnight"
     )
     free = models.BooleanField(default=False, help_text="a trial or a pause: costs nothing")
+    paused = models.BooleanField(default=False, db_default=False)
+    prorate = models.BooleanField(
+        default=True, db_default=True, help_text="no: its prices begin when the period paid for ends"
+    )
+    wishes = models.JSONField(
+        null=True, blank=True, help_text="what differs from the phase before, for a phase that follows it"
+    )
     collection_method = models.CharField(max_length=20, choices=CollectionMethod.choices)
     net_days = models.PositiveSmallIntegerField(null=True, blank=True)
     motion = models.CharField(max_length=20, choices=Motion.choices)

@@ -20,9 +20,7 @@ def offer(make_clock, make_customer):
         customer = make_customer(make_clock(NOON), country=country)
         chosen = Plan.objects.get(code=plan)
         items = subscribing.choose_items(chosen, interval=interval, currency="USD", quantity=quantity)
-        specs = offering.terms(
-            customer=customer, plan=chosen, interval=interval, items=items, now=NOON, **terms
-        )
+        specs = offering.terms(customer=customer, plan=chosen, items=items, now=NOON, **terms)
         made = offering.price(
             customer=customer, specs=specs, now=NOON, seller=Seller.objects.get(), taxes=taxes.rates()
         )

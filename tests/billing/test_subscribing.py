@@ -46,6 +46,7 @@ def test_it_bills_nothing_during_a_trial_and_the_first_period_after_it(
     assert subscription.invoices.get().total == 107_01
     assert subscription.invoices.get().period_start == date(2026, 1, 29)
     kinds = list(Event.objects.filter(object_id=subscription.pk).values_list("type", flat=True))
+    kinds = [kind for kind in kinds if kind != "subscription.trial_ending"]
     assert kinds[:2] == ["subscription.created", "subscription.phase_started"]
     assert "subscription.trial_ended" in kinds
 
@@ -174,7 +175,7 @@ def test_it_keeps_a_waiting_change_when_seats_change_now(clock, make_customer, s
     assert phases(subscription) == [
         ("pro", date(2026, 1, 15), date(2026, 1, 25), 5),
         ("pro", date(2026, 1, 25), date(2026, 2, 15), 8),
-        ("business", date(2026, 2, 15), None, 5),
+        ("business", date(2026, 2, 15), None, 8),  # it was asked for without a number of its own
     ]
 
 

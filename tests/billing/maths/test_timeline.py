@@ -552,3 +552,12 @@ def test_it_does_not_ask_to_pay_first_what_lies_beyond_a_known_end() -> None:
         ("02-01", "pro", "02-01", "03-01", 2900),
         ("02-01", "pro", "02-11", "03-01", -1900),
     ]
+
+
+def test_it_gives_back_what_was_charged_before_the_end_was_decided_at_the_end() -> None:
+    ends_in_march = (phase("01-01", "03-11", PRO),)
+    charges = [("01-01", 2900), ("02-01", 2900), ("03-01", 2900)]
+    for known, credited_on in (("02-20", "03-01"), ("03-01", "03-11"), ("03-05", "03-11")):
+        timeline = Timeline(ends_in_march, known_on=d(known))
+        found = owed(timeline, since=d("01-01"), until=d("04-01"), usage=lambda *_: D(0))
+        assert sorted((f"{e.due_on:%m-%d}", e.net) for e in found) == sorted([*charges, (credited_on, -1965)])

@@ -1,0 +1,89 @@
+"""Which of a plan's prices a subscription is made of, and how many of each."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from billing.models import Plan, Price
+from billing.refusals import Refused
+from billing.timelines import PhaseSpec
+
+MAX_QUANTITY = Decimal(1_000_000_000)
+type Items = tuple[tuple[Price, Decimal], ...]
+
+
+class UnknownPrice(Refused):
+    code = "unknown_price"
+
+
+class InvalidQuantity(Refused):
+    code = "invalid_quantity"
+
+
+def choose_items(
+    plan: Plan,
+    *,
+    interval: str,
+    currency: str,
+    quantity: Decimal | int | None = None,
+    quantities: Mapping[str, Decimal] | None = None,
+) -> tuple[tuple[Price, Decimal], ...]:
+    """The plan's prices for an interval and currency, with how many of each.
+
+    `quantity` counts the per-unit price (seats); `quantities` names prices by code. Usage prices come along.
+    Raises UnknownPrice, InvalidQuantity.
+    """
+    prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
+    chosen = [p for p in prices if p.kind == "usage" or p.kind == "one_time" or p.interval == interval]
+    metered_only = bool(prices) and all(p.kind == "usage" for p in prices)
+    if not metered_only and not any(p.kind == "recurring" for p in chosen):
+        raise UnknownPrice(f"{plan.name} has no {interval} price in {currency}.", field="interval")
+    wanted = dict(quantities or {})
+    unknown = wanted.keys() - {p.code for p in chosen}
+    if unknown:
+        raise UnknownPrice(f"{plan.name} has no price {sorted(unknown)[0]}.", field="quantities")
+    return tuple((p, _quantity_of(p, wanted, quantity)) for p in chosen)
+
+
+def requantified(
+    items: tuple[tuple[Price, Decimal], ...],
+    quantity: Decimal | int | None,
+    quantities: Mapping[str, Decimal] | None,
+) -> tuple[tuple[Price, Decimal], ...]:
+    """The same prices, also ones no longer sold, in other quantities. Raises UnknownPrice, InvalidQuantity."""
+    wanted = dict(quantities or {})
+    unknown = wanted.keys() - {price.code for price, _ in items}
+    if unknown:
+        raise UnknownPrice(f"The subscription has no price {min(unknown)}.", field="quantities")
+    changed = quantity is not None
+    return tuple(
+        (
+            price,
+            _quantity_of(price, wanted, quantity)
+            if price.code in wanted or (changed and price.kind == "recurring")
+            else had,
+        )
+        for price, had in items
+    )
+
+
+def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal | int | None) -> Decimal:
+    if price.kind == "usage":
+        return Decimal(1)
+    given = wanted.get(price.code, quantity if price.model != "flat" else None)
+    value = Decimal(1) if given is None else Decimal(given)
+    if not value.is_finite() or value <= 0 or value > MAX_QUANTITY:
+        raise InvalidQuantity("The quantity must be more than 0 and at most 1,000,000,000.", field="quantity")
+    if price.model == "per_unit" and value != value.to_integral_value():
+        raise InvalidQuantity("Seats are whole numbers.", field="quantity")
+    return value
+
+
+def seats(specs_items: Sequence[tuple[Price, Decimal]]) -> Decimal | None:
+    """How many of the per-unit recurring price; None for plans without one."""
+    return next((q for p, q in specs_items if p.kind == "recurring" and p.model != "flat"), None)
+
+
+def interval_of(spec: PhaseSpec) -> str:
+    """The interval of the recurring price; of the usage price where there is no other."""
+    prices = sorted((p for p, _ in spec.items if p.interval), key=lambda p: p.kind != "recurring")
+    return str(prices[0].interval)

@@ -1,0 +1,328 @@
+"""Papers put right: credit notes written by somebody, invoices voided or given up.
+
+An issued invoice never changes. A credit note takes part of it back; what its parts take, in whatever pieces and
+by line, amount or quantity, adds up to the invoice to the cent, tax included.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from django.db import transaction
+from django.db.models import Sum
+
+from billing import bulk, invoicing, journal, numbering, settling
+from billing.events import record
+from billing.invoicing import DraftLine
+from billing.maths.money import round_half_away, share
+from billing.maths.periods import local_date
+from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, Payment, Posting, Seller
+from billing.models.ids import new_id
+from billing.moves import move
+from billing.refusals import Refused
+
+type To = Literal["balance", "refund"]
+
+
+class NotCreditable(Refused):
+    """A draft or void invoice has nothing to take back."""
+
+    code = "invoice_not_creditable"
+
+
+class CreditTooLarge(Refused):
+    """More than what is left of the line or the invoice."""
+
+    code = "credit_too_large"
+
+
+class InvalidCredit(Refused):
+    code = "invalid_credit"
+
+
+class NotVoidable(Refused):
+    """Money or credit notes belong to the invoice already, or it is not open."""
+
+    code = "invoice_not_voidable"
+
+
+class NotOpen(Refused):
+    code = "invoice_not_open"
+
+
+@dataclass(frozen=True, slots=True)
+class LineCredit:
+    """How much of an invoice line to take back: `amount` in minor units before tax, or a `quantity`."""
+
+    line: InvoiceLine
+    amount: int | None = None
+    quantity: Decimal | None = None
+
+
+@dataclass(slots=True)
+class _Left:
+    """What was not taken back yet of a line."""
+
+    line: InvoiceLine
+    net: int
+    tax: int
+    quantity: Decimal
+
+    @property
+    def gross(self) -> int:
+        return self.net + self.tax
+
+
+# -- Credit notes ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def credit(
+    *,
+    invoice: Invoice,
+    reason: str,
+    now: datetime,
+    actor: str,
+    lines: Sequence[LineCredit] | None = None,
+    amount: int | None = None,
+    to: To = "balance",
+) -> CreditNote:
+    """Take back some lines, an amount with tax spread over all lines, or (neither) all that is left.
+
+    What is still due on the invoice shrinks first; the rest goes to the customer's balance, from where a refund
+    pays it out. Raises NotCreditable, CreditTooLarge, InvalidCredit.
+    """
+    invoice = locked(invoice)
+    if invoice.status in (Invoice.Status.DRAFT, Invoice.Status.VOID):
+        raise NotCreditable(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
+    given = CreditNote.objects.filter(invoice=invoice).aggregate(given=Sum("total", default=0))["given"]
+    room = invoice.total - given
+    parts = _parts(_left(invoice), lines, room if lines is None and amount is None else amount)
+    total = sum(part.net + part.tax_amount for part in parts)
+    if not 0 < total <= room:
+        raise CreditTooLarge(
+            "There is not so much left to credit.", field="amount" if lines is None else "lines"
+        )
+    return _issue(invoice, parts, total, reason=reason, to=to, now=now, actor=actor)
+
+
+def locked(invoice: Invoice) -> Invoice:
+    """The row as it is now, held until the transaction ends."""
+    return (
+        Invoice.objects.select_for_update(of=("self",))
+        .select_related("customer__test_clock", "subscription")
+        .get(pk=invoice.pk)
+    )
+
+
+def _left(invoice: Invoice) -> dict[str, _Left]:
+    rows = {line.pk: _Left(line, line.net, line.tax_amount, line.quantity) for line in invoice.lines.all()}
+    notes = CreditNoteLine.objects.filter(credit_note__invoice=invoice, invoice_line__isnull=False)
+    for note in notes:
+        row = rows[str(note.invoice_line_id)]
+        row.net, row.tax = row.net - note.net, row.tax - note.tax_amount
+        row.quantity -= note.quantity
+    return rows
+
+
+def _parts(
+    left: Mapping[str, _Left], lines: Sequence[LineCredit] | None, amount: int | None
+) -> list[DraftLine]:
+    if lines is not None and amount is not None:
+        raise InvalidCredit("Give lines or an amount, not both.", field="lines")
+    if lines is not None:
+        return [_of_line(left, wanted) for wanted in lines]
+    assert amount is not None
+    if amount == sum(row.gross for row in left.values()):
+        return [_part(row, row.net, row.tax, row.quantity) for row in left.values() if row.net or row.tax]
+    return _spread(list(left.values()), amount)
+
+
+def _of_line(left: Mapping[str, _Left], wanted: LineCredit) -> DraftLine:
+    row = left.get(wanted.line.pk)
+    if row is None:
+        raise InvalidCredit("The invoice has no such line.", field="lines")
+    if (wanted.amount is None) == (wanted.quantity is None):
+        raise InvalidCredit("Give an amount or a quantity of each line.", field="lines")
+    net = wanted.amount if wanted.quantity is None else _of_quantity(row, wanted.quantity)
+    assert net is not None
+    if not 0 < net <= row.net:
+        raise CreditTooLarge("There is not so much left of the line.", field="lines")
+    part = _part(row, net, _tax_of(row, net), wanted.quantity or Decimal(0))
+    row.net, row.tax, row.quantity = (
+        row.net - part.net,
+        row.tax - part.tax_amount,
+        row.quantity - part.quantity,
+    )
+    return part
+
+
+def _of_quantity(row: _Left, quantity: Decimal) -> int:
+    if not 0 < quantity <= row.quantity:
+        raise CreditTooLarge("There is not such a quantity left of the line.", field="lines")
+    if quantity == row.quantity:
+        return row.net
+    whole = quantity / row.line.quantity * row.line.net
+    return min(round_half_away(*whole.as_integer_ratio()), row.net)
+
+
+def _tax_of(row: _Left, net: int) -> int:
+    """The tax of a part: what the line's tax is of all that is taken so far, less what was taken before. The last
+    part carries the rounding."""
+    taken = row.line.net - row.net + net
+    return round_half_away(row.line.tax_amount * taken, row.line.net) - (row.line.tax_amount - row.tax)
+
+
+def _spread(rows: list[_Left], amount: int) -> list[DraftLine]:
+    """An amount with tax, over the lines by what is left of them."""
+    charged = [row for row in rows if row.gross > 0]
+    if not 0 < amount <= sum(row.gross for row in charged):
+        raise CreditTooLarge("There is not so much left to credit.", field="amount")
+    parts = share(amount, [row.gross for row in charged])
+    return [
+        _part(row, *_split(row, gross), Decimal(0))
+        for row, gross in zip(charged, parts, strict=True)
+        if gross
+    ]
+
+
+def _split(row: _Left, gross: int) -> tuple[int, int]:
+    """(net, tax) of a part that is given with its tax."""
+    whole = row.line.net + row.line.tax_amount
+    taken = whole - row.gross + gross
+    tax = round_half_away(row.line.tax_amount * taken, whole) - (row.line.tax_amount - row.tax)
+    tax = min(max(tax, gross - row.net, 0), row.tax, gross)
+    return gross - tax, tax
+
+
+def _part(row: _Left, net: int, tax: int, quantity: Decimal) -> DraftLine:
+    line = row.line
+    return DraftLine(
+        kind="adjustment", description=line.description, gross=net, discount=0, net=net, quantity=quantity,
+        unit_amount=line.unit_amount, price_id=line.price_id, subscription_id=line.subscription_id,
+        billed="arrears" if line.period_end is None else "advance", period_start=line.period_start,
+        period_end=line.period_end, tax_percentage=line.tax_percentage, tax_category=line.tax_category,
+        tax_reason=line.tax_reason, tax_amount=tax, explanation={"policy": "credited", "line": line.pk},
+    )  # fmt: skip
+
+
+def _issue(
+    invoice: Invoice,
+    parts: Sequence[DraftLine],
+    total: int,
+    *,
+    reason: str,
+    to: To,
+    now: datetime,
+    actor: str,
+) -> CreditNote:
+    seller = Seller.objects.get()
+    to_due = min(total, invoice.amount_due)
+    [number] = numbering.take([(numbering.credit_series_of(invoice.customer), now)], seller)
+    note = CreditNote(
+        livemode=invoice.livemode, series_id=number.series, sequence=number.sequence, number=number.text,
+        customer=invoice.customer, invoice=invoice, currency=invoice.currency, reason=reason, issued_at=now,
+        to="invoice" if to_due == total else to, issued_on=number.issued_on,
+        subtotal=sum(part.net for part in parts), tax_total=sum(part.tax_amount for part in parts), total=total,
+        seller=invoicing.seller_snapshot(seller), bill_to=invoicing.customer_snapshot(invoice.customer), created_at=now,
+    )  # fmt: skip
+    note.save(force_insert=True)
+    bulk.copy(CreditNoteLine, [_row(note, position, part) for position, part in enumerate(parts, start=1)])
+    written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
+    bulk.copy(
+        Posting,
+        list(journal.of_correction(
+            note, parts, to_invoice=0 if written_off else to_due, to_bad_debt=to_due if written_off else 0
+        )),
+    )  # fmt: skip
+    if to_due < total:
+        invoicing.add_balance(
+            invoice.customer,
+            total - to_due,
+            note.currency,
+            reason=f"Credit note {note.number}",
+            now=now,
+            credit_note=note,
+        )
+    data = {"number": note.number, "total": total, "invoice": invoice.pk, "to": note.to, "reason": reason}
+    record("credit_note.issued", subject=note, actor=actor, now=now, data=data)
+    if to_due:
+        settling.count_credit(invoice, to_due, now=now, actor=actor)
+    return note
+
+
+def _row(note: CreditNote, position: int, part: DraftLine) -> dict[str, Any]:
+    names = (
+        "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
+        "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount explanation"
+    )
+    return {
+        "id": new_id("cnl"), "credit_note_id": note.pk, "position": position,
+        "invoice_line_id": part.explanation["line"], **{name: getattr(part, name) for name in names.split()},
+    }  # fmt: skip
+
+
+# -- Void and uncollectible -----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def void(*, invoice: Invoice, now: datetime, actor: str, reason: str = "") -> Invoice:
+    """Take an open invoice back as a whole. What it asked for is not asked for again; credit that was used for it
+    returns to the balance. Raises NotVoidable.
+    """
+    invoice = locked(invoice)
+    _refuse_settled(invoice)
+    on = local_date(now, Seller.objects.get().timezone)
+    rows = list(journal.of_void(invoice, on))
+    _return_balance(invoice, now)
+    bulk.copy(Posting, rows)
+    data = {"number": invoice.number, "total": invoice.total, "currency": invoice.currency, "reason": reason}
+    move(
+        invoice, "void", event="invoice.voided", actor=actor, now=now, voided_at=now, next_attempt_at=None,
+        next_reminder_at=None, data=data,
+    )  # fmt: skip
+    return invoice
+
+
+def _refuse_settled(invoice: Invoice) -> None:
+    if "void" not in Invoice.MOVES[invoice.status]:
+        raise NotVoidable(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
+    money = invoice.payments.filter(status__in=(*Payment.OPEN, "succeeded")).exclude(method="balance")
+    if money.exists():
+        raise NotVoidable(
+            f"Money was paid for {invoice}, or is on its way: credit it instead.", field="invoice"
+        )
+    if invoice.credit_notes.exists():
+        raise NotVoidable(f"A part of {invoice} was credited: credit the rest.", field="invoice")
+
+
+def _return_balance(invoice: Invoice, now: datetime) -> None:
+    for payment in invoice.payments.filter(method="balance", status="succeeded"):
+        invoicing.add_balance(
+            invoice.customer, payment.amount, payment.currency, reason=f"{invoice.number} is void", now=now,
+            payment=payment,
+        )  # fmt: skip
+    Invoice.objects.filter(pk=invoice.pk).update(amount_paid=0)
+
+
+@transaction.atomic
+def mark_uncollectible(*, invoice: Invoice, now: datetime, actor: str, reason: str = "") -> Invoice:
+    """Nobody will pay what is due. A payment that comes after all is still taken. Raises NotOpen."""
+    invoice = locked(invoice)
+    if invoice.status != Invoice.Status.OPEN:
+        raise NotOpen(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
+    on = local_date(now, Seller.objects.get().timezone)
+    bulk.copy(Posting, list(journal.of_write_off(invoice, invoice.amount_due, on)))
+    data = {
+        "number": invoice.number,
+        "amount_due": invoice.amount_due,
+        "currency": invoice.currency,
+        "reason": reason,
+    }
+    move(
+        invoice, "uncollectible", event="invoice.uncollectible", actor=actor, now=now, next_attempt_at=None,
+        next_reminder_at=None, data=data,
+    )  # fmt: skip
+    return invoice

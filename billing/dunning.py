@@ -1,0 +1,210 @@
+"""What follows when money does not come: retries and requests by card, reminders for invoices, and the end.
+
+Cards: days 1, 3, 7 and 14 after the first failure. A decline that no retry can mend is not tried again on the
+same card; on those days the customer is asked for another one. Invoices: three days before they are due, on the
+day, 7 and 14 days after. Each step is an instant on the invoice's row and mails once; paying clears it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from billing import correcting, declines, mail, pausing, subscribing
+from billing.events import record
+from billing.maths.money import to_major
+from billing.maths.periods import midnight
+from billing.models import CollectionMethod, Customer, Invoice, Payment, Seller, Subscription, TestClock
+from billing.moves import move
+
+RETRY_DAYS = (1, 3, 7, 14)
+REMINDER_DAYS = (-3, 0, 7, 14)
+# A week after the last reminder.
+END_DAYS = 21
+
+
+def hopeless(payment: Payment | None) -> bool:
+    """Whether the card itself was the reason, so that trying it again is no use."""
+    return payment is not None and declines.words_of(payment.decline_code)[1] == "new_card"
+
+
+# -- Cards ----------------------------------------------------------------------------------------------
+
+
+def failed(
+    invoice: Invoice, *, reason: str, message: str, payment: Payment | None, now: datetime, actor: str
+) -> None:
+    """A step without money: say so once, plan the next, and mark the subscription late. After the last step, the
+    seller's end. `payment` is None where there was no card to try. In a transaction."""
+    number = invoice.attempts + 1
+    step_at = _next_step(invoice, number, now)
+    Invoice.objects.filter(pk=invoice.pk).update(attempts=number, next_attempt_at=step_at)
+    invoice.attempts, invoice.next_attempt_at = number, step_at
+    retry_at = None if payment is None or hopeless(payment) else step_at
+    data = {"attempt": number, "reason": reason, "next_attempt_at": retry_at and retry_at.isoformat()}
+    record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
+    if payment is not None or _tried(invoice):
+        late(invoice.subscription, now=now, actor=actor)
+    context = {
+        "invoice": invoice, "payment": payment, "amount": _money(invoice), "reason": message, "retry_at": retry_at,
+        "url": mail.portal_url("payment/"),
+    }  # fmt: skip
+    mail.compose(
+        template="payment_failed", to=invoice.customer.email, event=f"try-{number}-{invoice.pk}", now=now,
+        customer=invoice.customer, context=context,
+    )  # fmt: skip
+    if step_at is None:
+        end(invoice, now=now, actor=actor)
+
+
+def _next_step(invoice: Invoice, number: int, now: datetime) -> datetime | None:
+    """The next of the days after the first failure that still lies ahead."""
+    failures = invoice.payments.filter(status="failed", method="card").order_by("created_at")
+    first = failures.values_list("created_at", flat=True).first() or _first_asked(invoice, number, now)
+    steps = [first + timedelta(days=days) for days in RETRY_DAYS[number - 1 :]]
+    return next((step for step in steps if step > now), None)
+
+
+def _first_asked(invoice: Invoice, number: int, now: datetime) -> datetime:
+    """Without a card there was no attempt: the count began when the invoice was issued."""
+    return invoice.issued_at if number > 1 and invoice.issued_at else now
+
+
+def wants_card(invoice: Invoice, card: Any) -> bool:
+    """Whether trying this card is no use: there is none, or it is the one that was refused for good."""
+    if card is None:
+        return True
+    last = invoice.payments.filter(status="failed", method="card").order_by("-created_at", "-id").first()
+    return last is not None and hopeless(last) and last.payment_method_id == card.pk
+
+
+@transaction.atomic
+def ask_for_card(*, invoice: Invoice, now: datetime, actor: str) -> None:
+    """A step on a day on which there is nothing to try."""
+    fresh = (
+        Invoice.objects.select_for_update(of=("self",))
+        .select_related("customer", "subscription")
+        .get(pk=invoice.pk)
+    )
+    if fresh.status != Invoice.Status.OPEN or fresh.next_attempt_at is None or fresh.next_attempt_at > now:
+        return
+    failed(
+        fresh,
+        reason="no_card",
+        message="Please add a card that we can charge.",
+        payment=None,
+        now=now,
+        actor=actor,
+    )
+
+
+def card_changed(customer: Customer, *, now: datetime) -> None:
+    """Another card was saved: what failed is tried again at once."""
+    Invoice.objects.filter(
+        customer=customer,
+        status="open",
+        collection_method=CollectionMethod.CHARGE_AUTOMATICALLY,
+        attempts__gt=0,
+    ).exclude(payments__status__in=Payment.OPEN).update(next_attempt_at=now)
+
+
+def _tried(invoice: Invoice) -> bool:
+    return invoice.payments.filter(method="card").exists()
+
+
+def late(subscription: Subscription | None, *, now: datetime, actor: str) -> None:
+    """The subscription is past due, if it was running."""
+    if subscription is not None and subscription.status in ("active", "trialing"):
+        move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
+
+
+# -- Invoices with terms ----------------------------------------------------------------------------------
+
+
+def first_reminder(invoice: Invoice, now: datetime, tz: str) -> datetime | None:
+    """When to remind of an invoice that was sent now; `tz` is the seller's."""
+    return _reminder_after(invoice, now, tz)
+
+
+def _steps(invoice: Invoice, tz: str) -> list[datetime]:
+    assert invoice.due_on is not None
+    return [midnight(invoice.due_on + timedelta(days=days), tz) for days in (*REMINDER_DAYS, END_DAYS)]
+
+
+def _reminder_after(invoice: Invoice, now: datetime, tz: str) -> datetime | None:
+    return next((at for at in _steps(invoice, tz) if at > now), None)
+
+
+def remind(*, now: datetime, clock: TestClock | None = None, limit: int = 500) -> int:
+    """Every reminder that is due, and the end of what stayed unpaid. Returns how many steps were taken."""
+    rows = Invoice.objects.filter(status="open", next_reminder_at__lte=now, customer__test_clock=clock)
+    seller = Seller.objects.get()
+    return sum(
+        _remind(pk, seller, now)
+        for pk in rows.order_by("next_reminder_at", "id").values_list("pk", flat=True)[:limit]
+    )
+
+
+@transaction.atomic
+def _remind(pk: str, seller: Seller, now: datetime) -> bool:
+    invoice = (
+        Invoice.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("customer__test_clock", "subscription")
+        .filter(pk=pk, status="open", next_reminder_at__lte=now)
+        .first()
+    )
+    if invoice is None:
+        return False
+    at = invoice.next_reminder_at
+    over = at == _steps(invoice, seller.timezone)[-1]
+    invoice.next_reminder_at = None if over else _reminder_after(invoice, now, seller.timezone)
+    invoice.reminders += not over
+    invoice.save(update_fields=["next_reminder_at", "reminders"])
+    if over:
+        end(invoice, now=now, actor="system")
+    else:
+        _mail_reminder(invoice, now)
+    return True
+
+
+def _mail_reminder(invoice: Invoice, now: datetime) -> None:
+    assert invoice.due_at is not None
+    context = {
+        "invoice": invoice, "amount": _money(invoice), "due_on": invoice.due_on, "upcoming": now < invoice.due_at,
+        "url": mail.portal_url(f"invoices/{invoice.pk}/"),
+    }  # fmt: skip
+    mail.compose(
+        template="invoice_reminder", to=invoice.customer.email, event=f"reminder-{invoice.reminders}-{invoice.pk}",
+        now=now, customer=invoice.customer, invoice=invoice, context=context,
+    )  # fmt: skip
+
+
+def _money(invoice: Invoice) -> str:
+    return f"{to_major(invoice.amount_due, invoice.currency)} {invoice.currency}"
+
+
+# -- The end ------------------------------------------------------------------------------------------------
+
+
+def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
+    """What the seller has decided for an invoice that nobody pays. In a transaction that holds the invoice.
+
+    One for which there never was a card to try is not given up by itself: nobody has refused to pay it.
+    """
+    wanted, subscription = Seller.objects.get().unpaid_end, invoice.subscription
+    asked = invoice.collection_method == CollectionMethod.SEND_INVOICE or _tried(invoice)
+    if wanted == "uncollectible" and asked:
+        correcting.mark_uncollectible(invoice=invoice, now=now, actor=actor)
+    if subscription is None or not subscription.is_live:
+        return
+    if wanted == "cancel":
+        subscribing.cancel(
+            subscription=subscription,
+            now=now,
+            actor=actor,
+            effective="now",
+            reason="unpaid",
+            credit_unused=False,
+        )
+    if wanted == "pause" and subscription.status != Subscription.Status.TRIALING:
+        pausing.pause(subscription=subscription, now=now, actor=actor, reason="unpaid")

@@ -1,0 +1,177 @@
+"""Money back to the card that paid. What is refunded was credited first, so that the paper says it too.
+
+The row with its key is committed, and the credit reserved, before the provider is called; an unknown answer is
+asked about and never guessed; a refund that fails leaves the credit on the customer's balance.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from billing import bulk, correcting, journal
+from billing.correcting import LineCredit
+from billing.events import record
+from billing.gateway import RefundOutcome, gateway
+from billing.maths.periods import local_date
+from billing.models import BalanceEntry, CreditNote, Customer, Invoice, Payment, Posting, Refund, Seller
+from billing.models.ids import new_id
+from billing.moves import move
+from billing.refusals import Refused
+
+
+class NotRefundable(Refused):
+    """No card payment of this invoice has so much left to give back."""
+
+    code = "not_refundable"
+
+
+def refund(
+    *, payment: Payment, now: datetime, actor: str, amount: int | None = None, reason: str = ""
+) -> Refund:
+    """Credit a part (or all that is left) of what a card payment paid, and send it back to the card.
+
+    Must not run inside a transaction. The answer is in the refund's status; unknown means wait. Raises
+    NotRefundable, and as `correcting.credit`.
+    """
+    if payment.invoice is None:
+        raise NotRefundable("The payment pays no invoice.", field="payment")
+    rest = payment.amount - payment.amount_refunded
+    with transaction.atomic():
+        held = _held_invoice(payment.invoice)
+        note = correcting.credit(
+            invoice=held, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
+            actor=actor,
+        )  # fmt: skip
+        row = _reserve(note, payment, note.total, now)
+    return _send(row, now, actor)
+
+
+def credit_and_refund(
+    *,
+    invoice: Invoice,
+    reason: str,
+    now: datetime,
+    actor: str,
+    lines: Sequence[LineCredit] | None = None,
+    amount: int | None = None,
+) -> tuple[CreditNote, list[Refund]]:
+    """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction."""
+    with transaction.atomic():
+        held = _held_invoice(invoice)
+        note = correcting.credit(
+            invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
+        )
+        rows = _reserve_all(note, now)
+    return note, [_send(row, now, actor) for row in rows]
+
+
+def _held_invoice(invoice: Invoice) -> Invoice:
+    held = correcting.locked(invoice)
+    if held.amount_due > 0:
+        raise NotRefundable(f"{held} is not paid yet: credit it instead.", field="invoice")
+    return held
+
+
+def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
+    """One refund for each card payment that is needed, the largest first."""
+    paid = note.invoice.payments.filter(method="card", status="succeeded").order_by("-amount", "id")
+    rows, left = [], note.total
+    for payment in paid:
+        part = min(left, payment.amount - payment.amount_refunded)
+        if part > 0:
+            rows.append(_reserve(note, payment, part, now))
+            left -= part
+    if left:
+        raise NotRefundable("The cards that paid cannot take back so much: credit the balance.", field="to")
+    return rows
+
+
+def _reserve(note: CreditNote, payment: Payment, amount: int, now: datetime) -> Refund:
+    """The refund's row, its money taken from the balance to which the note has brought it."""
+    held = Payment.objects.select_for_update().get(pk=payment.pk)
+    refundable = held.method == Payment.Method.CARD and held.status == Payment.Status.SUCCEEDED
+    if not refundable or amount > held.amount - held.amount_refunded:
+        raise NotRefundable("This payment cannot be given back by card so far.", field="amount")
+    row = Refund.objects.create(
+        customer=note.customer, payment=held, credit_note=note, livemode=note.livemode, amount=amount,
+        currency=note.currency, key=new_id("refund"), created_at=now,
+    )  # fmt: skip
+    _move_money(row, amount, now, f"Refund of {note.number}")
+    return row
+
+
+def _move_money(row: Refund, amount: int, now: datetime, words: str) -> None:
+    """From the balance to the card; a negative amount comes back."""
+    BalanceEntry.objects.create(
+        customer=row.customer,
+        amount=-amount,
+        currency=row.currency,
+        reason=words,
+        at=now,
+        credit_note=row.credit_note,
+    )
+    Customer.objects.filter(pk=row.customer_id).update(balance=F("balance") - amount)
+    Payment.objects.filter(pk=row.payment_id).update(amount_refunded=F("amount_refunded") + amount)
+    on = local_date(now, Seller.objects.get().timezone)
+    rows = journal.of_refund(
+        row.credit_note, amount, on, words, payment_id=row.payment_id, credit_note_id=row.credit_note_id
+    )
+    bulk.copy(Posting, list(rows))
+
+
+def _send(row: Refund, now: datetime, actor: str) -> Refund:
+    assert row.payment.provider_id is not None
+    outcome = gateway().refund(
+        key=row.key, payment_intent=row.payment.provider_id, amount=row.amount, currency=row.currency,
+        metadata={"refund": row.pk},
+    )  # fmt: skip
+    return apply(refund_id=row.pk, outcome=outcome, now=now, actor=actor)
+
+
+@transaction.atomic
+def apply(*, refund_id: str, outcome: RefundOutcome, now: datetime, actor: str) -> Refund:
+    """Write down what became of a refund. The same answer twice changes nothing."""
+    row = (
+        Refund.objects.select_for_update(of=("self",))
+        .select_related("customer", "credit_note", "payment")
+        .get(pk=refund_id)
+    )
+    state = {"succeeded": "succeeded", "processing": "succeeded", "failed": "failed"}.get(
+        outcome.state, "unknown"
+    )
+    if row.status == state or row.status not in Refund.OPEN:
+        return row
+    move(
+        row, state, event=None, actor=actor, now=now, settled_at=None if state == "unknown" else now,
+        provider_id=outcome.refund_id or "", message=(outcome.message or "")[:300],
+    )  # fmt: skip
+    if state == "succeeded":
+        data = {
+            "amount": row.amount,
+            "currency": row.currency,
+            "refund": row.pk,
+            "credit_note": row.credit_note_id,
+        }
+        record("payment.refunded", subject=row.payment, actor=actor, now=now, data=data)
+    if state == "failed":
+        _move_money(row, -row.amount, now, "Refund failed")
+    return row
+
+
+def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> int:
+    """Ask about every refund without an answer; one the provider never saw is sent again with its own key. `now` is
+    real time. Returns how many got an answer."""
+    waiting = Refund.objects.filter(status__in=Refund.OPEN, recorded_at__lte=now - older_than)
+    done = 0
+    for row in waiting.select_related("payment", "customer__test_clock").order_by("recorded_at")[:200]:
+        at = row.customer.now if row.customer.test_clock else now
+        found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
+        fresh = (
+            _send(row, at, "provider")
+            if found is None
+            else apply(refund_id=row.pk, outcome=found, now=at, actor="provider")
+        )
+        done += fresh.status not in Refund.OPEN
+    return done

@@ -1,0 +1,110 @@
+"""What is said beforehand and what renews itself: trials that end, contracts that come up for renewal.
+
+One pass for test clocks and for the live world: each subscription whose next notice is due is claimed, every notice
+given once, and the next one set.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from billing import customers, invoicing, mail, timelines
+from billing.events import record
+from billing.maths.money import to_major
+from billing.maths.periods import add_months
+from billing.models import Subscription, TestClock
+from billing.notices import Notice, due, next_notice
+
+CHUNK = 200
+
+
+def notify(*, now: datetime, clock: TestClock | None = None) -> int:
+    """Give every notice that is due. Returns how many. Safe to run twice and on several workers."""
+    given = 0
+    while rows := _one_chunk(now, clock):
+        given += sum(rows)
+    return given
+
+
+@transaction.atomic
+def _one_chunk(now: datetime, clock: TestClock | None) -> list[int]:
+    rows = (
+        Subscription.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(next_notice_at__lte=now, test_clock=clock)
+        .select_related("customer__test_clock")
+        .order_by("next_notice_at", "id")[:CHUNK]
+    )
+    return [_notify(row, now) for row in rows]
+
+
+def _notify(row: Subscription, now: datetime) -> int:
+    """All that is due, in order: what a renewal brings may be due as well."""
+    given = 0
+    while found := _due(row, now):
+        for notice in found:
+            _ACTS[notice.kind](row, notice, now)
+        row.noticed_at, given = found[0].at, given + len(found)
+    row.next_notice_at = None if row.status == Subscription.Status.CANCELED else next_notice(row)
+    row.save(update_fields=["noticed_at", "next_notice_at"])
+    return given
+
+
+def _due(row: Subscription, now: datetime) -> list[Notice]:
+    """The notices of the earliest instant that is due."""
+    found = [] if row.status == Subscription.Status.CANCELED else due(row, now)
+    return [notice for notice in found if notice.at == found[0].at]
+
+
+def _trial_ending(row: Subscription, notice: Notice, now: datetime) -> None:
+    assert row.trial_end_at is not None
+    specs = timelines.specs_of(row)
+    ends_on = specs[1].start_on if len(specs) > 1 else specs[0].start_on
+    data = {"days": notice.days, "trial_end": row.trial_end_at.isoformat(), "plan": specs[-1].plan.code}
+    event = record("subscription.trial_ending", subject=row, actor="system", now=now, data=data)
+    context = {
+        "plan": specs[-1].plan.name, "ends_on": ends_on, "amount": _first_charge(row, now),
+        "has_card": customers.default_card(row.customer) is not None, "url": mail.portal_url("plan/"),
+    }  # fmt: skip
+    mail.compose(
+        template="trial_ending",
+        to=row.customer.email,
+        context=context,
+        event=event,
+        now=now,
+        customer=row.customer,
+    )
+
+
+def _first_charge(row: Subscription, now: datetime) -> str:
+    found = invoicing.upcoming(subscription=row, now=now)
+    return f"{to_major(found.result.total, row.currency)} {row.currency}"
+
+
+def _renewal_approaching(row: Subscription, notice: Notice, now: datetime) -> None:
+    assert row.contract_end_on is not None
+    data: dict[str, Any] = {
+        "days": notice.days, "contract_end_on": row.contract_end_on.isoformat(), "auto_renew": row.auto_renew,
+        "mrr": row.mrr, "arr": row.arr,
+    }  # fmt: skip
+    record("subscription.renewal_approaching", subject=row, actor="system", now=now, data=data)
+
+
+def _contract_over(row: Subscription, notice: Notice, now: datetime) -> None:
+    """The next term begins on the day the last one ends. (Without renewal the subscription ends instead.)"""
+    assert row.contract_end_on is not None
+    row.contract_start_on = row.contract_end_on
+    row.contract_end_on = add_months(row.contract_end_on, row.renewal_months or 12)
+    row.save(update_fields=["contract_start_on", "contract_end_on"])
+    data = {
+        "contract_start_on": row.contract_start_on.isoformat(), "contract_end_on": row.contract_end_on.isoformat(),
+        "auto_renew": True,
+    }  # fmt: skip
+    record("subscription.renewed", subject=row, actor="system", now=now, data=data)
+
+
+_ACTS = {
+    "trial_ending": _trial_ending,
+    "renewal_approaching": _renewal_approaching,
+    "contract_over": _contract_over,
+}

@@ -1,0 +1,155 @@
+"""What a change asks for, made into the terms of a phase.
+
+A change that waits is kept with its phase as what it asks for, not only as what came out: when something
+before it changes, is removed or is added, the later ones are worked out again on top (`follow`). The ends of
+a trial, a pause and a discount wait in the same way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal, Self
+
+from billing.choosing import choose_items, interval_of, requantified, seats
+from billing.maths.periods import ONE_DAY, Interval, anchor_for
+from billing.models import Discount, Plan
+from billing.timelines import PhaseSpec
+
+KEEP: Any = object()
+# What a phase takes over from the one before it.
+TERMS = (
+    "plan", "items", "anchor_on", "discount", "collection_method", "net_days", "motion", "po_number", "free", "paused",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """New terms; what is None or KEEP stays as it is. `anchor`: where periods are counted from, as at a start."""
+
+    plan: Plan | None = None
+    interval: str | None = None
+    quantity: Decimal | int | None = None
+    quantities: Mapping[str, Decimal] | None = None
+    discount: Any = KEEP
+    collection_method: str | None = None
+    net_days: Any = KEEP
+    motion: str | None = None
+    anchor: str | int | None = None
+    proration: Literal["prorate", "none"] = "prorate"
+
+    def stored(self) -> dict[str, Any]:
+        """As plain JSON, without what stays."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: _plain(value) for name, value in given.items() if value is not _UNSAID[name]}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """The wish that `stored` stands for."""
+        given = {name: value for name, value in stored.items() if name in _UNSAID}
+        if given.get("plan"):
+            given["plan"] = Plan.objects.get(pk=given["plan"])
+        if given.get("discount"):
+            given["discount"] = Discount.objects.get(pk=given["discount"])
+        if given.get("quantity") is not None:
+            given["quantity"] = Decimal(given["quantity"])
+        if given.get("quantities"):
+            given["quantities"] = {code: Decimal(n) for code, n in given["quantities"].items()}
+        return cls(**given)
+
+
+_UNSAID = {f.name: f.default for f in fields(Wish)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Plan | Discount):
+        return value.pk
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: str(n) for name, n in value.items()}
+    return value
+
+
+def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
+    """The terms of a phase from `on` that follows `old`. Raises UnknownPrice, InvalidQuantity."""
+    target, cadence = wish.plan or old.plan, wish.interval or interval_of(old)
+    same = target == old.plan and cadence == interval_of(old)
+    return {
+        **{name: getattr(old, name) for name in TERMS},
+        "plan": target,
+        "items": requantified(old.items, wish.quantity, wish.quantities) if same else _chosen(old, wish, target, cadence),
+        "anchor_on": _anchor(old, wish, cadence, on),
+        "discount": old.discount if wish.discount is KEEP else wish.discount,
+        "collection_method": wish.collection_method or old.collection_method,
+        "net_days": old.net_days if wish.net_days is KEEP else wish.net_days,
+        "motion": wish.motion or (target.motion if target != old.plan else old.motion),
+        "prorate": wish.proration != "none",
+    }  # fmt: skip
+
+
+def _chosen(old: PhaseSpec, wish: Wish, plan: Plan, interval: str) -> Any:
+    """Another plan's prices, for as many seats as before unless the wish names them."""
+    quantity = seats(old.items) if wish.quantity is None and wish.quantities is None else wish.quantity
+    return choose_items(
+        plan,
+        interval=interval,
+        currency=old.items[0][0].currency,
+        quantity=quantity,
+        quantities=wish.quantities,
+    )
+
+
+def _anchor(old: PhaseSpec, wish: Wish, cadence: str, on: date) -> date:
+    """Another interval starts a new cycle on its day; a wish for a billing day moves the cycle there."""
+    if wish.anchor is not None:
+        return anchor_for(Interval(cadence), on, wish.anchor)
+    return old.anchor_on if cadence == interval_of(old) else on
+
+
+# -- What waits ---------------------------------------------------------------------------------------------
+
+
+def follow(specs: Sequence[PhaseSpec], after: date) -> list[PhaseSpec]:
+    """The same phases, those that start after `after` and wait worked out again on top of the one before."""
+    found: list[PhaseSpec] = []
+    for spec in specs:
+        before = next((s for s in reversed(found) if not s.empty), None)
+        waits = spec.wishes is not None and spec.start_on > after
+        found.append(_renewed(before, spec) if waits and before is not None else spec)
+    return found
+
+
+def _renewed(before: PhaseSpec, spec: PhaseSpec) -> PhaseSpec:
+    assert spec.wishes is not None
+    made = terms(before, Wish.read(spec.wishes), spec.start_on)
+    return replace(spec, **made | _ended(spec.wishes.get("ends", {}), made["discount"]))
+
+
+def _ended(ends: Mapping[str, Any], discount: Discount | None) -> dict[str, Any]:
+    """What the end of a trial, a pause or a discount sets, whatever else is wished for that day."""
+    found: dict[str, Any] = {name: ends[name] for name in ("free", "paused") if name in ends}
+    if "anchor_on" in ends:
+        found["anchor_on"] = date.fromisoformat(ends["anchor_on"])
+    if discount is not None and ends.get("discount") == discount.pk:
+        found["discount"] = None
+    return found
+
+
+def removable(spec: PhaseSpec) -> bool:
+    """Whether it is there because somebody asked for a change, and not for the end of something alone."""
+    return spec.wishes is not None and spec.wishes.keys() != {"ends"}
+
+
+def without(specs: Sequence[PhaseSpec], gone: PhaseSpec) -> list[PhaseSpec]:
+    """The phases as if `gone` had never been asked for: the one before lasts until the next begins."""
+    ends = (gone.wishes or {}).get("ends")
+    if ends is not None:
+        kept = [replace(spec, wishes={"ends": ends}) if spec is gone else spec for spec in specs]
+    else:
+        kept = [
+            replace(spec, end_on=gone.end_on) if spec.end_on == gone.start_on and not spec.empty else spec
+            for spec in specs
+            if spec is not gone
+        ]
+    return follow(kept, gone.start_on - ONE_DAY)
