@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from billing import customers, discounting, mail, subscribing, typed
