@@ -30,7 +30,8 @@ TYPES = frozenset(
     payment_method.attached payment_method.expiring payment_method.detached lead.created demo.requested
     feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted handoff.snoozed handoff.won
     handoff.lost handoff.returned quote.created quote.submitted quote.approved quote.rejected quote.sent quote.viewed
-    quote.accepted quote.declined quote.expired quote.withdrawn quote.converted deal.stage_changed
+    quote.accepted quote.declined quote.expired quote.withdrawn quote.converted
+    quote.schedule_differs deal.stage_changed
     """.split()
 )
 

@@ -35,6 +35,7 @@ JOBS: list[Job] = [
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
     Job("measure engagement", "sales.tasks.measure_engagement", at=time(2, 45)),
+    Job("compare invoices with what was signed", "sales.tasks.check_promises", at=time(5, 10)),
     Job("let quotes expire", "sales.tasks.expire_quotes", minutes=15),
     Job("escalate approvals that wait", "sales.tasks.escalate_approvals", minutes=60),
     Job("send waiting mail", "billing.tasks.send_waiting_mail", minutes=1),

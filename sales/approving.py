@@ -6,15 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from billing import customers, mail
 from billing.events import record
 from billing.maths.money import exponent
-from billing.models import Event, User
+from billing.maths.periods import local_date
+from billing.models import Event, Seller, User
 from billing.moves import move
 from billing.refusals import Refused
 from sales import addresses, proposing
-from sales.models import Approval, ApprovalRule, Quote, Role, SalesSettings
+from sales.models import Approval, ApprovalDelegate, ApprovalRule, Quote, Role, SalesSettings
 from sales.proposing import Figures
 
 PERMISSIONS = {Role.MANAGER: "sales.approve_quote", Role.DIRECTOR: "sales.approve_quote_as_director"}
@@ -97,10 +99,12 @@ def submit(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -
         record("quote.approved", subject=quote, actor="system", now=now, data={**data, "why": "no rule met"})
         return
     Approval.objects.bulk_create(
-        Approval(quote=quote, rule=rule, words=words[:200], needed_role=rule.role, asked_at=now)
+        Approval(
+            quote=quote, rule=rule, words=words[:200], needed_role=rule.role, step=rule.step, asked_at=now
+        )
         for rule, words in rules
-    )
-    _ask({rule.role for rule, _ in rules}, quote, event, now)
+    )  # fmt: skip
+    _ask(quote, event, now)
 
 
 def _check_ready(quote: Quote) -> None:
@@ -110,15 +114,30 @@ def _check_ready(quote: Quote) -> None:
         raise NotReady("Say who the quote is for.", field="contact_email")
 
 
-def _ask(roles: set[str], quote: Quote, event: Event, now: datetime) -> None:
-    """A mail to everybody who could decide, except who made it."""
-    own = [pk for pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id) if pk is not None]
-    groups = [GROUPS[Role(role)] for role in sorted(roles)]
-    people = User.objects.filter(groups__name__in=groups, is_active=True).exclude(pk__in=own)
+def due(quote: Quote) -> list[Approval]:
+    """What waits for a decision now: the lowest step that is not agreed to."""
     waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
+    step = min((each.step for each in waiting), default=0)
+    return [each for each in waiting if each.step == step]
+
+
+def _ask(quote: Quote, event: Event | str, now: datetime) -> None:
+    """A mail to everybody who could decide about the present step, except who made the quote."""
+    asked = due(quote)
+    own = [pk for pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id) if pk is not None]
+    groups = [GROUPS[Role(role)] for role in sorted({each.needed_role for each in asked})]
+    members = Q(groups__name__in=groups) | Q(
+        delegated_by__in=_standing_in(now), delegated_by__person__groups__name__in=groups
+    )
+    people = User.objects.filter(members, is_active=True).exclude(pk__in=own)
     for person in people.distinct():
-        context = {**_mail_facts(quote), "approvals": waiting}
+        context = {**_mail_facts(quote), "approvals": asked}
         mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+
+
+def _standing_in(now: datetime) -> QuerySet[ApprovalDelegate]:
+    today = local_date(now, Seller.objects.get().timezone)
+    return ApprovalDelegate.objects.filter(since__lte=today, until__gte=today, person__is_active=True)
 
 
 def _mail_facts(quote: Quote) -> dict[str, Any]:
@@ -138,7 +157,8 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
     """
     _hold(quote)
     _decide(quote, Approval.Decision.APPROVED, by, now, note)
-    if quote.approvals.filter(decision=Approval.Decision.WAITING).exists():
+    if waiting := due(quote):
+        _ask(quote, f"step:{quote.pk}:{waiting[0].pk}", now)
         return
     data = {"number": quote.number, "version": quote.version, "note": note[:300]}
     move(
@@ -168,14 +188,22 @@ def _hold(quote: Quote) -> None:
 def _decide(quote: Quote, decision: str, by: User, now: datetime, note: str) -> None:
     if by.pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id):
         raise OwnQuote("Somebody else has to decide about your quote.")
-    roles = roles_of(by)
-    decided = quote.approvals.filter(decision=Approval.Decision.WAITING, needed_role__in=roles)
+    roles = roles_of(by, now)
+    mine = [each.pk for each in due(quote) if each.needed_role in roles]
+    decided = quote.approvals.filter(decision=Approval.Decision.WAITING, pk__in=mine)
     if not decided.update(decision=decision, decided_by=by, decided_at=now, note=note[:1000]):
         raise NotForYou("Nothing is waiting for your decision.")
 
 
-def roles_of(user: User) -> list[str]:
-    """What the user may approve as; a director may do what a manager may."""
+def roles_of(user: User, now: datetime) -> list[str]:
+    """What the user may approve as, alone or in a colleague's place; a director may do what a manager may."""
+    roles = set(_own_roles(user))
+    for row in _standing_in(now).filter(delegate=user).select_related("person"):
+        roles |= set(_own_roles(row.person))
+    return sorted(roles)
+
+
+def _own_roles(user: User) -> list[str]:
     if user.has_perm(PERMISSIONS[Role.DIRECTOR]):
         return [Role.MANAGER, Role.DIRECTOR]
     return [Role.MANAGER] if user.has_perm(PERMISSIONS[Role.MANAGER]) else []

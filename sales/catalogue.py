@@ -124,6 +124,8 @@ MANAGING = [
     "sales.change_rule", "sales.change_salessettings", "sales.change_targetdomain",
     "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
     "sales.delete_targetprofile", "billing.change_segment",
+    "sales.add_approvaldelegate", "sales.change_approvaldelegate",
+    "sales.delete_approvaldelegate",
 ]  # fmt: skip
 DIRECTING = [
     *MANAGING,

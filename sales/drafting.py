@@ -46,9 +46,9 @@ def draft(
 
     Terms: quantity (seats) or quantities {price code: n}; fees [{description, unit_amount, quantity}] in
     major units; ramp [{year, quantity, discount_percent}]; discount_percent or discount_amount (minor units
-    off each period); term_months, net_days, collection_method, auto_renew, starts, starts_on, expires_at,
-    title, contact_name, contact_email, notes, internal_notes, owner, deal, task. Raises Refused naming the
-    field.
+    off each period); term_months, net_days, collection_method, auto_renew, escalator_percent, starts,
+    starts_on, expires_at, title, contact_name, contact_email, notes, internal_notes, owner, deal,
+    task. Raises Refused naming the field.
     """
     customer = customer or (subscription.customer if subscription else None)
     if customer is None and lead is None:
@@ -61,7 +61,7 @@ def draft(
         expires_at=now + timedelta(days=SalesSettings.current().quote_valid_days), **_contact(customer, lead),
     )  # fmt: skip
     quote_terms.apply(quote, {"plan": plan, "interval": interval, **terms}, now)
-    quote.deal = quote.deal or _deal(quote, now)
+    quote.deal = quote.deal or deal_for(quote, now)
     quote.save(force_insert=True)
     quote_terms.write_parts(quote, {"plan": plan, "interval": interval, **terms})
     settle(quote, now)
@@ -112,7 +112,7 @@ def _contact(customer: Customer | None, lead: Lead | None) -> dict[str, str]:
     return {"contact_name": member.user.name, "contact_email": member.user.email}
 
 
-def _deal(quote: Quote, now: datetime) -> Deal:
+def deal_for(quote: Quote, now: datetime) -> Deal:
     """The opportunity that is open with the buyer, or a new one."""
     found = deals.open_deal_of(quote.customer, quote.lead)
     if found is not None:

@@ -7,14 +7,14 @@ is accepted: the invoices come from the same phases by the same function.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
 
 from billing import subscribing, taxes, timelines
 from billing.maths import timeline
 from billing.maths.discounts import percent_of
-from billing.maths.money import round_ratio
+from billing.maths.money import exponent, round_ratio
 from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
 from billing.maths.tax import TaxRate as TaxValue
@@ -49,6 +49,7 @@ class Proposal:
     years: tuple[Year, ...]
     percent: Decimal | None
     amount: int | None
+    escalator: Decimal | None = None
     term_months: int
     collection_method: str
     net_days: int
@@ -89,6 +90,7 @@ class YearFigures:
     percent: Decimal
     arr: int
     amount: int
+    rise: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,8 @@ def gather(quote: Quote, *, start_on: date, lines: Sequence[QuoteLine] | None = 
         number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
         items=tuple((line.price or fee_price(quote, line), line.quantity) for line in rows),
         years=tuple(Year(r.year, r.quantity, r.discount_percent) for r in quote.ramp.all()),
-        percent=quote.discount_percent, amount=quote.discount_amount, term_months=quote.term_months,
+        percent=quote.discount_percent, amount=quote.discount_amount, escalator=quote.escalator_percent,
+        term_months=quote.term_months,
         collection_method=quote.collection_method, net_days=quote.net_days, motion=quote.plan.motion,
         start_on=start_on, source=quote.pk, tax=_tax(quote), before=tuple(timelines.ended(before, start_on)),
         credit_unused=subscription.credit_unused if subscription else True,
@@ -218,6 +221,8 @@ def phases(proposal: Proposal) -> list[PhaseSpec]:
     for number, quantity, discount in _terms(proposal):
         start_on = _year_start(proposal, number)
         items = _items(proposal, quantity, first=number == 1)
+        if proposal.escalator and number > 1:
+            items = tuple((escalated(price, proposal, number), q) for price, q in items)
         if made and _same_terms(made[-1], items, discount):
             continue
         if made:
@@ -269,6 +274,36 @@ def _items(proposal: Proposal, quantity: Decimal | None, *, first: bool) -> Item
     if counted is not None and quantity is not None:
         kept[counted] = (kept[counted][0], quantity)
     return tuple(kept)
+
+
+def escalated(price: Price, proposal: Proposal, number: int) -> Price:
+    """The price of a later year, not saved here: each amount times (1 + rise)^(year - 1), from the first year's.
+
+    Rounded once, half away from zero, to the decimals that the price has, and cents at least.
+    """
+    if price.kind != "recurring":
+        return price
+    factor = (1 + (proposal.escalator or ZERO) / 100) ** (number - 1)
+    tiers = [{**tier, **_risen(tier, factor, proposal.currency)} for tier in price.tiers]
+    return Price(
+        plan=price.plan, code=f"{proposal.number.lower()}-{price.code}-y{number}"[:60], kind=price.kind,
+        label=price.label, model=price.model, interval=price.interval, currency=price.currency, active=False,
+        unit_amount=_rise(price.unit_amount, factor, proposal.currency), tiers=tiers, included=price.included,
+        package_size=price.package_size, billed=price.billed, prorate=price.prorate,
+        minimum=None if price.minimum is None else _rise(price.minimum, factor, proposal.currency),
+        maximum=None if price.maximum is None else _rise(price.maximum, factor, proposal.currency),
+    )  # fmt: skip
+
+
+def _risen(tier: Mapping[str, Any], factor: Decimal, currency: str) -> dict[str, str]:
+    names = [name for name in ("unit_amount", "flat_amount") if tier.get(name)]
+    return {name: f"{_rise(Decimal(tier[name]), factor, currency):f}" for name in names}
+
+
+def _rise(amount: Decimal, factor: Decimal, currency: str) -> Decimal:
+    exact = amount.normalize().as_tuple().exponent
+    decimals = max(exponent(currency), -exact if isinstance(exact, int) else 0)
+    return (amount * factor).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
 
 def counts_seats(price: Price) -> bool:
@@ -354,6 +389,7 @@ def _years(
             number=number, start_on=start, end_on=end, quantity=seats_of(spec.items), percent=_percent(spec),
             arr=timeline.arr(spec.pure_items(), discount),
             amount=sum(entry.net for entry in new if start <= entry.span.start < end),
+            rise=proposal.escalator if proposal.escalator and number > 1 else ZERO,
         )  # fmt: skip
 
 

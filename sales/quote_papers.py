@@ -98,6 +98,8 @@ def _plain(number: Decimal) -> Decimal:
 
 def _year(year: YearFigures) -> RampYear:
     words = [f"{year.quantity.normalize():,f} seats"] if year.quantity is not None else []
+    if year.rise:
+        words.append(f"prices {year.rise.normalize():f} % above the year before")
     if year.percent:
         words.append(f"{year.percent.normalize():f} % discount")
     return RampYear(

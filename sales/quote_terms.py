@@ -140,8 +140,9 @@ def _instant(value: Any, field: str) -> datetime:
 _CHECKS: dict[str, Any] = {
     "title": _text(200), "contact_name": _text(200), "contact_email": _email, "notes": _long,
     "internal_notes": _long, "interval": _choice("month", "quarter", "half_year", "year"),
-    "discount_percent": _percent, "discount_amount": _amount, "term_months": _whole(1, 120),
-    "auto_renew": _flag, "collection_method": _choice("send_invoice", "charge_automatically"),
+    "discount_percent": _percent, "escalator_percent": _percent, "discount_amount": _amount,
+    "term_months": _whole(1, 120), "auto_renew": _flag,
+    "collection_method": _choice("send_invoice", "charge_automatically"),
     "net_days": _choice(*NET_DAYS), "starts": _choice(*Quote.Starts.values), "starts_on": _day,
     "expires_at": _instant,
 }  # fmt: skip

@@ -11,14 +11,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from billing import mail
+from billing import mail, numbering
 from billing.events import record
 from billing.maths.periods import local_date
-from billing.models import User
+from billing.models import Seller, User
 from billing.moves import StaleMove, move
 from billing.papers.data import QuotePaper
 from billing.refusals import Refused
-from sales import addresses, approving, deals, proposing, quote_papers
+from sales import addresses, approving, deals, drafting, proposing, quote_papers
 from sales.accepting import (
     AlreadyAccepted,
     AnotherAccepted,
@@ -37,17 +37,49 @@ from sales.accepting import (
     view,
 )
 from sales.approving import NotForYou, NotReady, OwnQuote, approve, escalate, reject, submit
+from sales.catalogue import QUOTE_SERIES
 from sales.drafting import NotEditable, created, draft, draft_from_subscription, edit, held, settle
 from sales.models import Quote, SalesSettings
 from sales.proposing import Figures, price
 from sales.quote_terms import InvalidQuote
 
 __all__ = [
-    "AlreadyAccepted", "AnotherAccepted", "Declined", "InvalidQuote", "NeedsApproval",
-    "NotEditable", "NotForYou", "NotReady", "OwnQuote", "QuoteClosed", "QuoteExpired", "Superseded",
-    "UnknownLink", "Withdrawn", "accept", "approve", "comment", "convert", "decline", "draft",
-    "draft_from_subscription", "edit", "escalate", "expire", "find", "paper", "preview", "price", "refuse_closed",
-    "reject", "revise", "send", "submit", "view", "withdraw",
+    "AlreadyAccepted",
+    "AnotherAccepted",
+    "Declined",
+    "InvalidQuote",
+    "NeedsApproval",
+    "NotEditable",
+    "NotForYou",
+    "NotReady",
+    "OwnQuote",
+    "QuoteClosed",
+    "QuoteExpired",
+    "Superseded",
+    "UnknownLink",
+    "Withdrawn",
+    "accept",
+    "approve",
+    "comment",
+    "convert",
+    "copy",
+    "decline",
+    "draft",
+    "draft_from_subscription",
+    "edit",
+    "escalate",
+    "expire",
+    "find",
+    "paper",
+    "preview",
+    "price",
+    "refuse_closed",
+    "reject",
+    "revise",
+    "send",
+    "submit",
+    "view",
+    "withdraw",
 ]  # fmt: skip
 
 
@@ -173,18 +205,49 @@ def revise(*, quote: Quote, now: datetime, actor: str, by: User | None = None, *
 
 COPIED = (
     "number", "customer", "lead", "deal", "task", "owner", "title", "contact_name", "contact_email",
-    "currency", "plan", "interval", "discount_percent", "discount_amount", "term_months", "auto_renew",
+    "currency", "plan", "interval", "discount_percent", "discount_amount", "escalator_percent", "term_months",
+    "auto_renew",
     "collection_method", "net_days", "starts", "starts_on", "notes", "internal_notes", "history",
     "subscription",
 )  # fmt: skip
 
 
-def _copy(old: Quote, by: User | None, now: datetime) -> Quote:
+@transaction.atomic
+def copy(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> Quote:
+    """A new quote with the terms of an earlier one, whatever became of that: an option beside it, or its renewal.
+
+    A start that has passed becomes “when accepted”; what it would have followed is followed while it runs.
+    """
+    number = numbering.take([(QUOTE_SERIES, now)], Seller.objects.get())[0].text
+    over: dict[str, Any] = {"number": number, "version": 1, "revision_of": None, "task": None, "history": {}}
+    if quote.deal is not None and not quote.deal.is_open:
+        over["deal"] = None
+    if quote.subscription is not None and not quote.subscription.is_live:
+        over["subscription"] = None
+    if _start_is_over(quote, now) or "subscription" in over:
+        over |= {"starts": Quote.Starts.NOW, "starts_on": None}
+    new = _copy(quote, by, now, **over)
+    if new.deal is None:
+        new.deal = drafting.deal_for(new, now)
+        new.save(update_fields=["deal"])
+    settle(new, now)
+    created(new, now, actor)
+    return new
+
+
+def _start_is_over(quote: Quote, now: datetime) -> bool:
+    if quote.starts != Quote.Starts.DATE or quote.starts_on is None:
+        return False
+    return quote.starts_on <= local_date(now, proposing.zone_of(quote))
+
+
+def _copy(old: Quote, by: User | None, now: datetime, **over: Any) -> Quote:
     valid = timedelta(days=SalesSettings.current().quote_valid_days)
+    fields = {name: getattr(old, name) for name in COPIED}
+    fields |= {"version": old.version + 1, "revision_of": old, **over}
     new = Quote.objects.create(
-        **{name: getattr(old, name) for name in COPIED}, version=old.version + 1, revision_of=old,
-        created_at=now, created_by=by or old.created_by, expires_at=now + valid,
-    )  # fmt: skip
+        **fields, created_at=now, created_by=by or old.created_by, expires_at=now + valid
+    )
     for line in old.lines.all():
         line.pk, line.quote = None, new
         line.save(force_insert=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from sales import engagement, quoting, watching
+from sales import engagement, promises, quoting, watching
 from sales.models import Quote
 
 
@@ -33,6 +33,11 @@ def convert_quote(quote_id: str) -> None:
 def expire_quotes() -> int:
     """Quotes whose time is up, each on its customer's clock."""
     return quoting.expire(now=timezone.now())
+
+
+def check_promises() -> int:
+    """Nightly: are signed schedules invoiced as they were signed?"""
+    return promises.check(now=timezone.now())
 
 
 def escalate_approvals() -> int:

@@ -52,6 +52,7 @@ WORDS = {
     "quote.accepted": ("Quote accepted", "file-text", "good"),
     "quote.declined": ("Quote declined", "file-text", "bad"),
     "quote.converted": ("Quote converted", "file-text", "good"),
+    "quote.schedule_differs": ("Invoices differ from the signed quote", "triangle-alert", "bad"),
     "credit_note.issued": ("Credit note issued", "undo-2", ""),
     "payment_method.attached": ("Card saved", "wallet", ""),
     "demo.requested": ("Asked for a demo", "zap", "accent"),

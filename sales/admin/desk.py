@@ -37,7 +37,7 @@ def _tasks(user: User) -> tuple[list[HandoffTask], int]:
 
 def _decisions(user: User) -> list[Quote] | None:
     """Quotes that the reader may decide about; None for somebody who decides about none."""
-    roles = approving.roles_of(user)
+    roles = approving.roles_of(user, timezone.now())
     if not roles:
         return None
     waiting = Approval.objects.filter(decision=Approval.Decision.WAITING, needed_role__in=roles)

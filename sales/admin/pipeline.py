@@ -14,11 +14,11 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
-from billing.models import Plan
+from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
-from sales import deals, drafting, leads
-from sales.models import ApprovalRule, Deal, HandoffTask, Lead
+from sales import comparing, deals, drafting, leads
+from sales.models import ApprovalDelegate, ApprovalRule, Deal, HandoffTask, Lead
 
 CLOSED_SHOWN = timedelta(days=30)
 COLUMN_SHOWN = 50
@@ -146,7 +146,12 @@ class DealAdmin(Screen):
         return [own, *super().get_urls()]
 
     def context(self, request: HttpRequest, row: Deal) -> dict[str, Any]:
-        return {"deal": row, "quotes": row.quotes.select_related("plan"), "stages": next_stages(row)}
+        quotes = list(row.quotes.select_related("plan").prefetch_related("lines", "ramp"))
+        newest = list({quote.number: quote for quote in sorted(quotes, key=lambda q: q.version)}.values())[:4]
+        options = comparing.side_by_side(newest) if len(newest) > 1 else []
+        return {
+            "deal": row, "quotes": quotes, "stages": next_stages(row), "option_quotes": newest, "options": options,
+        }  # fmt: skip
 
     def board(self, request: HttpRequest) -> HttpResponse:
         """Every open deal in the column of its stage, and what was closed in the last month."""
@@ -217,9 +222,20 @@ def _column(stage: str, label: str, found: list[Deal]) -> dict[str, Any]:
 class ApprovalRuleAdmin(admin.ModelAdmin):
     """A rule that ever asked for an approval stays; it can be switched off."""
 
-    list_display = ("name", "measure", "over", "plan", "role", "enabled", "position")
-    list_editable = ("enabled", "position")
+    list_display = ("name", "measure", "over", "plan", "role", "step", "enabled", "position")
+    list_editable = ("step", "enabled", "position")
     list_select_related = ("plan",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(ApprovalDelegate)
+class ApprovalDelegateAdmin(admin.ModelAdmin):
+    """Who decides for whom while they are away. A delegate needs the permission to approve."""
+
+    list_display = ("person", "delegate", "since", "until")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        options["queryset"] = User.objects.filter(is_staff=True, is_active=True).order_by("name")
+        return super().formfield_for_foreignkey(db_field, request, **options)

@@ -19,8 +19,8 @@ SPARE_FEES = 1
 # What a term is called in a refusal -> the field that it was typed in.
 NAMES = {"expires_at": "expires_on", "quantities": "quantity", "lines": "quantity"}
 PLAIN = (
-    "plan", "interval", "quantity", "discount_percent", "term_months", "starts", "starts_on", "collection_method",
-    "title", "contact_name", "contact_email", "notes", "internal_notes", "auto_renew",
+    "plan", "interval", "quantity", "discount_percent", "escalator_percent", "term_months", "starts", "starts_on",
+    "collection_method",    "title", "contact_name", "contact_email", "notes", "internal_notes", "auto_renew",
 )  # fmt: skip
 
 
@@ -37,6 +37,14 @@ class QuoteForm(forms.Form):
     quantity = forms.DecimalField(label="Seats", min_value=1, max_digits=10, decimal_places=0, required=False)
     discount_percent = forms.DecimalField(
         label="Discount", min_value=0, max_value=100, max_digits=7, decimal_places=4, required=False
+    )
+    escalator_percent = forms.DecimalField(
+        label="Price rise each year",
+        min_value=0,
+        max_value=100,
+        max_digits=7,
+        decimal_places=4,
+        required=False,
     )
     term_months = forms.IntegerField(label="Term", min_value=1, max_value=120)
     starts = forms.ChoiceField(choices=Quote.Starts.choices)

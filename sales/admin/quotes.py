@@ -8,13 +8,14 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils import timezone
 
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
 from billing.refusals import Refused
-from sales import accepting, approving, proposing, quoting
+from sales import accepting, approving, comparing, promises, proposing, quoting
 from sales.admin.quote_form import INTERVALS, QuoteForm
-from sales.models import Approval, Quote, QuoteLine
+from sales.models import Quote, QuoteLine
 
 # Acts of the builder: their buttons send the whole form, so what was typed is saved first.
 SAVING = ("edit", "submit", "send")
@@ -73,6 +74,11 @@ def _revise(request: HttpRequest, quote: Quote) -> str:
     return reverse("admin:sales_quote_change", args=[new.pk])
 
 
+def _copy(request: HttpRequest, quote: Quote) -> str:
+    new = quoting.copy(quote=quote, now=now_of(quote), actor=staff(request), by=request.user)  # type: ignore[arg-type]
+    return reverse("admin:sales_quote_change", args=[new.pk])
+
+
 def _withdraw(request: HttpRequest, quote: Quote) -> str:
     quoting.withdraw(
         quote=quote, now=now_of(quote), actor=staff(request), reason=request.POST.get("reason", "")
@@ -103,6 +109,7 @@ class QuoteAdmin(Screen):
         "send": ("sales.send_quote", _send),
         "revise": ("sales.send_quote", _revise),
         "withdraw": ("sales.send_quote", _withdraw),
+        "copy": ("sales.add_quote", _copy),
         "approve": ("sales.approve_quote", _approve),
         "reject": ("sales.approve_quote", _reject),
         "comment": ("sales.add_quotecomment", _comment),
@@ -139,8 +146,8 @@ class QuoteAdmin(Screen):
     def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:
         figures, problem = _figures(row)
         sent = request.POST if request.POST.get("action") in SAVING and "plan" in request.POST else None
-        waiting = [each for each in row.approvals.all() if each.decision == Approval.Decision.WAITING]
-        mine = set(approving.roles_of(request.user))  # type: ignore[arg-type]
+        waiting = approving.due(row)
+        mine = set(approving.roles_of(request.user, timezone.now()))  # type: ignore[arg-type]
         own = request.user.pk in (row.created_by_id, row.owner_id, row.submitted_by_id)
         changeable = row.editable and request.user.has_perm("sales.change_quote")
         return {
@@ -160,6 +167,10 @@ class QuoteAdmin(Screen):
             "growth": row.arr - row.history["arr_now"] if "arr_now" in row.history else None,
             "usage": [_chart(meter) for meter in row.history.get("usage", [])],
             "comments": row.comments.all(),
+            "promises": _promises(row),
+            "changes": comparing.differences(row.revision_of, row) if row.revision_of else [],
+            "before": row.revision_of,
+            "options": row.deal.quotes.exclude(number=row.number).count() if row.deal else 0,
             "newer": Quote.objects.filter(revision_of=row).first(),
             "withdrawable": "withdrawn" in Quote.MOVES[row.state],
             "revisable": not row.editable and row.state not in ("accepted", "converted"),
@@ -198,6 +209,15 @@ def _stored(line: QuoteLine, percent: Decimal | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _promises(quote: Quote) -> list[dict[str, Any]]:
+    """The signed schedule against the invoices."""
+    rows = promises.of(quote, now=now_of(quote))
+    return [
+        {"row": each, "label": promises.STATES[each.state][0], "tone": promises.STATES[each.state][1]}
+        for each in rows
+    ]
+
+
 def _schedule(quote: Quote, figures: proposing.Figures | None) -> list[dict[str, Any]]:
     rows = [each.stored() for each in figures.schedule] if figures else quote.schedule
     return [{**row, "date": date.fromisoformat(row["date"])} for row in rows]
@@ -222,6 +242,7 @@ HAPPENED = {
     "quote.expired": ("Expired", "clock", ""),
     "quote.withdrawn": ("Withdrawn", "undo-2", ""),
     "quote.converted": ("Became the subscription's terms", "repeat", "good"),
+    "quote.schedule_differs": ("Invoices differ from what was signed", "triangle-alert", "bad"),
 }
 
 

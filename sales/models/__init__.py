@@ -2,7 +2,16 @@
 
 from sales.models.deals import Deal
 from sales.models.leads import Lead, TargetDomain, TargetProfile
-from sales.models.quotes import Approval, ApprovalRule, Quote, QuoteComment, QuoteLine, QuoteRamp, Role
+from sales.models.quotes import (
+    Approval,
+    ApprovalDelegate,
+    ApprovalRule,
+    Quote,
+    QuoteComment,
+    QuoteLine,
+    QuoteRamp,
+    Role,
+)
 from sales.models.signals import (
     EngagementScore,
     HandoffTask,
@@ -14,7 +23,7 @@ from sales.models.signals import (
 )
 
 __all__ = [
-    "Approval", "ApprovalRule", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote", "QuoteComment",
-    "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
+    "Approval", "ApprovalDelegate", "ApprovalRule", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote",
+    "QuoteComment", "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
     "TargetProfile", "WeighedEvent", "Weight",
 ]  # fmt: skip

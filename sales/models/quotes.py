@@ -103,6 +103,9 @@ class Quote(models.Model):
     discount_amount = models.BigIntegerField(
         null=True, blank=True, help_text="minor units off each recurring invoice"
     )
+    escalator_percent = models.DecimalField(
+        max_digits=7, decimal_places=4, null=True, blank=True, help_text="prices rise by this each year"
+    )
     term_months = models.PositiveSmallIntegerField(default=12)
     auto_renew = models.BooleanField(default=True)
     collection_method = models.CharField(
@@ -195,6 +198,11 @@ class Quote(models.Model):
             models.CheckConstraint(
                 condition=Q(discount_amount__isnull=True) | Q(discount_amount__gte=0),
                 name="quote_discount_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(escalator_percent__isnull=True)
+                | Q(escalator_percent__gte=0, escalator_percent__lte=100),
+                name="quote_escalator_sane",
             ),
             models.CheckConstraint(
                 condition=~Q(starts="date") | Q(starts_on__isnull=False),
@@ -382,6 +390,9 @@ class ApprovalRule(models.Model):
     over = models.DecimalField(max_digits=14, decimal_places=2, null=True, blank=True)
     plan = models.ForeignKey("billing.Plan", models.CASCADE, null=True, blank=True)
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MANAGER)
+    step = models.PositiveSmallIntegerField(
+        default=1, help_text="asked when every lower step has agreed; the same step is asked together"
+    )
     enabled = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -401,6 +412,29 @@ class ApprovalRule(models.Model):
         return self.name
 
 
+class ApprovalDelegate(models.Model):
+    """Somebody decides in a colleague's place for some days, both included."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="delegates")
+    delegate = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="delegated_by")
+    since = models.DateField()
+    until = models.DateField()
+
+    class Meta:
+        ordering = ["-until", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(until__gte=models.F("since")), name="delegation_days_in_order"
+            ),
+            models.CheckConstraint(
+                condition=~Q(person=models.F("delegate")), name="nobody_delegates_to_themselves"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delegate} for {self.person}"
+
+
 class Approval(models.Model):
     """One agreement that a quote needs, and how it was decided. An edit voids it."""
 
@@ -414,6 +448,7 @@ class Approval(models.Model):
     rule = models.ForeignKey(ApprovalRule, models.PROTECT)
     words = models.CharField(max_length=200, help_text="the rule and the figure that met it")
     needed_role = models.CharField(max_length=8, choices=Role.choices)
+    step = models.PositiveSmallIntegerField(default=1)
     decision = models.CharField(max_length=8, choices=Decision.choices, default=Decision.WAITING)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="quote_approvals"

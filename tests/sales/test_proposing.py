@@ -4,13 +4,18 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from billing.models import Customer, TaxRate
+from billing.maths.periods import MONTHS, Interval
+from billing.maths.tax import TaxRate as TaxValue
+from billing.models import Customer, Plan, Price, TaxRate
 from sales import proposing, quoting
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.usefixtures("sales_catalogue")
 START = date(2026, 1, 15)
+NO_TAX = TaxValue("none", Decimal(0), category="O", reason="not taxed")
 
 
 def of(quote):
@@ -58,6 +63,62 @@ def test_it_stores_what_it_comes_to(make_customer, draft):
             "words": "Enterprise seat",
         }
     ]
+
+
+def test_it_raises_prices_every_year(make_customer, draft):
+    quote = draft(
+        customer=make_customer(), term_months=36, escalator_percent="5", ramp=[{"year": 3, "quantity": 50}]
+    )
+    found = of(quote)
+    # 990.00, 1,039.50, 1,091.475 -> 1,091.48
+    assert [(y.quantity, y.amount) for y in found.years] == [(48, 47520_00), (48, 49896_00), (50, 54574_00)]
+    assert [each.amount for each in found.schedule] == [47520_00, 49896_00, 54574_00]
+    assert found.tcv == 151990_00
+
+
+TERMS = st.fixed_dictionaries({
+    "interval": st.sampled_from(["month", "quarter", "half_year", "year"]),
+    "periods": st.integers(1, 12), "seats": st.integers(1, 5000), "unit": st.integers(1, 10**7),
+    "percent": st.none() | st.decimals(0, 100, places=4), "rise": st.none() | st.decimals(0, 100, places=2),
+    "ramp": st.dictionaries(
+        st.integers(1, 12), st.tuples(st.integers(1, 5000), st.none() | st.decimals(0, 100, places=2))
+    ),
+    "fee": st.none() | st.integers(0, 10**7), "start": st.dates(date(2024, 1, 1), date(2030, 12, 31)),
+})  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(TERMS)
+def test_its_totals_its_years_and_its_schedule_are_the_same_money(terms):
+    plan = Plan(code="enterprise", name="Enterprise", motion="sales_led")
+    price = Price(plan=plan, code="seat", kind="recurring", model="per_unit", interval=terms["interval"],
+                  unit_amount=Decimal(terms["unit"]) / 100)  # fmt: skip
+    items = [(price, Decimal(terms["seats"]))]
+    if terms["fee"] is not None:
+        fee = Price(
+            plan=plan, code="fee", kind="one_time", model="per_unit", unit_amount=Decimal(terms["fee"]) / 100
+        )
+        items.append((fee, Decimal(1)))
+    months = MONTHS[Interval(terms["interval"])] * terms["periods"]
+    years = [
+        proposing.Year(n, Decimal(seats), percent) for n, (seats, percent) in sorted(terms["ramp"].items())
+    ]
+    found = proposing.figures(proposing.Proposal(
+        number="Q-1", plan=plan, interval=Interval(terms["interval"]), currency="USD", items=tuple(items),
+        years=tuple(y for y in years if y.number <= -(-months // 12)), percent=terms["percent"], amount=None,
+        escalator=terms["rise"], term_months=months, collection_method="send_invoice", net_days=30,
+        motion="sales_led", start_on=terms["start"], source="quote_x", tax=NO_TAX,
+    ))  # fmt: skip
+    assert (
+        found.tcv == sum(each.amount for each in found.schedule) == sum(year.amount for year in found.years)
+    )
+    assert found.list_total - found.discount_total == found.tcv
+    assert found.discount_total >= 0
+    assert found.credit == found.tax_total == 0
+    assert len(found.schedule) <= terms["periods"]
+    days = [each.date for each in found.schedule]
+    assert days == sorted(set(days))
+    assert all(found.start_on <= day < found.end_on for day in days)
 
 
 def test_it_ramps_by_year(make_customer, draft):

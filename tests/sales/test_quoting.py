@@ -1,6 +1,6 @@
 """A quote's life on the seller's side: drafted, edited, approved, sent, revised, withdrawn, expired."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,8 +8,8 @@ import pytest
 from billing.models import Document, Event, Mail, User
 from billing.moves import IllegalMove
 from billing.refusals import Refused
-from sales import quoting
-from sales.models import Approval, ApprovalRule, Deal, Quote
+from sales import approving, comparing, quoting
+from sales.models import Approval, ApprovalDelegate, ApprovalRule, Deal, Quote
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.usefixtures("sales_catalogue", "fake_print")
@@ -325,3 +325,69 @@ def test_it_expires_on_the_clock_of_its_customer(make_customer, draft, clock, ad
     assert clocked.state == "expired"
     assert quoting.expire(now=NOON + timedelta(days=30)) == 1
     assert quoting.expire(now=NOON + timedelta(days=31)) == 0
+
+
+# -- Steps, delegates, copies
+
+
+def test_it_asks_the_next_step_when_the_first_has_agreed(make_customer, draft, staff):
+    ApprovalRule.objects.filter(role="director").update(step=2)
+    mia, dan = staff("mia", "Sales managers"), staff("dan", "Directors")
+    quote = draft(customer=make_customer(), discount_percent=Decimal(40))
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    asked = Mail.objects.filter(template="quote_approval")
+    assert [m.recipient for m in asked] == [mia.email]
+    quoting.approve(quote=quote, by=mia, now=NOON)
+    assert quote.state == "in_approval"
+    assert [m.recipient for m in asked.all().order_by("id")][-1] == dan.email
+    with pytest.raises(quoting.NotForYou):
+        quoting.approve(quote=quote, by=mia, now=NOON)
+    quoting.approve(quote=quote, by=dan, now=NOON)
+    assert quote.state == "approved"
+
+
+def test_a_delegate_decides_for_some_days_and_never_about_an_own_quote(make_customer, draft, staff, rita):
+    dan, mia = staff("dan", "Directors"), staff("mia", "Sales managers")
+    day = NOON.date()
+    ApprovalDelegate.objects.create(person=dan, delegate=mia, since=day, until=day)
+    ApprovalDelegate.objects.create(person=dan, delegate=rita, since=day, until=day)
+    quote = draft(customer=make_customer(), discount_percent=Decimal(40))
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    with pytest.raises(quoting.OwnQuote):
+        quoting.approve(quote=quote, by=rita, now=NOON)
+    assert approving.roles_of(mia, NOON + timedelta(days=1)) == ["manager"]
+    quoting.approve(quote=quote, by=mia, now=NOON)
+    assert quote.state == "approved"
+    assert set(quote.approvals.values_list("decided_by", flat=True)) == {mia.pk}
+
+
+def test_it_makes_a_new_quote_with_the_terms_of_an_earlier_one(make_customer, draft):
+    old = draft(
+        customer=make_customer(), term_months=24, escalator_percent="3", discount_percent=Decimal(5),
+        ramp=[{"year": 2, "quantity": 60}], fees=[{"description": "Set-up", "unit_amount": "10"}],
+        starts="date", starts_on=date(2026, 1, 20),
+    )  # fmt: skip
+    quoting.withdraw(quote=old, now=NOON, actor="user:1")
+    new = quoting.copy(quote=old, now=NOON, actor="user:1")
+    assert (new.number, new.version, new.state, new.deal) == ("Q-000002", 1, "draft", old.deal)
+    assert (new.tcv, new.starts_on, new.revision_of) == (old.tcv, old.starts_on, None)
+    assert comparing.differences(old, new) == []
+    late = quoting.copy(quote=old, now=NOON + timedelta(days=30), actor="user:1")
+    assert (late.starts, late.starts_on) == ("now", None)
+
+
+def test_it_says_what_a_version_changes(make_customer, draft, fake_print):
+    old = draft(customer=make_customer(), term_months=24)
+    quoting.send(quote=old, now=NOON, actor="user:1")
+    new = quoting.revise(
+        quote=old, now=NOON, actor="user:1", quantity=50, discount_percent=Decimal(10), net_days=45
+    )
+    changed = {each.label: (each.before, each.after) for each in comparing.differences(old, new)}
+    assert changed["Paid by"] == ("Invoice, Net 30", "Invoice, Net 45")
+    assert changed["Discount"] == ("", "10 %")
+    assert changed["Enterprise seat"] == ("48 × 990 USD", "50 × 990 USD")
+    assert changed["TCV"] == ("$95,040.00", "$89,100.00")
+    assert "Term" not in changed
+    rows = comparing.side_by_side([old, new])
+    assert ("Term", ["24 months", "24 months"], False) in rows
+    assert ("Discount", ["–", "10 %"], True) in rows

@@ -18,7 +18,8 @@ SALES = {shipped.REPS, shipped.MANAGERS, shipped.DIRECTORS}
 LEADERS = {shipped.MANAGERS, shipped.DIRECTORS}
 MAY = {
     (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
-    (Quote, "withdraw"): SALES, (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
+    (Quote, "withdraw"): SALES, (Quote, "copy"): SALES,
+    (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
     (HandoffTask, "accept"): SALES, (HandoffTask, "won"): SALES, (HandoffTask, "lost"): SALES,
     (HandoffTask, "return"): SALES, (HandoffTask, "later"): SALES, (HandoffTask, "snooze"): SALES,
     (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,

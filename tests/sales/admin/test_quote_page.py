@@ -161,3 +161,30 @@ def test_it_previews_the_paper(browser, quote, fake_print):
     answer = browser.get(f"/admin/sales/quote/{quote.pk}/pdf/")
     assert answer["Content-Type"] == "application/pdf"
     assert not Quote.objects.get().document_id
+
+
+def test_it_copies_compares_and_says_what_changed(browser, address, build, quote, fake_print):
+    build(escalator_percent="4", term_months="24")
+    quote.refresh_from_db()
+    assert quote.escalator_percent == 4
+    answer = browser.post(address(quote), {"action": "copy"})
+    copy = Quote.objects.exclude(pk=quote.pk).get()
+    assert answer.url == address(copy)
+    assert copy.tcv == quote.tcv
+    assert "Side by side" in browser.get(address(quote.deal)).text
+    quoting.send(quote=quote, now=quote.now, actor="user:1")
+    newer = quoting.revise(quote=quote, now=quote.now, actor="user:1", discount_percent=5)
+    page = browser.get(address(newer)).text
+    assert "What changed" in page
+    assert "5 %" in page
+
+
+def test_it_shows_what_was_signed_beside_what_was_invoiced(
+    browser, address, quote, sign, fake_print, advance
+):
+    quoting.send(quote=quote, now=quote.now, actor="user:1")
+    sign(quote)
+    advance(quote.customer.test_clock, days=32)
+    page = browser.get(address(quote)).text
+    assert "Signed and invoiced" in page
+    assert "As signed" in page
