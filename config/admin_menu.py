@@ -16,6 +16,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Leads", "user-plus", "sales.Lead"),
         ("Deals", "kanban", "sales.Deal"),
         ("Quotes", "file-text", "sales.Quote"),
+        ("Automations", "repeat", "sales.Automation"),
         ("Checkouts", "shopping-cart", "checkout.CheckoutSession"),
     ],
     "Bill": [

@@ -13,6 +13,11 @@ def staff_url(row: Any) -> str:
     return f"{settings.SITE_URL}/admin/sales/{row._meta.model_name}/{row.pk}/change/"
 
 
+def customer_url(customer: Any) -> str:
+    """A customer's page in the admin."""
+    return f"{settings.SITE_URL}/admin/billing/customer/{customer.pk}/change/"
+
+
 def portal_url() -> str:
     return f"{settings.SITE_URL}/portal/"
 

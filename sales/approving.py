@@ -136,7 +136,8 @@ def _ask(quote: Quote, event: Event | str, now: datetime) -> None:
 
 
 def _standing_in(now: datetime) -> QuerySet[ApprovalDelegate]:
-    today = local_date(now, Seller.objects.get().timezone)
+    zone = Seller.objects.values_list("timezone", flat=True).first() or "UTC"
+    today = local_date(now, zone)
     return ApprovalDelegate.objects.filter(since__lte=today, until__gte=today, person__is_active=True)
 
 

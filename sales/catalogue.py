@@ -3,6 +3,7 @@
 `ship` may be called any number of times; it adds what is missing and changes nothing that staff edited.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
 from billing.models import NumberSeries
-from sales.models import ApprovalRule, Role, Rule, SalesSettings, Weight
+from sales.models import ApprovalRule, Automation, Role, Rule, SalesSettings, Weight
 
 QUOTE_SERIES = "quotes"
 
@@ -123,8 +124,8 @@ MANAGING = [
     *SELLING, "sales.approve_quote", "billing.approve_payment_rule", "billing.pin_segment",
     "sales.change_rule", "sales.change_salessettings", "sales.change_targetdomain",
     "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
-    "sales.delete_targetprofile", "billing.change_segment",
-    "sales.add_approvaldelegate", "sales.change_approvaldelegate",
+    "sales.delete_targetprofile", "billing.change_segment", "sales.add_automation", "sales.change_automation",
+    "sales.delete_automation", "sales.add_approvaldelegate", "sales.change_approvaldelegate",
     "sales.delete_approvaldelegate",
 ]  # fmt: skip
 DIRECTING = [
@@ -148,6 +149,34 @@ PERMISSIONS: dict[str, list[str]] = {
 }
 
 
+def ready_made() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(code, name, fields) of an automation for each rule, switched off: its action as a task of its own.
+
+    The score raises a task when enough has come together; whoever wants one for every finding switches these on.
+    """
+    for row in RULES:
+        condition = f'event.data.rule == "{row["code"]}"'
+        action = {
+            "kind": "task",
+            "text": f"{row['action']}: {{customer.name}}",
+            "body": "{event.data.sentence}",
+            "to": "",
+        }
+        fields = {"trigger": "signal.created", "condition": condition, "actions": [action]}
+        yield f"rule-{row['code']}", f"{row['name']}: {row['action'].lower()}", fields
+    personal = {
+        "kind": "mail", "to": "owner", "text": "{customer.name} is growing: write to them",
+        "body": "A draft:\n\nHello,\n\nyour team on {customer.name} has grown. Shall we look at what would suit you"
+        " now?",
+    }  # fmt: skip
+    growing = {
+        "trigger": "signal.created",
+        "condition": 'event.data.rule == "team_growing"',
+        "actions": [personal],
+    }
+    yield "draft-team-growing", "Team growing: a draft of the personal e-mail", growing
+
+
 @transaction.atomic
 def ship(*, now: datetime) -> None:
     """Add whatever of it is missing. Needs the permissions, so it runs after migrations."""
@@ -156,6 +185,8 @@ def ship(*, now: datetime) -> None:
     for position, row in enumerate(RULES, 1):
         fields = {key: value for key, value in row.items() if key != "code"}
         Rule.objects.get_or_create(code=row["code"], defaults={**fields, "position": position})
+    for code, name, row in ready_made():
+        Automation.objects.get_or_create(shipped_code=code, defaults={"name": name, **row, "created_at": now})
     for position, (name, measure, over, role) in enumerate(APPROVALS, 1):
         fields = {"measure": measure, "over": over, "role": role, "position": position}
         ApprovalRule.objects.get_or_create(name=name, defaults=fields)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from sales import engagement, promises, quoting, watching
+from sales import automating, engagement, promises, quoting, watching
 from sales.models import Quote
 
 
@@ -38,6 +38,16 @@ def expire_quotes() -> int:
 def check_promises() -> int:
     """Nightly: are signed schedules invoiced as they were signed?"""
     return promises.check(now=timezone.now())
+
+
+def automate() -> int:
+    """Every minute: what automations wait for."""
+    return automating.look(now=timezone.now())
+
+
+def automate_daily() -> int:
+    """Daily: the automations that look at every customer."""
+    return automating.daily(now=timezone.now())
 
 
 def escalate_approvals() -> int:

@@ -1,5 +1,5 @@
 """The reps' and managers' screens: tasks, customers, quotes, leads, deals, rules, metrics."""
 
-from sales.admin import customers, metrics, pipeline, quotes, tasks
+from sales.admin import automations, customers, metrics, pipeline, quotes, tasks
 
-__all__ = ["customers", "metrics", "pipeline", "quotes", "tasks"]
+__all__ = ["automations", "customers", "metrics", "pipeline", "quotes", "tasks"]

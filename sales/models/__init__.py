@@ -1,5 +1,6 @@
 """Sales' tables. One file per subject; import from here."""
 
+from sales.models.automations import Automation, AutomationRun, CustomerTag
 from sales.models.deals import Deal
 from sales.models.leads import Lead, TargetDomain, TargetProfile
 from sales.models.quotes import (
@@ -23,7 +24,8 @@ from sales.models.signals import (
 )
 
 __all__ = [
-    "Approval", "ApprovalDelegate", "ApprovalRule", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote",
+    "Approval", "ApprovalDelegate", "ApprovalRule", "Automation", "AutomationRun",
+    "CustomerTag", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote",
     "QuoteComment", "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
     "TargetProfile", "WeighedEvent", "Weight",
 ]  # fmt: skip

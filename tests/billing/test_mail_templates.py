@@ -53,6 +53,8 @@ def everything():
         "card": "Visa ending 4242",
         "expires": "12/2026",
         "reason": "Not enough funds.",
+        "title": f"{EVIL} is growing",
+        "words": "Write to them.\n\nSoon.",
         "retry_at": MOMENT,
         "member": Row(get_role_display="Billing"),
         "inviter": EVIL,

@@ -9,7 +9,7 @@ from billing.admin.base import Screen
 from billing.models import Customer, Invoice, User
 from sales import catalogue as shipped
 from sales import leads
-from sales.models import Deal, HandoffTask, Lead, Quote, Signal
+from sales.models import Automation, Deal, HandoffTask, Lead, Quote, Signal
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +25,7 @@ MAY = {
     (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
+    (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
     (Invoice, "transfer"): {shipped.FINANCE},
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
