@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django_q.tasks import async_task
 
 from billing import bulk, collecting, dunning, invoicing, movements, renewing, subscribing, timelines
@@ -19,6 +19,8 @@ from billing.models import BillingFailure, BillingRun, Invoice, Subscription, Te
 from billing.moves import move
 
 CHUNK = 500
+# How often a chunk is tried when the database ends its transaction, as it does with one of two in a deadlock.
+TRIES = 3
 DERIVED = ("billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr")
 
 type Specs = Sequence[timelines.PhaseSpec]
@@ -63,14 +65,26 @@ def run(
     return result
 
 
-def _one_chunk(now: datetime, clock: TestClock | None, size: int) -> RunResult:
+def _one_chunk(now: datetime, clock: TestClock | None, size: int, tries: int = TRIES) -> RunResult:
+    """Bill the next chunk; empty when nothing is due. Raises OperationalError when the database is gone."""
+    claimed: list[Subscription] = []
     try:
         with transaction.atomic():
-            return _bill(_claim(now, clock, size), now)
+            claimed = _claim(now, clock, size)
+            return _bill(claimed, now)
+    except OperationalError:
+        # The database's trouble (a session that was ended, a deadlock) says nothing about a subscription.
+        if tries == 1 or not connection.is_usable():
+            raise
+        return _one_chunk(now, clock, size, tries - 1)
     except Exception as error:
-        if size == 1:
-            return _set_aside(now, clock, error)
-        return _one_chunk(now, clock, size // 2)
+        if not claimed:
+            raise
+        return (
+            _set_aside(claimed[0], now, error)
+            if len(claimed) == 1
+            else _one_chunk(now, clock, len(claimed) // 2)
+        )
 
 
 def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
@@ -181,15 +195,18 @@ def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[
     return [Fact("subscription.renewed", row.pk, row.customer_id, row.customer.livemode, "system", now, data)]
 
 
-def _set_aside(now: datetime, clock: TestClock | None, error: Exception) -> RunResult:
-    """The one that cannot be billed waits for somebody to look, and holds nobody else up."""
+def _set_aside(row: Subscription, now: datetime, error: Exception) -> RunResult:
+    """The one that cannot be billed waits for somebody to look, and holds nobody else up.
+
+    Unless another worker holds it: then that one finds out for itself.
+    """
+    reason = f"{type(error).__name__}: {error}"[:2000]
     with transaction.atomic():
-        rows = _claim(now, clock, 1)
-        for row in rows:
-            BillingFailure.objects.create(
-                subscription=row, reason=f"{type(error).__name__}: {error}"[:2000], at=now
-            )
-    return RunResult(subscriptions=len(rows), failures=len(rows))
+        due = Subscription.objects.filter(pk=row.pk, next_due_at__lte=now, billing_failure__isnull=True)
+        mine = due.select_for_update(skip_locked=True, of=("self",)).first()
+        if mine is not None:
+            BillingFailure.objects.create(subscription=mine, reason=reason, at=now)
+    return RunResult(subscriptions=1, failures=int(mine is not None))
 
 
 # -- Test clocks -------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from billing import running
@@ -122,3 +122,39 @@ def test_it_shares_the_work_between_workers_without_billing_twice(clock, make_cu
 def test_it_refuses_to_turn_a_clock_back(clock, advance):
     with pytest.raises(ValueError, match="never goes back"):
         running.advance(clock=clock, to=clock.now - timedelta(days=1))
+
+
+def test_a_lost_session_sets_nothing_aside(clock, make_customer, subscribe, monkeypatch):
+    """What the database says of itself is no fault of a subscription."""
+    subscribe(make_customer(clock), bill=False)
+
+    def gone(*args, **options):
+        raise OperationalError("terminating connection due to administrator command")
+
+    monkeypatch.setattr(running.invoicing, "bill_many", gone)
+    with pytest.raises(OperationalError):
+        running.run(now=clock.now, clock=clock)
+    assert not BillingFailure.objects.exists()
+
+
+def test_a_deadlock_is_tried_again(clock, make_customer, subscribe, monkeypatch):
+    subscribe(make_customer(clock), bill=False)
+    bill_many, failing = running.invoicing.bill_many, [1, 1]
+
+    def sometimes(*args, **options):
+        if failing and failing.pop():
+            raise OperationalError("deadlock detected")
+        return bill_many(*args, **options)
+
+    monkeypatch.setattr(running.invoicing, "bill_many", sometimes)
+    assert running.run(now=clock.now, clock=clock).invoices == 1
+
+
+def test_it_sets_aside_the_one_that_failed_and_no_other(clock, make_customer, subscribe, monkeypatch):
+    """Another worker has taken the bad one meanwhile: its neighbour is not blamed."""
+    bad, good = (subscribe(make_customer(clock), bill=False) for _ in range(2))
+    running._set_aside(bad, clock.now, ValueError("bad"))
+    running._set_aside(bad, clock.now, ValueError("bad"))
+    assert [row.subscription for row in BillingFailure.objects.all()] == [bad]
+    assert running.run(now=clock.now, clock=clock).subscriptions == 1
+    assert good.invoices.count() == 1
