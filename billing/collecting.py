@@ -316,9 +316,8 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
     """
     waiting = Payment.objects.filter(status__in=("new", "sent", "unknown"), recorded_at__lte=now - older_than)
     done = 0
-    for payment in waiting.select_related("customer__test_clock", "payment_method").order_by("recorded_at")[
-        :500
-    ]:
+    joins = ("customer__test_clock", "payment_method", "invoice")
+    for payment in waiting.select_related(*joins).order_by("recorded_at")[:500]:
         fresh = _settle_unknown(payment, now)
         done += fresh.status not in Payment.OPEN
     return done
@@ -326,6 +325,8 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
 
 def _settle_unknown(payment: Payment, now: datetime) -> Payment:
     at = now_of(payment, now)
+    if payment.invoice and not _asks_for(payment.invoice, payment.amount):
+        return _look_only(payment, now)
     if payment.invoice_id and payment.payment_method and payment.customer:
         outcome = gateway().find_out(sent_at=payment.recorded_at, now=now, **_charge(payment))
         return apply(payment_id=payment.pk, outcome=outcome, now=at, actor="provider")
@@ -333,6 +334,23 @@ def _settle_unknown(payment: Payment, now: datetime) -> Payment:
     if fresh.status in ("new", "sent", "unknown") and payment.recorded_at < now - GIVE_UP_AFTER:
         never = Outcome(state="failed", decline_code="never_made", message="The payment was not made.")
         return apply(payment_id=payment.pk, outcome=never, now=at, actor="system")
+    return fresh
+
+
+def _asks_for(invoice: Invoice, amount: int) -> bool:
+    return invoice.status in ("open", "uncollectible") and invoice.amount_due >= amount
+
+
+def _look_only(payment: Payment, now: datetime) -> Payment:
+    """For an invoice that was paid otherwise meanwhile: a charge that was never made is not made now."""
+    at = now_of(payment, now)
+    outcome = gateway().look_up(key=payment.key, since=payment.recorded_at - CLOCK_SKEW)
+    if outcome is not None:
+        return apply(payment_id=payment.pk, outcome=outcome, now=at, actor="provider")
+    with transaction.atomic():
+        fresh = Payment.objects.select_for_update().get(pk=payment.pk)
+        if fresh.status in ("new", "sent", "unknown") and now - fresh.recorded_at > GIVE_UP_AFTER:
+            move(fresh, "canceled", event=None, actor="system", now=at, message="Paid otherwise.")
     return fresh
 
 

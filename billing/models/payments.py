@@ -98,7 +98,7 @@ class Payment(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["invoice"],
-                condition=Q(status__in=["new", "sent", "unknown", "requires_action"]),
+                condition=Q(status__in=["new", "sent", "unknown", "requires_action"], method="card"),
                 name="one_open_attempt_per_invoice",
             ),
             models.UniqueConstraint(

@@ -1,0 +1,64 @@
+"""Getting paid twice at once: a transfer arrives while a card attempt has no answer yet."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing import cards, collecting
+from billing.models import Payment
+
+pytestmark = pytest.mark.usefixtures("fake_stripe")
+REAL = datetime.now(UTC)
+
+
+@pytest.fixture
+def invoice(make_customer, subscribe):
+    """Open, of a customer with a card; its first attempt has no answer."""
+    customer = make_customer()
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    return subscribe(customer).invoices.get()
+
+
+def transfer(invoice):
+    given = {"paid_at": invoice.issued_at, "now": invoice.issued_at, "actor": "system", "reference": "T-1"}
+    return collecting.record_transfer(invoice=invoice, amount=invoice.amount_due, **given)
+
+
+def attempt(invoice):
+    return collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
+
+
+def settle(later=timedelta(0)):
+    collecting.reconcile(now=datetime.now(UTC) + later, older_than=timedelta(0))
+
+
+def test_a_transfer_is_booked_while_a_card_has_no_answer(invoice, fake_stripe, books):
+    fake_stripe.faults.add("lose_answer", path="/v1/payment_intents", times=1)
+    assert attempt(invoice).status == "unknown"
+    transfer(invoice)
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+    settle()
+    invoice.customer.refresh_from_db()
+    assert invoice.payments.get(method="card").status == "succeeded"
+    assert invoice.customer.balance == invoice.total
+
+
+def test_a_card_is_not_charged_for_what_was_paid_meanwhile(invoice, fake_stripe, books):
+    fake_stripe.faults.add("refused", path="/v1/payment_intents", times=1)
+    assert attempt(invoice).status == "unknown"
+    transfer(invoice)
+    settle()
+    assert invoice.payments.get(method="card").status == "unknown"
+    settle(later=timedelta(minutes=11))
+    assert invoice.payments.get(method="card").status == "canceled"
+    assert fake_stripe.rows("charge") == []
+
+
+def test_it_is_charged_for_what_is_still_due(invoice, fake_stripe, books):
+    fake_stripe.faults.add("refused", path="/v1/payment_intents", times=1)
+    attempt(invoice)
+    settle()
+    assert invoice.payments.get().status == "succeeded"
+    assert len(fake_stripe.rows("charge")) == 1
+    assert Payment.objects.count() == 1
