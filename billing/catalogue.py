@@ -29,6 +29,9 @@ TAXES = [
     ("NL", "BTW Netherlands", "21"),
 ]
 
+# The seller to rename.
+SAMPLE_SELLER = "Lumen Analytics Ltd"
+
 PLANS: list[dict[str, Any]] = [
     {
         "code": "starter", "name": "Starter", "rank": 10, "motion": Motion.SELF_SERVE, "published": True,
@@ -99,7 +102,7 @@ def _ship_seller() -> None:
     Seller.objects.get_or_create(
         pk=1,
         defaults={
-            "name": "Lumen Analytics", "legal_name": "Lumen Analytics Ltd", "email": "billing@lumen.example",
+            "name": "Lumen Analytics", "legal_name": SAMPLE_SELLER, "email": "billing@lumen.example",
             "phone": "+353 1 555 0100", "website": "lumen.example", "tax_id": "IE6388047V",
             "registration": "Company no. 548 321", "bank_name": "Bank of Ireland", "iban": "IE29AIBK93115212345678",
             "bic": "AIBKIE2D", "currency": "USD", "timezone": "Europe/Dublin",

@@ -107,6 +107,18 @@ class RefundOutcome:
 # -- What may be raised -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to which Stripe sends events: all of them for "*"."""
+
+    url: str
+    enabled: bool
+    events: tuple[str, ...]
+
+    def sends(self, type: str) -> bool:
+        return "*" in self.events or type in self.events
+
+
 class GatewayMisuse(Exception):
     """We asked for something that makes no sense, or with a wrong key: a bug or a setting, not an outcome."""
 
@@ -169,6 +181,14 @@ class Gateway:
 
     def __init__(self, client: stripe.StripeClient) -> None:
         self._stripe = client
+
+    # The account
+
+    def webhook_endpoints(self) -> list[Endpoint]:
+        """Where Stripe sends this account's events. Raises ProviderUnreachable, GatewayMisuse."""
+        with _plain():
+            rows = self._stripe.v1.webhook_endpoints.list({"limit": 100}).data
+        return [Endpoint(row.url, row.status == "enabled", tuple(row.enabled_events)) for row in rows]
 
     # Customers and cards
 

@@ -35,9 +35,10 @@ class Finding:
 Check = Callable[[], tuple[str, str]]
 
 
-def examine() -> list[Finding]:
-    """Every check's finding, in the order of the page; those of the database only when it answers."""
-    findings = [finding(check) for check in MACHINE]
+def examine(*, online: bool = False) -> list[Finding]:
+    """Every check's finding, in the order of the page; those of the database only when it answers, and what asks
+    Stripe only when told to."""
+    findings = [finding(check) for check in [*MACHINE, *(ONLINE if online else [])]]
     answers = finding(database)
     findings.append(answers)
     if answers.mark != "fail":
@@ -128,6 +129,16 @@ def stripe_mode(key: str) -> str:
     return parts[1] if known else "unknown"
 
 
+def webhook_secret() -> tuple[str, str]:
+    if settings.STRIPE_FAKE:
+        return "ok", "the stand-in's"
+    if not all(secret.startswith("whsec_") for secret in settings.STRIPE_WEBHOOK_SECRETS):
+        return "fail", "STRIPE_WEBHOOK_SECRET is not a signing secret of Stripe's (whsec_…)"
+    return "ok", f"{len(settings.STRIPE_WEBHOOK_SECRETS)} believed" if settings.STRIPE_WEBHOOK_SECRETS[
+        1:
+    ] else "set"
+
+
 def mail() -> tuple[str, str]:
     backend = settings.MAILERS["default"]["BACKEND"]
     kept = any(name in backend for name in KEEPING_MAIL)
@@ -194,5 +205,77 @@ def recurring_jobs() -> tuple[str, str]:
     return "ok", f"{len(wanted)} written"
 
 
-MACHINE: list[Check] = [python, papers, browser, disk, secrets, site_address, stripe, mail]
-DATABASE: list[Check] = [migrations, recurring_jobs, worker, queue]
+def webhooks_received() -> tuple[str, str]:
+    from billing.models import ProviderEvent
+
+    if settings.STRIPE_FAKE:
+        return "ok", "not needed: the stand-in answers at once"
+    try:
+        last = ProviderEvent.objects.order_by("-received_at").values_list("received_at", flat=True).first()
+    except DatabaseError:
+        return "fail", "no table yet: manage.py migrate"
+    if last is None:
+        return "warn", f"Stripe has sent nothing yet; it calls {webhook_address()}"
+    return "ok", f"last one {last:%Y-%m-%d %H:%M} UTC"
+
+
+def seller_details() -> tuple[str, str]:
+    from billing.catalogue import SAMPLE_SELLER
+    from billing.models import Seller
+
+    try:
+        seller = Seller.objects.first()
+    except DatabaseError:
+        return "fail", "no table yet: manage.py migrate"
+    if seller is None:
+        return "fail" if settings.PRODUCTION else "warn", "no seller yet: manage.py ship"
+    if settings.PRODUCTION and seller.legal_name == SAMPLE_SELLER:
+        return "fail", f"invoices would be {SAMPLE_SELLER}'s, the sample: Set-up, Seller in the admin"
+    return "ok", seller.legal_name or seller.name
+
+
+# -- Asking Stripe, only when told to (--online) -------------------------------------------------------------
+
+
+def webhook_address() -> str:
+    return f"{settings.SITE_URL}/webhooks/stripe/"
+
+
+def stripe_account() -> tuple[str, str]:
+    """The key works, and Stripe sends us the events that settle a payment whose answer was lost."""
+    from billing.gateway import GatewayMisuse, ProviderUnreachable, gateway
+
+    if settings.STRIPE_FAKE:
+        return "ok", "the stand-in is on: nobody to ask"
+    try:
+        endpoints = [each for each in gateway().webhook_endpoints() if each.url == webhook_address()]
+    except ProviderUnreachable as error:
+        return "fail", f"does not answer: {error}"
+    except GatewayMisuse as error:
+        return "fail", f"refuses STRIPE_SECRET_KEY: {error}"
+    ours = next((each for each in endpoints if each.enabled), None)
+    if ours is None:
+        found = "is switched off" if endpoints else "is missing"
+        return "fail", f"the webhook endpoint {webhook_address()} {found}"
+    missing = [type for type in NEEDED_EVENTS if not ours.sends(type)]
+    return (
+        ("fail", f"the endpoint does not send {', '.join(missing)}")
+        if missing
+        else ("ok", "answers, and calls us")
+    )
+
+
+# What settles a payment without anybody asking.
+NEEDED_EVENTS = (
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "payment_intent.processing",
+    "payment_intent.requires_action",
+)
+
+MACHINE: list[Check] = [
+    python, papers, browser, disk, secrets, site_address, stripe, webhook_secret, mail,
+]  # fmt: skip
+DATABASE: list[Check] = [migrations, recurring_jobs, worker, queue, seller_details, webhooks_received]
+ONLINE: list[Check] = [stripe_account]

@@ -9,6 +9,9 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from billing import gateway
+from billing.gateway import Endpoint, GatewayMisuse, ProviderUnreachable
+from billing.models import ProviderEvent, Seller
 from config import doctor, schedules
 
 LIVE = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_live_1", "STRIPE_FAKE": False}
@@ -133,3 +136,74 @@ def test_it_sees_recurring_jobs_that_are_not_written(monkeypatch: pytest.MonkeyP
     assert doctor.recurring_jobs() == ("fail", "1 of 1 are not written: manage.py schedules")
     schedules.write(jobs=schedules.JOBS, now=timezone.now())
     assert doctor.recurring_jobs() == ("ok", "1 written")
+
+
+# -- Going live -----------------------------------------------------------------------------------------------
+
+
+class Account:
+    """A Stripe account with these endpoints, or one that refuses to be asked."""
+
+    def __init__(self, *endpoints, error=None):
+        self.endpoints, self.error = endpoints, error
+
+    def webhook_endpoints(self):
+        if self.error:
+            raise self.error
+        return list(self.endpoints)
+
+
+HOOK = "https://billing.example/webhooks/stripe/"
+
+
+@pytest.mark.parametrize(
+    ("account", "mark", "words"),
+    [
+        (Account(Endpoint(HOOK, True, ("*",))), "ok", "calls us"),
+        (Account(Endpoint(HOOK, True, doctor.NEEDED_EVENTS)), "ok", "calls us"),
+        (
+            Account(Endpoint(HOOK, True, ("payment_intent.succeeded",))),
+            "fail",
+            "does not send payment_intent.p",
+        ),
+        (Account(Endpoint(HOOK, False, ("*",))), "fail", "is switched off"),
+        (Account(Endpoint("https://other.example/", True, ("*",))), "fail", "is missing"),
+        (Account(error=ProviderUnreachable("no answer")), "fail", "no answer"),
+        (
+            Account(error=GatewayMisuse("Invalid API Key")),
+            "fail",
+            "refuses STRIPE_SECRET_KEY: Invalid API Key",
+        ),
+    ],
+)
+def test_it_asks_stripe_only_when_told_to(settings, monkeypatch, account, mark, words) -> None:
+    given(settings, **LIVE, SITE_URL="https://billing.example")
+    monkeypatch.setattr(gateway, "gateway", lambda: account)
+    assert doctor.stripe_account()[0] == mark
+    assert words in doctor.stripe_account()[1]
+    assert doctor.stripe_account not in doctor.MACHINE + doctor.DATABASE
+
+
+def test_a_webhook_secret_is_stripes(settings) -> None:
+    assert doctor.webhook_secret()[0] == "ok"
+    given(settings, **LIVE, STRIPE_WEBHOOK_SECRETS=["whsec_1", "whsec_2"])
+    assert doctor.webhook_secret() == ("ok", "2 believed")
+    given(settings, STRIPE_WEBHOOK_SECRETS=["sk_live_1"])
+    assert doctor.webhook_secret()[0] == "fail"
+
+
+@pytest.mark.django_db
+def test_the_sample_seller_does_not_go_live(settings, catalogue) -> None:
+    assert doctor.seller_details()[0] == "ok"
+    given(settings, PRODUCTION=True)
+    assert doctor.seller_details()[0] == "fail"
+    Seller.objects.update(legal_name="Nordlicht GmbH")
+    assert doctor.seller_details() == ("ok", "Nordlicht GmbH")
+
+
+@pytest.mark.django_db
+def test_it_says_when_stripe_called_last(settings) -> None:
+    given(settings, **LIVE)
+    assert doctor.webhooks_received()[0] == "warn"
+    ProviderEvent.objects.create(provider_id="evt_1", type="ping", payload={})
+    assert doctor.webhooks_received()[0] == "ok"

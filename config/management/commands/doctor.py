@@ -12,10 +12,11 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--online", action="store_true", help="ask Stripe, too")
         parser.add_argument("--json", action="store_true", help="a list of {name, mark, text}")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = doctor.examine()
+        findings = doctor.examine(online=options["online"])
         if options["json"]:
             self.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2))
         else:
