@@ -100,9 +100,7 @@ def to_major(minor: int, currency: str) -> str:
 
 def plain(number: Decimal | Fraction | int) -> str:
     """An exact number as short text: 5, 0.0025; a fraction that is no decimal as 16/31. Never an exponent."""
-    if isinstance(number, Decimal | int):
-        return _plain_decimal(number)
-    return _plain_fraction(number)
+    return _plain_fraction(number) if type(number) is Fraction else _plain_decimal(number)
 
 
 @lru_cache(maxsize=4096)  # the same few prices, bounds and quantities, over and over

@@ -17,7 +17,7 @@ from billing.maths.money import exponent, spans_at_most
 from billing.maths.periods import Interval
 
 ZERO = Decimal(0)
-WHOLE = Fraction(1)
+NOTHING, WHOLE = Fraction(0), Fraction(1)
 KEY_LENGTH = 60
 DIGITS, DECIMALS = 15, 12
 
@@ -190,17 +190,21 @@ def _volume_row(price: Price, units: Fraction) -> TierRow:
 
 
 def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
-    below = ZERO
-    for at, tier in enumerate(price.tiers):
-        if units > below:
-            reached = units if tier.up_to is None else min(units, Fraction(tier.up_to))
-            yield _tier_row(price, at, below, reached - Fraction(below))
-        below = tier.up_to or below
+    below, floor = ZERO, NOTHING
+    for at, (tier, top) in enumerate(zip(price.tiers, price._rate.tops, strict=True)):
+        if units <= floor:
+            return
+        reached = units if top is None or units < top else top
+        yield _tier_row(price, at, below, reached - floor)
+        below, floor = tier.up_to or below, top or floor
 
 
 def _tier_row(price: Price, at: int, below: Decimal, units: Fraction) -> TierRow:
     tier, (unit, flat) = price.tiers[at], price._rate.exact[at]
-    return TierRow(below, tier.up_to, units, tier.unit_amount, tier.flat_amount, units * unit + flat)
+    amount = units * unit
+    return TierRow(
+        below, tier.up_to, units, tier.unit_amount, tier.flat_amount, amount + flat if flat else amount
+    )
 
 
 def _unit_scale(price: Price) -> Fraction:
@@ -236,6 +240,7 @@ class _Rate:
     included: Fraction | None
     limits: Limits | None
     exact: tuple[tuple[Fraction, Fraction], ...]  # unit and flat amounts in minor units, for the rows
+    tops: tuple[Fraction | None, ...]  # where each tier ends, for the rows
 
     def amount(self, units: int, of: int) -> Ratio:
         """Of units/of, which is above zero."""
@@ -272,6 +277,7 @@ def _prepared(price: Price) -> _Rate:
         included=None if price.model == PriceModel.FLAT or not price.included else Fraction(price.included),
         limits=_limits(price),
         exact=tuple(zip(units, flats, strict=True)),
+        tops=tuple(bounds),
     )
 
 

@@ -140,7 +140,7 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
 
 
 # A billing run asks the same of thousands of subscriptions on equal terms.
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def _due(timeline: Timeline, since: date, until: date) -> tuple[tuple[Claim, Entry | None], ...]:
     """The claims in time order, each with its entry, where that does not depend on what is measured."""
     due = [claim for claim in claims(in_force(timeline), since, until) if claim.due_on <= until]
@@ -160,7 +160,7 @@ def next_due(timeline: Timeline, *, after: date) -> date | None:
     return min(days, default=None)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def _next_claim(as_written: Timeline, after: date) -> date | None:
     timeline = in_force(as_written)
     for phase in timeline.phases:

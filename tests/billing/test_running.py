@@ -1,5 +1,6 @@
 """The billing run: everything due, once, in order, whatever happens on the way."""
 
+import gc
 import threading
 from datetime import timedelta
 
@@ -7,8 +8,17 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from billing import running
-from billing.models import BillingFailure, Invoice, Subscription
+from billing import bulk, invoicing, running
+from billing.models import (
+    BillingFailure,
+    Customer,
+    Invoice,
+    Phase,
+    PhaseItem,
+    Plan,
+    Subscription,
+)
+from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -58,25 +68,85 @@ def test_it_keeps_to_its_clock(make_clock, make_customer, subscribe):
     assert running.run(now=here.now + timedelta(days=40)).subscriptions == 0
 
 
-def test_it_sets_aside_the_one_that_cannot_be_billed(clock, make_customer, subscribe, monkeypatch):
-    rows = [subscribe(make_customer(clock)) for _ in range(5)]
-    bad = rows[2]
-    from billing import invoicing
-
+@pytest.fixture
+def poison(monkeypatch):
+    """poison(subscription id): pricing it fails from now on."""
     real = invoicing.draft_lines
 
-    def poisoned(**given):
-        if given["subscription"].pk == bad.pk:
-            raise ValueError("no such price")
-        return real(**given)
+    def make(bad):
+        def poisoned(**given):
+            if given["subscription"].pk == bad:
+                raise ValueError("no such price")
+            return real(**given)
 
-    monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+        monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+
+    return make
+
+
+def test_it_sets_aside_the_one_that_cannot_be_billed(clock, make_customer, subscribe, poison):
+    rows = [subscribe(make_customer(clock)) for _ in range(5)]
+    bad = rows[2]
+    poison(bad.pk)
     result = running.run(now=clock.now + timedelta(days=35), clock=clock)
     assert (result.invoices, result.failures) == (4, 1)
     failure = BillingFailure.objects.get()
     assert failure.subscription == bad
     assert "no such price" in failure.reason
     assert bad.invoices.count() == 1
+
+
+@pytest.fixture
+def thousand(clock):
+    """A thousand customers with a subscription each, due in a day; written as rows, which is quicker."""
+    start, due = clock.now.date(), clock.now + timedelta(days=1)
+    pro = Plan.objects.get(code="pro")
+    seat = pro.prices.get(code="seats-month")
+    ids = [(new_id("cus"), new_id("sub"), new_id("phase")) for _ in range(1000)]
+    bulk.copy(Customer, [
+        {"id": cus, "name": "C", "email": "c@c.example", "country": "IE", "test_clock_id": clock.pk} for cus, *_ in ids
+    ])  # fmt: skip
+    bulk.copy(Subscription, [
+        {"id": sub, "customer_id": cus, "test_clock_id": clock.pk, "status": "active", "motion": "self_serve",
+         "origin": "api", "currency": "USD", "start_on": start, "started_at": clock.now, "next_due_at": due}
+        for cus, sub, _ in ids
+    ])  # fmt: skip
+    bulk.copy(Phase, [
+        {"id": phase, "subscription_id": sub, "plan_id": pro.pk, "start_on": start, "anchor_on": start,
+         "collection_method": "send_invoice", "motion": "self_serve"}
+        for _, sub, phase in ids
+    ])  # fmt: skip
+    bulk.copy(PhaseItem, [{"phase_id": phase, "price_id": seat.pk, "quantity": 1} for *_, phase in ids])
+    return [sub for _, sub, _ in ids]
+
+
+def test_it_bills_999_and_sets_aside_one(clock, thousand, poison):
+    poison(thousand[617])
+    seen = []
+    result = running.run(
+        now=clock.now + timedelta(days=1), clock=clock, progress=lambda r: seen.append(r.invoices)
+    )
+    assert (result.subscriptions, result.invoices, result.failures) == (1000, 999, 1)
+    assert BillingFailure.objects.get().subscription_id == thousand[617]
+    assert Invoice.objects.values("subscription").distinct().count() == 999
+    assert seen == sorted(seen)
+    numbers = list(Invoice.objects.order_by("sequence").values_list("sequence", flat=True))
+    assert numbers == list(range(1, 1000))
+
+
+def test_it_can_run_again_while_it_runs(clock, make_customer, subscribe, books):
+    for _ in range(6):
+        subscribe(make_customer(clock))
+    now, inner = clock.now + timedelta(days=100), []
+
+    def once_more(_):
+        if not inner:
+            inner.append(None)
+            inner[0] = running.run(now=now, clock=clock, chunk=4)
+
+    outer = running.run(now=now, clock=clock, chunk=2, progress=once_more)
+    assert outer.invoices + inner[0].invoices == 18
+    assert Invoice.objects.count() == 24
 
 
 def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, subscribe):
@@ -117,6 +187,21 @@ def test_it_shares_the_work_between_workers_without_billing_twice(clock, make_cu
     assert running.run(now=now, clock=clock).invoices == 0
     assert sum(done) == 60
     assert Invoice.objects.count() == 90
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_bills_the_same_on_several_threads(clock, make_customer, subscribe, books):
+    for _ in range(12):
+        subscribe(make_customer(clock))
+    result = running.run(now=clock.now + timedelta(days=70), clock=clock, chunk=3, threads=3)
+    assert (result.invoices, result.failures) == (24, 0)
+    assert Invoice.objects.count() == 36
+
+
+def test_it_leaves_the_collector_as_it_was(clock):
+    assert gc.isenabled()
+    running.run(now=clock.now, clock=clock)
+    assert gc.isenabled()
 
 
 def test_it_refuses_to_turn_a_clock_back(clock, advance):
