@@ -354,12 +354,12 @@ class Due:
 def bill_many(dues: Sequence[Due], *, actor: str) -> list[Result]:
     """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements."""
     facts = gather([due.subscription for due in dues])
-    drafts = [_drafted(due, facts, actor) for due in dues]
+    drafts = [drafted(due, facts, actor) for due in dues]
     papers = issue([draft for draft in drafts if draft is not None], facts.seller)
     return [_result(draft.lines, *papers[draft.id]) if draft else nothing() for draft in drafts]
 
 
-def _drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
+def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
     """The paper that is due, if anything is owed. What is due by the day counts as said from here on."""
     row = due.subscription
     specs = timelines.specs_of(row) if due.specs is None else due.specs
@@ -583,13 +583,13 @@ def _use_balance(used: _Balance, paper: Issued, amount: int) -> None:
 def _credit(draft: Draft, seller: Seller) -> list[CreditNote]:
     """A statement that gives money back: to the customer's balance, with a credit note for each invoice that it
     takes to carry the amount."""
-    rooms = _rooms(draft, -draft.total)
-    pieces = _pieces(draft.lines, [amount for _, amount in rooms])
+    taken = rooms(draft, -draft.total)
+    pieces = _pieces(draft.lines, [amount for _, amount in taken])
     series = numbering.credit_series_of(draft.customer)
-    numbers = numbering.take([(series, draft.now)] * len(rooms), seller)
+    numbers = numbering.take([(series, draft.now)] * len(taken), seller)
     notes = [
         _credit_note(draft, seller, invoice, lines, number)
-        for (invoice, _), lines, number in zip(rooms, pieces, numbers, strict=True)
+        for (invoice, _), lines, number in zip(taken, pieces, numbers, strict=True)
     ]
     record_many([_fact_of_note(draft, note) for note in notes])
     return notes
@@ -625,18 +625,19 @@ def _fact_of_note(draft: Draft, note: CreditNote) -> Fact:
     return Fact("credit_note.issued", note.pk, note.customer_id, note.livemode, draft.actor, draft.now, data)
 
 
-def _rooms(draft: Draft, amount: int) -> list[tuple[Invoice, int]]:
-    """Which invoice takes how much: the newest that can carry it all, else as many as it takes, newest first."""
+def rooms(draft: Draft, amount: int) -> list[tuple[Invoice, int]]:
+    """Which invoice takes how much of a credit (minor units, above zero): the newest that can carry it all, else as
+    many as it takes, newest first. Raises NothingToCredit."""  # fmt: skip
     paid_for = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription=draft.subscription)
     rows = Invoice.objects.filter(Exists(paid_for), customer=draft.customer, voided_at__isnull=True)
-    rooms = [
+    found = [
         (invoice, invoice.total - invoice.given)
         for invoice in rows.annotate(given=Sum("credit_notes__total", default=0)).order_by(
             "-issued_at", "-id"
         )
     ]
-    whole = next((invoice for invoice, room in rooms if room >= amount), None)
-    return [(whole, amount)] if whole else _taken(rooms, amount)
+    whole = next((invoice for invoice, room in found if room >= amount), None)
+    return [(whole, amount)] if whole else _taken(found, amount)
 
 
 def _taken(rooms: Iterable[tuple[Invoice, int]], amount: int) -> list[tuple[Invoice, int]]:
