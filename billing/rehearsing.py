@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from heapq import nlargest
 
-from billing import invoicing, running, subscribing, timelines
+from billing import invoicing, running, timelines
 from billing.models import BillingFailure, Customer, Invoice, Seller, Subscription, TestClock
 
 PAGE = 500
@@ -90,7 +90,7 @@ def rehearse(
 
 def _failures(until: datetime, clock: TestClock | None) -> Iterator[BillingFailure]:
     rows = BillingFailure.objects.filter(
-        subscription__next_due_at__lte=until, subscription__test_clock=clock, subscription__status__in=Subscription.LIVE
+        subscription__next_due_at__lte=until, subscription__test_clock=clock, subscription__status__in=Subscription.BILLED
     )  # fmt: skip
     yield from rows.select_related("subscription").order_by("id")
 
@@ -140,7 +140,7 @@ def _walk(
             _tell(said, draft)
         if row.end_on == day:
             return
-        timelines.refresh(row, subscribing.with_end(row, specs))
+        timelines.refresh(row, specs)
 
 
 def _possible(draft: invoicing.Draft) -> invoicing.Draft:

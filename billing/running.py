@@ -306,9 +306,7 @@ def _happen(clock: TestClock) -> None:
 
 
 def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
-    due = Subscription.objects.filter(
-        test_clock=clock, status__in=Subscription.BILLED, next_due_at__lte=to, billing_failure__isnull=True
-    )
+    due = due_at(to, clock)
     notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
     open_invoices = Invoice.objects.filter(customer__test_clock=clock, status="open")
     moments = [
