@@ -316,6 +316,8 @@ def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
         .order_by("next_reminder_at").values_list("next_reminder_at", flat=True).first(),
         open_invoices.filter(next_attempt_at__lte=to, collection_method="charge_automatically")
         .order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first(),
+        open_invoices.filter(sent_at__isnull=True, collection_method="send_invoice")
+        .order_by("issued_at").values_list("issued_at", flat=True).first(),
         open_invoices.filter(due_at__lte=to, collection_method="send_invoice", attempts=0)
         .order_by("due_at").values_list("due_at", flat=True).first(),
     ]  # fmt: skip

@@ -181,3 +181,9 @@ def test_it_dates_an_instant_in_the_customers_zone() -> None:
 def test_it_refuses_an_instant_without_a_zone() -> None:
     with pytest.raises(ValueError):
         local_date(datetime(2024, 2, 1), "UTC")  # noqa: DTZ001 - the point of the test
+
+
+def test_a_period_holds_its_first_day_and_not_its_last() -> None:
+    period = Period(date(2024, 1, 1), date(2024, 2, 1))
+    assert date(2024, 1, 1) in period
+    assert date(2024, 2, 1) not in period

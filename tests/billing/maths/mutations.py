@@ -1,0 +1,86 @@
+"""Breaks ten signs and bounds of `billing.maths`, one at a time, and shows that its tests notice each.
+
+    python tests/billing/maths/mutations.py
+
+Works on a copy; ends with 1 if a broken copy passes.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Mutation(NamedTuple):
+    file: str
+    right: str
+    wrong: str
+    words: str
+
+
+MUTATIONS = (
+    Mutation("proration.py", "numerator * days", "numerator * (days - 1)", "a day fewer is charged"),
+    Mutation("proration.py", "(end - start).days, period.days", "(end - start).days, 30", "every month has 30 days"),
+    Mutation("periods.py", "n if self.boundary(n) <= day else", "n if self.boundary(n) < day else",
+             "a boundary ends a period"),
+    Mutation("periods.py", "self.start <= day < self.end", "self.start <= day <= self.end", "periods are closed"),
+    Mutation("discounts.py", "min(discount.amount_off, sum(amounts))", "discount.amount_off", "a discount is too large"),
+    Mutation("timeline.py", "-gross, -off", "gross, -off", "a credit charges"),
+    Mutation("timeline.py", "if claim.due_on <= until", "if claim.due_on < until", "what is due today waits"),
+    Mutation("statement.py", "entry.gross - gross", "entry.gross + gross", "what was said is asked for again"),
+    Mutation("stretches.py", "self.end == other.start and", "", "terms that are apart are merged"),
+    Mutation("phases.py", "paid is None or paid.start == phase.start", "paid is None",
+             "a change at a boundary waits"),
+    Mutation("recurring.py", "12 * _per_month", "_per_month", "a year is a month"),
+    Mutation("tax.py", "rate.inclusive", "not rate.inclusive", "inclusive and exclusive are swapped"),
+)  # fmt: skip
+
+
+def caught(mutation: Mutation, copy: Path) -> bool:
+    """Whether the tests fail on a copy with this mistake in it."""
+    path = copy / "billing" / "maths" / mutation.file
+    text = path.read_text()
+    if mutation.right not in text:
+        raise SystemExit(f"{mutation.file} no longer says {mutation.right!r}: bring this list up to date")
+    path.write_text(text.replace(mutation.right, mutation.wrong, 1))
+    try:
+        return _tests_fail(copy)
+    finally:
+        path.write_text(text)
+
+
+def _tests_fail(copy: Path) -> bool:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:django", "--no-header",
+         "-o", "addopts=", "--confcutdir", "tests/billing/maths", "tests/billing/maths"],
+        cwd=copy, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if run.returncode not in (0, 1):
+        raise SystemExit(run.stdout[-3000:] + run.stderr[-3000:])
+    return run.returncode == 1
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(ROOT / "billing" / "maths", copy / "billing" / "maths")
+        (copy / "billing" / "__init__.py").touch()
+        shutil.copytree(ROOT / "tests" / "billing" / "maths", copy / "tests" / "billing" / "maths")
+        shutil.copytree(ROOT / "docs", copy / "docs")
+        if _tests_fail(copy):
+            raise SystemExit("The tests fail without any mistake.")
+        missed = 0
+        for mutation in MUTATIONS:
+            noticed = caught(mutation, copy)
+            missed += not noticed
+            print(f"{'caught' if noticed else 'MISSED':7} {mutation.file:14} {mutation.words}", flush=True)
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

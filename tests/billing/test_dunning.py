@@ -1,0 +1,168 @@
+"""When money does not come: retries, requests for a card, reminders, and the end that the seller has set."""
+
+from datetime import date
+
+import pytest
+
+from billing import cards, collecting, refunding
+from billing.models import Event, Mail, Seller
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def payer(fake_stripe, clock, make_customer, subscribe):
+    """A subscription of 87.00 a month whose renewals are charged to the card."""
+
+    def make(card):
+        customer = make_customer(clock, tax_exempt=True)
+        if card:
+            cards.save(customer=customer, payment_method=card, now=clock.now, actor="api")
+        return subscribe(customer)
+
+    return make
+
+
+@pytest.fixture
+def on_account(clock, make_customer, subscribe):
+    return subscribe(
+        make_customer(clock, tax_exempt=True, net_days=15), collection_method="send_invoice",
+        payment_rule_override="agreed",
+    )  # fmt: skip
+
+
+def days(type, subject):
+    return [
+        e.at.date().isoformat()[5:]
+        for e in Event.objects.filter(type=type, object_id=subject).order_by("number")
+    ]
+
+
+def mails(template):
+    return list(
+        Mail.objects.filter(template=template)
+        .order_by("created_at")
+        .values_list("created_at__date", flat=True)
+    )
+
+
+DECLINED, EXPIRED = "pm_card_chargeCustomerFail", "pm_card_chargeCustomerFail"
+AFTER = ["01-15", "01-16", "01-18", "01-22", "01-29"]
+
+
+def test_a_declined_card_is_tried_on_its_days_and_then_given_up(payer, clock, advance, books):
+    sub = payer(DECLINED)
+    invoice = sub.invoices.get()
+    advance(clock, days=20)
+    assert days("invoice.payment_failed", invoice.pk) == AFTER
+    assert invoice.payments.count() == 5
+    invoice.refresh_from_db()
+    sub.refresh_from_db()
+    assert (invoice.status, invoice.next_attempt_at, sub.status) == ("uncollectible", None, "past_due")
+    assert len(mails("payment_failed")) == 5
+
+
+def test_another_card_is_charged_at_once_and_the_steps_stop(payer, clock, advance, books):
+    sub = payer(DECLINED)
+    invoice = sub.invoices.get()
+    advance(clock, days=2)
+    sub.refresh_from_db()
+    assert sub.status == "past_due"
+    cards.save(customer=sub.customer, payment_method="pm_card_visa", now=clock.now, actor="api")
+    advance(clock, minutes=1)
+    invoice.refresh_from_db()
+    sub.refresh_from_db()
+    assert (invoice.status, sub.status) == ("paid", "active")
+    advance(clock, days=20)
+    assert len(mails("payment_failed")) == 2
+
+
+def test_a_card_that_cannot_work_is_not_tried_again(payer, clock, advance, books):
+    sub = payer(DECLINED)
+    advance(clock, minutes=1)
+    invoice = sub.invoices.get()
+    invoice.payments.update(decline_code="expired_card")
+    advance(clock, days=20)
+    assert invoice.payments.count() == 1
+    assert days("invoice.payment_failed", invoice.pk) == AFTER
+    invoice.refresh_from_db()
+    assert invoice.status == "uncollectible"
+
+
+def test_without_any_card_it_asks_and_gives_nothing_up(payer, clock, advance, books):
+    sub = payer(None)
+    invoice = sub.invoices.get()
+    advance(clock, days=20)
+    assert days("invoice.payment_failed", invoice.pk) == AFTER
+    invoice.refresh_from_db()
+    sub.refresh_from_db()
+    assert (invoice.status, invoice.payments.count(), sub.status) == ("open", 0, "active")
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "paper"), [("cancel", "canceled", "open"), ("pause", "paused", "open")]
+)
+def test_the_end_is_what_the_seller_has_set(payer, clock, advance, books, end, status, paper):
+    Seller.objects.update(unpaid_end=end)
+    sub = payer(DECLINED)
+    advance(clock, days=20)
+    sub.refresh_from_db()
+    assert (sub.status, sub.invoices.get().status) == (status, paper)
+
+
+def test_an_invoice_is_reminded_of_on_its_days(on_account, clock, advance, books):
+    invoice = on_account.invoices.get()
+    assert invoice.due_on == date(2026, 1, 30)
+    advance(clock, days=31)
+    assert mails("invoice_reminder")[:3] == [date(2026, 1, 27), date(2026, 1, 30), date(2026, 2, 6)]
+    on_account.refresh_from_db()
+    assert (on_account.status, days("invoice.overdue", invoice.pk)) == ("past_due", ["01-31"])
+    advance(clock, days=10)
+    assert [m for m in mails("invoice_reminder") if m == date(2026, 2, 13)]
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.reminders) == ("uncollectible", 4)
+    assert days("invoice.uncollectible", invoice.pk) == ["02-20"]
+
+
+def test_reminders_stop_when_it_is_paid(on_account, clock, advance, books):
+    invoice = on_account.invoices.get()
+    advance(clock, days=17)
+    collecting.record_transfer(
+        invoice=invoice, amount=invoice.total, reference="T", paid_at=clock.now, now=clock.now, actor="user:1"
+    )
+    on_account.refresh_from_db()
+    assert on_account.status == "active"
+    advance(clock, days=12)
+    assert len(mails("invoice_reminder")) == 2
+
+
+def test_a_refund_credits_and_goes_back_to_the_card(payer, clock, advance, books):
+    sub = payer("pm_card_visa")
+    advance(clock, minutes=1)
+    payment = sub.invoices.get().payments.get()
+    row = refunding.refund(payment=payment, amount=20_00, now=clock.now, actor="user:1")
+    payment.refresh_from_db()
+    assert (row.status, payment.amount_refunded, row.credit_note.total) == ("succeeded", 20_00, 20_00)
+    sub.customer.refresh_from_db()
+    assert sub.customer.balance == 0
+    note, rows = refunding.credit_and_refund(
+        invoice=payment.invoice, reason="all", now=clock.now, actor="user:1"
+    )
+    assert (note.total, [r.amount for r in rows]) == (67_00, [67_00])
+    with pytest.raises(Exception, match="not so much left"):
+        refunding.refund(payment=payment, amount=1, now=clock.now, actor="user:1")
+
+
+def test_a_refund_that_got_lost_is_asked_about(payer, clock, advance, books, fake_stripe):
+    sub = payer("pm_card_visa")
+    advance(clock, minutes=1)
+    payment = sub.invoices.get().payments.get()
+    fake_stripe.faults.add("lose_answer")
+    row = refunding.refund(payment=payment, now=clock.now, actor="user:1")
+    assert row.status == "unknown"
+    from datetime import timedelta
+
+    assert refunding.reconcile(now=row.recorded_at + timedelta(minutes=2)) == 1
+    row.refresh_from_db()
+    assert row.status == "succeeded"
+    assert len(fake_stripe.rows("refund")) == 1
