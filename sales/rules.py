@@ -6,7 +6,7 @@ an event that is weighed twice, late, or after a younger one still leads to the 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -205,7 +205,7 @@ def usage_near_limit(facts: Facts, setting: Setting) -> Finding | None:
         "since": since,
     }
     about = f"{meter}:{since}:{limit.normalize():f}"
-    return _found(facts, setting, about, f"{words} in the period from {since}.", evidence)
+    return _found(facts, setting, about, f"{words} in the period from {said(since)}.", evidence)
 
 
 def upgraded_in_app(facts: Facts, setting: Setting) -> Finding | None:
@@ -259,7 +259,11 @@ def renewal_approaching(facts: Facts, setting: Setting) -> Finding | None:
     """Each notice before the end of a contract, once."""
     data = facts.event.data
     days, ends = data.get("days"), data.get("contract_end_on") or data.get("on")
-    words = f"The contract ends on {ends}, in {days} days." if ends else f"The contract ends in {days} days."
+    words = (
+        f"The contract ends on {said(str(ends))}, in {days} days."
+        if ends
+        else f"The contract ends in {days} days."
+    )
     return _found(facts, setting, f"{facts.event.subject}:{ends}:{days}", words, {"days": days, "ends": ends})
 
 
@@ -361,6 +365,14 @@ def _terms(event: Happened) -> str:
 def _money(minor: int, facts: Facts) -> str:
     whole, dot, rest = to_major(minor, facts.currency).partition(".")
     return f"{int(whole):,}{dot}{rest} {facts.currency}"
+
+
+def said(day: str) -> str:
+    """2026-02-01 as people say it: “1 February 2026”; anything else as it is."""
+    try:
+        return f"{date.fromisoformat(day):%-d %B %Y}"
+    except ValueError:
+        return day
 
 
 def _short(text: str) -> str:

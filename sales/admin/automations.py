@@ -57,7 +57,7 @@ class AutomationForm(forms.Form):
     def _add_condition(self, n: int) -> None:
         self.fields[f"what_{n}"] = forms.ChoiceField(label="And", choices=_fields(), required=False)
         self.fields[f"how_{n}"] = forms.ChoiceField(
-            label="is", choices=list(conditions.OPERATORS.items()), required=False
+            label="How", choices=list(conditions.OPERATORS.items()), required=False
         )
         self.fields[f"value_{n}"] = forms.CharField(label="Value", max_length=200, required=False)
 

@@ -228,9 +228,7 @@ ISO_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)")
 class RuleAdmin(admin.ModelAdmin):
     """Each rule with what came of it: how many of its signals' tasks that ended were won."""
 
-    list_display = (
-        "name", "enabled", "weight", "threshold", "unit", "window_days", "action", "raised", "precision",
-    )  # fmt: skip
+    list_display = ("name", "enabled", "weight", "threshold", "unit", "window_days", "raised", "precision")
     list_editable = ("enabled", "weight", "threshold", "window_days")
     readonly_fields = ("code",)
 

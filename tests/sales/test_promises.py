@@ -48,7 +48,7 @@ def signed(on_pro, draft, sign):
     from sales.models import ApprovalRule
 
     ApprovalRule.objects.update(enabled=False)
-    subscription = on_pro(6, country="DE")
+    subscription = on_pro(6, country="DE", timezone="Europe/Berlin")  # its midnight is the day before in UTC
     quote = draft(
         subscription=subscription, starts="period_end", interval="month", term_months=24, quantity=70,
         discount_percent=Decimal("7.77"), escalator_percent="3.5", ramp=[{"year": 2, "quantity": 81}],

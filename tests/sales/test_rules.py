@@ -94,7 +94,7 @@ def test_it_finds_usage_at_the_threshold(used, fires):
 
 
 def test_it_says_how_much_was_used():
-    words = "Used 41,200 of 50,000 API calls (82 %) in the period from 2026-01-15."
+    words = "Used 41,200 of 50,000 API calls (82 %) in the period from 15 January 2026."
     assert sentence("usage_near_limit", facts(usage(41_200)), 80) == words
 
 
