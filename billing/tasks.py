@@ -19,6 +19,7 @@ from billing import (
     refunding,
     renewing,
     running,
+    segmenting,
     throttling,
     webhooks_out,
 )
@@ -52,6 +53,11 @@ def _try(row: Mail) -> bool:
 
 
 # -- Billing ------------------------------------------------------------------------------------------------
+
+
+def recompute_segments() -> int:
+    """Nightly: customers are where their ARR belongs."""
+    return segmenting.recompute(now=timezone.now())
 
 
 def run_billing() -> int:

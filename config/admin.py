@@ -30,10 +30,11 @@ class TandemAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """Ours stand before Django's, whose last address takes everything."""
         from billing.admin import mails
-        from sales.admin import importing, metrics
+        from sales.admin import audit, importing, metrics
 
         own = [
             path("metrics/", self.admin_view(metrics.page), name="metrics"),
+            path("audit/", self.admin_view(audit.page), name="audit"),
             path("import/", self.admin_view(importing.page), name="import"),
             path("mails/", self.admin_view(mails.gallery), name="mails"),
             path("mails/<slug:name>/<int:variant>/", self.admin_view(mails.sample), name="mail_sample"),

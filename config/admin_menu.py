@@ -29,6 +29,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "Learn": [
         ("Metrics", "chart-line", "admin:metrics"),
+        ("Who did what", "list", "admin:audit"),
         ("Events", "history", "billing.Event"),
         ("Mails", "mail", "admin:mails"),
     ],
@@ -41,6 +42,8 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
 }  # fmt: skip
 
 
+# Pages that are no model's are shown to whoever may look at what they tell of.
+TELLS_OF = {"admin:metrics": "billing.Invoice", "admin:audit": "billing.Event"}
 # The provider's mirror is for looking things up, not for work.
 MIRROR = "djstripe"
 
@@ -92,6 +95,8 @@ def _items(rows: list[tuple[str, str, str]], models: dict[str, dict], path: str)
 def _address(target: str, models: dict[str, dict]) -> str | None:
     if ":" not in target:
         return models.get(target, {}).get("admin_url")
+    if target in TELLS_OF and TELLS_OF[target] not in models:
+        return None
     try:
         return reverse(target)
     except NoReverseMatch:

@@ -33,6 +33,7 @@ JOBS: list[Job] = [
     Job("say what ends soon", "billing.tasks.give_notice", minutes=15),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
+    Job("put customers where their ARR belongs", "billing.tasks.recompute_segments", at=time(2, 30)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
     Job("measure engagement", "sales.tasks.measure_engagement", at=time(2, 45)),
     Job("compare invoices with what was signed", "sales.tasks.check_promises", at=time(5, 10)),

@@ -1,11 +1,11 @@
-"""Plans, prices, meters, taxes, discounts, segments and the seller: what staff set up."""
+"""Plans, prices, meters, taxes, discounts and the seller: what staff set up."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
-from billing.models import Discount, Entitlement, Meter, Plan, Price, Segment, Seller, TaxRate
+from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
 
 
 class Entitlements(admin.TabularInline):
@@ -60,11 +60,6 @@ class DiscountAdmin(admin.ModelAdmin):
         "expires_at",
     )
     readonly_fields = ("redemptions", "created_at")
-
-
-@admin.register(Segment)
-class SegmentAdmin(admin.ModelAdmin):
-    list_display = ("name", "min_arr", "max_arr", "motion", "allows_card", "allows_invoice", "sales_touch")
 
 
 @admin.register(Seller)

@@ -31,6 +31,15 @@ def test_it_orders_the_menu_by_work_and_leaves_out_what_is_not_there():
     assert [item.label for item in sections[1].items] == ["Quotes"]
 
 
+def test_it_shows_a_page_to_whoever_may_look_at_what_it_tells_of():
+    def labels(*keys):
+        return {item.label for section in menu(apps(*keys), "/admin/") for item in section.items}
+
+    assert not labels("sales.Quote") & {"Metrics", "Who did what"}
+    assert {"Who did what", "Events"} <= labels("billing.Event")
+    assert "Metrics" in labels("billing.Invoice")
+
+
 def test_it_marks_where_the_reader_is():
     sections = menu(apps("sales.Quote", "billing.Invoice"), "/admin/sales/Quote/7/change/")
     current = [item.label for section in sections for item in section.items if item.current]

@@ -9,7 +9,20 @@ from billing.admin.base import Screen
 from billing.models import Customer, Invoice, User
 from sales import catalogue as shipped
 from sales import leads
-from sales.models import Automation, Deal, HandoffTask, Lead, Quote, Signal
+from sales.models import (
+    ApprovalDelegate,
+    ApprovalRule,
+    Automation,
+    Deal,
+    HandoffTask,
+    Lead,
+    Quote,
+    Rule,
+    SalesSettings,
+    Signal,
+    TargetDomain,
+    TargetProfile,
+)
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +111,60 @@ def test_every_group_may_look(sales_catalogue, group):
 def test_it_refuses_an_act_that_there_is_not(sales_catalogue, browser, address):
     lead = leads.contact(name="Kim", email="kim@nova.example", company="Nova", now=NOON, actor="buyer")
     assert browser.post(address(lead), {"action": "delete"}).status_code == 404
+
+
+# -- Every screen, every group
+
+ADMIN = "admin"
+CHANGES = {
+    Rule: LEADERS, SalesSettings: LEADERS, TargetDomain: LEADERS, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
+    ApprovalRule: {shipped.DIRECTORS},
+}  # fmt: skip
+ADDS = {
+    TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS, ApprovalRule: {shipped.DIRECTORS},
+    Automation: LEADERS, Rule: set(), SalesSettings: set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("group", [*GROUPS, ADMIN])
+def test_a_group_changes_and_adds_what_the_table_says(sales_catalogue, rf, group):
+    request = rf.get("/")
+    request.user = User.objects.create_superuser("a@seller.example") if group == ADMIN else member_of(group)
+    for model, groups in CHANGES.items():
+        screen = admin.site._registry[model]
+        assert screen.has_change_permission(request) == (group in groups or group == ADMIN), (
+            group,
+            model.__name__,
+        )
+    for model, groups in ADDS.items():
+        may = admin.site._registry[model].has_add_permission(request)
+        assert may == (group in groups or (group == ADMIN and model not in (Rule, SalesSettings))), (
+            group,
+            model,
+        )
+
+
+OURS = ("billing", "sales", "checkout")
+
+
+@pytest.mark.parametrize("group", [*GROUPS, ADMIN])
+def test_a_group_may_look_at_every_screen_of_ours_and_strangers_at_none(sales_catalogue, rf, group):
+    request = rf.get("/")
+    request.user = User.objects.create_superuser("a@seller.example") if group == ADMIN else member_of(group)
+    ours = [each for model, each in admin.site._registry.items() if model._meta.app_label in OURS]
+    assert {each.has_view_permission(request) for each in ours} == {group is not None}
+
+
+@pytest.mark.parametrize("group", [*GROUPS, ADMIN])
+def test_the_pages_of_no_model_open_for_whom_they_are(sales_catalogue, group):
+    browser = Client()
+    user = User.objects.create_superuser("a@seller.example") if group == ADMIN else member_of(group)
+    browser.force_login(user)
+    imports = {*SALES, shipped.SUPPORT, ADMIN}
+    for where, may in (
+        ("metrics", group is not None),
+        ("audit", group is not None),
+        ("import", group in imports),
+    ):
+        assert browser.get(f"/admin/{where}/").status_code == (200 if may else 403), (group, where)
+    assert ('href="/admin/metrics/"' in browser.get("/admin/").text) is (group is not None)
