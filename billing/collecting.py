@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from billing import bulk, customers, dunning, invoicing, journal, mail, settling
+from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
 from billing.events import record
 from billing.gateway import Card, Outcome, gateway
 from billing.maths.money import to_major
@@ -382,6 +382,13 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
         context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
                  "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
     )  # fmt: skip
+
+
+def mail_out(*, invoice: Invoice, now: datetime, actor: str) -> None:
+    """`send`, for one that somebody names. Raises NotOpen: nobody is asked for what is not due."""
+    if invoice.status != Invoice.Status.OPEN:
+        raise correcting.NotOpen(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
+    send(invoice=invoice, now=now, actor=actor)
 
 
 def overdue(*, now: datetime, clock: TestClock | None = None) -> int:

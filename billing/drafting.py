@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from billing import invoicing, taxes
+from billing import invoicing, starting, taxes
 from billing.events import record
 from billing.invoicing import Draft, DraftLine
 from billing.maths.money import LIMIT, exponent, round_half_away
@@ -125,6 +125,14 @@ def finalize(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
     _drop(held)
     invoicing.issue([draft], seller)
     return Invoice.objects.get(pk=draft.id)
+
+
+@transaction.atomic
+def issue(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
+    """`finalize`, and have it charged or sent by a job."""
+    issued = finalize(invoice=invoice, now=now, actor=actor)
+    starting.collect_soon(issued)
+    return issued
 
 
 @transaction.atomic

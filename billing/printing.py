@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from facturx import get_xml_from_pdf
 
 from billing.maths.money import exponent
 from billing.models import CreditNote, Document, Invoice, Payment, Seller
@@ -40,6 +41,20 @@ def print_invoice(invoice_id: str) -> Document:
     if not invoice.issued:
         raise NotIssued("A draft has no paper yet.")
     return _kept(Invoice, invoice.pk, invoice.number, render.invoice_pdf(invoice_paper(invoice)))
+
+
+class NoElectronicInvoice(Refused):
+    """What EN 16931 asks for is missing in the invoice, so its paper has no XML."""
+
+    code = "no_electronic_invoice"
+
+
+def invoice_xml(invoice_id: str) -> bytes:
+    """The EN 16931 XML that the invoice's PDF carries. Raises NotIssued, NoElectronicInvoice, PaperToolsMissing."""
+    name, xml = get_xml_from_pdf(bytes(print_invoice(invoice_id).content), check_xsd=False)
+    if not name or not xml:
+        raise NoElectronicInvoice("This invoice has no electronic form: something that it needs is missing.")
+    return bytes(xml)
 
 
 def print_credit_note(credit_note_id: str) -> Document:

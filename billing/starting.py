@@ -1,22 +1,35 @@
 """A subscription from nothing to its first invoice in one call, for those who have no checkout to go
 through."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django_q.tasks import async_task
 
-from billing import subscribing
-from billing.models import Customer, Invoice, Plan, Subscription
+from billing import cards, choosing, pausing, subscribing, timelines, wishes
+from billing.maths.periods import MONTHS, Interval
+from billing.models import Customer, Invoice, PaymentMethod, Plan, Subscription
+from billing.timelines import PhaseSpec
 
 
 @transaction.atomic
 def start(
-    *, customer: Customer, plan: Plan, interval: str, now: datetime, actor: str, origin: str, **terms: Any
+    *,
+    customer: Customer,
+    plan: Plan,
+    interval: str,
+    now: datetime,
+    actor: str,
+    origin: str,
+    card: PaymentMethod | None = None,
+    **terms: Any,
 ) -> Subscription:
-    """Subscribe, bill the first day, and have the invoice collected by a job. `terms` and errors as
-    `subscribing.subscribe`."""
+    """Subscribe, bill the first day, and have the invoice collected by a job, from `card` and from now on if one is
+    given. `terms` and errors as `subscribing.subscribe`."""
+    if card is not None:
+        cards.make_default(payment_method=card, now=now, actor=actor)
     subscription = subscribing.subscribe(
         customer=customer, plan=plan, interval=interval, now=now, actor=actor, origin=origin, **terms
     )
@@ -26,11 +39,57 @@ def start(
 
 
 @transaction.atomic
-def change(*, subscription: Subscription, now: datetime, actor: str, **wishes: Any) -> subscribing.Change:
-    """`subscribing.change`, and its invoice collected by a job."""
-    changed = subscribing.change(subscription=subscription, now=now, actor=actor, **wishes)
+def change(*, subscription: Subscription, now: datetime, actor: str, **wished: Any) -> subscribing.Change:
+    """`subscribing.change` with the invoice after it, and its own collected by a job. Without `effective` less than
+    before waits for the period's end, and everything else begins now."""
+    subscription = subscribing.locked(subscription)
+    wished.setdefault("effective", usual(subscription, now, wished))
+    changed = subscribing.change(subscription=subscription, now=now, actor=actor, with_next=True, **wished)
     collect_soon(changed.invoice)
     return changed
+
+
+def preview(*, subscription: Subscription, now: datetime, **wished: Any) -> subscribing.Change:
+    """The figures of `change`; writes nothing."""
+    wished.setdefault("effective", usual(subscription, now, wished))
+    return subscribing.preview(subscription=subscription, now=now, with_next=True, **wished)
+
+
+@transaction.atomic
+def resume(*, subscription: Subscription, now: datetime, actor: str) -> subscribing.Change:
+    """`pausing.resume`, and its invoice collected by a job."""
+    changed = pausing.resume(subscription=subscription, now=now, actor=actor)
+    collect_soon(changed.invoice)
+    return changed
+
+
+# -- When, where nothing is said ----------------------------------------------------------------------------
+
+
+def usual(subscription: Subscription, now: datetime, wished: dict[str, Any]) -> subscribing.Effective:
+    """More starts at once, less at the end of what is paid; what is free or no more or less starts now."""
+    day = max(timelines.local_day(subscription, now), subscription.start_on)
+    old = timelines.spec_on(timelines.specs_of(subscription), day)
+    if old is None or old.free or wished.get("anchor") is not None:
+        return "now"
+    terms = {name: value for name, value in wished.items() if name in wishes.Wish.__dataclass_fields__}
+    new = wishes.terms(old, wishes.Wish(**terms), day)
+    return "period_end" if _less(old, PhaseSpec(start_on=day, end_on=None, **new)) else "now"
+
+
+def _less(old: PhaseSpec, new: PhaseSpec) -> bool:
+    """By rank of the plan, then by length of the period, then by seats, then by what a year costs; a discount is no
+    reason to wait."""
+    for before, after in zip(_size(old), _size(new), strict=True):
+        if before != after:
+            return after < before
+    return False
+
+
+def _size(spec: PhaseSpec) -> tuple[Any, ...]:
+    months = MONTHS.get(Interval(choosing.interval_of(spec)), 0)
+    seats = choosing.seats(spec.items) or 0
+    return spec.plan.rank, months, seats, timelines.committed(replace(spec, discount=None))[1]
 
 
 def collect_soon(invoice: Invoice | None) -> None:

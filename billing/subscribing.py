@@ -24,7 +24,7 @@ from billing.choosing import (
 from billing.events import record
 from billing.maths import timeline
 from billing.maths.periods import add_months, local_date, midnight
-from billing.models import CollectionMethod, Customer, Discount, Invoice, Plan, Subscription
+from billing.models import CollectionMethod, Customer, Discount, Invoice, Plan, Segment, Subscription
 from billing.moves import move
 from billing.planning import InvalidDate, InvalidTrial, TooFarBack
 from billing.refusals import Refused
@@ -139,6 +139,8 @@ def subscribe(
         customer=customer, plan=plan, start=at, trial_days=trial_days, trial_end=trial_end
     )
     specs = planning.phases(spec, trial_end=free_until, tz=customer.timezone, anchor=anchor)
+    if collection_method is None:
+        specs = _paid_as_allowed(customer, specs)
     subscription = _start(
         customer=customer, specs=specs, now=now, started_at=at, actor=actor, origin=origin, source=source,
         override=payment_rule_override, metadata=metadata,
@@ -254,13 +256,29 @@ def _facts(spec: PhaseSpec) -> dict[str, Any]:
     }
 
 
+def _paid_as_allowed(customer: Customer, specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
+    """Where nobody said how it is paid: as the customer pays, else as the segment of these terms asks for."""
+    segment = _segment_of(customer, next(spec for spec in specs if not spec.free))
+    if segment is None or segment.allows(customer.collection_method):
+        return list(specs)
+    method = next(
+        (each for each in CollectionMethod.values if segment.allows(each)), customer.collection_method
+    )
+    return [replace(spec, collection_method=method) for spec in specs]
+
+
+def _segment_of(customer: Customer, spec: PhaseSpec) -> Segment | None:
+    """The segment that the customer would be in with these terms."""
+    arr = timeline.arr(spec.pure_items(), timelines.discount_value(spec.discount))
+    return customers.segment_for(max(arr, customer.arr))
+
+
 def check_collection(customer: Customer, spec: PhaseSpec, *, override: str = "") -> None:
     """The payment rule: the segment that the terms lead to must allow how they are collected.
 
     Raises CollectionNotAllowed unless somebody with the right gave a reason.
     """
-    arr = timeline.arr(spec.pure_items(), timelines.discount_value(spec.discount))
-    segment = customers.segment_for(max(arr, customer.arr))
+    segment = _segment_of(customer, spec)
     if segment is None or override or segment.allows(spec.collection_method):
         return
     words = "invoice" if spec.collection_method == CollectionMethod.SEND_INVOICE else "card"

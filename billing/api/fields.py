@@ -191,8 +191,9 @@ class Day(serializers.DateField):
         "oneOf": [
             {"type": "string", "enum": ["now", "period_end", "contract_end"]},
             {"type": "string", "format": "date"},
+            {"type": "string", "format": "date-time"},
         ],
-        "description": "When: now, at the period's end, at the contract's end, or on a day.",
+        "description": "When: now, at the period's end, at the contract's end, on a day, or at a time.",
     }
 )
 class Effective(serializers.Field[Any, Any, Any, Any]):
@@ -202,12 +203,33 @@ class Effective(serializers.Field[Any, Any, Any, Any]):
         self.words = words
         super().__init__(**options)
 
-    def to_internal_value(self, data: Any) -> str | date:
+    def to_internal_value(self, data: Any) -> str | date | datetime:
         if isinstance(data, str) and data in self.words:
             return data
-        if isinstance(data, str) and DATE.fullmatch(data):
-            return Day().run_validation(data)
+        if isinstance(data, str) and (DATE.fullmatch(data) or RFC_3339.fullmatch(data)):
+            return day_or_instant(data)
         raise serializers.ValidationError(f"Use {', '.join(self.words)} or a day.", code="invalid_date")
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+def day_or_instant(text: str) -> date | datetime:
+    """Raises ValidationError."""
+    kind: serializers.Field[Any, Any, Any, Any] = Day() if DATE.fullmatch(text) else Instant()
+    return kind.run_validation(text)
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+)
+class Moment(serializers.Field[Any, Any, Any, Any]):
+    """A day in the customer's zone, from its midnight on, or a time."""
+
+    def to_internal_value(self, data: Any) -> date | datetime:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Use a day or a time.", code="invalid_timestamp")
+        return day_or_instant(data)
 
     def to_representation(self, value: Any) -> str:
         return str(value)

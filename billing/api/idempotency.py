@@ -74,12 +74,15 @@ def claim(api_key: ApiKey, key: str, print_: str, now: datetime) -> IdempotentRe
 def answer_once(
     row: IdempotentRequest,
     *,
+    ahead: Callable[[], None],
     work: Callable[[], Response],
     excuse: Callable[[Exception], Response],
     in_one_transaction: bool,
 ) -> HttpResponse:
-    """Do the work and keep its answer. `excuse` makes the answer out of what was raised."""
+    """Do the work and keep its answer. `ahead` is done before anything is held, and may be done again; `excuse`
+    makes the answer out of what was raised."""
     try:
+        ahead()
         if not in_one_transaction:
             return keep(row, work())
         with transaction.atomic():

@@ -1,5 +1,6 @@
 """Invoices and payments: read, printed, paid."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,11 +11,24 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import collecting, invoicing, printing
-from billing.api.fields import Amount, Day, Instant, ListQuery, Money, Number, PeriodOut, Strict, Text, minor
+from billing import collecting, correcting, drafting, invoicing, printing, refunding
+from billing.api.fields import (
+    Amount,
+    Day,
+    Instant,
+    ListQuery,
+    Money,
+    Number,
+    PeriodOut,
+    Quantity,
+    Strict,
+    Text,
+    minor,
+)
 from billing.api.finding import row
+from billing.api.problems import FieldProblem, Problem
 from billing.api.schema import operation
-from billing.api.subscriptions import LineOut, line_shown, span
+from billing.api.subscriptions import LineOut, card_named, line_shown, span
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import (
@@ -24,7 +38,7 @@ from billing.models import (
     LineKind,
     Motion,
     Payment,
-    PaymentMethod,
+    Refund,
     Subscription,
 )
 
@@ -72,7 +86,12 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     amount_due = Money()
     po_number = serializers.CharField()
     paid_at = Instant(allow_null=True)
+    memo = serializers.CharField()
+    sent_at = Instant(allow_null=True)
+    voided_at = Instant(allow_null=True)
+    created_at = Instant()
     pdf = serializers.SerializerMethodField(help_text="where its PDF is; null while a draft")
+    xml = serializers.SerializerMethodField(help_text="where its electronic form is; null while a draft")
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, invoice: Invoice) -> Any:
@@ -81,6 +100,10 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_pdf(self, invoice: Invoice) -> str | None:
         return f"/api/v1/invoices/{invoice.pk}/pdf" if invoice.issued else None
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_xml(self, invoice: Invoice) -> str | None:
+        return f"/api/v1/invoices/{invoice.pk}/xml" if invoice.issued else None
 
 
 class InvoiceOut(InvoiceSummaryOut):
@@ -99,6 +122,26 @@ class UpcomingOut(serializers.Serializer[Any]):
     total = serializers.CharField()
 
 
+class InvoiceLineNew(Strict):
+    description = Text(max_length=300)
+    unit_amount = Amount(help_text="major units; with up to 12 decimals")
+    quantity = Quantity(default=Decimal(1))
+
+
+class InvoiceNew(Strict):
+    customer = Text(max_length=200, help_text="id or external id")
+    lines = InvoiceLineNew(many=True)
+    currency = Text(required=False, help_text="the customer's, if it is said")
+    collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
+    net_days = serializers.IntegerField(required=False, allow_null=True)
+    po_number = Text(required=False, allow_blank=True, max_length=60)
+    memo = Text(required=False, allow_blank=True, max_length=500)
+
+
+class Reason(Strict):
+    reason = Text(required=False, allow_blank=True, max_length=200)
+
+
 class TransferNew(Strict):
     amount = Amount()
     paid_at = Instant(required=False, help_text="now, where nothing is said")
@@ -109,7 +152,9 @@ class TransferNew(Strict):
 
 class PayNew(Strict):
     payment_method = Text(
-        required=False, max_length=100, help_text="a saved card; the default one where nothing is said"
+        required=False,
+        max_length=100,
+        help_text="a saved card, or a Stripe id to save; the default one where nothing is said",
     )
 
 
@@ -143,6 +188,23 @@ class UpcomingQuery(Strict):
 
 
 class Invoices(ApiView):
+    @operation(
+        "Write a one-off invoice", tag=TAG, name="create_invoice", body=InvoiceNew, answer=InvoiceOut, status=201,
+        posts=True, description="A draft with its lines: finalize it to issue it.",
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        given = self.given(InvoiceNew)
+        customer = self.customer(given.pop("customer"), "customer")
+        refuse_other_currency(given.pop("currency", None), customer.currency)
+        lines = [
+            drafting.NewLine(**{**line, "unit_amount": Decimal(line["unit_amount"])})
+            for line in given.pop("lines")
+        ]
+        made = drafting.write(
+            customer=customer, lines=lines, now=self.now(customer), actor=self.actor, **given
+        )
+        return self.answer(InvoiceOut, made, 201)
+
     @operation("List invoices", tag=TAG, name="list_invoices", query=InvoiceQuery, page=InvoiceSummaryOut)
     def get(self, request: Request) -> Response:
         asked, rows = self.asked(InvoiceQuery), Invoice.objects.filter(livemode=self.livemode)
@@ -153,6 +215,13 @@ class Invoices(ApiView):
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
         return self.page(InvoiceSummaryOut, rows, asked)
+
+
+def refuse_other_currency(given: str | None, own: str) -> None:
+    """Raises Problem (422)."""
+    if given is not None and given.upper() != own:
+        words = f"This customer is billed in {own}."
+        raise Problem(422, "currency_mismatch", words, [FieldProblem("currency", "currency_mismatch", words)])
 
 
 def _subscription(view: ApiView, ref: str) -> Subscription:
@@ -200,6 +269,80 @@ class InvoiceDetail(OneInvoice):
     def get(self, request: Request, invoice: str) -> Response:
         return self.shown(invoice)
 
+    @operation(
+        "Throw a draft away", tag=TAG, name="delete_invoice", status=204,
+        description="Issued invoices are never deleted: void or credit them.",
+    )  # fmt: skip
+    def delete(self, request: Request, invoice: str) -> Response:
+        drafting.discard(invoice=self.found(invoice))
+        return Response(status=204)
+
+
+class InvoiceFinalize(OneInvoice):
+    may_be_empty = True
+
+    @operation(
+        "Issue a draft", tag=TAG, name="finalize_invoice", answer=InvoiceOut, posts=True,
+        description="It gets its number and is frozen, then charged or sent by a job.",
+    )  # fmt: skip
+    def post(self, request: Request, invoice: str) -> Response:
+        found = self.found(invoice)
+        drafting.issue(invoice=found, now=self.now(found.customer), actor=self.actor)
+        return self.shown(invoice)
+
+
+class InvoiceVoid(OneInvoice):
+    may_be_empty = True
+
+    @operation(
+        "Void an invoice", tag=TAG, name="void_invoice", body=Reason, answer=InvoiceOut, posts=True,
+        description="While nothing was paid; what it asked for is not asked for again.",
+    )  # fmt: skip
+    def post(self, request: Request, invoice: str) -> Response:
+        found = self.found(invoice)
+        correcting.void(invoice=found, now=self.now(found.customer), actor=self.actor, **self.given(Reason))
+        return self.shown(invoice)
+
+
+class InvoiceUncollectible(OneInvoice):
+    may_be_empty = True
+
+    @operation(
+        "Give an invoice up", tag=TAG, name="mark_invoice_uncollectible", body=Reason, answer=InvoiceOut,
+        posts=True, description="A payment that comes after all is still taken.",
+    )  # fmt: skip
+    def post(self, request: Request, invoice: str) -> Response:
+        found = self.found(invoice)
+        correcting.mark_uncollectible(
+            invoice=found, now=self.now(found.customer), actor=self.actor, **self.given(Reason)
+        )
+        return self.shown(invoice)
+
+
+class InvoiceSend(OneInvoice):
+    may_be_empty = True
+
+    @operation(
+        "Mail an invoice", tag=TAG, name="send_invoice", answer=InvoiceOut, posts=True,
+        description="Once: a second call changes nothing.",
+    )  # fmt: skip
+    def post(self, request: Request, invoice: str) -> Response:
+        found = self.found(invoice)
+        collecting.mail_out(invoice=found, now=self.now(found.customer), actor=self.actor)
+        return self.shown(invoice)
+
+
+class InvoiceXml(OneInvoice):
+    @operation(
+        "An invoice's electronic form", tag=TAG, name="read_invoice_xml", answer=OpenApiTypes.BINARY,
+        media="application/xml", description="EN 16931 (Factur-X), the same that its PDF carries.",
+    )  # fmt: skip
+    def get(self, request: Request, invoice: str) -> HttpResponse:
+        found = self.found(invoice)
+        response = HttpResponse(printing.invoice_xml(found.pk), content_type="application/xml")
+        response["Content-Disposition"] = f'attachment; filename="{found.number}.xml"'
+        return response
+
 
 class InvoicePdf(OneInvoice):
     @operation(
@@ -243,10 +386,9 @@ class Pay(OneInvoice):
     )  # fmt: skip
     def post(self, request: Request, invoice: str) -> Response:
         found, card = self.found(invoice), self.given(PayNew).get("payment_method")
-        saved = PaymentMethod.objects.filter(customer=found.customer_id, detached_at__isnull=True)
         payment = collecting.attempt(
             invoice=found, now=self.now(found.customer), actor=self.actor,
-            payment_method=row(saved, card, what="payment method", field="payment_method") if card else None,
+            payment_method=card_named(self, found.customer, card, default=False) if card else None,
         )  # fmt: skip
         return self.answer(PaymentOut, payment)
 
@@ -273,6 +415,44 @@ class Payments(ApiView):
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
         return self.page(PaymentOut, rows, asked)
+
+
+class RefundNew(Strict):
+    amount = Amount(required=False, help_text="all that is left where nothing is said")
+    reason = Text(required=False, allow_blank=True, max_length=200)
+
+
+class RefundOut(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pk")
+    status = serializers.ChoiceField(
+        choices=Refund.Status.choices, help_text="unknown: the provider is asked again"
+    )
+    payment = serializers.CharField(source="payment_id")
+    credit_note = serializers.CharField(source="credit_note_id")
+    amount = Money()
+    currency = serializers.CharField()
+    message = serializers.CharField()
+    created_at = Instant()
+    settled_at = Instant(allow_null=True)
+
+
+class PaymentRefund(ApiView):
+    in_one_transaction = False
+    may_be_empty = True
+
+    @operation(
+        "Refund a card payment", tag="Payments", name="refund_payment", body=RefundNew, answer=RefundOut,
+        status=201, posts=True, description="Through a credit note on its invoice, so that the paper says it too.",
+    )  # fmt: skip
+    def post(self, request: Request, payment: str) -> Response:
+        rows = Payment.objects.filter(livemode=self.livemode).select_related(
+            "customer__test_clock", "invoice"
+        )
+        found, given = row(rows, payment, what="payment"), self.given(RefundNew)
+        if "amount" in given:
+            given["amount"] = minor(given["amount"], found.currency)
+        made = refunding.refund(payment=found, now=self.now(found.customer), actor=self.actor, **given)
+        return self.answer(RefundOut, made, 201)
 
 
 class PaymentDetail(ApiView):

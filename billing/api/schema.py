@@ -8,9 +8,23 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
+from billing.api.fields import Text
+
+# Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough.
+ANY_TEXT = r"^[^\u0000]*$"
+VISIBLE_TEXT = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+
 
 class Schema(AutoSchema):
-    """Names without the suffix that tells an answer from a request here."""
+    """Names without the suffix that tells an answer from a request here, and texts as they are taken."""
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        found = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        if isinstance(field, Text) and "$ref" not in found:
+            found["pattern"] = ANY_TEXT if field.allow_blank else VISIBLE_TEXT
+            if not field.allow_blank:
+                found["minLength"] = 1
+        return found
 
     def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:
         name = super()._get_serializer_name(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
@@ -36,7 +50,9 @@ class ProblemOut(serializers.Serializer[Any]):
 
 
 IDEMPOTENCY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER,
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    OpenApiParameter.HEADER,
     description="1 to 255 characters, kept for 24 hours: the same request again gets the first answer.",
 )  # fmt: skip
 PROBLEM = OpenApiResponse(ProblemOut, description="A problem document.")

@@ -11,15 +11,36 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import invoicing, starting, subscribing
-from billing.api.fields import Day, Effective, Instant, ListQuery, Money, PeriodOut, Quantity, Strict, Text
-from billing.api.finding import row
+from billing import cards, invoicing, pausing, starting, subscribing
+from billing.api.discounts import discount_at
+from billing.api.fields import (
+    Day,
+    Effective,
+    Instant,
+    ListQuery,
+    Moment,
+    Money,
+    PeriodOut,
+    Quantity,
+    Strict,
+    Text,
+)
+from billing.api.finding import is_id, row
 from billing.api.plans import plan_at
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.maths.periods import Interval, local_date
-from billing.models import CollectionMethod, Customer, Invoice, Motion, Phase, PhaseItem, Subscription
+from billing.models import (
+    CollectionMethod,
+    Customer,
+    Invoice,
+    Motion,
+    PaymentMethod,
+    Phase,
+    PhaseItem,
+    Subscription,
+)
 
 TAG = "Subscriptions"
 INTERVALS = [str(interval) for interval in Interval]
@@ -65,24 +86,62 @@ class Anchor(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class ContractTerms(Strict):
+    months = serializers.IntegerField(min_value=1, max_value=120)
+    auto_renew = serializers.BooleanField(default=True)
+    renewal_months = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=120,
+        help_text="as many as the first term where nothing is said",
+    )
+
+
 class SubscriptionNew(Terms):
     customer = Text(max_length=200, help_text="id or external id")
     plan = Text(max_length=100, help_text="id or code")
     interval = serializers.ChoiceField(choices=INTERVALS, default="month")
+    start_at = Moment(required=False, help_text="now, where nothing is said; at most a year back")
     anchor = Anchor(
         required=False, help_text="where periods are counted from; the start where nothing is said"
     )
-    trial_days = serializers.IntegerField(required=False, min_value=0, max_value=730)
+    trial_days = serializers.IntegerField(
+        required=False, min_value=0, max_value=730, help_text="what the plan grants where nothing is said"
+    )
+    trial_end = Moment(required=False, help_text="instead of trial_days")
+    discount = Text(required=False, max_length=100, help_text="id or code")
+    contract = ContractTerms(required=False)
+    payment_method = Text(
+        required=False, max_length=100,
+        help_text="a saved card, or a Stripe id to save; the customer is charged to it from now on",
+    )  # fmt: skip
+    po_number = Text(required=False, allow_blank=True, max_length=60)
+    metadata = serializers.DictField(required=False, child=Text(allow_blank=True, max_length=500))
 
 
 class ChangeNew(Terms):
     plan = Text(required=False, max_length=100, help_text="id or code")
     interval = serializers.ChoiceField(required=False, choices=INTERVALS)
-    effective = Effective(required=False)
+    discount = Text(required=False, allow_null=True, max_length=100, help_text="id or code; null for none")
+    anchor = Anchor(required=False, help_text="another billing day, from the change on")
+    proration = serializers.ChoiceField(
+        required=False,
+        choices=["prorate", "none"],
+        help_text="none: the new prices begin with the next period",
+    )
+    effective = Effective(
+        required=False,
+        help_text="less waits for the period's end, everything else begins now, where nothing is said",
+    )
+
+
+class PauseNew(Strict):
+    resume_at = Moment(required=False, allow_null=True, help_text="open, where nothing is said")
+    reason = Text(required=False, allow_blank=True, max_length=200)
 
 
 class CancelNew(Strict):
-    effective = Effective(required=False, words=("now", "period_end"))
+    effective = Effective(required=False, help_text="the period's end where nothing is said")
     reason = Text(required=False, allow_blank=True, max_length=100)
     comment = Text(required=False, allow_blank=True, max_length=190)
     credit_unused = serializers.BooleanField(required=False)
@@ -102,6 +161,14 @@ class PhaseOut(serializers.Serializer[Any]):
     net_days = serializers.IntegerField(allow_null=True)
     discount = serializers.CharField(allow_null=True)
     trial = serializers.BooleanField(help_text="costs nothing")
+    paused = serializers.BooleanField(help_text="costs nothing")
+
+
+class ContractOut(serializers.Serializer[Any]):
+    start = Day()
+    end = Day()
+    auto_renew = serializers.BooleanField()
+    renewal_months = serializers.IntegerField(allow_null=True)
 
 
 class SubscriptionOut(serializers.Serializer[Any]):
@@ -117,14 +184,25 @@ class SubscriptionOut(serializers.Serializer[Any]):
     trial_end = Instant(source="trial_end_at", allow_null=True)
     current_period = serializers.SerializerMethodField()
     phases = serializers.SerializerMethodField()
-    pending_changes = serializers.SerializerMethodField(help_text="phases that are agreed and have not begun")
+    pending_changes = serializers.SerializerMethodField(
+        help_text="the phases of changes that wait; each can be removed by its id"
+    )
+    contract = serializers.SerializerMethodField()
     cancel_at = Day(source="end_on", allow_null=True, help_text="the first day without service")
     canceled_at = Instant(allow_null=True)
     ended_at = Instant(allow_null=True)
     mrr = Money()
     arr = Money()
     latest_invoice = serializers.SerializerMethodField()
+    metadata = serializers.DictField(child=serializers.CharField())
     created_at = Instant()
+
+    @extend_schema_field(ContractOut(allow_null=True))
+    def get_contract(self, row: Subscription) -> Any:
+        if row.contract_start_on is None or row.contract_end_on is None:
+            return None
+        term = {"start": row.contract_start_on.isoformat(), "end": row.contract_end_on.isoformat()}
+        return {**term, "auto_renew": row.auto_renew, "renewal_months": row.renewal_months}
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_current_period(self, row: Subscription) -> Any:
@@ -142,7 +220,7 @@ class SubscriptionOut(serializers.Serializer[Any]):
         return [
             _phase(phase)
             for phase in row.phase_rows
-            if phase["start"] > today and phase["start"] != phase["end"]
+            if phase["start"] > today and phase["wishes"] and phase["wishes"].keys() != {"ends"}
         ]
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -152,7 +230,8 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
 def _phase(phase: dict[str, Any]) -> dict[str, Any]:
     return {
-        **{name: phase[name] for name in ("start", "end", "plan", "collection_method", "net_days", "trial")},
+        **{name: phase[name] for name in ("start", "end", "plan", "collection_method", "net_days", "paused")},
+        "trial": phase["free"] and not phase["paused"],
         "id": f"phase_{phase['id'].replace('-', '')}",
         "discount": phase["discount"] and f"disc_{phase['discount'].replace('-', '')}",
         "quantities": {item["code"]: _plain(item["quantity"]) for item in phase["items"]},
@@ -172,7 +251,7 @@ def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
     phases = Phase.objects.filter(subscription=OuterRef("pk")).order_by("start_on", "end_on")
     phase = JSONObject(
         id="pk", start="start_on", end="end_on", plan="plan__code", collection_method="collection_method",
-        net_days="net_days", discount="discount_id", trial="free",
+        net_days="net_days", discount="discount_id", free="free", paused="paused", wishes="wishes",
         items=ArraySubquery(items.values(json=item)),
     )  # fmt: skip
     latest = (
@@ -206,31 +285,29 @@ class ChangeOut(serializers.Serializer[Any]):
     due_now = serializers.CharField()
     credit_to_balance = serializers.CharField()
     effective_at = Day()
-    next_invoice = NextInvoiceOut(allow_null=True, required=False)
-    invoice = serializers.CharField(allow_null=True)
+    next_invoice = NextInvoiceOut(allow_null=True)
+    invoice = serializers.CharField(allow_null=True, help_text="that was made; null for a preview")
+    change = serializers.CharField(allow_null=True, help_text="by which a change that waits can be removed")
 
 
-def change_shown(
-    change: subscribing.Change, currency: str, upcoming: invoicing.Upcoming | None
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "currency": currency, "lines": [line_shown(line, currency) for line in change.lines],
-        "total": to_major(change.total, currency), "due_now": to_major(change.due_now, currency),
+def change_shown(change: subscribing.Change, currency: str) -> dict[str, Any]:
+    lines = [line_shown(line, currency) for line in change.lines]
+    if change.tax_total:
+        tax = to_major(change.tax_total, currency)
+        lines.append({"description": "Tax", "amount": tax, "period": None, "kind": "tax"})
+    return {
+        "currency": currency, "lines": lines, "total": to_major(change.total, currency),
+        "due_now": to_major(change.due_now, currency),
         "credit_to_balance": to_major(change.credit_to_balance, currency),
         "effective_at": change.effective_on.isoformat(), "invoice": change.invoice and change.invoice.pk,
+        "next_invoice": _next_shown(change.next, currency), "change": change.phase,
     }  # fmt: skip
-    if change.tax_total:
-        tax = {
-            "description": "Tax",
-            "amount": to_major(change.tax_total, currency),
-            "period": None,
-            "kind": "tax",
-        }
-        shown["lines"].append(tax)
-    if upcoming is not None:
-        total = to_major(upcoming.result.total, currency)
-        shown["next_invoice"] = upcoming.on and {"date": upcoming.on.isoformat(), "total": total}
-    return shown
+
+
+def _next_shown(upcoming: invoicing.Upcoming | None, currency: str) -> dict[str, str] | None:
+    if upcoming is None or upcoming.on is None:
+        return None
+    return {"date": upcoming.on.isoformat(), "total": to_major(upcoming.result.total, currency)}
 
 
 def line_shown(line: invoicing.DraftLine, currency: str) -> dict[str, Any]:
@@ -255,16 +332,31 @@ class SubscriptionQuery(ListQuery):
 
 
 class Subscriptions(ApiView):
+    def ahead(self) -> None:
+        """What is named is found, and a card that is not saved yet is saved, before anything is held."""
+        given = self.given(SubscriptionNew)
+        self.buyer, given["plan"] = (
+            self.customer(given.pop("customer"), "customer"), plan_at(given["plan"], "plan"),
+        )  # fmt: skip
+        if "discount" in given:
+            given["discount"] = discount_at(given["discount"], "discount")
+        contract = given.pop("contract", None)
+        if contract is not None:
+            given |= {"contract_months": contract.pop("months"), **contract}
+        if "payment_method" in given:
+            given["payment_method"] = card_named(self, self.buyer, given["payment_method"])
+        self.wanted = given
+
     @operation(
         "Start a subscription", tag=TAG, name="create_subscription", body=SubscriptionNew,
         answer=SubscriptionOut, status=201, posts=True,
         description="Its first invoice is issued at once, and charged or sent by a job.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        given = self.given(SubscriptionNew)
-        customer, plan = self.customer(given.pop("customer"), "customer"), plan_at(given.pop("plan"), "plan")
+        given = self.wanted
+        card = given.pop("payment_method", None)
         made = starting.start(
-            customer=customer, plan=plan, now=self.now(customer), actor=self.actor, origin="api", **given
+            customer=self.buyer, card=card, now=self.now(self.buyer), actor=self.actor, origin="api", **given
         )
         return self._shown(made, 201)
 
@@ -299,13 +391,24 @@ class OneSubscription(ApiView):
             SubscriptionOut, row(subscriptions(livemode=self.livemode), ref, what="subscription")
         )
 
-    def wishes(self, customer: Customer) -> dict[str, Any]:
+    def wishes(self) -> dict[str, Any]:
         given = self.given(ChangeNew)
         if "plan" in given:
             given["plan"] = plan_at(given["plan"], "plan")
+        if given.get("discount"):
+            given["discount"] = discount_at(given["discount"], "discount")
         if "payment_rule_override" in given:
             given["override"] = given.pop("payment_rule_override")
         return given
+
+
+def card_named(view: ApiView, customer: Customer, ref: str, *, default: bool = True) -> PaymentMethod:
+    """A saved card by its id, or one that is saved now by the provider's. Not in a transaction. Raises Problem."""
+    if not is_id(ref, "pm"):
+        now = view.now(customer)
+        return cards.save(customer=customer, payment_method=ref, now=now, actor=view.actor, default=default)
+    saved = PaymentMethod.objects.filter(customer=customer, detached_at__isnull=True)
+    return row(saved.select_related("customer"), ref, what="payment method", field="payment_method")
 
 
 class SubscriptionDetail(OneSubscription):
@@ -325,8 +428,8 @@ class ChangePreview(OneSubscription):
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)
         now = self.now(found.customer)
-        change = subscribing.preview(subscription=found, now=now, **self.wishes(found.customer))
-        return Response(change_shown(change, found.currency, None))
+        change = starting.preview(subscription=found, now=now, **self.wishes())
+        return Response(change_shown(change, found.currency))
 
 
 class Changes(OneSubscription):
@@ -341,9 +444,47 @@ class Changes(OneSubscription):
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)
         now = self.now(found.customer)
-        change = starting.change(subscription=found, now=now, actor=self.actor, **self.wishes(found.customer))
-        upcoming = invoicing.upcoming(subscription=self.found(subscription), now=now)
-        return Response(change_shown(change, found.currency, upcoming))
+        change = starting.change(subscription=found, now=now, actor=self.actor, **self.wishes())
+        return Response(change_shown(change, found.currency))
+
+
+class ChangeDetail(OneSubscription):
+    @operation(
+        "Remove a change that waits", tag=TAG, name="remove_change", status=204,
+        description="Those that wait after it are worked out again without it.",
+    )  # fmt: skip
+    def delete(self, request: Request, subscription: str, change: str) -> Response:
+        found = self.found(subscription)
+        subscribing.remove_change(
+            subscription=found, phase=change, now=self.now(found.customer), actor=self.actor
+        )
+        return Response(status=204)
+
+
+class Pause(OneSubscription):
+    may_be_empty = True
+
+    @operation(
+        "Pause a subscription", tag=TAG, name="pause_subscription", body=PauseNew, answer=ChangeOut, posts=True,
+        description="From today on nothing is charged; what was paid for the days goes to the balance.",
+    )  # fmt: skip
+    def post(self, request: Request, subscription: str) -> Response:
+        found, now = self.found(subscription), self.now(self.found(subscription).customer)
+        change = pausing.pause(subscription=found, now=now, actor=self.actor, **self.given(PauseNew))
+        return Response(change_shown(change, found.currency))
+
+
+class Resume(OneSubscription):
+    may_be_empty = True
+
+    @operation(
+        "Resume a subscription", tag=TAG, name="resume_subscription", answer=ChangeOut, posts=True,
+        description="Today is charged again, to the end of its period.",
+    )  # fmt: skip
+    def post(self, request: Request, subscription: str) -> Response:
+        found = self.found(subscription)
+        change = starting.resume(subscription=found, now=self.now(found.customer), actor=self.actor)
+        return Response(change_shown(change, found.currency))
 
 
 class Cancel(OneSubscription):

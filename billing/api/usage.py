@@ -18,6 +18,7 @@ from billing.api.problems import FieldProblem, Problem
 from billing.api.schema import operation
 from billing.api.views import MIB, ApiView
 from billing.models import Meter
+from billing.usage_input import MOST_EVENTS
 
 TAG = "Usage"
 LONGEST_REPORT = timedelta(days=400)
@@ -32,7 +33,12 @@ class UsageEventNew(Strict):
 
 
 class UsageBatch(Strict):
-    events = UsageEventNew(many=True, help_text="at most 5,000; one event may also be sent by itself")
+    events = serializers.ListField(
+        child=UsageEventNew(),
+        min_length=1,
+        max_length=MOST_EVENTS,
+        help_text="one event may also be sent by itself",
+    )
 
 
 class RejectionOut(serializers.Serializer[Any]):

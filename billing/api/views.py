@@ -51,9 +51,16 @@ class ApiView(APIView):
         try:
             self.initial(self.request, *args, **kwargs)
             key = idempotency.key_of(self.request) if self.request.method == "POST" else None
-            return self._finished(self._call()) if key is None else self._once(key)
+            if key is not None:
+                return self._once(key)
+            if self.request.method == "POST":
+                self.ahead()
+            return self._finished(self._call())
         except Exception as error:
             return self._finished(self.handle_exception(error))
+
+    def ahead(self) -> None:
+        """What a POST does before it holds anything: read, find, speak to the card network."""
 
     def _call(self) -> Response:
         name = (self.request.method or "").lower()
@@ -65,7 +72,8 @@ class ApiView(APIView):
         if row.status is not None:
             return idempotency.replay(row)
         return idempotency.answer_once(
-            row, work=lambda: self._finished(self._call()), in_one_transaction=self.in_one_transaction,
+            row, ahead=self.ahead, work=lambda: self._finished(self._call()),
+            in_one_transaction=self.in_one_transaction,
             excuse=lambda error: self._finished(self.handle_exception(error)),
         )  # fmt: skip
 
@@ -78,8 +86,14 @@ class ApiView(APIView):
         throttling.spend(self.key, kind=self.counts_as, now=timezone.now())
         if any("\0" in part for part in kwargs.values()):
             raise Http404
+        if request.method not in self.allowed_methods:
+            self.http_method_not_allowed(request)
         if request.method not in SAFE_METHODS:
             self._read_body(request._request)
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        words = f"Here are {', '.join(self.allowed_methods)}."
+        raise Problem(405, "method_not_allowed", words, headers={"Allow": ", ".join(self.allowed_methods)})
 
     def _read_body(self, request: HttpRequest) -> None:
         """Into memory, never more than is allowed."""

@@ -106,12 +106,16 @@ def test_decimals_follow_the_currency():
 
 
 def test_nobody_edits_an_invoice(api, invoice):
-    for method in ("PATCH", "PUT", "DELETE"):
+    for method, refusal in (
+        ("PATCH", (405, "method_not_allowed")),
+        ("PUT", (405, "method_not_allowed")),
+        ("DELETE", (409, "invoice_not_draft")),
+    ):
         answer = api.client.generic(
             method, f"/api/v1/invoices/{invoice.pk}", '{"memo": "x"}', content_type="application/json",
             headers=api.headers,
         )  # fmt: skip
-        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert (answer.status_code, answer.json()["code"]) == refusal
     assert Invoice.objects.get(pk=invoice.pk).memo == ""
 
 
