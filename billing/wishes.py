@@ -25,7 +25,8 @@ TERMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """New terms; what is None or KEEP stays as it is. `anchor`: where periods are counted from, as at a start."""
+    """New terms; what is None or KEEP stays as it is. `anchor`: where periods are counted from, as at a start;
+    `reprice`: the prices of today instead of those that were agreed."""
 
     plan: Plan | None = None
     interval: str | None = None
@@ -37,6 +38,7 @@ class Wish:
     motion: str | None = None
     anchor: str | int | None = None
     proration: Literal["prorate", "none"] = "prorate"
+    reprice: bool = False
 
     def stored(self) -> dict[str, Any]:
         """As plain JSON, without what stays."""
@@ -74,7 +76,7 @@ def _plain(value: Any) -> Any:
 def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
     """The terms of a phase from `on` that follows `old`. Raises UnknownPrice, InvalidQuantity."""
     target, cadence = wish.plan or old.plan, wish.interval or interval_of(old)
-    same = target == old.plan and cadence == interval_of(old)
+    same = target == old.plan and cadence == interval_of(old) and not wish.reprice
     return {
         **{name: getattr(old, name) for name in TERMS},
         "plan": target,
@@ -89,15 +91,19 @@ def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
 
 
 def _chosen(old: PhaseSpec, wish: Wish, plan: Plan, interval: str) -> Any:
-    """Another plan's prices, for as many seats as before unless the wish names them."""
-    quantity = seats(old.items) if wish.quantity is None and wish.quantities is None else wish.quantity
+    """Other prices, for as many seats as before unless the wish names them; on the same plan, as many of each."""
+    quantity, quantities = wish.quantity, wish.quantities
+    if quantity is None and quantities is None:
+        quantity = seats(old.items)
+        quantities = _same_codes(old, plan) if plan == old.plan else None
     return choose_items(
-        plan,
-        interval=interval,
-        currency=old.items[0][0].currency,
-        quantity=quantity,
-        quantities=wish.quantities,
+        plan, interval=interval, currency=old.items[0][0].currency, quantity=quantity, quantities=quantities
     )
+
+
+def _same_codes(old: PhaseSpec, plan: Plan) -> dict[str, Decimal]:
+    sold = set(plan.prices.filter(active=True, interval=interval_of(old)).values_list("code", flat=True))
+    return {price.code: n for price, n in old.items if price.kind == "recurring" and price.code in sold}
 
 
 def _anchor(old: PhaseSpec, wish: Wish, cadence: str, on: date) -> date:
