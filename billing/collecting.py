@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Subquery
 
 from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
-from billing.events import record
+from billing.events import record, together
 from billing.gateway import Card, Outcome, gateway
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
@@ -45,6 +46,8 @@ class InvalidAmount(Refused):
 # Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
 # locked payment, the card that paid and now, which gives the payment its customer and its invoice.
 on_source_paid: dict[str, Callable[[Payment, Card | None, datetime], None]] = {}
+# What it sets in the payment; it is stored with the payment's own move.
+SOLD = ("customer_id", "invoice_id", "payment_method_id", "card_label")
 # Who may try again after a payment for it failed.
 on_source_failed: dict[str, Callable[[Payment, datetime], None]] = {}
 
@@ -114,6 +117,7 @@ def _charge(payment: Payment) -> dict[str, Any]:
 
 
 @transaction.atomic
+@together()
 def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Payment:
     """Write down what became of an attempt. The same answer twice changes nothing."""
     payment = Payment.objects.select_for_update().get(pk=payment_id)
@@ -141,6 +145,7 @@ def succeeded(
     """The money has moved: settle what it was for."""
     if payment.invoice_id is None and payment.source:
         on_source_paid[payment.source.partition("_")[0]](payment, card, now)
+        fields |= {name: getattr(payment, name) for name in SOLD}
     data = {
         "amount": payment.amount,
         "currency": payment.currency,
@@ -158,9 +163,9 @@ def succeeded(
 def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     """Put a succeeded payment to its invoice; what is over goes to the customer's balance. In a transaction."""
     assert payment.invoice_id is not None
-    invoice = (
-        Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=payment.invoice_id)
-    )
+    zone = Subquery(Seller.objects.values("timezone")[:1])
+    rows = Invoice.objects.select_for_update(of=("self",)).select_related("customer", "subscription")
+    invoice = rows.annotate(seller_zone=zone).get(pk=payment.invoice_id)
     written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
     to_invoice = min(payment.amount, invoice.amount_due) if invoice.status in ("open", "uncollectible") else 0
     over = payment.amount - to_invoice
@@ -175,9 +180,10 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
             now=now,
             payment=payment,
         )
-    on = local_date(now, Seller.objects.get().timezone)
-    rows = journal.of_payment(payment, invoice, to_invoice, over, on, written_off=written_off)
-    bulk.copy(Posting, list(rows))
+    on = local_date(now, invoice.seller_zone)
+    bulk.copy(
+        Posting, list(journal.of_payment(payment, invoice, to_invoice, over, on, written_off=written_off))
+    )
     return invoice
 
 

@@ -4,11 +4,12 @@ The event row is history, audit and outbox at once; `dispatch.recorded` tells th
 inside the same transaction, so that what they enqueue commits or rolls back with the fact.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
@@ -76,11 +77,41 @@ def record_many(facts: Sequence[Fact]) -> list[Event]:
     for fact in facts:
         if fact.type not in TYPES:
             raise UnknownEventType(fact.type)
-    if not facts:
-        return []
-    events = _insert(facts)
-    dispatch.recorded.send(sender=Event, events=events)
+    events = [_event(fact) for fact in facts]
+    gathered = _gathered.get()
+    if gathered is None:
+        _write(events)
+    else:
+        gathered += events
     return events
+
+
+_gathered: ContextVar[list[Event] | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What is recorded in the block is written at its end: in its order, by one statement, and told once.
+
+    Until then an event has its id but no number. An exception that leaves the block writes nothing; one that is caught
+    inside of it would leave its facts behind, so nothing that records may be tried in here.
+    """
+    if _gathered.get() is not None:
+        yield
+        return
+    events: list[Event] = []
+    before = _gathered.set(events)
+    try:
+        yield
+    finally:
+        _gathered.reset(before)
+    _write(events)
+
+
+def _write(events: Sequence[Event]) -> None:
+    if events:
+        _insert(events)
+        dispatch.recorded.send(sender=Event, events=list(events))
 
 
 _INSERT = """
@@ -103,24 +134,28 @@ returning number, id, sequence, recorded_at
 """
 
 
-def _insert(facts: Sequence[Fact]) -> list[Event]:
-    rows = [_row(n, fact) for n, fact in enumerate(facts)]
+def _insert(events: Sequence[Event]) -> None:
+    """Store them, and tell each its number, its sequence and when it was recorded."""
+    rows = [_row(n, event) for n, event in enumerate(events)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
-        written = {found[1].hex: found for found in cursor.fetchall()}
-    return [_event(fact, *written[row["id"]]) for row, fact in zip(rows, facts, strict=True)]
+        written = {id_: (number, sequence, at) for number, id_, sequence, at in cursor.fetchall()}
+    for event in events:
+        event.number, event.sequence, event.recorded_at = written[event.id]
 
 
-def _row(n: int, fact: Fact) -> dict[str, Any]:
+def _row(n: int, event: Event) -> dict[str, Any]:
+    customer = event.customer_id
     return {
-        "n": n, "id": uuid7().hex, "type": fact.type, "object_id": fact.subject,
-        "customer": fact.customer.partition("_")[2] if fact.customer else None,
-        "livemode": fact.livemode, "actor": fact.actor, "at": fact.now, "data": dict(fact.data),
+        "n": n, "id": event.id.hex, "type": event.type, "object_id": event.object_id,
+        "customer": customer.partition("_")[2] if customer else None, "livemode": event.livemode,
+        "actor": event.actor, "at": event.at, "data": event.data,
     }  # fmt: skip
 
 
-def _event(fact: Fact, number: int, id_: UUID, sequence: int, recorded_at: datetime) -> Event:
-    """The row as it was written, its columns in order (names would take Django twice as long)."""
-    about = (fact.type, fact.subject, sequence, fact.customer, fact.livemode, fact.actor, fact.now)
-    values: Any = (number, id_, *about, recorded_at, dict(fact.data))
-    return Event(*values)
+def _event(fact: Fact) -> Event:
+    """The fact as its row will be; its number comes with writing."""
+    return Event(
+        id=uuid7(), type=fact.type, object_id=fact.subject, customer_id=fact.customer, livemode=fact.livemode,
+        actor=fact.actor, at=fact.now, data=dict(fact.data),
+    )  # fmt: skip

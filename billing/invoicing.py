@@ -351,9 +351,16 @@ class Due:
     specs: Sequence[PhaseSpec] | None = None
 
 
-def bill_many(dues: Sequence[Due], *, actor: str) -> list[Result]:
-    """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements."""
-    facts = gather([due.subscription for due in dues])
+def bill_many(
+    dues: Sequence[Due],
+    *,
+    actor: str,
+    seller: Seller | None = None,
+    rates: Mapping[str, TaxRate] | None = None,
+) -> list[Result]:
+    """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements; `seller` and `rates`
+    save theirs where the caller has read them."""
+    facts = gather([due.subscription for due in dues], seller=seller, rates=rates)
     drafts = [drafted(due, facts, actor) for due in dues]
     papers = issue([draft for draft in drafts if draft is not None], facts.seller)
     return [_result(draft.lines, *papers[draft.id]) if draft else nothing() for draft in drafts]

@@ -1,6 +1,7 @@
 """Money and credit counted to an invoice, and what follows when nothing is due any more."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import F
 
@@ -9,28 +10,31 @@ from billing.moves import move
 
 
 def count(invoice: Invoice, amount: int, *, now: datetime, actor: str) -> None:
-    """Money arrived for the invoice. In a transaction that holds it."""
+    """Money arrived for the invoice, at most what is due. In a transaction that has just read and holds it."""
+    if amount == invoice.amount_due:
+        _paid(invoice, now, actor, amount_paid=invoice.amount_paid + amount)
+        invoice.amount_due = 0
+        return
     Invoice.objects.filter(pk=invoice.pk).update(amount_paid=F("amount_paid") + amount)
-    _close(invoice, now, actor)
+    invoice.refresh_from_db(fields=["amount_paid", "amount_due"])
 
 
 def count_credit(invoice: Invoice, amount: int, *, now: datetime, actor: str) -> None:
     """A credit note takes from what is due. In a transaction that holds the invoice."""
     Invoice.objects.filter(pk=invoice.pk).update(amount_credited=F("amount_credited") + amount)
-    _close(invoice, now, actor)
-
-
-def _close(invoice: Invoice, now: datetime, actor: str) -> None:
-    """Paid when nothing is due: retries and reminders stop, and the subscription is no longer late."""
     invoice.refresh_from_db()
-    if invoice.amount_due != 0:
-        return
+    if invoice.amount_due == 0:
+        _paid(invoice, now, actor)
+
+
+def _paid(invoice: Invoice, now: datetime, actor: str, **fields: Any) -> None:
+    """Nothing is due any more: retries and reminders stop, and the subscription is no longer late."""
     data = {
         "number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion,
     }  # fmt: skip
     move(
         invoice, "paid", event="invoice.paid", actor=actor, now=now, paid_at=now, next_attempt_at=None,
-        next_reminder_at=None, data=data,
+        next_reminder_at=None, data=data, **fields,
     )  # fmt: skip
     no_longer_late(invoice, now=now, actor=actor)
 

@@ -24,7 +24,17 @@ from billing.choosing import (
 from billing.events import record
 from billing.maths import timeline
 from billing.maths.periods import add_months, local_date, midnight
-from billing.models import CollectionMethod, Customer, Discount, Invoice, Plan, Segment, Subscription
+from billing.models import (
+    CollectionMethod,
+    Customer,
+    Discount,
+    Invoice,
+    Plan,
+    Segment,
+    Seller,
+    Subscription,
+    TaxRate,
+)
 from billing.moves import move
 from billing.planning import InvalidDate, InvalidTrial, TooFarBack
 from billing.refusals import Refused
@@ -36,10 +46,11 @@ __all__ = [
     "InvalidTrial", "NoSuchChange", "NotLive", "NothingToUndo", "PlanNeedsQuote", "TooFarBack",
     "UnknownPrice", "answer", "begin", "bill_now", "cancel", "change", "check_collection", "choose_items",
     "effective_day", "finish", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
-    "preview", "remove_change", "requantified", "restart", "seats", "set_collection", "settle_derived",
+    "preview", "remove_change", "requantified", "restart", "seats", "sell", "set_collection", "settle_derived",
     "subscribe", "subscribe_to", "switch_collection", "undo_cancel", "with_end",
 ]  # fmt: skip
 
+STARTED = "subscription started"
 type Effective = Literal["now", "period_end", "contract_end"] | date
 
 
@@ -171,6 +182,35 @@ def subscribe_to(
     return subscription
 
 
+@transaction.atomic
+def sell(
+    *,
+    customer: Customer,
+    phases: Sequence[PhaseSpec],
+    seller: Seller,
+    rates: Mapping[str, TaxRate],
+    now: datetime,
+    actor: str,
+    origin: str,
+    source: str,
+    payment_rule_override: str = "",
+) -> tuple[Subscription, invoicing.Result]:
+    """`subscribe_to` and `bill_now` at once, for terms that were offered and are paid for already.
+
+    The payment rule was asked when they were offered: to refuse now would keep the money and sell nothing.
+    """
+    specs = list(phases)
+    subscription = _start(
+        customer=customer, specs=specs, now=now, started_at=now, actor=actor, origin=origin, source=source,
+        override=payment_rule_override, settled=False,
+    )  # fmt: skip
+    first = subscription.start_on
+    due = invoicing.Due(subscription, first, now, first, source, specs)
+    result = invoicing.bill_many([due], actor=actor, seller=seller, rates=rates)[0]
+    settle_derived(subscription, now=now, actor=actor, why=STARTED, specs=specs)
+    return subscription, result
+
+
 def _start(
     *,
     customer: Customer,
@@ -182,9 +222,11 @@ def _start(
     source: str | None,
     override: str,
     metadata: Mapping[str, str] | None = None,
+    settled: bool = True,
 ) -> Subscription:
     paid = next(spec for spec in specs if not spec.free)
-    check_collection(customer, paid, override=override)
+    if settled:
+        check_collection(customer, paid, override=override)
     start_on = specs[0].start_on
     subscription = Subscription(
         customer=customer, test_clock_id=customer.test_clock_id, motion=paid.motion, origin=origin, source=source,
@@ -194,8 +236,9 @@ def _start(
         metadata=dict(metadata or {}),
     )  # fmt: skip
     subscription.save(force_insert=True)
-    timelines.write(subscription, specs)
-    settle_derived(subscription, now=now, actor=actor, why="subscription started")
+    timelines.lay(subscription, specs)
+    if settled:
+        settle_derived(subscription, now=now, actor=actor, why=STARTED)
     data = {**_facts(paid), "origin": origin, "mrr_before": 0, "mrr_after": timelines.committed(paid)[0]}
     if override:
         data["payment_rule_override"] = override
@@ -241,7 +284,7 @@ def bill_now(
         subscription=subscription, now=now, actor=actor, cycle_on=subscription.start_on,
         until=max(today, subscription.start_on), source=source,
     )  # fmt: skip
-    settle_derived(subscription, now=now, actor=actor, why="subscription started")
+    settle_derived(subscription, now=now, actor=actor, why=STARTED)
     return result
 
 
@@ -759,9 +802,17 @@ def locked(subscription: Subscription) -> Subscription:
     )
 
 
-def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why: str) -> None:
-    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
-    specs = timelines.specs_of(subscription)
+def settle_derived(
+    subscription: Subscription,
+    *,
+    now: datetime,
+    actor: str,
+    why: str,
+    specs: Sequence[PhaseSpec] | None = None,
+) -> None:
+    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases; `specs` saves reading
+    them."""
+    specs = timelines.specs_of(subscription) if specs is None else specs
     before = movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
     movements.note([movements.Step(subscription, before, specs, now)])

@@ -215,6 +215,17 @@ def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
 
 
+def lay(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
+    """The phases of a subscription that has none yet. Two statements."""
+    phases = [Phase(subscription=subscription, **{name: getattr(s, name) for name in COLUMNS}) for s in specs]
+    Phase.objects.bulk_create(phases)
+    PhaseItem.objects.bulk_create(
+        PhaseItem(phase=phase, price=price, quantity=quantity)
+        for phase, spec in zip(phases, specs, strict=True)
+        for price, quantity in spec.items
+    )
+
+
 def _rewrite(spec: PhaseSpec) -> None:
     row = spec.row
     assert row is not None

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from billing import collecting, customers, mail, subscribing
-from billing.events import record
+from billing.events import record, together
 from billing.gateway import (
     Card,
     CardRefused,
@@ -27,7 +27,7 @@ from billing.gateway import (
     gateway,
     to_provider,
 )
-from billing.models import Customer, Invoice, Payment, PaymentMethod, Subscription
+from billing.models import Customer, Invoice, Payment, PaymentMethod, Seller, Subscription
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -110,9 +110,12 @@ def pay(
         raise BeingDecided("Another checkout of this customer is being paid.") from error
     if attempt.payment is None:
         settle_setup(session_id=session.pk, outcome=_call_setup(attempt), now=now)
-    else:
-        collecting.apply(payment_id=attempt.payment.pk, outcome=_call(attempt), now=now, actor=BUYER)
-    return fresh(session)
+        return fresh(session)
+    payment = collecting.apply(payment_id=attempt.payment.pk, outcome=_call(attempt), now=now, actor=BUYER)
+    if payment.status != Payment.Status.SUCCEEDED:
+        return fresh(session)
+    session.status = "completed"  # all that its buyer is told next; the rest stands in the row
+    return session
 
 
 def fresh(session: CheckoutSession) -> CheckoutSession:
@@ -310,6 +313,7 @@ def use_another_card(*, session: CheckoutSession, now: datetime) -> CheckoutSess
 
 
 @transaction.atomic
+@together()
 def settle_setup(*, session_id: str, outcome: SetupOutcome, now: datetime) -> None:
     """Write down what became of saving a card; a saved one completes the session. Repeatable."""
     session = _locked(session_id)
@@ -325,7 +329,8 @@ def settle_setup(*, session_id: str, outcome: SetupOutcome, now: datetime) -> No
 
 
 def paid(payment: Payment, card: Card | None, now: datetime) -> None:
-    """Billing tells that a payment for a session went through: make what it paid for, once.
+    """Billing tells that a payment for a session went through: make what it paid for, once. Billing stores what is set
+    in the payment.
 
     A second payment for a completed session (there should be none) goes to the customer's balance.
     """
@@ -334,7 +339,6 @@ def paid(payment: Payment, card: Card | None, now: datetime) -> None:
         payment.payment_method = complete(session, card=card, now=now)
     payment.customer, payment.invoice = session.customer, session.invoice
     payment.card_label = str(card) if card else ""
-    payment.save(update_fields=["customer", "invoice", "payment_method", "card_label"])
 
 
 def failed(payment: Payment, now: datetime) -> None:
@@ -369,11 +373,11 @@ def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> P
     newcomer = session.customer is None
     customer = _customer(session, at)
     method = _save_card(customer, card, at, newcomer=newcomer)
-    subscription = subscribing.subscribe_to(
-        customer=customer, phases=quoting.thawed(session, customer), now=at, actor=BUYER, origin="checkout",
-        source=session.pk, payment_rule_override=_override(session),
+    table = quoting.table()
+    subscription, bill = subscribing.sell(
+        customer=customer, phases=quoting.thawed(session, customer), seller=table.seller, rates=table.taxes,
+        now=at, actor=BUYER, origin="checkout", source=session.pk, payment_rule_override=_override(session),
     )  # fmt: skip
-    bill = subscribing.bill_now(subscription=subscription, now=at, actor=BUYER, source=session.pk)
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
         data=_facts(session, subscription, bill.invoice), completed_at=now, attempted_at=None, message="",
@@ -382,9 +386,9 @@ def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> P
     )  # fmt: skip
     session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
     if session.invoice is None:
-        _mail_welcome(session, card, now)
+        _mail_welcome(session, card, now, table.seller)
     else:
-        _mail_receipt(session, card, now)
+        _mail_receipt(session, card, now, table.seller)
     return method
 
 
@@ -437,12 +441,13 @@ def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoic
     }  # fmt: skip
 
 
-def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) -> None:
+def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> None:
     """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
     invoice, customer = session.invoice, session.customer
     assert invoice is not None
     assert customer is not None
     context = {
+        "seller": seller,
         "lines": session.quote["lines"],
         "amount": money(session.quote["total"], session.currency),
         "paid_on": now,
@@ -457,10 +462,11 @@ def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime) ->
     )  # fmt: skip
 
 
-def _mail_welcome(session: CheckoutSession, card: Card | None, now: datetime) -> None:
+def _mail_welcome(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> None:
     """Nothing is due today: when it will be, and the way in."""
     assert session.customer is not None
     context = {
+        "seller": seller,
         "plan": session.plan.name,
         "ends_on": day(session.quote["next_on"]),
         "amount": money(session.quote["next_total"], session.currency),
