@@ -60,16 +60,25 @@ class Terms:
         return self.running.collection_method == "send_invoice"
 
     @property
+    def paused(self) -> bool:
+        return self.subscription.status == Subscription.Status.PAUSED
+
+    @property
+    def goes_on(self) -> date | None:
+        """The day on which a pause ends by itself."""
+        return self.running.end_on if self.paused else None
+
+    @property
     def with_sales(self) -> bool:
         """Agreed with a person: changes go the same way."""
         return self.plan.quote_only or self.running.motion == "sales_led"
 
 
 def terms(visit: Visit, **narrow: Any) -> list[Terms]:
-    """The customer's live subscriptions, with everything that pricing them needs. One statement."""
+    """The customer's subscriptions that run or pause, with everything that pricing them needs. One statement."""
     live = {
         "phase__subscription__customer": visit.customer,
-        "phase__subscription__status__in": Subscription.LIVE,
+        "phase__subscription__status__in": (*Subscription.LIVE, Subscription.Status.PAUSED),
     }
     rows = PhaseItem.objects.filter(**live, **narrow).select_related(
         "phase__subscription", "phase__plan", "phase__discount", "price__meter"
@@ -99,7 +108,7 @@ def _terms(subscription: Subscription, visit: Visit) -> Terms:
     running = timelines.spec_on(specs, today) or specs[-1]
     until = subscription.end_on or date.max
     waiting = [s for s in specs if today < s.start_on < until and not s.empty and not running.free]
-    if running.free:
+    if running.free and not running.paused:
         waiting = [s for s in specs if s.start_on > today and not s.empty][1:]
     return Terms(subscription, specs, running, waiting)
 

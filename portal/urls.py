@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import entering, helping, invoices, overview, payment, plan, quotes, team, usage
+from portal.views import entering, helping, invoices, overview, pausing, payment, plan, quotes, team, usage
 
 app_name = "portal"
 urlpatterns = [
@@ -26,6 +26,9 @@ urlpatterns = [
     path("plan/<str:pk>/confirm/", plan.confirm, name="confirm"),
     path("plan/<str:pk>/cancel/", plan.cancel, name="cancel"),
     path("plan/<str:pk>/keep/", plan.keep, name="keep"),
+    path("plan/<str:pk>/unplan/", plan.unplan, name="unplan"),
+    path("plan/<str:pk>/pause/", pausing.pause, name="pause"),
+    path("plan/<str:pk>/resume/", pausing.resume, name="resume"),
     path("payment/", payment.payment, name="payment"),
     path("payment/card/", payment.card, name="card"),
     path("payment/card/back/", payment.card_back, name="card_back"),

@@ -117,6 +117,9 @@ class Seller(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     timezone = models.CharField(max_length=60, default="UTC")
     net_days = models.PositiveSmallIntegerField(default=30)
+    customers_may_pause = models.BooleanField(
+        default=False, db_default=False, help_text="customers pause and resume their plan in the portal"
+    )
     unpaid_end = models.CharField(
         max_length=13,
         choices=[

@@ -46,4 +46,10 @@ def overview(request: HttpRequest, visit: Visit) -> HttpResponse:
 
 def _running(one: Terms, coming: Upcoming) -> Running:
     seats = "" if one.seats is None else f"{one.seats.normalize():f}"
-    return Running(one, coming, wording.waiting(one), seats, one.running.end_on if one.running.free else None)
+    return Running(
+        one,
+        coming,
+        wording.waiting(one),
+        seats,
+        one.running.end_on if one.running.free and not one.paused else None,
+    )

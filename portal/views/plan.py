@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from billing import customers, invoicing, subscribing, timelines
+from billing import customers, invoicing, pausing, subscribing, timelines
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
@@ -36,7 +36,7 @@ def _plans() -> QuerySet[Plan]:
     return Plan.objects.filter(published=True, archived_at__isnull=True).prefetch_related("prices")
 
 
-def _one(visit: Visit, pk: str) -> Terms:
+def one_of(visit: Visit, pk: str) -> Terms:
     """The customer's live subscription with this id, or 404."""
     row = access.own(Subscription.objects.filter(customer=visit.customer), pk)
     found = reading.terms(visit, phase__subscription=row)
@@ -51,7 +51,8 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
     facts = invoicing.gather([t.subscription for t in found], seller=visit.seller) if found else None
     running = [
         {
-            "terms": one, "waiting": wording.waiting(one), "words": wording.terms(one.running),
+            "terms": one, "waiting": _agreed(visit, one), "words": wording.terms(one.running),
+            "back": pausing.preview_resume(subscription=one.subscription, now=visit.now) if one.paused else None,
             "next": invoicing.upcoming(subscription=one.subscription, now=visit.now, facts=facts),
             "ends_on": _ends_on(visit, one), "monthly": one.interval == "month",
         }
@@ -61,6 +62,13 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
     offers = [wording.offer(p, currency=visit.customer.currency, current=current) for p in _plans()]
     context = {"running": running, "offers": offers, "reasons": REASONS}
     return access.show(request, visit, "portal/plan.html", context)
+
+
+def _agreed(visit: Visit, one: Terms) -> list[tuple[str, str]]:
+    """(what is agreed and to come, the id under which it can be taken back or "")."""
+    open_ = {s.start_on: s.row.pk for s in subscribing.pending_changes(one.subscription, visit.now) if s.row}
+    ids = [open_.get(spec.start_on, "") for spec in one.waiting]
+    return list(zip(wording.waiting(one), ids, strict=True))
 
 
 def _ends_on(visit: Visit, one: Terms) -> Any:
@@ -75,7 +83,7 @@ def _ends_on(visit: Visit, one: Terms) -> Any:
 @access.page("plan", methods=["GET", "HEAD", "POST"])
 def change(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     """Choose and see what it costs. The button leads to an address that previews and changes nothing."""
-    one = _one(visit, pk)
+    one = one_of(visit, pk)
     plans = {p.code: p for p in _plans()}
     if request.method == "POST":
         form = _form(one, plans, request.POST)
@@ -156,7 +164,7 @@ def _words_after(wish: Wish) -> str:
 @access.page("plan", methods=["POST"])
 def confirm(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     """Make the change that was previewed; where its figures are others by now, show those first."""
-    one = _one(visit, pk)
+    one = one_of(visit, pk)
     plans = {p.code: p for p in _plans()}
     form = _form(one, plans, request.POST)
     if not form.is_valid():
@@ -189,7 +197,7 @@ def _changed_words(shown: Shown) -> str:
 
 @access.page("plan", methods=["POST"])
 def cancel(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
-    one = _one(visit, pk)
+    one = one_of(visit, pk)
     reason = request.POST.get("reason", "")
     words = " ".join(request.POST.get("words", "").replace("\x00", "").split())
     told = ": ".join(part for part in (reason if reason in REASONS else "", words) if part)[:300]
@@ -207,13 +215,30 @@ def cancel(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 
 @access.page("plan", methods=["POST"])
 def keep(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
-    one = _one(visit, pk)
+    one = one_of(visit, pk)
     try:
         subscribing.undo_cancel(subscription=one.subscription, now=visit.now, actor=visit.actor)
         messages.success(request, "Your plan goes on. Nothing else has changed.")
     except Refused as refusal:
         messages.error(request, refusal.message)
     return redirect(reverse("portal:plan"))
+
+
+@access.page("plan", methods=["POST"])
+def unplan(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
+    """Take back a change that waits."""
+    one = one_of(visit, pk)
+    try:
+        subscribing.remove_change(
+            subscription=one.subscription,
+            phase=request.POST.get("change", ""),
+            now=visit.now,
+            actor=visit.actor,
+        )
+        messages.success(request, "The change is taken back. Nothing else has changed.")
+    except Refused as refusal:
+        messages.error(request, refusal.message)
+    return redirect("portal:plan")
 
 
 # -- What other plans have -------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def test_what_is_no_id_does_not_exist(alice, pattern):
 
 
 def test_every_address_with_an_id_is_walked():
-    assert len(WITH_ID) == 13
+    assert len(WITH_ID) == 16
 
 
 # -- Viewers ---------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_viewers_write_nothing(vera, name, data):
     assert vera.post(reverse(f"portal:{name}"), data).status_code == 403
 
 
-@pytest.mark.parametrize("name", ["change", "confirm", "cancel", "keep"])
+@pytest.mark.parametrize("name", ["change", "confirm", "cancel", "keep", "unplan", "pause", "resume"])
 def test_viewers_change_no_plan(vera, sub, name):
     assert vera.post(reverse(f"portal:{name}", args=[sub.pk])).status_code == 403
 

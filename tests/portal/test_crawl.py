@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 LINK = re.compile(r'(?:href|action)="([^"#]+)')
 FORMS_ONLY = {
     "leave", "pay", "check", "role", "remove_member", "confirm", "cancel", "keep", "default_card", "remove_card",
-    "method",
+    "method", "unplan", "pause", "resume",
 }  # fmt: skip
 # Not linked to: the way in from outside, and what a bank or a member of several customers is sent to.
 FROM_OUTSIDE = {"enter", "choose", "card_back"}

@@ -1,0 +1,75 @@
+"""Pausing a plan and going on, where the seller lets customers do it themselves."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.formats import date_format
+
+from billing import customers, pausing, timelines
+from billing.maths.periods import add_months
+from billing.refusals import Refused
+from billing.templatetags.tandem import money
+from portal import access, paying
+from portal.access import Visit
+from portal.reading import Terms
+from portal.views.plan import one_of
+
+# Months that a pause may last.
+LASTS = ("1", "2", "3")
+
+
+@access.page("plan", methods=["POST"])
+def pause(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
+    """From today for some months; what is paid for them goes to the balance."""
+    one = one_of(visit, pk)
+    if not visit.seller.customers_may_pause or one.with_sales:
+        raise PermissionDenied
+    if request.POST.get("months") not in LASTS:
+        messages.error(request, "Choose how long the pause lasts.")
+        return redirect("portal:plan")
+    until = add_months(timelines.local_day(one.subscription, visit.now), int(request.POST["months"]))
+    try:
+        done = pausing.pause(
+            subscription=one.subscription,
+            now=visit.now,
+            actor=visit.actor,
+            resume_at=until,
+            reason="customer",
+        )
+    except Refused as refusal:
+        messages.error(request, refusal.message)
+        return redirect("portal:plan")
+    back = f" {money(done.credit_to_balance, one.subscription.currency)} went to your balance."
+    words = f"Your plan is paused until {date_format(until, 'j F Y')}."
+    messages.success(request, words + (back if done.credit_to_balance else ""))
+    return redirect("portal:plan")
+
+
+@access.page("plan", methods=["POST"])
+def resume(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
+    """Go on today, for the amount that the button said."""
+    one = one_of(visit, pk)
+    if one.with_sales or not visit.seller.customers_may_pause or _owes(one):
+        messages.error(request, "Please pay what is open first, or ask us.")
+        return redirect("portal:plan")
+    try:
+        if str(
+            pausing.preview_resume(subscription=one.subscription, now=visit.now).due_now
+        ) != request.POST.get("due"):
+            messages.warning(request, "The amount has changed meanwhile. Please look at it again.")
+            return redirect("portal:plan")
+        done = pausing.resume(subscription=one.subscription, now=visit.now, actor=visit.actor)
+    except Refused as refusal:
+        messages.error(request, refusal.message)
+        return redirect("portal:plan")
+    messages.success(request, "Your plan goes on.")
+    card = customers.default_card(visit.customer)
+    if done.invoice is not None and done.due_now and not one.by_invoice and card:
+        return paying.pay(request, visit, done.invoice, card)
+    return redirect("portal:plan")
+
+
+def _owes(one: Terms) -> bool:
+    """A plan that was paused because nobody paid does not go on before somebody has."""
+    return one.subscription.invoices.filter(status="open", attempts__gt=0).exists()

@@ -1,0 +1,78 @@
+"""Pausing, going on, and taking back a change that waits."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from billing.models import Customer, Invoice, Seller
+
+pytestmark = pytest.mark.django_db
+
+
+def at(sub, name):
+    return reverse(f"portal:{name}", args=[sub.pk])
+
+
+@pytest.fixture
+def allowed(nova):
+    Seller.objects.update(customers_may_pause=True)
+
+
+def test_the_seller_decides_whether_customers_pause(alice, sub):
+    assert "Pause Pro" not in alice.get("/portal/plan/").text
+    assert alice.post(at(sub, "pause"), {"months": "1"}).status_code == 403
+    sub.refresh_from_db()
+    assert sub.status == "active"
+
+
+def test_it_pauses_and_goes_on_for_what_the_button_says(
+    alice, nova, sub, card, allowed, clock, advance, books
+):
+    assert "Pause Pro" in alice.get("/portal/plan/").text
+    told = alice.post(at(sub, "pause"), {"months": "2"}, follow=True).text
+    sub.refresh_from_db()
+    assert sub.status == "paused"
+    assert "went to your balance" in told
+    assert Customer.objects.get(pk=nova.pk).balance > 0
+    assert "Pro is paused" in alice.get("/portal/").text
+    advance(clock, days=10)
+    page = alice.get("/portal/plan/").text
+    due = re.search(r'name="due" value="(\d+)"', page)[1]
+    assert alice.post(at(sub, "resume"), {"due": "1"}, follow=True).text.count("has changed meanwhile") == 1
+    before = set(Invoice.objects.values_list("pk", flat=True))
+    alice.post(at(sub, "resume"), {"due": due})
+    sub.refresh_from_db()
+    assert sub.status == "active"
+    made = Invoice.objects.exclude(pk__in=before).get()
+    assert made.total == int(due)
+
+
+@pytest.mark.parametrize("months", ["", "0", "12", "x"])
+def test_a_pause_lasts_what_is_offered(alice, sub, allowed, months):
+    assert "Choose how long" in alice.post(at(sub, "pause"), {"months": months}, follow=True).text
+    sub.refresh_from_db()
+    assert sub.status == "active"
+
+
+def test_who_owes_pays_first(alice, nova, sub, allowed):
+    alice.post(at(sub, "pause"), {"months": "1"})
+    sub.invoices.update(attempts=1)
+    assert "pay what is open first" in alice.post(at(sub, "resume"), {"due": "0"}, follow=True).text
+
+
+def test_a_change_that_waits_can_be_taken_back(alice, nova, sub):
+    from billing import subscribing
+
+    subscribing.change(
+        subscription=sub, now=nova.now, actor="system", quantity=2, effective="period_end", source="portal"
+    )
+    page = alice.get("/portal/plan/").text
+    change = re.search(r'name="change" value="([^"]+)"', page)[1]
+    assert "Take back" in page
+    alice.post(at(sub, "unplan"), {"change": change})
+    assert "Take back" not in alice.get("/portal/plan/").text
+    assert subscribing.pending_changes(sub, nova.now + timedelta(seconds=1)) == []
+    again = alice.post(at(sub, "unplan"), {"change": change}, follow=True)
+    assert "There is no such change that waits." in again.text
