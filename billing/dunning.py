@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from billing import correcting, declines, mail, pausing, subscribing
+from billing import correcting, declines, mail, pausing, settling, subscribing
 from billing.events import record
 from billing.maths.money import to_major
 from billing.maths.periods import midnight
@@ -208,3 +208,4 @@ def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
         )
     if wanted == "pause" and subscription.status != Subscription.Status.TRIALING:
         pausing.pause(subscription=subscription, now=now, actor=actor, reason="unpaid")
+        settling.use_balance(customer=invoice.customer, now=now, actor=actor)

@@ -405,9 +405,10 @@ def upcoming(
     than the subscription has now; `after`: as if billed up to that day."""
     specs = timelines.specs_of(subscription) if specs is None else specs
     pure = timelines.pure(subscription, specs)
-    billed = after or subscription.billed_through or subscription.start_on
+    billed = after or subscription.billed_through or subscription.start_on - ONE_DAY
     on = timeline.next_due(pure, after=billed)
-    if not subscription.is_live or on is None:
+    waits = subscription.status == Subscription.Status.INCOMPLETE
+    if not (subscription.is_live or waits) or on is None:
         return Upcoming(None, nothing(), subscription.customer.collection_method)
     spec = timelines.spec_on(specs, on) or specs[-1]
     result = draft(subscription=subscription, specs=specs, now=now, until=on, facts=facts)

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
-from billing.models import Invoice, Subscription
+from billing import bulk, journal
+from billing.maths.periods import local_date
+from billing.models import BalanceEntry, Customer, Invoice, Payment, Posting, Seller, Subscription
 from billing.moves import move
 
 
@@ -48,3 +51,38 @@ def no_longer_late(invoice: Invoice, *, now: datetime, actor: str) -> None:
     if not still_late.exists():
         data = {"upgrade": False}
         move(subscription, "active", event="subscription.changed", actor=actor, now=now, data=data)
+
+
+@transaction.atomic
+def use_balance(*, customer: Customer, now: datetime, actor: str) -> int:
+    """Pay what is open from the customer's credit, the oldest invoice first. Returns what was used, in minor units."""
+    left = Customer.objects.select_for_update().get(pk=customer.pk).balance
+    used = 0
+    open_ones = Invoice.objects.filter(customer=customer, status=Invoice.Status.OPEN, amount_due__gt=0)
+    held = open_ones.select_for_update(of=("self",)).select_related("subscription")
+    for invoice in held.exclude(payments__status__in=Payment.OPEN).order_by("issued_at", "id"):
+        amount = min(left - used, invoice.amount_due)
+        if amount > 0:
+            _pay_from_balance(invoice, amount, now, actor)
+            used += amount
+    return used
+
+
+def _pay_from_balance(invoice: Invoice, amount: int, now: datetime, actor: str) -> None:
+    number = invoice.payments.filter(method=Payment.Method.BALANCE).count() + 1
+    payment = Payment.objects.create(
+        customer_id=invoice.customer_id, invoice=invoice, livemode=invoice.livemode, status="succeeded", method="balance",
+        amount=amount, currency=invoice.currency, key=f"balance-{invoice.pk}-{number}", created_at=now, settled_at=now,
+    )  # fmt: skip
+    BalanceEntry.objects.create(
+        customer_id=invoice.customer_id, amount=-amount, currency=invoice.currency, reason=f"Used for {invoice.number}",
+        invoice=invoice, payment=payment, at=now,
+    )  # fmt: skip
+    Customer.objects.filter(pk=invoice.customer_id).update(balance=F("balance") - amount)
+    on = local_date(now, Seller.objects.get().timezone)
+    row = {"id": invoice.pk, "issued_on": on, **{name: getattr(invoice, name) for name in _PAPER}}
+    bulk.copy(Posting, list(journal.of_balance_use(row, payment.pk, amount)))
+    count(invoice, amount, now=now, actor=actor)
+
+
+_PAPER = ("customer_id", "currency", "livemode", "number")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import pausing, running, starting, subscribing, timelines
+from billing import invoicing, pausing, running, starting, subscribing, timelines
 from billing.models import Discount, Event, Invoice, Plan
 from billing.refusals import Refused
 
@@ -161,6 +161,8 @@ def test_it_starts_in_the_past_and_catches_up_on_one_paper(clock, make_customer,
 def test_it_waits_for_a_start_that_lies_ahead(clock, make_customer, subscribe, advance, books):
     sub = subscribe(make_customer(clock, tax_exempt=True), start_at=datetime(2026, 2, 1, 9, tzinfo=UTC))
     assert (sub.status, sub.mrr, sub.invoices.count()) == ("incomplete", 0, 0)
+    shown = invoicing.upcoming(subscription=sub, now=clock.now)
+    assert (shown.on, shown.result.total) == (date(2026, 2, 1), 87_00)
     advance(clock, to=datetime(2026, 2, 1, 8, tzinfo=UTC))
     assert not sub.invoices.exists()
     advance(clock, days=1)

@@ -166,3 +166,13 @@ def test_a_refund_that_got_lost_is_asked_about(payer, clock, advance, books, fak
     row.refresh_from_db()
     assert row.status == "succeeded"
     assert len(fake_stripe.rows("refund")) == 1
+
+
+def test_a_pause_for_want_of_money_lowers_what_is_due(payer, clock, advance, books):
+    Seller.objects.update(unpaid_end="pause")
+    sub = payer(DECLINED)
+    advance(clock, days=20)
+    invoice = sub.invoices.get()
+    sub.customer.refresh_from_db()
+    # On 29 January, the day it is paused, 17 of 31 days are left: 47.71 of 87.00.
+    assert (invoice.amount_due, sub.customer.balance) == (87_00 - 47_71, 0)
