@@ -33,6 +33,12 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Events", "history", "billing.Event"),
         ("Mails", "mail", "admin:mails"),
     ],
+    "Develop": [
+        ("Webhooks", "webhook", "billing.WebhookEndpoint"),
+        ("Deliveries", "send", "billing.WebhookDelivery"),
+        ("API keys", "key-round", "billing.ApiKey"),
+        ("Test clocks", "alarm-clock", "billing.TestClock"),
+    ],
     "Catalogue": [
         ("Plans", "layers", "billing.Plan"),
         ("Prices", "tag", "billing.Price"),

@@ -69,14 +69,14 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
-type Act = Callable[[HttpRequest, Any], str | None]
+type Act = Callable[[HttpRequest, Any], str | HttpResponse | None]
 
 
 class Screen(ReadOnly):
     """A model whose rows have a page of their own: `template`, `context(request, row)` and `acts`.
 
-    An act is what one button does: it calls one verb and answers the words of success (and may set where to go by
-    returning an address that begins with "/"). A refusal becomes a message; nothing typed is lost where `context`
+    An act is what one button does: it calls one verb and answers the words of success (or where to go, an address
+    that begins with "/", or a page of its own). A refusal becomes a message; nothing typed is lost where `context`
     builds its forms from the request.
     """
 
@@ -121,6 +121,8 @@ class Screen(ReadOnly):
         except (IllegalMove, StaleMove) as refusal:
             messages.error(request, str(refusal).capitalize() + ".")
             return redirect(request.get_full_path())
+        if isinstance(said, HttpResponse):
+            return said
         if said and said.startswith("/"):
             return redirect(said)
         if said:

@@ -1,17 +1,14 @@
-"""Tables to look at: subscriptions, payments, usage, events, runs, clocks, keys."""
+"""Tables to look at: subscriptions, payments, usage, runs, mails, users."""
 
 from django.contrib import admin
 
 from billing.admin.base import ReadOnly, amount
 from billing.models import (
-    ApiKey,
     BillingFailure,
     BillingRun,
-    Event,
     Mail,
     Payment,
     Subscription,
-    TestClock,
     UsageDay,
     User,
 )
@@ -60,15 +57,6 @@ class UsageDayAdmin(ReadOnly):
     ordering = ("-day",)
 
 
-@admin.register(Event)
-class EventAdmin(ReadOnly):
-    list_display = ("at", "type", "customer", "object_id", "sequence", "actor")
-    list_filter = ("type",)
-    search_fields = ("object_id", "customer__name")
-    list_select_related = ("customer",)
-    ordering = ("-number",)
-
-
 @admin.register(BillingRun)
 class BillingRunAdmin(ReadOnly):
     list_display = ("due_at", "started_at", "finished_at", "subscriptions", "invoices", "failures")
@@ -82,17 +70,6 @@ class BillingFailureAdmin(ReadOnly):
     def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
         """Deleting the row lets the next run try again."""
         return bool(request.user.has_perm("billing.delete_billingfailure"))
-
-
-@admin.register(TestClock)
-class TestClockAdmin(ReadOnly):
-    list_display = ("__str__", "now", "status", "series_code", "created_at")
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnly):
-    list_display = ("name", "prefix", "livemode", "scopes", "last_used_at", "revoked_at")
-    exclude = ("digest",)
 
 
 @admin.register(Mail)

@@ -18,15 +18,41 @@ register = template.Library()
 # What a state means to the person who reads it, whatever the model: one table for every badge.
 TONES: dict[str, str] = {
     **dict.fromkeys(
-        ("active", "paid", "succeeded", "accepted", "converted", "approved", "completed", "done", "won"),
+        (
+            "active",
+            "paid",
+            "succeeded",
+            "accepted",
+            "converted",
+            "approved",
+            "completed",
+            "done",
+            "won",
+            "enabled",
+            "delivered",
+        ),
         "good",
     ),
     **dict.fromkeys(
-        ("past_due", "in_approval", "requires_action", "unknown", "expiring", "medium", "paused"), "warn"
+        (
+            "past_due",
+            "in_approval",
+            "requires_action",
+            "unknown",
+            "expiring",
+            "medium",
+            "paused",
+            "failing",
+            "advancing",
+        ),
+        "warn",
     ),
-    **dict.fromkeys(("failed", "uncollectible", "declined", "overdue", "unpaid", "lost", "high"), "bad"),
     **dict.fromkeys(
-        ("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified"), "info"
+        ("failed", "uncollectible", "declined", "overdue", "unpaid", "lost", "high", "disabled", "revoked"),
+        "bad",
+    ),
+    **dict.fromkeys(
+        ("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified", "pending"), "info"
     ),
 }
 

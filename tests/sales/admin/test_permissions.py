@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from billing.admin.base import Screen
-from billing.models import Customer, Invoice, User
+from billing.models import ApiKey, Customer, Invoice, TestClock, User, WebhookDelivery, WebhookEndpoint
 from sales import catalogue as shipped
 from sales import leads
 from sales.models import (
@@ -40,6 +40,9 @@ MAY = {
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
     (Invoice, "transfer"): {shipped.FINANCE},
+    **{(WebhookEndpoint, act): set() for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
+    (WebhookDelivery, "again"): set(), (ApiKey, "revoke"): set(), (TestClock, "advance"): set(),
+    (TestClock, "remove"): set(),
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
 
