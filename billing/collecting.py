@@ -200,7 +200,7 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     invoice = payment.invoice
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
-    elif invoice.status == Invoice.Status.OPEN and invoice.collection_method == "charge_automatically":
+    elif _follows_up(invoice, payment):
         dunning.failed(
             invoice,
             reason=payment.decline_code,
@@ -212,6 +212,13 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     else:
         data = {"attempt": invoice.attempts, "reason": payment.decline_code, "next_attempt_at": None}
         record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
+
+
+def _follows_up(invoice: Invoice, payment: Payment) -> bool:
+    """Whether another try or another card could help. What is too little for any card is nobody's fault: it stays
+    open, and nobody is late for it."""
+    by_card = invoice.collection_method == "charge_automatically"
+    return invoice.status == Invoice.Status.OPEN and by_card and payment.decline_code != "amount_too_small"
 
 
 def _ask_to_confirm(payment: Payment, now: datetime) -> None:

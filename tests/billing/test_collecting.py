@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing import cards, collecting
-from billing.models import Payment
+from billing.models import Mail, Payment
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
 REAL = datetime.now(UTC)
@@ -62,3 +62,14 @@ def test_it_is_charged_for_what_is_still_due(invoice, fake_stripe, books):
     assert invoice.payments.get().status == "succeeded"
     assert len(fake_stripe.rows("charge")) == 1
     assert Payment.objects.count() == 1
+
+
+def test_nobody_is_late_for_what_is_too_little_for_a_card(invoice, books):
+    """Stripe takes no charge of less than 50 cents: no retry, no other card and no mail can change that."""
+    given = {"paid_at": invoice.issued_at, "now": invoice.issued_at, "actor": "system", "reference": "T-2"}
+    collecting.record_transfer(invoice=invoice, amount=invoice.amount_due - 16, **given)
+    assert attempt(invoice).decline_code == "amount_too_small"
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.attempts, invoice.next_attempt_at) == ("open", 0, None)
+    assert invoice.subscription.status == "active"
+    assert not Mail.objects.filter(template="payment_failed").exists()
