@@ -7,7 +7,7 @@ both tables are read once for the papers at hand, and what they say is added up 
 
 from django.db import migrations
 
-IN_ONE_PASS = """
+AT_ONCE = """
 create or replace function tandem_lines_add_up() returns trigger language plpgsql as $$
 declare
     ids uuid[] := array(select distinct invoice_id from fresh);
@@ -88,5 +88,5 @@ end $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0011_one_open_card_attempt")]
-    operations = [migrations.RunSQL(IN_ONE_PASS, JOINED)]
+    dependencies = [("billing", "0012_customers_may_pause")]
+    operations = [migrations.RunSQL(AT_ONCE, JOINED)]
