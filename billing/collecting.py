@@ -4,16 +4,18 @@ An attempt is a row with its idempotency key, committed before the provider is c
 network. An unknown outcome is asked about (`reconcile`), never guessed; nothing else is tried meanwhile.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Subquery
 
 from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
 from billing.events import record, together
-from billing.gateway import Card, Outcome, gateway
+from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
@@ -21,8 +23,12 @@ from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
 
+log = logging.getLogger(__name__)
+
 CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
+# The seller is told of an attempt that has had no answer for so long.
+TOLD_AFTER = timedelta(hours=24)
 
 
 class NothingDue(Refused):
@@ -331,9 +337,30 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
     done = 0
     joins = ("customer__test_clock", "payment_method", "invoice")
     for payment in waiting.select_related(*joins).order_by("recorded_at")[:500]:
-        fresh = _settle_unknown(payment, now)
-        done += fresh.status not in Payment.OPEN
+        done += _settled(payment, now)
     return done
+
+
+def _settled(payment: Payment, now: datetime) -> bool:
+    """One that the provider will not answer about holds up no other; after a day somebody is told, once."""
+    try:
+        payment = _settle_unknown(payment, now)
+    except GatewayMisuse:
+        log.exception("The provider will not answer about %s.", payment.pk)
+    if payment.status in ("new", "sent", "unknown") and payment.recorded_at <= now - TOLD_AFTER:
+        _tell_seller(payment, now)
+    return payment.status not in Payment.OPEN
+
+
+@transaction.atomic
+def _tell_seller(payment: Payment, now: datetime) -> None:
+    mail.compose(
+        template="payment_unknown", to=Seller.objects.get().email, event=f"unknown-{payment.pk}", now=now,
+        customer=payment.customer, invoice=None,
+        context={"invoice": payment.invoice, "amount": money(payment.amount, payment.currency),
+                 "since": payment.recorded_at, "reference": payment.key,
+                 "url": f"{settings.SITE_URL}/admin/billing/payment/{payment.pk}/change/"},
+    )  # fmt: skip
 
 
 def _settle_unknown(payment: Payment, now: datetime) -> Payment:

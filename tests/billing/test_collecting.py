@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing import cards, collecting
+from billing.gateway import GatewayMisuse
 from billing.models import Mail, Payment
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
@@ -73,3 +74,34 @@ def test_nobody_is_late_for_what_is_too_little_for_a_card(invoice, books):
     assert (invoice.status, invoice.attempts, invoice.next_attempt_at) == ("open", 0, None)
     assert invoice.subscription.status == "active"
     assert not Mail.objects.filter(template="payment_failed").exists()
+
+
+def test_a_person_is_told_once_of_what_has_no_answer_for_a_day(invoice, fake_stripe, settings):
+    fake_stripe.faults.add("unavailable", method="", path="/v1/payment_intents")
+    assert attempt(invoice).status == "unknown"
+    settle(later=timedelta(hours=20))
+    assert not Mail.objects.filter(template="payment_unknown").exists()
+    for _ in range(2):
+        settle(later=timedelta(hours=22))
+        Payment.objects.update(recorded_at=datetime.now(UTC) - timedelta(hours=3))
+        settle(later=timedelta(hours=22))
+    told = Mail.objects.get(template="payment_unknown")
+    assert invoice.number in told.text
+
+
+def test_one_that_the_provider_chokes_on_holds_up_no_other(invoice, fake_stripe, monkeypatch):
+    fake_stripe.faults.add("lose_answer", path="/v1/payment_intents", times=1)
+    payment = attempt(invoice)
+    real, asked = collecting._settle_unknown, []
+
+    def choke(one, now):
+        asked.append(one.pk)
+        if len(asked) == 1:
+            raise GatewayMisuse("no such key")
+        return real(one, now)
+
+    monkeypatch.setattr(collecting, "_settle_unknown", choke)
+    settle()
+    settle()
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
