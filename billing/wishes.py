@@ -95,15 +95,19 @@ def _chosen(old: PhaseSpec, wish: Wish, plan: Plan, interval: str) -> Any:
     quantity, quantities = wish.quantity, wish.quantities
     if quantity is None and quantities is None:
         quantity = seats(old.items)
-        quantities = _same_codes(old, plan) if plan == old.plan else None
+        quantities = _same_codes(old, plan, interval) if plan == old.plan else None
     return choose_items(
         plan, interval=interval, currency=old.items[0][0].currency, quantity=quantity, quantities=quantities
     )
 
 
-def _same_codes(old: PhaseSpec, plan: Plan) -> dict[str, Decimal]:
-    sold = set(plan.prices.filter(active=True, interval=interval_of(old)).values_list("code", flat=True))
-    return {price.code: n for price, n in old.items if price.kind == "recurring" and price.code in sold}
+def _same_codes(old: PhaseSpec, plan: Plan, interval: str) -> dict[str, Decimal] | None:
+    """How many of each price that the plan still sells under the same code, if any."""
+    sold = plan.prices.filter(active=True, interval=interval, currency=old.items[0][0].currency)
+    codes = set(sold.values_list("code", flat=True))
+    return {
+        price.code: n for price, n in old.items if price.kind == "recurring" and price.code in codes
+    } or None
 
 
 def _anchor(old: PhaseSpec, wish: Wish, cadence: str, on: date) -> date:
