@@ -28,18 +28,18 @@ def tax_for(customer: Customer, seller: Seller, table: Mapping[str, TaxRate]) ->
 
     EU seller: home buyers pay the home rate; businesses elsewhere in the EU with a VAT id account for it
     themselves; consumers there pay their own country's rate, or the home rate where none is set; exports are
-    outside the scope. Other sellers: the rate set for the buyer's country, if any.
+    outside the scope unless a rate is set for the country (the seller is registered there). Other sellers: the rate
+    set for the buyer's country, if any. A rate without a country is for every country that has none of its own.
     """
     if customer.tax_exempt:
         return TaxValue(key="exempt", percentage=Decimal(0), category="E", reason=EXEMPT)
     home, country = seller.address.get("country", ""), customer.country
-    if home not in EU:
-        return _rate(table.get(country)) or OUT_OF_SCOPE
-    if country not in EU:
-        return OUT_OF_SCOPE
+    own = _rate(table.get(country)) or _rate(table.get(""))
+    if home not in EU or country not in EU:
+        return own or OUT_OF_SCOPE
     if country != home and customer.tax_id:
         return TaxValue(key="reverse", percentage=Decimal(0), category="AE", reason=REVERSE_CHARGE)
-    return _rate(table.get(country)) or _rate(table.get(home)) or OUT_OF_SCOPE
+    return own or _rate(table.get(home)) or OUT_OF_SCOPE
 
 
 def _rate(rate: TaxRate | None) -> TaxValue | None:

@@ -145,3 +145,21 @@ def test_a_unit_price_keeps_twelve_decimals(catalogue, make_customer):
     assert plan.prices.get(kind="usage").unit_amount == tiny
     items = subscribing.choose_items(plan, interval="month", currency="USD")
     assert len(items) == 2
+
+
+def test_a_rate_that_is_set_for_a_country_is_taken_there(catalogue, make_customer):
+    """The shipped seller is Irish: exports are outside the scope until a rate says that it is registered there."""
+    from billing import taxes
+    from billing.models import Seller
+
+    def percent(**fields):
+        rate = taxes.tax_for(make_customer(**fields), Seller.objects.get(), taxes.rates())
+        return rate.percentage, rate.category
+
+    assert percent(country="GB") == (0, "O")
+    cataloguing.create_tax_rate(name="VAT", percentage=Decimal(20), country="GB")
+    assert percent(country="GB") == (20, "S")
+    assert percent(country="CH") == percent(country="") == (0, "O")
+    cataloguing.create_tax_rate(name="Everywhere", percentage=Decimal("7.5"))
+    assert percent(country="CH") == percent(country="") == (Decimal("7.5"), "S")
+    assert percent(country="DE") == (19, "S")

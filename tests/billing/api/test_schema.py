@@ -77,6 +77,22 @@ def test_the_pages_show_every_operation_and_load_nothing_from_elsewhere(client):
     assert "'unsafe" not in answer["Content-Security-Policy"]
 
 
+@pytest.mark.django_db
+def test_every_refusal_and_every_event_type_is_written_down(client):
+    """What `type` in a problem document leads to, and what `type` of an event may be."""
+    from billing.events import TYPES
+
+    text = client.get("/api/v1/docs/").content.decode()
+    assert [code for code, _ in docs.refusals() if f'id="{code}"' not in text] == []
+    assert len(docs.refusals()) >= 90
+    [listed] = [
+        parameter["schema"]["enum"]
+        for parameter in docs.openapi()["paths"]["/api/v1/events"]["get"]["parameters"]
+        if parameter["name"] == "type"
+    ]
+    assert set(listed) == TYPES
+
+
 @pytest.mark.parametrize("path", ["/api/v1/schema/", "/api/v1/docs/"])
 def test_they_are_only_read(client, path):
     assert client.post(path).status_code in (403, 405)
