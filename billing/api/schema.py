@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
-from billing.api.fields import Text
+from billing.api.fields import Strict, Text
 
 # Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough.
 ANY_TEXT = r"^[^\u0000]*$"
@@ -29,6 +29,12 @@ class Schema(AutoSchema):
     def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:
         name = super()._get_serializer_name(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
         return str(name).removesuffix("Out")
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        found = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        if isinstance(serializer, Strict):
+            found["additionalProperties"] = False
+        return found
 
 
 class ErrorOut(serializers.Serializer[Any]):

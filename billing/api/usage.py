@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import orjson
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +64,9 @@ class UsageEvents(ApiView):
         "Send usage",
         tag=TAG,
         name="record_usage",
-        body=UsageBatch,
+        body=PolymorphicProxySerializer(
+            component_name="UsageSent", serializers=[UsageBatch, UsageEventNew], resource_type_field_name=None
+        ),
         answer=RecordedOut,
         status=202,
         posts=True,

@@ -1,0 +1,70 @@
+"""Every operation of the published schema against what a generator makes of it: no 5xx, no answer that the schema does
+not describe, nothing taken that the schema forbids. `FUZZ_EXAMPLES=200` sends so many requests to each.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from django.core.signals import request_started
+from django.db import close_old_connections, transaction
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from billing import keys
+from config.wsgi import application
+from tests.fixtures_billing import NOON
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
+
+
+def alone(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Each request in a savepoint, as each has a transaction of its own on a server."""
+    request_started.disconnect(close_old_connections)
+    try:
+        with transaction.atomic():
+            return application(environ, start_response)
+    finally:
+        request_started.connect(close_old_connections)
+
+
+# By hand: also every boundary of every field, which takes minutes.
+THOROUGH = "FUZZ_EXAMPLES" in os.environ
+schema = schemathesis.openapi.from_wsgi(
+    "/api/v1/schema/",
+    application,
+    config=schemathesis.Config.from_dict({"phases": {"coverage": {"enabled": THOROUGH}}}),
+)
+schema.app = alone
+
+
+@pytest.fixture
+def secret(catalogue, no_request_limits):
+    return keys.issue(name="fuzz", livemode=False, now=NOON)[1]
+
+
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    derandomize=not THOROUGH,
+    database=None,
+)
+def test_it_answers_as_the_schema_says(case, secret):
+    headers = {"Authorization": f"Bearer {secret}"}
+    response = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+    if case.meta.generation.mode == GenerationMode.POSITIVE and response.status_code == 400:
+        assert set(codes(response)) <= UNSAID, response.text
+
+
+# What no schema can say of a value: that a page begins there, that a range has days, that a year is near.
+UNSAID = {"invalid_cursor", "invalid_range", "invalid_timestamp", "ambiguous"}
+
+
+def codes(response: Any) -> Iterable[str]:
+    problem = response.json()
+    return [error["code"] for error in problem["errors"]] or [problem["code"]]
