@@ -151,7 +151,7 @@ def draft_from_subscription(
         raise subscribing.NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
     customer = subscription.customer
     spec = timelines.spec_on(timelines.specs_of(subscription), local_date(now, subscription.timezone))
-    seats = _seats_in_use(subscription, spec)
+    seats = seats_in_use(subscription, spec)
     usage = usage_by_month(customer, now)
     plan = plan or next_plan(spec.plan if spec else None, seats=seats, usage=usage)
     title = f"{plan.name} for {customer.name}"[:200]
@@ -167,7 +167,7 @@ def draft_from_subscription(
     return quote
 
 
-def _seats_in_use(subscription: Subscription, spec: timelines.PhaseSpec | None) -> Decimal:
+def seats_in_use(subscription: Subscription, spec: timelines.PhaseSpec | None) -> Decimal:
     """What is paid for, or the members if there are more of them."""
     paid = subscribing.seats(spec.items) if spec else None
     members = subscription.customer.members.filter(removed_at__isnull=True).count()
@@ -216,6 +216,7 @@ def usage_by_month(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     shown = [add_months(first, n) for n in range(MONTHS_SHOWN)]
     return [
         {
+            "id": pk,
             "meter": meters[pk].code,
             "name": meters[pk].name,
             "months": [_month(meters[pk], found, m) for m in shown],

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.admin.base import Screen, StaffFilter, StaffOwner, now_of, staff
 from billing.models import Subscription
-from sales import consolidating, drafting, handing_over, watching
+from sales import consolidating, drafting, handing_over, watching, worth
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
 
 
@@ -159,10 +159,20 @@ class HandoffTaskAdmin(Screen):
             **_task_forms(request),
             "trouble": handing_over.trouble(row.customer, now) if row.customer and row.is_open else "",
             **_snoozed(row, now),
+            "worth": _worth(row, now),
             "score": handing_over.score(signals, now, settings),
             "late": row.is_open and row.due_on < timezone.localdate(now),
             "quotes": row.quotes.select_related("plan").order_by("-created_at"),
         }
+
+
+def _worth(task: HandoffTask, now: datetime) -> worth.Worth | None:
+    """What the next plan up is worth to the customer, while the task is open."""
+    if task.customer is None or not task.is_open:
+        return None
+    rows = Subscription.objects.filter(customer=task.customer, status__in=Subscription.LIVE)
+    row = rows.select_related("customer__test_clock").order_by("-mrr").first()
+    return worth.worth(subscription=row, now=now) if row else None
 
 
 def _snoozed(task: HandoffTask, now: datetime) -> dict[str, Any]:
