@@ -1,15 +1,50 @@
 """Sales opportunities: opened, moved along the board, won or lost."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 
 from django.db import transaction
 
+from billing.maths.money import round_ratio
 from billing.models import Customer, User
 from billing.moves import move
 from billing.refusals import Refused
 from sales.models import Deal, HandoffTask, Lead, Signal
 
 USUAL_DAYS = timedelta(days=30)
+
+
+LIKELY = {"discovery": 10, "proposal": 40, "negotiation": 70}
+"""Percent of open deals of a stage that a forecast counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Open deals that should close in a month, in one currency; minor units. `weighted`: by the stages' chances."""
+
+    month: date
+    currency: str
+    deals: int
+    amount: int
+    weighted: int
+
+
+def forecast(rows: Iterable[Deal], *, today: date) -> list[Forecast]:
+    """By month of closing, what is late counted in this one; without a day it is in none."""
+    found: dict[tuple[date, str], list[Deal]] = {}
+    for deal in rows:
+        if deal.stage in LIKELY and deal.close_on is not None:
+            month = max(deal.close_on, today).replace(day=1)
+            found.setdefault((month, deal.currency), []).append(deal)
+    return [_forecast(month, currency, each) for (month, currency), each in sorted(found.items())]
+
+
+def _forecast(month: date, currency: str, found: list[Deal]) -> Forecast:
+    weighted = Fraction(sum(deal.amount * LIKELY[deal.stage] for deal in found), 100)
+    amount = sum(deal.amount for deal in found)
+    return Forecast(month, currency, len(found), amount, round_ratio(weighted))
 
 
 class UnknownStage(Refused):

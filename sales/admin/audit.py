@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from billing.models import Event, User
 from sales.admin.customers import WORDS
+from sales.admin.quotes import HAPPENED
 
 SHOWN = 60
 MODES = {1: "Added", 2: "Changed", 3: "Removed"}
@@ -23,6 +24,8 @@ PAGES = {
     "cus": "billing_customer", "quote": "sales_quote", "task": "sales_handofftask", "sig": "sales_signal",
     "deal": "sales_deal", "lead": "sales_lead", "inv": "billing_invoice",
 }  # fmt: skip
+KINDS = {"task": "A lead’s task", "lead": "A lead", "deal": "A lead’s deal", "quote": "A lead’s quote"}
+SAID = {type: words for type, (words, *_) in {**HAPPENED, **WORDS}.items()}
 
 
 class AuditForm(forms.Form):
@@ -81,9 +84,11 @@ def found(who: User | None, until: Any) -> list[Deed]:
 
 
 def _of_event(event: Event, names: dict[str, str]) -> Deed:
-    words = WORDS[event.type][0] if event.type in WORDS else event.type.replace(".", ": ").replace("_", " ")
+    words = SAID.get(event.type) or event.type.replace(".", " ").replace("_", " ").capitalize()
     customer = str(event.customer or "")
-    about = str(event.data.get("number") or customer or event.object_id)
+    about = str(
+        event.data.get("number") or customer or KINDS.get(event.object_id.partition("_")[0], event.object_id)
+    )
     parts = [
         customer if about != customer else "",
         *(str(event.data.get(key) or "") for key in ("note", "why", "reason")),

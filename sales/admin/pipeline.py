@@ -164,7 +164,10 @@ class DealAdmin(Screen):
             rows = rows.filter(owner=request.user)
         context = {
             **self.admin_site.each_context(request), "title": "Deals", "opts": Deal._meta,
-            "columns": columns(rows, timezone.now()), "mine": request.GET.get("owner") == "me",
+            "columns": columns(rows, timezone.now()),
+            "forecast": deals.forecast(rows.filter(stage__in=Deal.OPEN), today=timezone.localdate())[:6],
+            "likely": ", ".join(f"{stage} {chance} %" for stage, chance in deals.LIKELY.items()),
+            "mine": request.GET.get("owner") == "me",
             "may_move": request.user.has_perm("sales.change_deal"),
         }  # fmt: skip
         return TemplateResponse(request, "admin/tandem/deal_board.html", context)

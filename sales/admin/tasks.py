@@ -249,7 +249,11 @@ class RuleAdmin(admin.ModelAdmin):
     def raised(self, rule: Any) -> int:
         return rule.raised_signals
 
-    @admin.display(description="won, of tasks that ended")
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
+        narrow = {"threshold": forms.NumberInput({"class": "vIntegerField", "step": "any"})}
+        return super().get_changelist_form(request, **{**options, "widgets": narrow})
+
+    @admin.display(description="tasks won")
     def precision(self, rule: Any) -> str:
         if not rule.ended_tasks:
             return "–"

@@ -8,11 +8,14 @@ from threading import Barrier
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
-from billing.models import Customer, Event, Invoice, Plan, Subscription
+from billing import subscribing
+from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
+from billing.moves import StaleMove
 from billing.refusals import Refused
-from sales import quoting, watching
-from sales.models import HandoffTask, Quote, Signal
+from sales import automating, quoting, watching
+from sales.models import Automation, AutomationRun, HandoffTask, Quote, Signal
 from tests.fixtures_billing import NOON
 
 pytestmark = [
@@ -142,3 +145,38 @@ def test_it_numbers_quotes_without_gap_or_twice(make_customer, rita):
         ]
     )
     assert sorted(q.number for q in drafted) == [f"Q-{n:06d}" for n in range(1, 7)]
+
+
+def test_it_accepts_beside_a_purchase_and_a_revision_and_never_twice(make_customer, draft, sign, books):
+    """The buyer signs in two tabs, buys by card in a third, and the rep makes a new version, all at once."""
+    for _ in range(3):
+        customer = make_customer()
+        quote = draft(customer=customer, quantity=60)
+        quoting.send(quote=quote, now=quote.now, actor="user:1")
+        mine, pro = Quote.objects.get(pk=quote.pk), Plan.objects.get(code="pro")
+        revise = partial(quoting.revise, quote=mine, now=NOON, actor="user:1")
+        buy = partial(
+            subscribing.subscribe, customer=customer, plan=pro, interval="month", quantity=Decimal(2), now=NOON,
+            actor="buyer", origin="checkout",
+        )  # fmt: skip
+        answers = at_once(partial(sign, quote), partial(sign, quote), buy, revise)
+        known = [a for a in answers if isinstance(a, Exception) and not isinstance(a, (Refused, StaleMove))]
+        assert known == []
+        accepted = Quote.objects.filter(number=quote.number, state__in=["accepted", "converted"]).count()
+        sourced = Phase.objects.filter(source=quote.pk).values("subscription").distinct().count()
+        assert (accepted, sourced) in ((1, 1), (0, 0)), answers
+        assert accepted + isinstance(answers[3], Quote) == 1
+
+
+def test_an_automation_runs_once_on_many_workers(make_customer, rita):
+    automating.save(
+        automation=Automation(), name="Mine", trigger="signal.created", condition="", now=NOON, enabled=True,
+        actions=[{"kind": "task", "text": "Call"}],
+    )  # fmt: skip
+    customer = make_customer()
+    watching.report(customer=customer, rule="engagement", occurred_at=NOON, now=NOON, actor="key:app")
+    now = timezone.now()
+    answers = at_once(*[lambda: automating.look(now=now)] * 4)
+    assert [a for a in answers if isinstance(a, Exception)] == []
+    assert sum(answers) == 1
+    assert (HandoffTask.objects.count(), AutomationRun.objects.get().status) == (1, "done")

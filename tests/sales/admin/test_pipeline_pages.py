@@ -1,9 +1,11 @@
 """Leads, deals and the board in the admin."""
 
+from datetime import date
+
 import pytest
 
 from sales import deals, leads
-from sales.models import Lead, Quote
+from sales.models import Deal, Lead, Quote
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -92,3 +94,26 @@ def test_owners_to_filter_by_are_colleagues(browser, deal, on_pro, add_members):
     page = browser.get("/admin/sales/deal/").text
     assert "Rita" in page
     assert "M 0" not in page
+
+
+def test_the_board_forecasts_by_month_and_chance(browser, make_customer):
+    def deal(stage, amount, close_on, currency="USD"):
+        return Deal(stage=stage, amount=amount, close_on=close_on, currency=currency)
+
+    rows = [
+        deal("discovery", 1000_00, date(2026, 3, 9)), deal("negotiation", 1_05, date(2026, 3, 30)),
+        deal("proposal", 500_00, date(2025, 12, 1)), deal("proposal", 500_00, date(2026, 2, 1), "EUR"),
+        deal("won", 9, date(2026, 3, 1)), deal("proposal", 9, None),
+    ]  # fmt: skip
+    found = [
+        (f.month, f.currency, f.deals, f.amount, f.weighted)
+        for f in deals.forecast(rows, today=date(2026, 2, 14))
+    ]
+    assert found == [
+        (date(2026, 2, 1), "EUR", 1, 500_00, 200_00),
+        (date(2026, 2, 1), "USD", 1, 500_00, 200_00),
+        (date(2026, 3, 1), "USD", 2, 1001_05, 100_74),
+    ]
+    customer = make_customer()
+    deals.open_deal(name="Nova", customer=customer, now=customer.now, amount=1000_00)
+    assert "$100.00" in browser.get("/admin/sales/deal/board/").text

@@ -5,10 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.models import Invoice, Segment, Seller
-from sales import leads, quoting
+from sales import leads, quoting, watching
 from sales.models import HandoffTask, Quote, Signal, TargetDomain
 
 pytestmark = pytest.mark.django_db
@@ -174,3 +176,39 @@ def test_dates_are_said_in_the_sellers_zone(browser, address, task):
     Seller.objects.update(timezone="Asia/Tokyo")
     raised = timezone.localtime(task.raised_at, ZoneInfo("Asia/Tokyo"))
     assert f"{raised:%H:%M}" in browser.get(address(task)).text
+
+
+def statements(browser, where):
+    with CaptureQueriesContext(connection) as found:
+        assert browser.get(where).status_code == 200
+    return len(found)
+
+
+def test_pages_take_no_more_statements_with_a_long_history(
+    browser, address, task, advance, add_members, on_pro
+):
+    customer = task.customer
+    before = [statements(browser, address(row)) for row in (customer, task)]
+    add_members(customer, 12)
+    advance(customer.test_clock, days=400)
+    for n in range(15):
+        watching.report(
+            customer=customer,
+            rule="engagement",
+            occurred_at=customer.now,
+            now=customer.now,
+            actor="key:x",
+            key=str(n),
+        )
+    after = [statements(browser, address(row)) for row in (customer, task)]
+    assert all(many <= few + 2 for few, many in zip(before, after, strict=True)), (before, after)
+    assert max(after) <= 60
+
+
+def test_the_queue_takes_no_statement_for_each_task(browser, task, make_customer):
+    where = "/admin/sales/handofftask/?queue=now"
+    before = statements(browser, where)
+    for _ in range(8):
+        customer = make_customer()
+        leads.ask(customer=customer, about="quote", now=customer.now, actor="member:1")
+    assert statements(browser, where) <= before + 1
