@@ -20,7 +20,7 @@ from config import demo
 from config.embedded import server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FIRST_PAGE_WITHIN = 240.0  # seconds; a busy machine makes the sample data slowly
+FIRST_PAGE_WITHIN = 480.0  # seconds; a busy machine makes the sample data slowly
 GONE_WITHIN = 20.0
 
 
