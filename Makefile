@@ -5,7 +5,7 @@
 #   PYTHON=/path/to/python make demo another Python than the first one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run worker shell migrate test check fmt lock bench doctor clean
+.PHONY: help demo run worker shell migrate test check faults fmt lock bench doctor clean
 .DELETE_ON_ERROR:
 unexport PYTHONDONTWRITEBYTECODE # compiled files are what makes the second start quick
 
@@ -20,6 +20,7 @@ help:
 	@echo "make demo      everything, with sample data, on http://127.0.0.1:$${PORT:-8000}/"
 	@echo "make test      every test"
 	@echo "make check     format, lint, types, imports, migrations"
+	@echo "make faults    kill workers until something breaks: ARGS='--kills 1000 --seed 7', ARGS=--planted"
 	@echo "make fmt       put the format right"
 	@echo "make run       the web server for development    make worker   the job worker"
 	@echo "make shell     a Python shell beside the data    make migrate  bring the database up to date"
@@ -59,6 +60,9 @@ check: .venv/dev.stamp
 	$(PY) -m pytest tests/config/test_imports.py tests/config/test_tracked_files.py
 	$(BESIDE_EMPTY_DATABASE) sh -c '$(MANAGE) check --fail-level WARNING \
 	    && $(MANAGE) makemigrations --check --dry-run'
+
+faults: .venv/dev.stamp
+	$(BESIDE_EMPTY_DATABASE) $(PY) -m tests.faults $(ARGS)
 
 fmt: .venv/dev.stamp
 	$(PY) -m ruff check --fix-only .
