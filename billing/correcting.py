@@ -4,7 +4,7 @@ An issued invoice never changes. A credit note takes part of it back; what its p
 by line, amount or quantity, adds up to the invoice to the cent, tax included.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,6 @@ from billing.invoicing import DraftLine
 from billing.maths.money import round_half_away, share
 from billing.maths.periods import local_date
 from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, Payment, Posting, Seller
-from billing.models.ids import new_id
 from billing.moves import move
 from billing.refusals import Refused
 
@@ -229,7 +228,7 @@ def _issue(
         seller=invoicing.seller_snapshot(seller), bill_to=invoicing.customer_snapshot(invoice.customer), created_at=now,
     )  # fmt: skip
     note.save(force_insert=True)
-    bulk.copy(CreditNoteLine, [_row(note, position, part) for position, part in enumerate(parts, start=1)])
+    bulk.copy(CreditNoteLine, list(_rows(note, parts)))
     written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
     bulk.copy(
         Posting,
@@ -253,15 +252,11 @@ def _issue(
     return note
 
 
-def _row(note: CreditNote, position: int, part: DraftLine) -> dict[str, Any]:
-    names = (
-        "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
-        "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount explanation"
-    )
-    return {
-        "id": new_id("cnl"), "credit_note_id": note.pk, "position": position,
-        "invoice_line_id": part.explanation["line"], **{name: getattr(part, name) for name in names.split()},
-    }  # fmt: skip
+def _rows(note: CreditNote, parts: Sequence[DraftLine]) -> Iterable[dict[str, Any]]:
+    """The lines of the note, each naming the invoice line that it takes back."""
+    rows = invoicing.line_rows(parts, "credit_note_id", note.pk, "cnl")
+    for row, part in zip(rows, parts, strict=True):
+        yield {**row, "invoice_line_id": part.explanation["line"]}
 
 
 # -- Void and uncollectible -----------------------------------------------------------------------------

@@ -438,7 +438,7 @@ def _issue_invoices(drafts: Sequence[Draft], seller: Seller) -> list[Issued]:
     issued = [Issued(d, _invoice(d, seller, snapshot, n)) for d, n in zip(drafts, numbers, strict=True)]
     balance = _apply_balances(issued)
     bulk.copy(Invoice, [i.row for i in issued])
-    bulk.copy(InvoiceLine, [line for d in drafts for line in _line_rows(d.lines, "invoice_id", d.id, "line")])
+    bulk.copy(InvoiceLine, [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")])
     bulk.copy(Payment, balance.payments)
     bulk.copy(BalanceEntry, balance.entries)
     bulk.copy(Posting, [p for i in issued for p in journal.of_invoice(i.row, i.draft.lines)])
@@ -503,9 +503,10 @@ _LINE_COLUMNS = (
 ).split()
 
 
-def _line_rows(
+def line_rows(
     lines: Sequence[DraftLine], owner: str, owner_id: str, prefix: str, sign: int = 1
 ) -> Iterable[dict[str, Any]]:
+    """The rows of a paper's lines, numbered from 1; `owner` is the column that names the paper."""
     for position, line in enumerate(lines, start=1):
         row = {name: getattr(line, name) for name in _LINE_COLUMNS}
         for name in ("gross", "discount", "net", "tax_amount"):
@@ -615,7 +616,7 @@ def _credit_note(
         seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), created_at=draft.now,
     )  # fmt: skip
     note.save(force_insert=True)
-    bulk.copy(CreditNoteLine, list(_line_rows(lines, "credit_note_id", note.pk, "cnl", sign=-1)))
+    bulk.copy(CreditNoteLine, list(line_rows(lines, "credit_note_id", note.pk, "cnl", sign=-1)))
     add_balance(
         draft.customer,
         note.total,
