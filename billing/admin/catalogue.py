@@ -68,7 +68,7 @@ class SellerAdmin(admin.ModelAdmin):
     exclude = ("logo",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return not Seller.objects.exists()
+        return super().has_add_permission(request) and not Seller.objects.exists()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
