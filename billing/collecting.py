@@ -354,13 +354,17 @@ def _settled(payment: Payment, now: datetime) -> bool:
 
 @transaction.atomic
 def _tell_seller(payment: Payment, now: datetime) -> None:
-    mail.compose(
+    told = mail.compose(
         template="payment_unknown", to=Seller.objects.get().email, event=f"unknown-{payment.pk}", now=now,
         customer=payment.customer, invoice=None,
         context={"invoice": payment.invoice, "amount": money(payment.amount, payment.currency),
                  "since": payment.recorded_at, "reference": payment.key,
                  "url": f"{settings.SITE_URL}/admin/billing/payment/{payment.pk}/change/"},
     )  # fmt: skip
+    if told is not None:
+        data = {"amount": payment.amount, "currency": payment.currency, "invoice": payment.invoice_id,
+                "since": payment.recorded_at.isoformat(), "reference": payment.key}  # fmt: skip
+        record("payment.unanswered", subject=payment, actor="system", now=now_of(payment, now), data=data)
 
 
 def _settle_unknown(payment: Payment, now: datetime) -> Payment:

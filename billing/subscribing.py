@@ -174,9 +174,11 @@ def subscribe_to(
     payment_rule_override: str = "",
 ) -> Subscription:
     """A new subscription made of given phases (an accepted quote). Same errors as `subscribe`."""
+    first, tz = phases[0].start_on, customer.timezone
+    started_at = midnight(first, tz) if first > local_date(now, tz) else now
     subscription = _start(
-        customer=customer, specs=list(phases), now=now, started_at=now, actor=actor, origin=origin, source=source,
-        override=payment_rule_override,
+        customer=customer, specs=list(phases), now=now, started_at=started_at, actor=actor, origin=origin,
+        source=source, override=payment_rule_override,
     )  # fmt: skip
     set_contract(subscription, phases[0].start_on, contract_months, auto_renew, now=now)
     return subscription
@@ -263,11 +265,12 @@ def _first_status(specs: Sequence[PhaseSpec], started_at: datetime, now: datetim
 
 
 def begin(subscription: Subscription, first: PhaseSpec, *, now: datetime, actor: str) -> None:
-    """The day of a start that was ahead has come."""
+    """The day of a start that was ahead has come. Its source says where terms that were agreed before come from."""
+    data = {**_facts(first), **({"source": first.source} if first.source else {})}
     if first.free:
         move(subscription, "trialing", event=None, actor=actor, now=now)
     else:
-        move(subscription, "active", event="subscription.activated", actor=actor, now=now, data=_facts(first))
+        move(subscription, "active", event="subscription.activated", actor=actor, now=now, data=data)
 
 
 @transaction.atomic

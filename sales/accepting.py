@@ -27,6 +27,7 @@ from sales.models import HandoffTask, Lead, Quote, QuoteComment
 from sales.proposing import Figures, Proposal
 
 BUYER = "buyer"
+WAITS = "Another quote was accepted and has not begun. Ask us to withdraw this one."
 
 
 class UnknownLink(Refused):
@@ -292,9 +293,12 @@ def _running(quote: Quote, customer: Customer) -> Subscription | None:
     Raises AnotherAccepted when other accepted terms wait for it.
     """
     live = customer.subscriptions.filter(status__in=Subscription.LIVE).select_related("customer__test_clock")
+    ahead = Q(subscription__status=Subscription.Status.INCOMPLETE, subscription__customer=customer)
+    if Quote.objects.filter(ahead, state=Quote.State.ACCEPTED).exclude(pk=quote.pk).exists():
+        raise AnotherAccepted(WAITS)
     found = live.filter(pk=quote.subscription_id).first() or live.order_by("created_at", "id").first()
     if found is not None and found.quotes.filter(state=Quote.State.ACCEPTED).exclude(pk=quote.pk).exists():
-        raise AnotherAccepted("Another quote was accepted and has not begun. Ask us to withdraw this one.")
+        raise AnotherAccepted(WAITS)
     return found
 
 
@@ -306,7 +310,11 @@ def _agree(
     signature: Signature,
     now: datetime,
 ) -> Subscription:
-    """Make the phases: after what runs, or as a new subscription; what starts today is billed today."""
+    """Make the phases: after what runs, or as a new subscription; what starts today is billed today.
+
+    How a customer pays changes with the terms: with a new subscription when it is converted, else here or, for
+    terms that wait, by the billing run.
+    """
     terms: dict[str, Any] = {
         "now": now, "actor": BUYER, "source": quote.pk, "contract_months": quote.term_months,
         "auto_renew": quote.auto_renew, "payment_rule_override": _override(quote, figures),
@@ -320,7 +328,7 @@ def _agree(
         subscription = subscribing.subscribe_to(customer=customer, phases=specs, origin="quote", **terms)
         if starts_now:
             subscribing.bill_now(subscription=subscription, now=now, actor=BUYER)
-    if starts_now:
+    if starts_now and quote.subscription is not None:
         _pay_as_agreed(quote, customer, subscription, now)
     return subscription
 
@@ -341,7 +349,7 @@ def _stored(specs: list[PhaseSpec], po_number: str) -> list[PhaseSpec]:
 
 
 def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription, now: datetime) -> None:
-    """Terms that begin at once switch the customer at once; later ones do so when they begin."""
+    """The customer pays as the terms say from the day on which they begin."""
     before, after = customer.collection_method, quote.collection_method
     subscribing.set_collection(customer, after, actor=BUYER, now=now, before=before)
     if before != after and after == "send_invoice":
@@ -416,4 +424,6 @@ def convert(*, quote: Quote, now: datetime) -> bool:
             )
     except (StaleMove, IllegalMove):
         return False
+    if subscription.source == quote.pk:
+        _pay_as_agreed(quote, subscription.customer, subscription, now)
     return True

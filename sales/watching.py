@@ -39,6 +39,11 @@ from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile,
 from sales.rules import Account, Facts, Finding, Happened, Setting
 
 BATCH = 200
+# Terms of a quote begin as the next phase, or as a subscription that waited for its day.
+BEGINNINGS = ("subscription.phase_started", "subscription.activated")
+# No finding about the customer, but work for a person at once, whatever the score.
+ALARMS = {"payment.unanswered": "A payment has had no answer for a day"}
+WEIGHED = (*rules.TRIGGERS, *ALARMS)
 log = logging.getLogger(__name__)
 
 
@@ -53,12 +58,12 @@ class UnknownRule(Refused):
 
 def on_recorded(*, events: Sequence[Event], **_: Any) -> None:
     """Called in the transaction of the facts: enqueue one job for those that sales cares about."""
-    numbers = [event.number for event in events if event.type in rules.TRIGGERS and event.customer_id]
+    numbers = [event.number for event in events if event.type in WEIGHED and event.customer_id]
     if numbers:
         async_task("sales.tasks.weigh", numbers)
     for event in events:
         source = str(event.data.get("source") or "")
-        if event.type == "subscription.phase_started" and source.startswith("quote_"):
+        if event.type in BEGINNINGS and source.startswith("quote_"):
             async_task("sales.tasks.convert_quote", source)
 
 
@@ -94,6 +99,8 @@ def _each(groups: Sequence[Sequence[Event]], now: datetime) -> list[Signal]:
 def _weigh_one(events: Sequence[Event], settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
     customer = _customer(str(events[0].customer_id))
     found: list[Signal] = []
+    for alarm in (event for event in events if event.type in ALARMS):
+        _sound(alarm, customer, now)
     for facts in _gather(customer, events):
         new = _store(customer, rules.weigh(facts, settings), actor="system", now=facts.event.at)
         if new:
@@ -103,6 +110,19 @@ def _weigh_one(events: Sequence[Event], settings: Mapping[str, Setting], now: da
         [WeighedEvent(event=event, at=now) for event in events], ignore_conflicts=True
     )
     return found
+
+
+def _sound(alarm: Event, customer: Customer, now: datetime) -> None:
+    """A task for a person. Who notes the event first raises it; a second worker waits here and finds it noted."""
+    _, first = WeighedEvent.objects.get_or_create(event=alarm, defaults={"at": now})
+    if not first:
+        return
+    words = f"{alarm.object_id}, reference {alarm.data.get('reference', '')}, since {alarm.data.get('since', '')}."
+    note = f"{words} Ask the payment provider, then say on the payment's page what became of it."
+    handing_over.raise_by_hand(
+        customer=customer, reason=ALARMS[alarm.type], note=note, actor="system",
+        now=_moment(customer, alarm.at, now),
+    )  # fmt: skip
 
 
 def _customer(pk: str) -> Customer:
@@ -227,9 +247,7 @@ def _features(customer: Customer, event: Event) -> dict[str, Any]:
 
 def sweep(*, now: datetime) -> int:
     """Weigh what no worker has weighed, and look at the target lists again. Answers how many were found."""
-    waiting = Event.objects.filter(
-        type__in=list(rules.TRIGGERS), customer__isnull=False, weighed__isnull=True
-    )
+    waiting = Event.objects.filter(type__in=WEIGHED, customer__isnull=False, weighed__isnull=True)
     numbers = list(waiting.order_by("number").values_list("number", flat=True))
     found = 0
     for start in range(0, len(numbers), BATCH):

@@ -54,6 +54,7 @@ WORDS = {
     "quote.converted": ("Quote converted", "file-text", "good"),
     "quote.schedule_differs": ("Invoices differ from the signed quote", "triangle-alert", "bad"),
     "credit_note.issued": ("Credit note issued", "undo-2", ""),
+    "payment.unanswered": ("Payment without an answer", "circle-alert", "bad"),
     "payment_method.attached": ("Card saved", "wallet", ""),
     "demo.requested": ("Asked for a demo", "zap", "accent"),
     "lead.created": ("Asked for sales", "user-plus", "accent"),

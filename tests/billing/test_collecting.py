@@ -6,7 +6,7 @@ import pytest
 
 from billing import cards, collecting
 from billing.gateway import GatewayMisuse
-from billing.models import Mail, Payment
+from billing.models import Event, Mail, Payment
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
 REAL = datetime.now(UTC)
@@ -87,6 +87,8 @@ def test_a_person_is_told_once_of_what_has_no_answer_for_a_day(invoice, fake_str
         settle(later=timedelta(hours=22))
     told = Mail.objects.get(template="payment_unknown")
     assert invoice.number in told.text
+    fact = Event.objects.get(type="payment.unanswered")
+    assert (fact.customer_id, fact.data["invoice"]) == (invoice.customer_id, invoice.pk)
 
 
 def test_one_that_the_provider_chokes_on_holds_up_no_other(invoice, fake_stripe, monkeypatch):

@@ -288,6 +288,40 @@ def test_it_bills_nothing_else_while_a_quote_is_open(on_pro, sent, sign, advance
     assert len(invoiced(without)) == 3
 
 
+def test_a_first_subscription_waits_for_its_day(make_customer, sent, sign, advance, run_jobs, books):
+    open_approvals()
+    customer = make_customer(collection_method="charge_automatically")
+    quote = sent(customer=customer, starts="date", starts_on=date(2026, 2, 1), quantity=60)
+    sign(quote)
+    run_jobs()
+    quote.refresh_from_db()
+    subscription = quote.subscription
+    assert (quote.state, subscription.status, Invoice.objects.count()) == ("accepted", "incomplete", 0)
+    customer.refresh_from_db()
+    assert (customer.collection_method, customer.arr) == ("charge_automatically", subscription.arr)
+    advance(customer.test_clock, days=20)
+    run_jobs()
+    for row in (quote, subscription, customer):
+        row.refresh_from_db()
+    assert (quote.state, subscription.status) == ("converted", "active")
+    assert customer.collection_method == "send_invoice"
+    planned = [(row["date"], row["amount"], row["tax"]) for row in quote.schedule]
+    assert invoiced(subscription) == planned
+    types = Event.objects.filter(object_id=subscription.pk).values_list("type", flat=True)
+    assert list(types).count("subscription.activated") == 1
+    assert list(types).count("subscription.converted_to_invoice") == 1
+    books()
+
+
+def test_no_second_quote_starts_beside_one_that_waits(make_customer, sent, sign):
+    open_approvals()
+    customer = make_customer()
+    first, second = (sent(customer=customer, starts="date", starts_on=date(2026, 2, 1)) for _ in range(2))
+    sign(first)
+    refuses(quoting.AnotherAccepted, sign, second)
+    assert Subscription.objects.count() == 1
+
+
 @pytest.mark.parametrize("interval", ["year", "month"])
 def test_it_invoices_what_the_schedule_said(on_pro, sent, sign, advance, run_jobs, books, interval):
     open_approvals()

@@ -20,6 +20,27 @@ def use(customer, calls, key="u-1"):
     return metering.record(events=[one], livemode=False, now=customer.now)
 
 
+# -- Alarms
+
+
+def test_a_payment_without_an_answer_is_work_for_a_person(on_pro, happen, run_jobs):
+    customer = on_pro().customer
+    fact = {"reference": "pay-1", "since": "2026-01-14T12:00:00+00:00"}
+    event = happen(customer, "payment.unanswered", fact)
+    watching.weigh(numbers=[event.number], now=NOON)
+    assert watching.sweep(now=NOON) == 0
+    task = HandoffTask.objects.get()
+    assert (task.customer, task.reason) == (customer, "A payment has had no answer for a day")
+    assert task.note.count("reference pay-1") == 1
+    assert not Signal.objects.exists()
+
+
+def test_an_alarm_whose_worker_died_is_swept_up(on_pro, happen):
+    happen(on_pro().customer, "payment.unanswered", {"reference": "pay-1"}, jobs=False)
+    watching.sweep(now=NOON)
+    assert HandoffTask.objects.count() == 1
+
+
 # -- Each rule, from the verb that causes it
 
 
