@@ -113,8 +113,13 @@ def _tried(invoice: Invoice) -> bool:
 
 
 def late(subscription: Subscription | None, *, now: datetime, actor: str) -> None:
-    """The subscription is past due, if it was running."""
-    if subscription is not None and subscription.status in ("active", "trialing"):
+    """The subscription is past due, if it is running: asked of the row, since another of its invoices may have said
+    so a moment ago."""
+    if subscription is None:
+        return
+    held = Subscription.objects.select_for_update(no_key=True)
+    subscription.refresh_from_db(fields=["status"], from_queryset=held)
+    if subscription.status in ("active", "trialing"):
         move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
 
 

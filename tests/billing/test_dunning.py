@@ -1,10 +1,10 @@
 """When money does not come: retries, requests for a card, reminders, and the end that the seller has set."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
-from billing import cards, collecting, refunding
+from billing import cards, collecting, refunding, running
 from billing.models import Event, Mail, Seller
 
 pytestmark = pytest.mark.django_db
@@ -122,6 +122,16 @@ def test_an_invoice_is_reminded_of_on_its_days(on_account, clock, advance, books
     invoice.refresh_from_db()
     assert (invoice.status, invoice.reminders) == ("uncollectible", 4)
     assert days("invoice.uncollectible", invoice.pk) == ["02-20"]
+
+
+def test_two_invoices_of_one_subscription_are_overdue_at_once(on_account, clock, books):
+    running.run(now=clock.now + timedelta(days=31), clock=clock)
+    later = clock.now + timedelta(days=50)
+    assert collecting.overdue(now=later, clock=clock) == 2
+    on_account.refresh_from_db()
+    assert on_account.status == "past_due"
+    assert Event.objects.filter(type="subscription.past_due").count() == 1
+    assert collecting.overdue(now=later, clock=clock) == 0
 
 
 def test_reminders_stop_when_it_is_paid(on_account, clock, advance, books):
