@@ -132,13 +132,27 @@ INVARIANTS = (
             (select currency, sum(amount) a from billing_posting where account = 'customer_balance' group by 1) j
             full join (select currency, sum(amount) a from billing_balanceentry group by 1) b on b.currency = j.currency
         where coalesce(j.a, 0) <> -coalesce(b.a, 0)"""),
-    Invariant("I-18d", "cash in the journal is what card payments and transfers brought, less refunds", """
+    Invariant("I-18d", "cash in the journal is what card payments and transfers brought, less refunds and disputes", """
         select coalesce(j.currency, p.currency) from
             (select currency, sum(amount) a from billing_posting where account = 'cash' group by 1) j
-            full join (select currency, sum(amount - amount_refunded) a from billing_payment
-                where status = 'succeeded' and method <> 'balance' and invoice_id is not null group by 1) p
+            full join (select currency, sum(a) a from (
+                select currency, amount - amount_refunded a from billing_payment
+                where status = 'succeeded' and method <> 'balance' and invoice_id is not null
+                union all select currency, -withdrawn from billing_dispute
+                union all select fee_currency, -fee from billing_dispute) m group by 1) p
             on p.currency = j.currency
         where coalesce(j.a, 0) <> coalesce(p.a, 0)"""),
+    Invariant("I-18e", "disputed payments in the journal are what banks hold of disputes that are not lost", """
+        select coalesce(j.currency, d.currency) from
+            (select currency, sum(amount) a from billing_posting where account = 'disputed_payments' group by 1) j
+            full join (select currency, sum(withdrawn) a from billing_dispute where status <> 'lost' group by 1) d
+            on d.currency = j.currency
+        where coalesce(j.a, 0) <> coalesce(d.a, 0)"""),
+    Invariant("I-14c", "a payment says what became of its newest dispute", """
+        select p.key from billing_payment p left join (
+            select distinct on (payment_id) payment_id, status from billing_dispute
+            order by payment_id, opened_at desc, id desc) d on d.payment_id = p.id
+        where p.dispute_status <> coalesce(d.status, '')"""),
     Invariant("I-19", "a customer's balance is the sum of its entries", """
         select c.name from billing_customer c left join (
             select customer_id, sum(amount) a from billing_balanceentry group by 1) b on b.customer_id = c.id

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -102,6 +102,28 @@ class RefundOutcome:
     amount: int = 0
     currency: str = ""
     message: str | None = None
+
+
+@dataclass(frozen=True)
+class DisputeFacts:
+    """A dispute as it is at Stripe now.
+
+    withdrawn: what the bank holds of `amount`. fee: what Stripe took for it, minor units of `fee_currency`.
+    movements: how many times money was moved for it.
+    """
+
+    id: str
+    intent_id: str | None
+    status: str
+    reason: str
+    amount: int
+    currency: str
+    withdrawn: int
+    fee: int
+    fee_currency: str
+    movements: int
+    evidence_due_at: datetime | None
+    opened_at: datetime
 
 
 # -- What may be raised -------------------------------------------------------------------------------
@@ -397,6 +419,25 @@ class Gateway:
         found = [row for row in rows if (row.get("metadata") or {}).get("tandem_key") == key]
         return _of_refund(found[0]) if found else None
 
+    # Disputes
+
+    def dispute(self, id: str) -> DisputeFacts | None:
+        """A dispute as it is now; None: Stripe has none of this id. Raises ProviderUnreachable, GatewayMisuse."""
+        try:
+            row = self._stripe.v1.disputes.retrieve(id)
+        except stripe.StripeError as error:
+            if _code(error) == "resource_missing":
+                return None
+            raise _as_exception(error) from error
+        return _of_dispute(row.to_dict())
+
+    def disputes(self, *, since: datetime) -> Iterator[str]:
+        """The ids of every dispute that was opened since then, newest first."""
+        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
+        with _plain():
+            for row in self._stripe.v1.disputes.list(params).auto_paging_iter():
+                yield row.id
+
     # Inside
 
     def _outcome(self, call: Any) -> Outcome:
@@ -608,6 +649,28 @@ def _of_refund(row: Row) -> RefundOutcome:
     return RefundOutcome(state, row["id"], amount, currency, row.get("failure_reason"))
 
 
+def _of_dispute(row: Row) -> DisputeFacts:
+    moved = row.get("balance_transactions") or []
+    currency, due_by = row["currency"].upper(), (row.get("evidence_details") or {}).get("due_by")
+    amount = from_provider(row["amount"], currency)
+    fee_currency = moved[0]["currency"].upper() if moved else currency
+    return DisputeFacts(
+        id=row["id"],
+        intent_id=row.get("payment_intent"),
+        status=row["status"],
+        reason=row.get("reason") or "",
+        amount=amount,
+        currency=currency,
+        # Moved in the currency of our pay-outs, which need not be the buyer's: all of it is away, or nothing.
+        withdrawn=amount if sum(each["amount"] for each in moved) < 0 else 0,
+        fee=from_provider(sum(each["fee"] for each in moved), fee_currency),
+        fee_currency=fee_currency,
+        movements=len(moved),
+        evidence_due_at=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+        opened_at=datetime.fromtimestamp(row["created"], UTC),
+    )
+
+
 # -- Stripe's errors as our values --------------------------------------------------------------------
 
 # Refusals of Stripe that are no bug of ours: somebody removed the card, or it cannot be charged like this.
@@ -703,14 +766,18 @@ def _plain() -> Iterator[None]:
     """For calls that answer a plain value: Stripe's errors as our exceptions."""
     try:
         yield
-    except stripe.CardError as error:
-        raise CardRefused(_of_card_error(error).decline_code or "") from error
     except stripe.StripeError as error:
-        if _is_unknown(error):
-            raise ProviderUnreachable(str(error)) from error
-        if expected := _expected(error):
-            raise CardRefused(expected) from error
-        raise GatewayMisuse(str(error)) from error
+        raise _as_exception(error) from error
+
+
+def _as_exception(error: stripe.StripeError) -> Exception:
+    if isinstance(error, stripe.CardError):
+        return CardRefused(_of_card_error(error).decline_code or "")
+    if _is_unknown(error):
+        return ProviderUnreachable(str(error))
+    if expected := _expected(error):
+        return CardRefused(expected)
+    return GatewayMisuse(str(error))
 
 
 # -- Webhooks -----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ issue     receivable | revenue or deferred revenue, tax
 payment   cash | receivable (over-payment: customer balance)
 balance   customer balance | receivable
 credit    revenue or deferred revenue, tax | customer balance
+dispute   disputed payments (lost: bad debt), payment fees | cash
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing.models import CreditNote, Invoice, Payment, Posting
+from billing.models import CreditNote, Dispute, Invoice, Payment, Posting
 from billing.models.ids import uuid7
 
 if TYPE_CHECKING:
@@ -124,6 +125,24 @@ def of_refund(
     yield from _postings(_of(note), amounts, on, words, **refs)
 
 
+def standing(dispute: Dispute) -> Counter[str]:
+    """What a dispute's amount has done to the books so far: cash that is away, and what it is meanwhile."""
+    gone = Account.BAD_DEBT if dispute.status == Dispute.Status.LOST else Account.DISPUTED
+    return Counter({Account.CASH: -dispute.withdrawn, gone: dispute.withdrawn})
+
+
+def of_dispute(
+    dispute: Dispute, amounts: Counter[str], fee: int, on: date, *, invoice_id: str | None
+) -> Iterator[dict[str, Any]]:
+    """A dispute went on: how `standing` differs from before, and the fee in the currency in which it was taken."""
+    words = f"Dispute {dispute.provider_id}"[:100]
+    refs = {"payment_id": dispute.payment_id, "invoice_id": invoice_id}
+    party = Party(dispute.customer_id, dispute.currency, dispute.livemode)
+    yield from _postings(party, amounts, on, words, **refs)
+    fees: Counter[str] = Counter({Account.FEES: fee, Account.CASH: -fee})
+    yield from _postings(party._replace(currency=dispute.fee_currency), fees, on, words, **refs)
+
+
 def earned_account(line: "DraftLine", on: date) -> str:
     """Revenue when the time it is for has passed by the paper's date; deferred while any of it lies ahead."""
     ahead = line.billed != "arrears" and line.period_end is not None and line.period_end > on
@@ -139,7 +158,7 @@ def _party(paper: Mapping[str, Any]) -> Party:
 
 
 def _postings(
-    party: Party, amounts: Counter[str], on: date, memo: str, **refs: str
+    party: Party, amounts: Counter[str], on: date, memo: str, **refs: str | None
 ) -> Iterator[dict[str, Any]]:
     common = {
         "transaction": uuid7(), "posted_on": on, "memo": memo, "invoice_id": None, "payment_id": None,

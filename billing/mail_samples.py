@@ -27,6 +27,11 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ),
         ("needs the bank's confirmation", {"payment": Row(decline_code="authentication_required")}),
     ],
+    "payment_disputed": [
+        ("needs an answer", {"reason": "product not received"}),
+        ("is lost", {"reason": "fraudulent", "dispute": Row(status="lost")}),
+        ("is won", {"reason": "fraudulent", "dispute": Row(status="won")}),
+    ],
     "trial_ending": [("with a card", {}), ("without a card", {"has_card": False})],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
@@ -82,11 +87,11 @@ def facts(seller: Seller, now: datetime) -> Mapping[str, Any]:
     return {
         "seller": seller, "site_url": site, "portal_url": mail.portal_url(), "url": mail.portal_url(),
         "recipient": "ada@nova.example", "name": "Ada Lovelace", "customer": Row(name="Nova Robotics"),
-        **_papers(seller.currency, day), **_people(day, now), **_quote(now),
+        **_papers(seller.currency, day, now), **_people(day, now), **_quote(now),
     }  # fmt: skip
 
 
-def _papers(currency: str, day: date) -> dict[str, Any]:
+def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
     invoice = Row(
         pk="inv_sample", number="INV-000042", currency=currency, discount_total=1000, tax_total=1653,
         total=10353, amount_due=10353, po_number="PO-7",
@@ -97,6 +102,8 @@ def _papers(currency: str, day: date) -> dict[str, Any]:
     ]
     return {
         "invoice": invoice, "lines": lines, "amount": f"103.53 {currency}", "next_amount": f"103.53 {currency}",
+        "dispute": Row(status="needs_response", evidence_due_at=now + timedelta(days=9)),
+        "answer_url": "https://dashboard.stripe.com/test/disputes/",
         "payment": Row(decline_code="insufficient_funds"), "reason": "The card does not have enough funds.",
         "paid_on": day, "due_on": day + timedelta(days=30), "next_on": day + timedelta(days=30),
         "ends_on": day + timedelta(days=3), "starts_on": day, "retry_at": day + timedelta(days=3),

@@ -15,7 +15,17 @@ from billing.correcting import LineCredit
 from billing.events import record
 from billing.gateway import RefundOutcome, gateway
 from billing.maths.periods import local_date
-from billing.models import BalanceEntry, CreditNote, Customer, Invoice, Payment, Posting, Refund, Seller
+from billing.models import (
+    BalanceEntry,
+    CreditNote,
+    Customer,
+    Dispute,
+    Invoice,
+    Payment,
+    Posting,
+    Refund,
+    Seller,
+)
 from billing.models.ids import new_id
 from billing.moves import move
 from billing.refusals import Refused
@@ -77,6 +87,7 @@ def _held_invoice(invoice: Invoice) -> Invoice:
 def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
     """One refund for each card payment that is needed, the largest first."""
     paid = note.invoice.payments.filter(method="card", status="succeeded").order_by("-amount", "id")
+    paid = paid.exclude(dispute_status__in=Dispute.CONTESTED)
     rows, left = [], note.total
     for payment in paid:
         part = min(left, payment.amount - payment.amount_refunded)
@@ -91,6 +102,10 @@ def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
 def _reserve(note: CreditNote, payment: Payment, amount: int, now: datetime) -> Refund:
     """The refund's row, its money taken from the balance to which the note has brought it."""
     held = Payment.objects.select_for_update().get(pk=payment.pk)
+    if held.contested:
+        raise NotRefundable(
+            "The card holder's bank has taken this payment back: answer the dispute instead.", field="payment"
+        )
     refundable = held.method == Payment.Method.CARD and held.status == Payment.Status.SUCCEEDED
     if not refundable or amount > held.amount - held.amount_refunded:
         raise NotRefundable("This payment cannot be given back by card so far.", field="amount")

@@ -3,13 +3,15 @@
 Every job may run late, twice, or on two workers at once.
 """
 
-from datetime import timedelta
+import logging
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from billing import (
     clocks,
     collecting,
+    disputing,
     dunning,
     expiring,
     importing,
@@ -25,6 +27,8 @@ from billing import (
 )
 from billing.api import idempotency
 from billing.models import Mail, ProviderEvent, TestClock
+
+log = logging.getLogger(__name__)
 
 
 def send_mail(mail_id: str) -> None:
@@ -134,7 +138,12 @@ def give_notice() -> int:
 def reconcile_payments() -> int:
     """Ask the provider about every attempt and refund without a final answer."""
     now = timezone.now()
-    return collecting.reconcile(now=now) + refunding.reconcile(now=now)
+    return _again_what_waits(now) + collecting.reconcile(now=now) + refunding.reconcile(now=now)
+
+
+def reconcile_disputes() -> int:
+    """Ask the provider about every dispute that is open, or that no webhook has told of."""
+    return disputing.reconcile(now=timezone.now())
 
 
 def apply_stripe_event(event_id: str) -> None:
@@ -143,4 +152,21 @@ def apply_stripe_event(event_id: str) -> None:
     if event is not None:
         now = timezone.now()
         collecting.apply_provider_event(event.payload, now)
+        disputing.apply_provider_event(event.payload, now)
         ProviderEvent.objects.filter(pk=event.pk).update(applied_at=now)
+
+
+def _again_what_waits(now: datetime) -> int:
+    """Events whose job failed, or died: for a week. One that cannot be acted on holds up no other."""
+    recent = {"received_at__lt": now - timedelta(minutes=5), "received_at__gt": now - timedelta(days=7)}
+    waiting = ProviderEvent.objects.filter(applied_at__isnull=True, **recent).order_by("received_at", "pk")
+    return sum(_applied(id) for id in list(waiting.values_list("provider_id", flat=True)[:200]))
+
+
+def _applied(event_id: str) -> bool:
+    try:
+        apply_stripe_event(event_id)
+    except Exception:
+        log.exception("The provider's event %s still waits.", event_id)
+        return False
+    return True

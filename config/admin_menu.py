@@ -24,6 +24,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Invoices", "receipt-text", "billing.Invoice"),
         ("Credit notes", "undo-2", "billing.CreditNote"),
         ("Payments", "wallet", "billing.Payment"),
+        ("Disputes", "scale", "billing.Dispute"),
         ("Usage", "activity", "billing.UsageDay"),
         ("Billing runs", "refresh-cw", "billing.BillingRun"),
     ],

@@ -272,6 +272,11 @@ NEEDED_EVENTS = (
     "payment_intent.canceled",
     "payment_intent.processing",
     "payment_intent.requires_action",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
 )
 
 MACHINE: list[Check] = [

@@ -328,6 +328,7 @@ SPECTACULAR_SETTINGS = {
         "EndpointStatus": ["enabled", "failing", "disabled"],
         "PriceKind": ["recurring", "usage", "one_time"],
         "ChangeLineKind": ["charge", "credit", "tax"],
+        "DisputeStatus": "billing.models.payments.DisputeStatus",
         "RefundStatus": "billing.models.Refund.Status",
         "CreditDestination": ["balance", "refund"],
         "CreditedTo": ["balance", "refund", "invoice"],

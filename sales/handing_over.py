@@ -15,7 +15,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q
 from billing import customers, mail
 from billing.events import record
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Seller, Subscription, User
+from billing.models import Customer, Dispute, Invoice, Seller, Subscription, User
 from billing.moves import IllegalMove, move
 from billing.refusals import Refused
 from sales import addresses
@@ -25,7 +25,7 @@ REPS = "Sales reps"
 ASKED = ("demo_requested", "wants_annual")
 """Rules of what the customer itself asked for: it is answered, whatever else holds sales back."""
 ENDED_WITHOUT = ("lost", "nurture", "returned")
-FAILED_FOR = timedelta(days=14)
+LOST_FOR = timedelta(days=14)
 SATURDAY = 5
 CENT = Decimal("0.01")
 
@@ -124,14 +124,12 @@ def trouble(customer: Customer, now: datetime) -> str:
         return f"Invoice {invoice.number} has been overdue since {invoice.due_on:%-d %B %Y}."
     if customer.subscriptions.filter(status=Subscription.Status.PAST_DUE).exists():
         return "The last payment failed."
-    facts = customer.events.filter(type__in=BAD_NEWS, at__gt=now - FAILED_FOR, at__lte=now)
-    fact = facts.order_by("-at", "-number").first()
-    if fact is None:
+    lately_lost = Q(status=Dispute.Status.LOST, closed_at__gt=now - LOST_FOR)
+    dispute = customer.disputes.filter(Q(status__in=Dispute.OPEN) | lately_lost).first()
+    if dispute is None:
         return ""
-    return BAD_NEWS[fact.type].format(f"{local_date(fact.at, customer.timezone):%-d %B %Y}")
-
-
-BAD_NEWS = {"payment.disputed": "A payment was disputed on {}."}
+    day = f"{local_date(dispute.opened_at, customer.timezone):%-d %B %Y}"
+    return f"A payment has been disputed since {day}."
 
 
 def _cooling(customer: Customer, settings: SalesSettings, now: datetime) -> bool:

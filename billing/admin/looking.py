@@ -1,11 +1,13 @@
 """Tables to look at: subscriptions, payments, usage, runs, mails, users."""
 
 from django.contrib import admin
+from django.utils.html import format_html
 
 from billing.admin.base import ReadOnly, amount
 from billing.models import (
     BillingFailure,
     BillingRun,
+    Dispute,
     Mail,
     Payment,
     Subscription,
@@ -38,14 +40,41 @@ class PaymentAdmin(ReadOnly):
         "method",
         "status",
         amount("amount"),
+        "dispute_status",
         "card_label",
         "reference",
         "created_at",
     )
-    list_filter = ("status", "method")
+    list_filter = ("status", "method", "dispute_status")
     search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
     list_select_related = ("customer", "invoice")
     exclude = ("client_secret", "action_url")
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnly):
+    """What card holders take back; it is answered at Stripe, where the evidence goes."""
+
+    list_display = (
+        "customer",
+        "status",
+        amount("amount"),
+        amount("withdrawn"),
+        "reason",
+        "evidence_due_at",
+        "opened_at",
+        "closed_at",
+        "answer",
+    )
+    list_filter = ("status", "reason")
+    search_fields = ("customer__name", "payment__invoice__number", "provider_id")
+    list_select_related = ("customer",)
+    readonly_fields = ("answer",)
+
+    @admin.display(description="Evidence")
+    def answer(self, row: Dispute) -> str:
+        words = "Answer at Stripe" if row.status in Dispute.OPEN else "See at Stripe"
+        return format_html('<a href="{}" rel="noreferrer">{}</a>', row.evidence_url, words)
 
 
 @admin.register(UsageDay)

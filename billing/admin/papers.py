@@ -92,7 +92,7 @@ class InvoiceAdmin(Screen):
         }
         return {
             "lines": row.lines.all(),
-            "payments": row.payments.select_related("payment_method"),
+            "payments": row.payments.select_related("payment_method").prefetch_related("refunds", "disputes"),
             "postings": row.posting_set.order_by("id"),
             "form": TransferForm(posted, invoice=row, initial=initial),
             "payable": row.status in ("open", "uncollectible"),

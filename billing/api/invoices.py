@@ -33,6 +33,7 @@ from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import (
     CollectionMethod,
+    Dispute,
     Invoice,
     InvoiceLine,
     LineKind,
@@ -106,12 +107,6 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
         return f"/api/v1/invoices/{invoice.pk}/xml" if invoice.issued else None
 
 
-class InvoiceOut(InvoiceSummaryOut):
-    seller = serializers.DictField(help_text="as printed")
-    bill_to = serializers.DictField(help_text="as printed")
-    lines = InvoiceLineOut(many=True)
-
-
 class UpcomingOut(serializers.Serializer[Any]):
     date = Day(allow_null=True, help_text="null: nothing more will be charged")
     currency = serializers.CharField()
@@ -173,8 +168,52 @@ class PaymentOut(serializers.Serializer[Any]):
     message = serializers.CharField()
     action_url = serializers.CharField(help_text="where the buyer confirms it, while it requires_action")
     reference = serializers.CharField()
+    dispute_status = serializers.ChoiceField(
+        choices=Dispute.Status.choices, allow_blank=True, help_text="of its newest dispute; empty: none"
+    )
     created_at = Instant()
     settled_at = Instant(allow_null=True)
+
+
+class RefundOut(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pk")
+    status = serializers.ChoiceField(
+        choices=Refund.Status.choices, help_text="unknown: the provider is asked again"
+    )
+    payment = serializers.CharField(source="payment_id")
+    credit_note = serializers.CharField(source="credit_note_id")
+    amount = Money()
+    currency = serializers.CharField()
+    message = serializers.CharField()
+    created_at = Instant()
+    settled_at = Instant(allow_null=True)
+
+
+class DisputeOut(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pk")
+    status = serializers.ChoiceField(choices=Dispute.Status.choices)
+    reason = serializers.CharField(help_text="in Stripe's words")
+    amount = Money(help_text="what the card holder wants back")
+    withdrawn = Money(help_text="what the bank holds of it now")
+    currency = serializers.CharField()
+    fee = Money(currency="fee_currency")
+    fee_currency = serializers.CharField()
+    evidence_due_at = Instant(allow_null=True)
+    evidence_url = serializers.CharField(help_text="where it is answered, at Stripe")
+    opened_at = Instant()
+    closed_at = Instant(allow_null=True)
+
+
+class PaymentFullOut(PaymentOut):
+    refunds = RefundOut(many=True)
+    disputes = DisputeOut(many=True)
+
+
+class InvoiceOut(InvoiceSummaryOut):
+    seller = serializers.DictField(help_text="as printed")
+    bill_to = serializers.DictField(help_text="as printed")
+    lines = InvoiceLineOut(many=True)
+    payments = PaymentFullOut(many=True, help_text="every attempt, with its refunds and disputes")
 
 
 class InvoiceQuery(ListQuery):
@@ -261,7 +300,8 @@ class OneInvoice(ApiView):
         return row(self.invoices(), ref, what="invoice")
 
     def shown(self, ref: str) -> Response:
-        return self.answer(InvoiceOut, row(self.invoices().prefetch_related("lines"), ref, what="invoice"))
+        rows = self.invoices().prefetch_related("lines", "payments__refunds", "payments__disputes")
+        return self.answer(InvoiceOut, row(rows, ref, what="invoice"))
 
 
 class InvoiceDetail(OneInvoice):
@@ -401,6 +441,7 @@ class PaymentQuery(ListQuery):
     customer = Text(required=False, help_text="id or external id")
     invoice = Text(required=False)
     status = serializers.ChoiceField(required=False, choices=Payment.Status.choices)
+    dispute_status = serializers.ChoiceField(required=False, choices=Dispute.Status.choices)
 
 
 class Payments(ApiView):
@@ -414,26 +455,14 @@ class Payments(ApiView):
             rows = rows.filter(invoice=row(invoices, asked["invoice"], what="invoice", field="invoice"))
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
+        if "dispute_status" in asked:
+            rows = rows.filter(dispute_status=asked["dispute_status"])
         return self.page(PaymentOut, rows, asked)
 
 
 class RefundNew(Strict):
     amount = Amount(required=False, help_text="all that is left where nothing is said")
     reason = Text(required=False, allow_blank=True, max_length=200)
-
-
-class RefundOut(serializers.Serializer[Any]):
-    id = serializers.CharField(source="pk")
-    status = serializers.ChoiceField(
-        choices=Refund.Status.choices, help_text="unknown: the provider is asked again"
-    )
-    payment = serializers.CharField(source="payment_id")
-    credit_note = serializers.CharField(source="credit_note_id")
-    amount = Money()
-    currency = serializers.CharField()
-    message = serializers.CharField()
-    created_at = Instant()
-    settled_at = Instant(allow_null=True)
 
 
 class PaymentRefund(ApiView):
@@ -456,8 +485,7 @@ class PaymentRefund(ApiView):
 
 
 class PaymentDetail(ApiView):
-    @operation("Read a payment", tag="Payments", name="read_payment", answer=PaymentOut)
+    @operation("Read a payment", tag="Payments", name="read_payment", answer=PaymentFullOut)
     def get(self, request: Request, payment: str) -> Response:
-        return self.answer(
-            PaymentOut, row(Payment.objects.filter(livemode=self.livemode), payment, what="payment")
-        )
+        rows = Payment.objects.filter(livemode=self.livemode).prefetch_related("refunds", "disputes")
+        return self.answer(PaymentFullOut, row(rows, payment, what="payment"))

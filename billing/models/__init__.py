@@ -25,7 +25,7 @@ from billing.models.invoices import (
     Posting,
 )
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
-from billing.models.payments import Payment, PaymentMethod, Refund
+from billing.models.payments import Dispute, Payment, PaymentMethod, Refund
 from billing.models.runs import BillingFailure, BillingRun
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
@@ -33,7 +33,7 @@ from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, Webh
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
-    "CreditNoteLine", "Customer", "Discount", "Document", "Entitlement", "Event", "IdempotentRequest",
+    "CreditNoteLine", "Customer", "Discount", "Dispute", "Document", "Entitlement", "Event", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
     "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",

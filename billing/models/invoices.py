@@ -276,6 +276,8 @@ class Posting(models.Model):
         TAX = "tax_payable", "Tax payable"
         CUSTOMER_BALANCE = "customer_balance", "Customer balances"
         BAD_DEBT = "bad_debt", "Bad debt"
+        DISPUTED = "disputed_payments", "Disputed payments"
+        FEES = "payment_fees", "Payment fees"
 
     id = models.BigAutoField(primary_key=True)
     transaction = models.UUIDField()

@@ -37,6 +37,19 @@ class PaymentMethod(models.Model):
         return f"{self.brand.title()} •••• {self.last4}"
 
 
+class DisputeStatus(models.TextChoices):
+    """In Stripe's words; a warning is an inquiry, for which no money is taken yet."""
+
+    WARNING_NEEDS_RESPONSE = "warning_needs_response", "Inquiry: needs an answer"
+    WARNING_UNDER_REVIEW = "warning_under_review", "Inquiry: under review"
+    WARNING_CLOSED = "warning_closed", "Inquiry closed"
+    NEEDS_RESPONSE = "needs_response", "Needs an answer"
+    UNDER_REVIEW = "under_review", "Under review"
+    PREVENTED = "prevented", "Prevented"
+    WON = "won", "Won"
+    LOST = "lost", "Lost"
+
+
 class Payment(models.Model):
     """One attempt to move money for an invoice or a checkout. `key` is the provider's idempotency key."""
 
@@ -76,6 +89,10 @@ class Payment(models.Model):
     method = models.CharField(max_length=13, choices=Method.choices, default=Method.CARD)
     amount = models.BigIntegerField()
     amount_refunded = models.BigIntegerField(default=0)
+    dispute_status = models.CharField(
+        max_length=23, choices=DisputeStatus.choices, blank=True, default="", db_default="",
+        help_text="of its newest dispute",
+    )  # fmt: skip
     currency = models.CharField(max_length=3)
     key = models.CharField(max_length=100, unique=True)
     provider_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
@@ -127,6 +144,11 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return f"{self.get_method_display()} {self.amount} {self.currency}"
 
+    @property
+    def contested(self) -> bool:
+        """Its card holder has taken it back, or tries to: it cannot be refunded as well."""
+        return self.dispute_status in Dispute.CONTESTED
+
 
 class Refund(models.Model):
     """Money on its way back. The row is committed before the provider is called; `key` is its idempotency key."""
@@ -173,3 +195,69 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
+
+
+_DECIDED = {"won", "lost", "prevented"}
+
+
+class Dispute(models.Model):
+    """A card holder tells the bank to take a payment back. Amounts are minor units of the payment's currency; the
+    fee is of the currency in which Stripe pays out. `movements` counts what Stripe has moved for it so far: it only
+    grows, so that an older answer is known as such."""
+
+    Status = DisputeStatus
+
+    MOVES = {
+        "warning_needs_response": {
+            "warning_under_review",
+            "warning_closed",
+            "needs_response",
+            "under_review",
+            *_DECIDED,
+        },
+        "warning_under_review": {"warning_closed", "needs_response", "under_review", *_DECIDED},
+        "warning_closed": {"needs_response", "under_review", *_DECIDED},
+        "needs_response": {"under_review", *_DECIDED},
+        "under_review": _DECIDED,
+        "prevented": set(),
+        "won": set(),
+        "lost": {"won"},
+    }
+    OPEN = ("warning_needs_response", "warning_under_review", "needs_response", "under_review")
+    CONTESTED = ("needs_response", "under_review", "lost")
+
+    id = IdField("dp")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="disputes")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="disputes")
+    livemode = models.BooleanField(default=False)
+    provider_id = models.CharField(max_length=100, unique=True)
+    status = models.CharField(max_length=23, choices=DisputeStatus.choices)
+    reason = models.CharField(max_length=60)
+    amount = models.BigIntegerField(help_text="what the card holder wants back")
+    withdrawn = models.BigIntegerField(default=0, help_text="what the bank holds of it now")
+    currency = models.CharField(max_length=3)
+    fee = models.BigIntegerField(default=0)
+    fee_currency = models.CharField(max_length=3)
+    movements = models.PositiveSmallIntegerField(default=0)
+    evidence_due_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount__gt=0, withdrawn__gte=0, withdrawn__lte=models.F("amount"), fee__gte=0),
+                name="dispute_takes_no_more_than_it_asks",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} {self.amount} {self.currency}"
+
+    @property
+    def evidence_url(self) -> str:
+        """Where the seller answers it."""
+        mode = "" if self.livemode else "test/"
+        return f"https://dashboard.stripe.com/{mode}disputes/{self.provider_id}"

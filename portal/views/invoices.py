@@ -40,7 +40,7 @@ def invoice(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 
 
 def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
-    payments = list(found.payments.select_related("payment_method").prefetch_related("refunds"))
+    payments = list(found.payments.select_related("payment_method").prefetch_related("refunds", "disputes"))
     waiting = next((p for p in payments if p.status in Payment.OPEN), None)
     cards = PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True)
     lines = [

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from billing import cards, collecting, subscribing
+from billing import cards, collecting, disputing, refunding, subscribing
 from billing.models import CreditNote, Invoice, Mail, Payment
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +129,18 @@ def test_paying_twice_charges_once(alice, invoice, card):
     again = alice.post(at(invoice, "pay"), follow=True)
     assert "Nothing is due" in again.text
     assert Payment.objects.filter(invoice=invoice).count() == 1
+
+
+def test_refunds_and_disputes_are_shown_with_their_payment(alice, nova, invoice, card, fake_stripe):
+    payment = collecting.attempt(invoice=invoice, now=nova.now, actor="system")
+    refunding.refund(payment=payment, now=nova.now, actor="system", amount=100)
+    opened = fake_stripe.dispute(fake_stripe.rows("charge")[-1]["id"])
+    disputing.look(provider_id=opened["id"], now=nova.now, actor="provider")
+    page = alice.get(at(invoice)).text
+    assert "$1.00 · Refund" in page
+    assert "Disputed with your bank" in page
+    assert "Your bank is deciding" in page
+    assert "dashboard.stripe.com" not in page
+    fake_stripe.close_dispute(opened["id"], won=False)
+    disputing.look(provider_id=opened["id"], now=nova.now, actor="provider")
+    assert "Your bank has given you this money back." in alice.get(at(invoice)).text

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing import collecting
-from billing.models import Event, Invoice, Mail
+from billing.models import Dispute, Event, Invoice, Mail, Payment
 from billing.moves import IllegalMove
 from sales import deals, handing_over, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain
@@ -14,6 +14,7 @@ from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.usefixtures("sales_catalogue")
 DAY = timedelta(days=1)
+HOUR = DAY / 24
 
 
 @pytest.fixture
@@ -317,14 +318,41 @@ def test_it_answers_who_asks_whatever_is_overdue(on_pro, tell, rita):
     assert HandoffTask.objects.count() == 1
 
 
-def test_it_holds_back_for_a_failed_payment_or_a_dispute_unless_switched_off(on_pro, tell, rita, happen):
+@pytest.fixture
+def disputed():
+    """disputed(subscription, **fields): a dispute of its invoice's payment."""
+
+    def make(subscription, **fields):
+        customer, invoice = subscription.customer, subscription.invoices.first()
+        payment = Payment.objects.create(
+            customer=customer, invoice=invoice, amount=100, currency="USD", key="p"
+        )
+        about = {
+            "amount": 100,
+            "currency": "USD",
+            "fee_currency": "USD",
+            "opened_at": NOON,
+            "provider_id": "du_1",
+        }
+        return Dispute.objects.create(customer=customer, payment=payment, **{**about, **fields})
+
+    return make
+
+
+def test_it_holds_back_for_a_failed_payment_or_a_dispute_unless_switched_off(on_pro, tell, rita, disputed):
     subscription = on_pro()
     customer = subscription.customer
     type(subscription).objects.update(status="past_due")
     assert handing_over.trouble(customer, NOON) == "The last payment failed."
     type(subscription).objects.update(status="active")
-    happen(customer, "payment.disputed", {})
-    assert handing_over.trouble(customer, NOON) == "A payment was disputed on 15 January 2026."
+    disputed(subscription, status="lost", closed_at=NOON - 14 * DAY + HOUR)
+    assert handing_over.trouble(customer, NOON) == "A payment has been disputed since 15 January 2026."
+    assert handing_over.trouble(customer, NOON + HOUR) == ""
+    customer.disputes.update(status="needs_response", closed_at=None)
+    assert handing_over.trouble(customer, NOON + HOUR)
+    customer.disputes.update(status="won", closed_at=NOON)
+    assert handing_over.trouble(customer, NOON) == ""
+    customer.disputes.update(status="under_review", closed_at=None)
     tell(customer, "target_domain")
     assert not HandoffTask.objects.exists()
     SalesSettings.objects.update(hold_back=False)

@@ -50,7 +50,7 @@ def test_it_pays_an_invoice(api, customer, subscribe, books):
     payment = api.post(f"invoices/{invoice.pk}/pay").json()
     assert (payment["status"], payment["amount"], payment["method"]) == ("succeeded", "107.01", "card")
     assert api.get(f"invoices/{invoice.pk}").json()["status"] == "paid"
-    assert api.get(f"payments/{payment['id']}").json() == payment
+    assert api.get(f"payments/{payment['id']}").json() == {**payment, "refunds": [], "disputes": []}
     assert api.get("payments", customer=customer.pk).json()["results"] == [payment]
 
 

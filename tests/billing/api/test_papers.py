@@ -1,7 +1,10 @@
 """One-off invoices, credit notes and refunds over the API."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from billing import disputing
 from billing.models import CreditNote, Invoice
 
 
@@ -145,3 +148,23 @@ def test_lists_take_a_fixed_number_of_statements(api, invoice, django_assert_max
             api.get("credit_notes", limit=limit)
     with django_assert_max_num_queries(6):
         api.get(f"invoices/{invoice['id']}")
+
+
+def test_an_invoice_shows_its_refunds_and_disputes(
+    api, acme, invoice, fake_stripe, django_assert_max_num_queries
+):
+    api.post("customers/acme/payment_methods", payment_method="pm_card_visa")
+    payment = api.post(f"invoices/{invoice['id']}/pay").json()
+    back = api.post(f"payments/{payment['id']}/refund", amount="38.00").json()
+    opened = fake_stripe.dispute(fake_stripe.rows("charge")[-1]["id"])
+    disputing.look(provider_id=opened["id"], now=datetime.now(UTC), actor="provider")
+    with django_assert_max_num_queries(6):
+        (shown,) = api.get(f"invoices/{invoice['id']}").json()["payments"]
+    assert shown["refunds"] == [back]
+    (dispute,) = shown["disputes"]
+    assert (dispute["status"], dispute["withdrawn"], dispute["fee"]) == ("needs_response", "738.00", "15.00")
+    assert dispute["evidence_url"].endswith(opened["id"])
+    listed = api.get("payments", dispute_status="needs_response").json()["results"]
+    assert [row["dispute_status"] for row in listed] == ["needs_response"]
+    assert api.get("payments", dispute_status="won").json()["results"] == []
+    assert api.get("payments", dispute_status="odd").status_code == 400

@@ -1,0 +1,210 @@
+"""Disputes: told by webhook in any order, any number of times, before our own commit; and what they do to the books."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from billing import cards, collecting, disputing, refunding, tasks
+from billing.gateway import ProviderUnreachable
+from billing.models import Dispute, Event, Mail, Posting, ProviderEvent, User
+
+pytestmark = pytest.mark.usefixtures("fake_stripe")
+
+
+@pytest.fixture
+def invoice(make_customer, subscribe):
+    """Open, of a customer with a card."""
+    customer = make_customer()
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    return subscribe(customer).invoices.get()
+
+
+@pytest.fixture
+def payment(invoice):
+    return collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
+
+
+@pytest.fixture
+def told(stripe_door, run_jobs):
+    """told(duplicate=, shuffle=): webhooks come in, and their jobs run."""
+
+    def tell(**how):
+        assert set(stripe_door.deliver(**how)) <= {200}
+        run_jobs()
+
+    return tell
+
+
+def dispute(fake_stripe, **options):
+    return fake_stripe.dispute(fake_stripe.rows("charge")[-1]["id"], **options)
+
+
+def account(name, **where):
+    return sum(Posting.objects.filter(account=name, **where).values_list("amount", flat=True))
+
+
+def states():
+    facts = Event.objects.filter(type="payment.disputed").order_by("number")
+    return [(fact.data["from"], fact.data["to"]) for fact in facts]
+
+
+def test_money_that_a_bank_takes_is_gone_and_the_invoice_stays_paid(
+    payment, invoice, fake_stripe, told, books
+):
+    dispute(fake_stripe, reason="product_not_received")
+    told()
+    row = Dispute.objects.get()
+    assert (row.status, row.amount, row.withdrawn, row.fee) == (
+        "needs_response",
+        payment.amount,
+        payment.amount,
+        1500,
+    )
+    assert row.evidence_due_at > datetime.now(UTC) + timedelta(days=8)
+    payment.refresh_from_db()
+    invoice.refresh_from_db()
+    assert (payment.status, payment.dispute_status) == ("succeeded", "needs_response")
+    assert (invoice.status, invoice.amount_due) == ("paid", 0)
+    assert account("cash") == -1500
+    assert account("disputed_payments") == payment.amount
+    assert account("payment_fees") == 1500
+    fact = Event.objects.get(type="payment.disputed")
+    assert (fact.object_id, fact.data["reason"], fact.data["invoice"]) == (
+        payment.pk,
+        "product_not_received",
+        invoice.pk,
+    )
+    written = Mail.objects.get(template="payment_disputed")
+    assert "disputes a payment" in written.subject
+    assert row.provider_id in written.text
+
+
+@pytest.mark.parametrize(
+    ("won", "taken_as", "cash"), [(True, "payment_fees", "amount"), (False, "bad_debt", 0)]
+)
+def test_it_ends_won_or_lost(payment, fake_stripe, told, books, won, taken_as, cash):
+    told()
+    opened = dispute(fake_stripe)
+    told()
+    fake_stripe.close_dispute(opened["id"], won=won)
+    told()
+    row = Dispute.objects.get()
+    assert (row.status, row.closed_at is None) == ("won" if won else "lost", False)
+    assert account("disputed_payments") == 0
+    assert account("cash") == (payment.amount if cash else 0) - 1500
+    assert account(taken_as) == (1500 if won else payment.amount)
+    assert states() == [(None, "needs_response"), ("needs_response", row.status)]
+    assert Mail.objects.filter(template="payment_disputed").count() == 2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_order_and_number_of_events_do_not_matter(payment, fake_stripe, told, books, seed):
+    opened = dispute(fake_stripe)
+    fake_stripe.close_dispute(opened["id"], won=seed != 2)
+    told(duplicate=3, shuffle=seed)
+    for event in ProviderEvent.objects.all():
+        disputing.apply_provider_event(event.payload, datetime.now(UTC))
+    row = Dispute.objects.get()
+    assert row.status == ("lost" if seed == 2 else "won")
+    assert states() == [(None, row.status)]
+    assert Posting.objects.filter(memo__startswith="Dispute").count() == 2 + 2 * (seed == 2)
+
+
+def test_an_older_answer_takes_nothing_back(payment, fake_stripe, told, books, card_gateway):
+    opened = dispute(fake_stripe)
+    before = card_gateway.dispute(opened["id"])
+    fake_stripe.close_dispute(opened["id"], won=True)
+    told()
+    now = datetime.now(UTC)
+    disputing.write(payment_id=payment.pk, facts=before, now=now, actor="provider")
+    row = Dispute.objects.get()
+    assert (row.status, row.withdrawn, row.movements) == ("won", 0, 2)
+
+
+def test_it_comes_before_the_answer_to_the_charge(invoice, fake_stripe, told, books):
+    """The charge went through, its answer was lost, and the dispute is told of first."""
+    fake_stripe.faults.add("lose_answer", path="/v1/payment_intents", times=1)
+    payment = collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
+    assert (payment.status, payment.provider_id) == ("unknown", None)
+    dispute(fake_stripe)
+    told(only="charge.dispute")
+    payment.refresh_from_db()
+    assert (payment.status, payment.dispute_status) == ("succeeded", "needs_response")
+    told()
+    assert Dispute.objects.count() == 1
+
+
+def test_an_event_that_could_not_be_acted_on_is_tried_again(
+    payment, fake_stripe, stripe_door, run_jobs, books
+):
+    dispute(fake_stripe)
+    stripe_door.deliver(only="charge.dispute")
+    fake_stripe.faults.add("unavailable", method="GET", path="/v1/disputes", times=3)
+    with pytest.raises(ProviderUnreachable):
+        tasks.apply_stripe_event(ProviderEvent.objects.order_by("pk")[0].provider_id)
+    ProviderEvent.objects.update(received_at=datetime.now(UTC) - timedelta(minutes=6))
+    tasks.reconcile_payments()
+    assert ProviderEvent.objects.filter(applied_at=None).count() == 2
+    tasks.reconcile_payments()
+    assert not ProviderEvent.objects.filter(applied_at=None).exists()
+    assert Dispute.objects.get().status == "needs_response"
+
+
+def test_what_no_webhook_told_of_is_found_every_day(payment, fake_stripe, books):
+    opened = dispute(fake_stripe)
+    assert tasks.reconcile_disputes() == 1
+    fake_stripe.close_dispute(opened["id"], won=False)
+    assert tasks.reconcile_disputes() == 1
+    assert Dispute.objects.get().status == "lost"
+
+
+def test_a_dispute_of_somebody_elses_charge_is_left_alone(fake_stripe, card_gateway, told, catalogue):
+    customer = card_gateway.create_customer(key="c", name="A", email="a@a.example", reference="x")
+    asked = {"customer": customer, "amount": 2000, "currency": "USD", "reference": "x"}
+    card_gateway.charge(key="p", payment_method="pm_card_visa", **asked)
+    dispute(fake_stripe)
+    told()
+    assert not Dispute.objects.exists()
+    assert not ProviderEvent.objects.filter(applied_at=None).exists()
+
+
+def test_disputed_money_is_not_refunded_as_well(payment, invoice, fake_stripe, told, books):
+    opened = dispute(fake_stripe)
+    told()
+    now = invoice.issued_at
+    payment.refresh_from_db()
+    invoice.refresh_from_db()
+    with pytest.raises(refunding.NotRefundable, match="bank has taken"):
+        refunding.refund(payment=payment, now=now, actor="system")
+    with pytest.raises(refunding.NotRefundable):
+        refunding.credit_and_refund(invoice=invoice, reason="x", now=now, actor="system")
+    assert not invoice.credit_notes.exists()
+    fake_stripe.close_dispute(opened["id"], won=True)
+    told()
+    payment.refresh_from_db()
+    assert refunding.refund(payment=payment, now=now, actor="system", amount=100).status in (
+        "succeeded",
+        "failed",
+    )
+
+
+def test_the_admin_shows_it_with_the_way_to_its_evidence(payment, invoice, fake_stripe, told):
+    opened = dispute(fake_stripe)
+    told()
+    boss, browser = User.objects.create_superuser("boss@tandem.example", "x"), Client()
+    browser.force_login(boss)
+    address = f"https://dashboard.stripe.com/test/disputes/{opened['id']}"
+    for path in ("dispute/", f"dispute/{Dispute.objects.get().pk}/change/", f"invoice/{invoice.pk}/change/"):
+        page = browser.get(f"/admin/billing/{path}")
+        assert page.status_code == 200
+        assert address in page.content.decode()
+
+
+def test_the_database_refuses_a_bank_that_holds_more_than_was_asked(payment, fake_stripe, told):
+    from django.db import IntegrityError, transaction
+
+    dispute(fake_stripe)
+    told()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Dispute.objects.update(withdrawn=payment.amount + 1)
