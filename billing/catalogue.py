@@ -80,9 +80,8 @@ def ship(*, now: datetime) -> None:
             code=code, defaults={**fields, "allows_card": card, "allows_invoice": invoice}
         )
     for country, tax_name, percentage in TAXES:
-        TaxRate.objects.get_or_create(
-            country=country, defaults={"name": tax_name, "percentage": Decimal(percentage)}
-        )
+        if not TaxRate.objects.filter(country=country).exists():
+            TaxRate.objects.create(country=country, name=tax_name, percentage=Decimal(percentage))
     _ship_seller()
     meter, _ = Meter.objects.get_or_create(
         code="api_calls",

@@ -17,6 +17,7 @@ from billing.events import Fact, record_many
 from billing.maths.money import LIMIT
 from billing.maths.periods import Interval
 from billing.maths.pricing import InvalidPrice, PriceModel
+from billing.maths.tax import CATEGORIES
 from billing.models import Discount, Entitlement, Meter, Motion, Plan, Price, TaxRate
 from billing.refusals import Refused
 
@@ -28,7 +29,6 @@ MOST_TRIAL_DAYS = 730
 HIGHEST_RANK = 32_767
 KINDS = ("recurring", "usage", "one_time")
 DURATIONS = ("once", "repeating", "forever")
-CATEGORIES = ("S", "Z", "E", "AE", "O", "K", "G")
 
 
 class InvalidCatalogue(Refused):
@@ -164,8 +164,9 @@ def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
     """One more price, or another in place of the active one with its code.
 
     Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
-    flat_amount}], package_size, included, billed, meter (its code), minimum, maximum, prorate. Amounts are
-    Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue, UnknownMeter, PlanArchived.
+    flat_amount}], package_size, included, billed, meter (its code), minimum, maximum, prorate, tax_category (the
+    plan's where nothing is said). Amounts are Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue,
+    UnknownMeter, PlanArchived.
     """
     [price] = _write_prices(_held(plan), [terms], now, path="")
     return price
@@ -242,6 +243,7 @@ def _price(
         billed=terms.get("billed") or ("arrears" if usage else "advance"),
         meter=_meter(terms.get("meter"), meters, path), minimum=terms.get("minimum"),
         maximum=terms.get("maximum"), prorate=terms.get("prorate", True),
+        tax_category=tax_category(terms.get("tax_category"), f"{path}tax_category"),
     )  # fmt: skip
     price.code = _price_code(price, terms.get("code"), taken, path)
     _check(price, path)
@@ -350,7 +352,7 @@ def _line(limit: int, *, required: bool = False) -> Callable[[Any, str], str]:
 _CLEANERS: dict[str, Callable[[Any, str], Any]] = {
     "name": _line(100, required=True), "tagline": _line(200), "motion": _motion, "published": _flag,
     "quote_only": _flag, "requires_demo": _flag, "rank": _whole(HIGHEST_RANK),
-    "trial_days": _whole(MOST_TRIAL_DAYS),
+    "trial_days": _whole(MOST_TRIAL_DAYS), "tax_category": lambda value, field: tax_category(value, field),
 }  # fmt: skip
 
 
@@ -468,21 +470,39 @@ def _plan_named(ref: str, n: int) -> Plan:
 
 @transaction.atomic
 def create_tax_rate(
-    *, name: str, percentage: Decimal, country: str = "", category: str | None = None
+    *,
+    name: str,
+    percentage: Decimal,
+    country: str = "",
+    category: str | None = None,
+    inclusive: bool = False,
 ) -> TaxRate:
-    """The rate for a country from now on; the one before is kept, no longer active. Issued papers stay.
+    """The rate for a country and a kind of product from now on; the one before is kept, no longer active. Issued
+    papers stay.
 
-    Without a country it is for every country that has none of its own. Raises InvalidCatalogue.
+    Without a country it is for every country that has none of its own. `category` is the tax category of prices, in
+    the seller's words; a code of EN 16931 instead says how the tax of everything is called in electronic invoices.
+    Raises InvalidCatalogue.
     """
     if not (percentage.is_finite() and 0 <= percentage <= 100 and percentage == round(percentage, 4)):
         raise InvalidCatalogue("A percentage from 0 to 100 with at most four decimals.", field="percentage")
-    kind = category or ("S" if percentage else "Z")
-    _one_of(kind, CATEGORIES, "category")
+    if category in CATEGORIES:
+        kind, word = str(category), ""
+    else:
+        kind, word = ("S" if percentage else "Z"), tax_category(category or "", "category")
     if percentage and kind != "S":
         raise InvalidCatalogue(f"Category {kind} takes no tax.", field="category")
-    place = typed.country(country)
-    TaxRate.objects.filter(country=place, active=True).update(active=False)
+    place = {"country": typed.country(country), "product_category": word}
+    TaxRate.objects.filter(**place, active=True).update(active=False)
     return TaxRate.objects.create(
-        name=typed.text(name, "name", limit=100, required=True), percentage=percentage, country=place,
-        category=kind,
+        **place, name=typed.text(name, "name", limit=100, required=True), percentage=percentage, category=kind,
+        inclusive=_flag(inclusive, "inclusive"),
     )  # fmt: skip
+
+
+def tax_category(value: Any, field: str) -> str:
+    """The seller's word for a kind of product; the codes of EN 16931 are none. Raises InvalidCatalogue."""
+    word = _code(value, field, limit=40).lower() if value else ""
+    if word.upper() in CATEGORIES:
+        raise InvalidCatalogue(f"{word.upper()} is a code of EN 16931: choose another word.", field=field)
+    return word

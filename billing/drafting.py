@@ -33,11 +33,13 @@ class NegativeInvoice(Refused):
 
 @dataclass(frozen=True, slots=True)
 class NewLine:
-    """`unit_amount` in major units, times `quantity`; both may be negative only as far as the invoice is not."""
+    """`unit_amount` in major units, times `quantity`; both may be negative only as far as the invoice is not.
+    `tax_category`: what it is for in terms of tax."""
 
     description: str
     unit_amount: Decimal
     quantity: Decimal = Decimal(1)
+    tax_category: str = ""
 
 
 @transaction.atomic
@@ -56,8 +58,10 @@ def write(
     if not 1 <= len(lines) <= MOST_LINES:
         raise InvalidLine(f"From 1 to {MOST_LINES} lines.", field="lines")
     seller = Seller.objects.get()
-    rate = taxes.tax_for(customer, seller, taxes.rates())
-    made = [invoicing.taxed(_line(line, customer.currency), rate) for line in lines]
+    rate_of = taxes.rate_of(customer, seller, taxes.rates())
+    made = [
+        invoicing.taxed(_line(line, customer.currency), rate_of(line.tax_category.lower())) for line in lines
+    ]
     draft = Draft(
         customer=customer, subscription=None, lines=made, now=now, actor=actor, motion=_motion(customer),
         collection_method=collection_method or customer.collection_method, net_days=_net_days(customer, net_days, seller),
@@ -83,8 +87,13 @@ def _line(line: NewLine, currency: str) -> DraftLine:
     gross = round_half_away(*exact.as_integer_ratio())
     return DraftLine(
         kind="one_time", description=line.description, gross=gross, discount=0, net=gross, quantity=line.quantity,
-        unit_amount=line.unit_amount,
+        unit_amount=line.unit_amount, explanation=_for(line.tax_category),
     )  # fmt: skip
+
+
+def _for(category: str) -> dict[str, str]:
+    """What a draft remembers of a line, so that its tax can be found again on the day it is issued."""
+    return {"tax_category": category.lower()} if category else {}
 
 
 def _store(draft: Draft) -> Invoice:
@@ -100,7 +109,8 @@ def _store(draft: Draft) -> Invoice:
                 invoice=invoice, position=position, kind=line.kind, description=line.description, quantity=line.quantity,
                 unit_amount=line.unit_amount, gross=line.gross, discount=line.discount, net=line.net,
                 tax_percentage=line.tax_percentage, tax_category=line.tax_category, tax_reason=line.tax_reason,
-                tax_amount=line.tax_amount,
+                tax_amount=line.tax_amount, tax_in_gross=line.tax_in_gross, tax_in_discount=line.tax_in_discount,
+                explanation=line.explanation,
             )
             for position, line in enumerate(draft.lines, start=1)
         ]
@@ -115,8 +125,11 @@ def finalize(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
     """Issue a draft: number, snapshot, tax as it is today, journal. Raises NotADraft."""
     held = _held(invoice)
     seller = Seller.objects.get()
-    rate = taxes.tax_for(held.customer, seller, taxes.rates())
-    lines = [invoicing.taxed(_drafted(line), rate) for line in held.lines.all()]
+    rate_of = taxes.rate_of(held.customer, seller, taxes.rates())
+    lines = [
+        invoicing.taxed(_drafted(line), rate_of(line.explanation.get("tax_category", "")))
+        for line in held.lines.all()
+    ]
     draft = Draft(
         customer=held.customer, subscription=None, lines=lines, now=now, actor=actor, motion=held.motion,
         collection_method=held.collection_method, net_days=held.net_days, po_number=held.po_number, memo=held.memo,
@@ -157,7 +170,9 @@ def _drop(held: Invoice) -> None:
 
 
 def _drafted(line: InvoiceLine) -> DraftLine:
+    """The line as it was priced, before tax."""
+    gross, discount = line.priced
     return DraftLine(
-        kind=line.kind, description=line.description, gross=line.gross, discount=line.discount, net=line.net,
-        quantity=line.quantity, unit_amount=line.unit_amount,
+        kind=line.kind, description=line.description, gross=gross, discount=discount, net=gross - discount,
+        quantity=line.quantity, unit_amount=line.unit_amount, explanation=line.explanation,
     )  # fmt: skip

@@ -6,7 +6,7 @@ pure functions turn that into drafts; `issue` writes invoices, credit notes, lin
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -27,11 +27,11 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     Payment,
+    Plan,
     Posting,
     Price,
     Seller,
     Subscription,
-    TaxRate,
 )
 from billing.models.ids import new_id
 from billing.refusals import Refused
@@ -77,7 +77,19 @@ class DraftLine:
     tax_category: str = "O"
     tax_reason: str = ""
     tax_amount: int = 0
+    tax_in_gross: int = 0
+    tax_in_discount: int = 0
     explanation: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def priced(self) -> tuple[int, int]:
+        """Gross and discount as the price says them, with the tax that it contains."""
+        return self.gross + self.tax_in_gross, self.discount + self.tax_in_discount
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Gross and discount as a buyer is shown them: with the tax that is in the price, if it is charged."""
+        return self.priced if self.tax_amount else (self.gross, self.discount)
 
 
 @dataclass(slots=True)
@@ -159,7 +171,7 @@ class Facts:
     """Everything that pricing a set of subscriptions needs."""
 
     seller: Seller
-    taxes: Mapping[str, TaxRate]
+    taxes: taxes.Table
     said: Mapping[str, Mapping[str, tuple[int, int]]]
     usage: Callable[[Customer], timeline.Usage]
 
@@ -168,7 +180,7 @@ def gather(
     subscriptions: Sequence[Subscription],
     *,
     seller: Seller | None = None,
-    rates: Mapping[str, TaxRate] | None = None,
+    rates: taxes.Table | None = None,
 ) -> Facts:
     """`seller` and `rates` save their statements where the caller has read them."""
     since = {s.pk: since_of(s) for s in subscriptions}
@@ -221,7 +233,9 @@ def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySe
         entry_key=""
     )
     grouped = rows.order_by().values_list("subscription_id", "entry_key", "cycle_end")
-    return grouped.annotate(g=Sum("gross") * sign, d=Sum("discount") * sign)
+    return grouped.annotate(
+        g=Sum(F("gross") + F("tax_in_gross")) * sign, d=Sum(F("discount") + F("tax_in_discount")) * sign
+    )
 
 
 # -- Pricing: pure ------------------------------------------------------------------------------------------
@@ -238,13 +252,33 @@ def draft_lines(
         until=until,
         usage=facts.usage(subscription.customer),
     )
-    prices = {price.pk: price for spec in specs for price, _ in spec.items}
-    rate = taxes.tax_for(subscription.customer, facts.seller, facts.taxes)
-    return [taxed(_line(line, subscription, prices.get(line.price_key)), rate) for line in lines]
+    return _taxed(lines, subscription, specs, facts)
 
 
-def _line(line: statement.Line, subscription: Subscription, price: Price | None) -> DraftLine:
-    label = line.label or (price.label if price else "")
+def _taxed(
+    lines: Sequence[statement.Line], subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts
+) -> list[DraftLine]:
+    """The lines as a paper says them, each with the tax of what its price is for."""
+    sold = {price.pk: (price, spec.plan) for spec in specs for price, _ in spec.items}
+    if not sold.keys() >= {line.price_key for line in lines}:
+        sold |= _no_longer_in(sold, lines)
+    rate_of = taxes.rate_of(subscription.customer, facts.seller, facts.taxes)
+    return [
+        taxed(_line(line, subscription, price), rate_of(taxes.category_of(price, plan)))
+        for line in lines
+        for price, plan in [sold[line.price_key]]
+    ]
+
+
+def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> dict[str, tuple[Price, Plan]]:
+    """The prices of lines that take back what no phase has any more."""
+    missing = {line.price_key for line in lines} - set(known)
+    found = Price.objects.select_related("plan").filter(pk__in=missing)
+    return {price.pk: (price, price.plan) for price in found}
+
+
+def _line(line: statement.Line, subscription: Subscription, price: Price) -> DraftLine:
+    label = line.label or price.label
     return DraftLine(
         kind=_kind(line, price), description=_words(line, label), gross=line.gross, discount=line.discount,
         net=line.net, quantity=line.quantity, unit_amount=_unit(line, price), price_id=line.price_key,
@@ -254,12 +288,12 @@ def _line(line: statement.Line, subscription: Subscription, price: Price | None)
     )  # fmt: skip
 
 
-def _kind(line: statement.Line, price: Price | None) -> str:
+def _kind(line: statement.Line, price: Price) -> str:
     if line.correction:
         return "reversal"
     if line.kind == timeline.CREDIT:
         return "credit"
-    return price.kind if price else "recurring"
+    return price.kind
 
 
 def _words(line: statement.Line, label: str) -> str:
@@ -270,13 +304,15 @@ def _words(line: statement.Line, label: str) -> str:
     return label
 
 
-def _unit(line: statement.Line, price: Price | None) -> Decimal | None:
-    return price.unit_amount if price is not None and price.model in ("flat", "per_unit") else None
+def _unit(line: statement.Line, price: Price) -> Decimal | None:
+    return price.unit_amount if price.model in ("flat", "per_unit") else None
 
 
 def taxed(line: DraftLine, rate: tax.TaxRate) -> DraftLine:
-    """The line with its own tax, from its own net amount."""
-    _, line.tax_amount = tax.tax_of(line.net, rate)
+    """The line with its own tax, from its own net amount; what the price contains is taken out of it."""
+    told = tax.taxed(line.gross, line.discount, rate)
+    line.gross, line.discount, line.tax_amount, line.tax_in_gross, line.tax_in_discount = told
+    line.net = told.net
     line.tax_percentage, line.tax_category, line.tax_reason = (
         rate.percentage,
         rate.category,
@@ -356,7 +392,7 @@ def bill_many(
     *,
     actor: str,
     seller: Seller | None = None,
-    rates: Mapping[str, TaxRate] | None = None,
+    rates: taxes.Table | None = None,
 ) -> list[Result]:
     """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements; `seller` and `rates`
     save theirs where the caller has read them."""
@@ -499,8 +535,12 @@ def customer_snapshot(customer: Customer) -> dict[str, Any]:
 
 _LINE_COLUMNS = (
     "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
-    "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount explanation"
+    "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount tax_in_gross tax_in_discount "
+    "explanation"
 ).split()
+
+
+_SIGNED = ("gross", "discount", "net", "tax_amount", "tax_in_gross", "tax_in_discount")
 
 
 def line_rows(
@@ -509,7 +549,7 @@ def line_rows(
     """The rows of a paper's lines, numbered from 1; `owner` is the column that names the paper."""
     for position, line in enumerate(lines, start=1):
         row = {name: getattr(line, name) for name in _LINE_COLUMNS}
-        for name in ("gross", "discount", "net", "tax_amount"):
+        for name in _SIGNED:
             row[name] = sign * row[name]
         yield {"id": new_id(prefix), owner: owner_id, "position": position, **row}
 
@@ -660,9 +700,12 @@ def _taken(rooms: Iterable[tuple[Invoice, int]], amount: int) -> list[tuple[Invo
     return taken
 
 
+_SPLIT = ("gross", "discount", "tax_amount", "tax_in_gross", "tax_in_discount")
+
+
 def _pieces(lines: Sequence[DraftLine], parts: Sequence[int]) -> list[list[DraftLine]]:
     """The lines of each note. A line that nothing of is left for a note is not on it."""
-    given = [splitting.Amounts(-line.gross, -line.discount, -line.tax_amount) for line in lines]
+    given = [splitting.Amounts(*(-getattr(line, name) for name in _SPLIT)) for line in lines]
     return [
         [_piece(line, amounts) for line, amounts in zip(lines, piece, strict=True) if any(amounts)]
         for piece in splitting.split(given, parts)
@@ -670,8 +713,8 @@ def _pieces(lines: Sequence[DraftLine], parts: Sequence[int]) -> list[list[Draft
 
 
 def _piece(line: DraftLine, amounts: splitting.Amounts) -> DraftLine:
-    gross, discount, tax_amount = (-amount for amount in amounts)
-    return replace(line, gross=gross, discount=discount, net=gross - discount, tax_amount=tax_amount)
+    said: dict[str, Any] = {name: -amount for name, amount in zip(_SPLIT, amounts, strict=True)}
+    return replace(line, **said, net=said["gross"] - said["discount"])
 
 
 def add_balance(

@@ -4,16 +4,17 @@ Nothing is written. The figures come from the functions that will bill the subsc
 the same phases (`subscribing.subscribe_to`), so what was shown is what is charged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from billing import invoicing, planning, subscribing, timelines
+from billing import taxes as taxing
 from billing.choosing import Items
 from billing.maths import timeline
 from billing.maths.periods import local_date
-from billing.models import CollectionMethod, Customer, Discount, Plan, Seller, Subscription, TaxRate
+from billing.models import CollectionMethod, Customer, Discount, Plan, Seller, Subscription
 from billing.timelines import PhaseSpec
 
 # Due days to look at for the next charge: a year of months, and a few to spare.
@@ -59,7 +60,7 @@ def price(
     specs: Sequence[PhaseSpec],
     now: datetime,
     seller: Seller,
-    taxes: Mapping[str, TaxRate],
+    taxes: taxing.Table,
 ) -> Offer:
     """What these phases cost on their first day and on the next day on which anything is due."""
     subscription = Subscription(
@@ -96,7 +97,7 @@ def _next(
 
 
 def _told(result: invoicing.Result) -> dict[str, tuple[int, int]]:
-    return {line.entry_key: (line.gross, line.discount) for line in result.lines}
+    return {line.entry_key: line.priced for line in result.lines}
 
 
 def _said_on(

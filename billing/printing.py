@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from facturx import get_xml_from_pdf
 
-from billing.maths.money import exponent
+from billing.maths.money import exponent, to_major
 from billing.models import CreditNote, Document, Invoice, Payment, Seller
 from billing.models.invoices import PaperLine as LineRow
 from billing.papers import render
@@ -145,7 +145,7 @@ def _line(row: LineRow, currency: str) -> PaperLine:
     return PaperLine(
         description=row.description,
         quantity=row.quantity.normalize() + Decimal(0),
-        unit_amount=row.unit_amount,
+        unit_amount=None if row.tax_in_gross else row.unit_amount,
         gross=row.gross,
         discount=row.discount,
         net=row.net,
@@ -153,8 +153,20 @@ def _line(row: LineRow, currency: str) -> PaperLine:
         tax_category=row.tax_category,
         tax_amount=row.tax_amount,
         period=_span(row.period_start, row.period_end),
-        detail=_detail(row.explanation, currency),
+        detail=", ".join(
+            words for words in (_with_tax(row, currency), _detail(row.explanation, currency)) if words
+        ),
     )
+
+
+def _with_tax(row: LineRow, currency: str) -> str:
+    """Where the price contained tax: what was priced, which is not what the line says."""
+    if not row.tax_in_gross:
+        return ""
+    priced = f"{currency} {to_major(row.priced[0], currency)}"
+    if not row.tax_amount:
+        return f"{priced} less the tax that is not charged"
+    return f"{priced} with {row.tax_percentage.normalize():f} % tax"
 
 
 def _detail(explanation: Mapping[str, Any], currency: str) -> str:

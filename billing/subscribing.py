@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import customers, discounting, invoicing, movements, planning, timelines, wishes
+from billing import customers, discounting, invoicing, movements, planning, taxes, timelines, wishes
 from billing.choosing import (
     InvalidQuantity,
     UnknownPrice,
@@ -33,7 +33,6 @@ from billing.models import (
     Segment,
     Seller,
     Subscription,
-    TaxRate,
 )
 from billing.moves import move
 from billing.planning import InvalidDate, InvalidTrial, TooFarBack
@@ -190,7 +189,7 @@ def sell(
     customer: Customer,
     phases: Sequence[PhaseSpec],
     seller: Seller,
-    rates: Mapping[str, TaxRate],
+    rates: taxes.Table,
     now: datetime,
     actor: str,
     origin: str,

@@ -1,10 +1,11 @@
-"""Which tax a customer pays. One function decides; each line then takes it from its own net amount."""
+"""Which tax a customer pays for what. One function decides; each line then takes it from its own amount."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 
 from billing.maths.tax import TaxRate as TaxValue
-from billing.models import Customer, Seller, TaxRate
+from billing.models import Customer, Plan, Price, Seller, TaxRate
 
 # Member states of the EU's VAT area. Greece's VAT ids begin with EL.
 EU = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
@@ -15,34 +16,71 @@ REVERSE_CHARGE = (
 OUTSIDE = "Not subject to VAT: the recipient is established outside the EU"
 EXEMPT = "Exempt from tax"
 
-OUT_OF_SCOPE = TaxValue(key="outside", percentage=Decimal(0), category="O", reason=OUTSIDE)
+# The active rates by country and by what they are for; "" stands for every other country, and for everything else.
+type Table = Mapping[tuple[str, str], TaxRate]
+type RateOf = Callable[[str], TaxValue]
 
 
-def rates() -> dict[str, TaxRate]:
-    """The active rate of each country."""
-    return {rate.country: rate for rate in TaxRate.objects.filter(active=True)}
+def rates() -> Table:
+    """The active rate of each country and tax category."""
+    return table_of(TaxRate.objects.filter(active=True))
 
 
-def tax_for(customer: Customer, seller: Seller, table: Mapping[str, TaxRate]) -> TaxValue:
-    """The rate for everything sold to this customer today.
+def table_of(rows: Iterable[TaxRate]) -> Table:
+    return {(rate.country, rate.product_category): rate for rate in rows}
+
+
+def category_of(price: Price, plan: Plan | None = None) -> str:
+    """What the price is for in terms of tax: its own word, else its plan's; empty: nothing in particular."""
+    return price.tax_category or (price.plan if plan is None else plan).tax_category
+
+
+def rate_of(customer: Customer, seller: Seller, table: Table) -> RateOf:
+    """A function from a tax category to the rate that this customer pays for it today."""
+    return cache(lambda category: tax_for(customer, seller, table, category))
+
+
+def tax_for(customer: Customer, seller: Seller, table: Table, category: str = "") -> TaxValue:
+    """The rate for what is sold to this customer today, of a tax category.
+
+    Of the rates that are set, the most specific wins: for the country and the category, for the country, for the
+    category anywhere, for everything anywhere.
 
     EU seller: home buyers pay the home rate; businesses elsewhere in the EU with a VAT id account for it
     themselves; consumers there pay their own country's rate, or the home rate where none is set; exports are
     outside the scope unless a rate is set for the country (the seller is registered there). Other sellers: the rate
-    set for the buyer's country, if any. A rate without a country is for every country that has none of its own.
+    set for the buyer's country, if any.
+
+    Who pays no tax pays prices that contain it without it: without what a consumer there would pay, or, where that
+    is nothing, without the tax of the seller's country.
     """
-    if customer.tax_exempt:
-        return TaxValue(key="exempt", percentage=Decimal(0), category="E", reason=EXEMPT)
     home, country = seller.address.get("country", ""), customer.country
-    own = _rate(table.get(country)) or _rate(table.get(""))
+    own, at_home = _found(table, country, category), _found(table, home, category)
+    listed = own or at_home
+    if customer.tax_exempt:
+        return _untaxed("exempt", "E", EXEMPT, listed)
     if home not in EU or country not in EU:
-        return own or OUT_OF_SCOPE
+        return _value(own) if own else _untaxed("outside", "O", OUTSIDE, listed)
     if country != home and customer.tax_id:
-        return TaxValue(key="reverse", percentage=Decimal(0), category="AE", reason=REVERSE_CHARGE)
-    return own or _rate(table.get(home)) or OUT_OF_SCOPE
+        return _untaxed("reverse", "AE", REVERSE_CHARGE, listed)
+    return _value(listed) if listed else _untaxed("outside", "O", OUTSIDE, None)
 
 
-def _rate(rate: TaxRate | None) -> TaxValue | None:
-    if rate is None:
-        return None
-    return TaxValue(key=rate.pk, percentage=rate.percentage, category=rate.category)
+def written_with_tax(seller: Seller, table: Table, category: str = "") -> bool:
+    """Whether prices of this tax category contain tax where the seller is at home: what a price list says."""
+    rate = _found(table, seller.address.get("country", ""), category)
+    return rate is not None and rate.inclusive
+
+
+def _found(table: Table, country: str, category: str) -> TaxRate | None:
+    keys = ((country, category), (country, ""), ("", category), ("", ""))
+    return next((table[key] for key in keys if key in table), None)
+
+
+def _value(rate: TaxRate) -> TaxValue:
+    return TaxValue(key=rate.pk, percentage=rate.percentage, inclusive=rate.inclusive, category=rate.category)
+
+
+def _untaxed(key: str, category: str, reason: str, listed: TaxRate | None) -> TaxValue:
+    contained = listed.percentage if listed and listed.inclusive else Decimal(0)
+    return TaxValue(key=key, percentage=Decimal(0), category=category, reason=reason, contained=contained)

@@ -12,7 +12,7 @@ from typing import Any
 
 from billing import offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, Discount, Price, Seller, TaxRate
+from billing.models import Customer, Discount, Price, Seller
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -24,7 +24,7 @@ class Table:
     """What every price needs: the seller and the tax rates, read once a request."""
 
     seller: Seller
-    taxes: Mapping[str, TaxRate]
+    taxes: taxes.Table
 
 
 def table() -> Table:
@@ -111,7 +111,7 @@ def lines_of(made: Offer) -> list[dict[str, Any]]:
         {
             "description": line.description,
             "quantity": f"{line.quantity.normalize():f}",
-            "gross": line.gross,
+            "gross": line.shown[0],
             "net": line.net,
         }
         for line in made.today.lines

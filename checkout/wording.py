@@ -1,7 +1,7 @@
 """How a session and its offer read on the page: plain texts and amounts for the templates, computed in one
 place."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from billing import typed
+from billing import taxes, typed
 from billing.invoicing import DraftLine
 from billing.maths.money import exponent, round_ratio
 from billing.models import Plan, Price
@@ -63,7 +63,7 @@ class Summary:
 
 def summary(session: CheckoutSession, offer: Offer) -> Summary:
     first = offer.today if offer.today.lines else offer.next
-    off = sum(line.discount for line in first.lines)
+    off = sum(line.shown[1] for line in first.lines)
     return Summary(
         currency=session.currency,
         lines=[_row(session, line) for line in first.lines if line.gross],
@@ -81,21 +81,24 @@ def summary(session: CheckoutSession, offer: Offer) -> Summary:
 
 def _row(session: CheckoutSession, line: DraftLine) -> Row:
     label = f"{session.plan.name}, {_(ADVERB.get(session.interval, ''))}"
+    gross = line.shown[0]
     if line.unit_amount is None or line.quantity == 1:
-        return Row(label, line.gross, line.description if line.description != session.plan.name else "")
+        return Row(label, gross, line.description if line.description != session.plan.name else "")
+    if gross != line.priced[0]:
+        return Row(label, gross, f"{number(line.quantity)} {_('seats')}")
     each = unit_price(line.unit_amount, session.currency)
-    return Row(label, line.gross, f"{number(line.quantity)} {_('seats')} × {each}")
+    return Row(label, gross, f"{number(line.quantity)} {_('seats')} × {each}")
 
 
 def _taxes(lines: Sequence[DraftLine]) -> Iterable[Row]:
-    """One row for each rate; where nothing is charged, why."""
-    sums: dict[tuple[Decimal, str], int] = {}
+    """One row for each rate; where nothing is charged, why; where prices contain it, that they do."""
+    sums: dict[tuple[Decimal, str, bool], int] = {}
     for line in lines:
-        key = (line.tax_percentage, line.tax_reason)
+        key = (line.tax_percentage, line.tax_reason, line.shown != (line.gross, line.discount))
         sums[key] = sums.get(key, 0) + line.tax_amount
-    for (rate, reason), amount in sums.items():
+    for (rate, reason, contained), amount in sums.items():
         label = f"{_('VAT')} {number(rate.normalize())}%" if rate else _("VAT")
-        yield Row(label, amount, reason)
+        yield Row(f"{_('incl.')} {label}" if contained else label, amount, reason)
 
 
 # -- Usage --------------------------------------------------------------------------------------------------
@@ -149,10 +152,12 @@ class Card:
     saving: Decimal | None
     more_usage: Sequence[str]
     seats: bool
+    with_tax: bool
 
 
-def card_of(plan: Plan, *, interval: str, currency: str) -> Card:
-    """The plan at an interval and currency; without a price where it has none."""
+def card_of(plan: Plan, *, interval: str, currency: str, contains_tax: Callable[[str], bool]) -> Card:
+    """The plan at an interval and currency; without a price where it has none. `contains_tax`: whether prices of a
+    tax category do."""
     prices = [price for price in plan.prices.all() if price.active and price.currency == currency]
     chosen, monthly = _recurring(prices, interval), _recurring(prices, "month")
     yearly = chosen is not None and interval == "year"
@@ -162,6 +167,7 @@ def card_of(plan: Plan, *, interval: str, currency: str) -> Card:
         a_month=short_price(chosen.unit_amount / 12, currency) if chosen and yearly else "",
         saving=saving if saving and saving > 0 else None, more_usage=_beyond(prices),
         seats=bool(chosen and chosen.model != "flat"),
+        with_tax=bool(chosen and contains_tax(taxes.category_of(chosen, plan))),
     )  # fmt: skip
 
 

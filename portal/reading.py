@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from billing import invoicing, metering, subscribing, timelines
+from billing import invoicing, metering, subscribing, taxes, timelines
 from billing.maths.periods import Cycle, Interval, Period
 from billing.models import (
     Customer,
@@ -130,14 +130,14 @@ class Home:
     invoices: Sequence[Invoice]
     late: Sequence[Invoice]
     quotes: Sequence[Quote]
-    rates: Mapping[str, TaxRate]
+    rates: taxes.Table
 
 
 INVOICE = ("id", "number", "status", "currency", "total", "amount_due", "due_on", "issued_on", "attempts",
            "collection_method", "next_attempt_at")  # fmt: skip
 QUOTE = ("id", "number", "version", "link_nonce", "state", "title", "expires_at", "currency", "arr")
 CARD = ("id", "brand", "last4", "exp_month", "exp_year", "is_default")
-RATE = ("id", "name", "percentage", "country", "category")
+RATE = ("id", "name", "percentage", "country", "product_category", "inclusive", "category")
 
 
 def home(visit: Visit) -> Home:
@@ -162,7 +162,7 @@ def home(visit: Visit) -> Home:
         invoices=[_invoice(i) for i in row["its_invoices"]],
         late=[_invoice(i) for i in row["its_late"]],
         quotes=[_quote(q) for q in row["its_quotes"]],
-        rates={rate["country"]: TaxRate(**_values(TaxRate, rate)) for rate in row["its_rates"]},
+        rates=taxes.table_of(TaxRate(**_values(TaxRate, rate)) for rate in row["its_rates"]),
     )
 
 
@@ -192,9 +192,7 @@ def _quote(row: Mapping[str, Any]) -> Quote:
     return quote
 
 
-def upcoming(
-    visit: Visit, found: Sequence[Terms], rates: Mapping[str, TaxRate]
-) -> dict[str, invoicing.Upcoming]:
+def upcoming(visit: Visit, found: Sequence[Terms], rates: taxes.Table) -> dict[str, invoicing.Upcoming]:
     """The next charge of each subscription, by its id, by the function that will make it. Two statements."""
     rows = [t.subscription for t in found]
     if not rows:

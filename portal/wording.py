@@ -108,9 +108,14 @@ def _limits(told: dict[str, Any], currency: str) -> Iterator[str]:
 
 
 def _tax(line: Any, currency: str) -> Iterator[str]:
+    contained = line.tax_in_gross - line.tax_in_discount
     if line.tax_amount:
         rate = number(Decimal(line.tax_percentage).normalize())
-        yield f"{_('Tax')} {rate}%: {money(line.tax_amount, currency)}."
+        words = _("Tax that the price contains,") if contained else _("Tax")
+        yield f"{words} {rate}%: {money(line.tax_amount, currency)}."
+    elif contained:
+        taken = _("Tax that the price contains is taken out:")
+        yield f"{taken} {money(contained, currency)}. {line.tax_reason}."
     elif line.tax_reason:
         yield f"{line.tax_reason}."
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing import subscribing, taxes, timelines
 from billing.maths import timeline
@@ -17,8 +17,7 @@ from billing.maths.discounts import percent_of
 from billing.maths.money import exponent, round_ratio
 from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
-from billing.maths.tax import TaxRate as TaxValue
-from billing.maths.tax import tax_of
+from billing.maths.tax import Taxed, taxed
 from billing.models import Customer, Discount, Plan, Price, Seller
 from billing.timelines import PhaseSpec
 from sales.models import Quote, QuoteLine
@@ -56,14 +55,15 @@ class Proposal:
     motion: str
     start_on: date
     source: str
-    tax: TaxValue
+    rate_of: taxes.RateOf
     before: tuple[PhaseSpec, ...] = ()
     credit_unused: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class LineFigures:
-    """One line of the first year, for a whole billing interval or once; minor units."""
+    """One line of the first year, for a whole billing interval or once; minor units. `with_tax`: the list price as
+    it is written, where it contains tax."""
 
     price: Price
     description: str
@@ -73,6 +73,8 @@ class LineFigures:
     list_amount: int
     discount: int
     percent: Decimal | None
+    tax: int
+    with_tax: int | None = None
 
     @property
     def net(self) -> int:
@@ -192,7 +194,7 @@ def gather(quote: Quote, *, start_on: date, lines: Sequence[QuoteLine] | None = 
         percent=quote.discount_percent, amount=quote.discount_amount, escalator=quote.escalator_percent,
         term_months=quote.term_months,
         collection_method=quote.collection_method, net_days=quote.net_days, motion=quote.plan.motion,
-        start_on=start_on, source=quote.pk, tax=_tax(quote), before=tuple(timelines.ended(before, start_on)),
+        start_on=start_on, source=quote.pk, rate_of=_rates(quote), before=tuple(timelines.ended(before, start_on)),
         credit_unused=subscription.credit_unused if subscription else True,
     )  # fmt: skip
 
@@ -206,10 +208,10 @@ def fee_price(quote: Quote, line: QuoteLine) -> Price:
     )  # fmt: skip
 
 
-def _tax(quote: Quote) -> TaxValue:
+def _rates(quote: Quote) -> taxes.RateOf:
     lead = quote.lead
     buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
-    return taxes.tax_for(buyer, Seller.objects.get(), taxes.rates())
+    return taxes.rate_of(buyer, Seller.objects.get(), taxes.rates())
 
 
 # -- Phases: pure ------------------------------------------------------------------------------------------
@@ -290,6 +292,7 @@ def escalated(price: Price, proposal: Proposal, number: int) -> Price:
         label=price.label, model=price.model, interval=price.interval, currency=price.currency, active=False,
         unit_amount=_rise(price.unit_amount, factor, proposal.currency), tiers=tiers, included=price.included,
         package_size=price.package_size, billed=price.billed, prorate=price.prorate,
+        tax_category=price.tax_category,
         minimum=None if price.minimum is None else _rise(price.minimum, factor, proposal.currency),
         maximum=None if price.maximum is None else _rise(price.maximum, factor, proposal.currency),
     )  # fmt: skip
@@ -337,49 +340,65 @@ def figures(proposal: Proposal) -> Figures:
     specs = phases(proposal)
     end_on = add_months(proposal.start_on, proposal.term_months)
     entries = _entries(proposal, specs, end_on)
-    new = [entry for entry in entries if entry.kind != timeline.CREDIT]
+    new = [due for due in entries if due.entry.kind != timeline.CREDIT]
     first_items, first_discount = specs[0].pure_items(), timelines.discount_value(specs[0].discount)
-    tcv = sum(entry.net for entry in new)
+    tcv = sum(due.told.net for due in new)
     once = {price.pk for price, _ in proposal.items if price.kind == "one_time"}
-    recurring = sum(entry.net for entry in new if entry.price_key not in once)
+    recurring = sum(due.told.net for due in new if due.entry.price_key not in once)
     return Figures(
-        start_on=proposal.start_on, end_on=end_on, lines=tuple(_lines(specs[0])),
-        years=tuple(_years(proposal, specs, new, end_on)), schedule=tuple(_schedule(proposal, entries)),
-        list_total=sum(entry.gross for entry in new), discount_total=sum(entry.discount for entry in new),
+        start_on=proposal.start_on, end_on=end_on, lines=tuple(_lines(specs[0], proposal)),
+        years=tuple(_years(proposal, specs, new, end_on)), schedule=tuple(_schedule(entries)),
+        list_total=sum(due.told.gross for due in new), discount_total=sum(due.told.discount for due in new),
         mrr=timeline.mrr(first_items, first_discount), arr=timeline.arr(first_items, first_discount),
         acv=round_ratio(Fraction(recurring * YEAR, proposal.term_months)), tcv=tcv,
-        tax_total=sum(tax_of(entry.net, proposal.tax)[1] for entry in new),
-        credit=-sum(entry.net for entry in entries if entry.kind == timeline.CREDIT),
-        tax_reason=proposal.tax.reason or "",
+        tax_total=sum(due.told.tax for due in new),
+        credit=-sum(due.told.net for due in entries if due.entry.kind == timeline.CREDIT),
+        tax_reason=proposal.rate_of("").reason or "",
     )  # fmt: skip
 
 
-def _entries(proposal: Proposal, specs: Sequence[PhaseSpec], end_on: date) -> list[timeline.Entry]:
+class Due(NamedTuple):
+    """An entry of the new timeline, and what a paper will say of it, without tax."""
+
+    entry: timeline.Entry
+    told: Taxed
+
+
+def _entries(proposal: Proposal, specs: Sequence[PhaseSpec], end_on: date) -> list[Due]:
     """What the new terms are invoiced for in the whole term, and the credit for the old ones."""
-    pure = timelines.timeline_of([*proposal.before, *specs], credit_unused=proposal.credit_unused)
+    every = [*proposal.before, *specs]
+    pure = timelines.timeline_of(every, credit_unused=proposal.credit_unused)
     owed = timeline.owed(pure, since=proposal.start_on, until=end_on, usage=_no_usage)
-    return [e for e in owed if e.gross and proposal.start_on <= e.span.start < end_on]
+    said = {price.pk: taxes.category_of(price, spec.plan) for spec in every for price, _ in spec.items}
+    return [
+        Due(entry, taxed(entry.gross, entry.discount, proposal.rate_of(said[entry.price_key])))
+        for entry in owed
+        if entry.gross and proposal.start_on <= entry.span.start < end_on
+    ]
 
 
 def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
     return ZERO
 
 
-def _lines(spec: PhaseSpec) -> Iterator[LineFigures]:
+def _lines(spec: PhaseSpec, proposal: Proposal) -> Iterator[LineFigures]:
     items, discount = spec.pure_items(), timelines.discount_value(spec.discount)
     offs = fixed_offs(items, discount)
     for (price, quantity), item, off in zip(spec.items, items, offs, strict=True):
         gross = 0 if price.kind == "usage" else full_amount(item)
         taken = off + (percent_of(gross, discount) if discount else 0)
+        told = taxed(gross, taken, proposal.rate_of(taxes.category_of(price, spec.plan)))
+        shown = price.model in ("flat", "per_unit") and not told.tax_in_gross
         yield LineFigures(
             price=price, description=price.label or price.code, kind=price.kind, quantity=quantity,
-            list_unit=price.unit_amount if price.model in ("flat", "per_unit") else None, list_amount=gross,
-            discount=taken, percent=discount.percent_off if discount and gross else None,
+            list_unit=price.unit_amount if shown else None, list_amount=told.gross, discount=told.discount,
+            percent=discount.percent_off if discount and gross else None, tax=told.tax,
+            with_tax=gross if told.tax_in_gross else None,
         )  # fmt: skip
 
 
 def _years(
-    proposal: Proposal, specs: Sequence[PhaseSpec], new: Sequence[timeline.Entry], end_on: date
+    proposal: Proposal, specs: Sequence[PhaseSpec], new: Sequence[Due], end_on: date
 ) -> Iterator[YearFigures]:
     for number in range(1, years_of(proposal) + 1):
         start, end = _year_start(proposal, number), min(_year_start(proposal, number + 1), end_on)
@@ -388,7 +407,7 @@ def _years(
         yield YearFigures(
             number=number, start_on=start, end_on=end, quantity=seats_of(spec.items), percent=_percent(spec),
             arr=timeline.arr(spec.pure_items(), discount),
-            amount=sum(entry.net for entry in new if start <= entry.span.start < end),
+            amount=sum(due.told.net for due in new if start <= due.entry.span.start < end),
             rise=proposal.escalator if proposal.escalator and number > 1 else ZERO,
         )  # fmt: skip
 
@@ -404,11 +423,11 @@ def _percent(spec: PhaseSpec) -> Decimal:
     return (Decimal(taken) * 100 / full).quantize(Decimal("0.0001")) if full else ZERO
 
 
-def _schedule(proposal: Proposal, entries: Sequence[timeline.Entry]) -> Iterator[Scheduled]:
-    for day in sorted({entry.due_on for entry in entries}):
-        due = [entry for entry in entries if entry.due_on == day]
-        tax = sum(tax_of(entry.net, proposal.tax)[1] for entry in due)
-        yield Scheduled(day, sum(entry.net for entry in due), tax, _words(due))
+def _schedule(entries: Sequence[Due]) -> Iterator[Scheduled]:
+    for day in sorted({due.entry.due_on for due in entries}):
+        found = [due for due in entries if due.entry.due_on == day]
+        net, tax = sum(due.told.net for due in found), sum(due.told.tax for due in found)
+        yield Scheduled(day, net, tax, _words([due.entry for due in found]))
 
 
 def _words(entries: Sequence[timeline.Entry]) -> str:

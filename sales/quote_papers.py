@@ -7,7 +7,7 @@ from typing import Any
 
 from billing.maths.money import exponent
 from billing.maths.periods import local_date
-from billing.maths.tax import TaxRate, tax_of
+from billing.maths.tax import TaxRate
 from billing.models import Document
 from billing.models import Seller as SellerRow
 from billing.papers import render
@@ -21,6 +21,7 @@ from billing.papers.data import (
     SignatureRecord,
     Span,
 )
+from billing.templatetags.tandem import money
 from sales.models import Quote
 from sales.proposing import Figures, LineFigures, Proposal, Scheduled, YearFigures
 
@@ -49,7 +50,7 @@ def paper_of(quote: Quote, proposal: Proposal, figures: Figures, *, issued_on: d
         "list_total": sum(line.list_amount for line in lines),
         "discount_total": sum(line.discount for line in lines),
         "subtotal": sum(line.net for line in lines),
-        "tax_total": sum(tax_of(line.net, proposal.tax)[1] for line in lines),
+        "tax_total": sum(line.tax for line in figures.lines),
     }
     return QuotePaper(
         number=quote.number, version=quote.version, issued_on=issued_on, expires_on=_last_day(quote, zone),
@@ -60,7 +61,7 @@ def paper_of(quote: Quote, proposal: Proposal, figures: Figures, *, issued_on: d
         lines=lines, ramp=tuple(_year(year) for year in figures.years) if len(figures.years) > 1 else (),
         schedule=tuple(_invoice(each) for each in figures.schedule),
         **sums, total_words="First period" if figures.credit else "First invoice",
-        tax_words=tax_words(proposal.tax), mrr=figures.mrr, arr=figures.arr, acv=figures.acv, tcv=figures.tcv,
+        tax_words=tax_words(proposal.rate_of("")), mrr=figures.mrr, arr=figures.arr, acv=figures.acv, tcv=figures.tcv,
         payment_terms=payment_terms(quote), notes=quote.notes, summary=summary(quote, figures),
     )  # fmt: skip
 
@@ -81,6 +82,8 @@ def _per(line: LineFigures, interval: str) -> str:
 def detail(line: LineFigures) -> str:
     """What tiers say in words: “500,000 a month included, then 0.001 each”."""
     words, price = [], line.price
+    if line.with_tax is not None and price.model in ("flat", "per_unit"):
+        words.append(f"{money(line.with_tax, price.currency)} with the tax that the price contains")
     for tier in price.value.tiers:
         bound = f"up to {tier.up_to:,f}" if tier.up_to is not None else "then"
         free = not tier.unit_amount and not tier.flat_amount
@@ -135,7 +138,12 @@ def payment_terms(quote: Quote) -> str:
 def tax_words(tax: TaxRate) -> str:
     if tax.reason:
         return tax.reason
-    return f"Tax of {tax.percentage.normalize():f} % is added to each invoice." if tax.percentage else ""
+    percent = f"{tax.percentage.normalize():f} %"
+    if tax.inclusive:
+        return (
+            f"Prices contain tax of {percent}; amounts are shown without it, and it is added to each invoice."
+        )
+    return f"Tax of {percent} is added to each invoice." if tax.percentage else ""
 
 
 def summary(quote: Quote, figures: Figures) -> str:

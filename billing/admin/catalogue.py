@@ -44,7 +44,8 @@ class MeterAdmin(admin.ModelAdmin):
 
 @admin.register(TaxRate)
 class TaxRateAdmin(admin.ModelAdmin):
-    list_display = ("name", "country", "percentage", "category", "active")
+    list_display = ("name", "country", "product_category", "percentage", "inclusive", "category", "active")
+    list_filter = ("active", "country", "product_category")
 
 
 @admin.register(Discount)

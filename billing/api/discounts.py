@@ -97,9 +97,14 @@ class TaxRateNew(Strict):
     name = Text()
     percentage = Percent()
     country = Text(required=False, allow_blank=True, help_text="ISO 3166-1, two letters")
-    category = serializers.ChoiceField(
-        required=False, choices=cataloguing.CATEGORIES,
-        help_text="of EN 16931; S, or Z for nothing, where nothing is said",
+    inclusive = serializers.BooleanField(
+        required=False, help_text="prices contain this tax: the buyer pays the price as it is written"
+    )
+    category = Text(
+        required=False, allow_blank=True, max_length=40,
+        help_text="what it is for: prices and plans name the same word as their `tax_category`; everything that has "
+        "no rate of its own, where nothing is said. S, Z, E, AE, O, K and G are codes of EN 16931 for a rate of "
+        "everything",
     )  # fmt: skip
 
 
@@ -108,15 +113,27 @@ class TaxRateOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     percentage = Number()
     country = serializers.CharField()
-    category = serializers.CharField()
-    active = serializers.BooleanField(help_text="false: another rate of the country took its place")
+    inclusive = serializers.BooleanField()
+    category = serializers.SerializerMethodField(
+        help_text="the tax category; its code of EN 16931, if for all"
+    )
+    vat_category = serializers.CharField(
+        source="category", help_text="of EN 16931, as electronic invoices say it"
+    )
+    active = serializers.BooleanField(
+        help_text="false: another rate of the country and category took its place"
+    )
+
+    def get_category(self, rate: TaxRate) -> str:
+        return rate.product_category or rate.category
 
 
 class TaxRates(ApiView):
     @operation(
         "Set a tax rate", tag="Tax rates", name="create_tax_rate", body=TaxRateNew, answer=TaxRateOut,
         status=201, posts=True,
-        description="From now on it is the country's rate; issued papers keep theirs.",
+        description="From now on it is the country's rate for the category; issued papers keep theirs. Of several "
+        "rates the most specific wins: country and category, country, category anywhere, everything anywhere.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         return self.answer(TaxRateOut, cataloguing.create_tax_rate(**self.given(TaxRateNew)), 201)

@@ -52,14 +52,20 @@ class InvoiceLineOut(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=LineKind.choices)
     quantity = Number()
     unit_amount = Number(allow_null=True, help_text="major units")
-    amount = Money(source="net", currency="invoice.currency", help_text="after discount, before tax")
+    amount = Money(
+        source="net",
+        currency="invoice.currency",
+        help_text="after discount, before tax, also where prices contain it",
+    )
     discount = Money(currency="invoice.currency")
     tax_rate = Number(source="tax_percentage")
     tax_amount = Money(currency="invoice.currency")
     period = serializers.SerializerMethodField()
     price = serializers.CharField(source="price_id", allow_null=True)
     subscription = serializers.CharField(source="subscription_id", allow_null=True)
-    explanation = serializers.DictField(help_text="how the amount was computed")
+    explanation = serializers.DictField(
+        source="explained", help_text="how the amount was computed: docs/billing-maths.md, section 12"
+    )
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, line: InvoiceLine) -> Any:
@@ -121,6 +127,9 @@ class InvoiceLineNew(Strict):
     description = Text(max_length=300)
     unit_amount = Amount(help_text="major units; with up to 12 decimals")
     quantity = Quantity(default=Decimal(1))
+    tax_category = Text(
+        required=False, allow_blank=True, max_length=40, help_text="the `category` of its tax rates"
+    )
 
 
 class InvoiceNew(Strict):

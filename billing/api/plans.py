@@ -63,6 +63,12 @@ class PriceNew(Strict):
     minimum = UnitAmount(required=False, allow_null=True, help_text="the least that a period costs")
     maximum = UnitAmount(required=False, allow_null=True, help_text="the most that a period costs")
     prorate = serializers.BooleanField(required=False)
+    tax_category = Text(
+        required=False,
+        allow_blank=True,
+        max_length=40,
+        help_text="the `category` of its tax rates; the plan's",
+    )
 
 
 class EntitlementNew(Strict):
@@ -81,6 +87,12 @@ class PlanChange(Strict):
     requires_demo = serializers.BooleanField(required=False)
     rank = serializers.IntegerField(required=False, help_text="a higher rank is an upgrade")
     trial_days = serializers.IntegerField(required=False)
+    tax_category = Text(
+        required=False,
+        allow_blank=True,
+        max_length=40,
+        help_text="the `category` of the tax rates of its prices",
+    )
     entitlements = EntitlementNew(many=True, required=False, help_text="all of them")
     prices = PriceNew(many=True, required=False, help_text="added, or in place of those with their codes")
 
@@ -117,6 +129,7 @@ class PriceOut(serializers.Serializer[Any]):
     minimum = Number(allow_null=True)
     maximum = Number(allow_null=True)
     prorate = serializers.BooleanField()
+    tax_category = serializers.CharField(help_text="empty: the plan's")
     active = serializers.BooleanField(help_text="false: another price took its place")
     created_at = Instant()
 
@@ -139,6 +152,7 @@ class PlanOut(serializers.Serializer[Any]):
     requires_demo = serializers.BooleanField()
     rank = serializers.IntegerField()
     trial_days = serializers.IntegerField()
+    tax_category = serializers.CharField()
     entitlements = PlanEntitlementOut(many=True)
     prices = serializers.SerializerMethodField(help_text="the active ones")
     archived_at = Instant(allow_null=True)

@@ -7,11 +7,13 @@ from billing.maths.money import share
 
 
 class Amounts(NamedTuple):
-    """A line in minor units; `total` is what it adds to its paper."""
+    """A line in minor units; `total` is what it adds to its paper. See `tax.Taxed`."""
 
     gross: int
     discount: int
     tax: int
+    tax_in_gross: int = 0
+    tax_in_discount: int = 0
 
     @property
     def total(self) -> int:
@@ -21,7 +23,7 @@ class Amounts(NamedTuple):
 def split(lines: Sequence[Amounts], parts: Sequence[int]) -> list[list[Amounts]]:
     """For each part (all above zero, together the lines' total) the same lines with their shares of it.
 
-    Each line's gross, discount and tax are split by largest remainder and sum to what they were; the totals of a
+    Everything that a line says is split by largest remainder and sum to what they were; the totals of a
     part's lines sum to the part. The cents by which rounding would miss a part are borne by the largest line.
     """
     if sum(parts) != sum(line.total for line in lines) or min(parts, default=0) <= 0:
@@ -35,8 +37,8 @@ def split(lines: Sequence[Amounts], parts: Sequence[int]) -> list[list[Amounts]]
 
 
 def _shares(line: Amounts, totals: Sequence[int], parts: Sequence[int]) -> list[Amounts]:
-    discounts, taxes = share(line.discount, parts), share(line.tax, parts)
+    discounts, *taxes = (share(amount, parts) for amount in line[1:])
     return [
-        Amounts(total - tax + discount, discount, tax)
-        for total, discount, tax in zip(totals, discounts, taxes, strict=True)
+        Amounts(total - tax + discount, discount, tax, *contained)
+        for total, discount, tax, *contained in zip(totals, discounts, *taxes, strict=True)
     ]

@@ -33,14 +33,22 @@ class Meter(models.Model):
         return self.name
 
 
+TAX_CATEGORY = "what it is for in terms of tax: the word that tax rates name"
+
+
 class TaxRate(models.Model):
-    """A tax and where it applies. `category` is the EN 16931 code of the VAT category."""
+    """A tax, where it applies and for what. `category` is the EN 16931 code of the VAT category, `product_category`
+    the seller's own word for a kind of product; without one it is for everything that has no rate of its own."""
 
     id = IdField("tax")
     name = models.CharField(max_length=100)
     percentage = models.DecimalField(max_digits=7, decimal_places=4)
-    country = models.CharField(max_length=2, blank=True)
-    category = models.CharField(max_length=2, default="S")
+    country = models.CharField(max_length=2, blank=True, help_text="without one: wherever no other is set")
+    product_category = models.SlugField(
+        max_length=40, blank=True, db_default="", help_text="for prices of this tax category; blank: for all"
+    )
+    inclusive = models.BooleanField(default=False, db_default=False, help_text="prices contain this tax")
+    category = models.CharField(max_length=2, default="S", help_text="the code of EN 16931: S, Z, E …")
     active = models.BooleanField(default=True)
 
     class Meta:
@@ -49,7 +57,9 @@ class TaxRate(models.Model):
                 condition=models.Q(percentage__gte=0, percentage__lte=100), name="tax_percentage_sane"
             ),
             models.UniqueConstraint(
-                fields=["country"], condition=models.Q(active=True), name="one_active_tax_rate_per_country"
+                fields=["country", "product_category"],
+                condition=models.Q(active=True),
+                name="one_active_tax_rate_per_country_and_category",
             ),
         ]
 
@@ -76,6 +86,7 @@ class Plan(models.Model):
         db_default=True,
         help_text="no: a trial begins without a card; it is asked for at the end",
     )
+    tax_category = models.SlugField(max_length=40, blank=True, db_default="", help_text=TAX_CATEGORY)
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -122,6 +133,9 @@ class Price(models.Model):
     minimum = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
     maximum = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
     prorate = models.BooleanField(default=True)
+    tax_category = models.SlugField(
+        max_length=40, blank=True, db_default="", help_text=f"{TAX_CATEGORY}; blank: the plan's"
+    )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 

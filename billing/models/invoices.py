@@ -1,9 +1,12 @@
 """Papers: invoices, credit notes, their numbers and files. What is issued never changes (triggers)."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from billing.maths.money import plain
 from billing.models.catalogue import Price
 from billing.models.customers import CollectionMethod, Customer, Motion
 from billing.models.ids import IdField
@@ -191,6 +194,10 @@ class PaperLine(models.Model):
     tax_category = models.CharField(max_length=2, default="O")
     tax_reason = models.CharField(max_length=200, blank=True)
     tax_amount = models.BigIntegerField(default=0)
+    tax_in_gross = models.BigIntegerField(
+        default=0, db_default=0, help_text="tax that the price contained; with it, gross is what was priced"
+    )
+    tax_in_discount = models.BigIntegerField(default=0, db_default=0)
     explanation = models.JSONField(default=dict)
 
     class Meta:
@@ -198,6 +205,25 @@ class PaperLine(models.Model):
 
     def __str__(self) -> str:
         return self.description
+
+    @property
+    def priced(self) -> tuple[int, int]:
+        """Gross and discount as the price says them, with the tax that it contains."""
+        return self.gross + self.tax_in_gross, self.discount + self.tax_in_discount
+
+    @property
+    def explained(self) -> dict[str, Any]:
+        """How the amount was computed, with its tax. See `explanation_of` in `billing.maths.explaining`."""
+        tax = {
+            "percentage": plain(self.tax_percentage),
+            "category": self.tax_category,
+            "amount": self.tax_amount,
+        }
+        if self.tax_reason:
+            tax["reason"] = self.tax_reason
+        if self.tax_in_gross:
+            tax |= {"in_gross": self.tax_in_gross, "in_discount": self.tax_in_discount}
+        return {**self.explanation, "tax": tax}
 
 
 class InvoiceLine(PaperLine):

@@ -1,6 +1,8 @@
 """`/pricing/`, and the door from there into a checkout."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from babel.numbers import get_territory_currencies
 from django.conf import settings
@@ -12,7 +14,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import typed
+from billing import taxes, typed
 from billing.models import Plan, Seller
 from billing.refusals import Refused
 from checkout import limits, sessions, wording
@@ -33,17 +35,23 @@ def pricing(request: HttpRequest) -> HttpResponse:
     offered = _offered(plans)
     currency = _currency(request, offered, seller.currency if seller else "USD")
     interval = request.GET.get("interval") if request.GET.get("interval") in INTERVALS else INTERVALS[0]
-    cards = [wording.card_of(plan, interval=str(interval), currency=currency) for plan in plans]
-    yearly = [wording.card_of(plan, interval="year", currency=currency) for plan in plans if plan.self_serve]
+    card_of = partial(wording.card_of, currency=currency, contains_tax=_contains_tax(seller))
+    cards = [card_of(plan, interval=str(interval)) for plan in plans]
+    yearly = [card_of(plan, interval="year") for plan in plans if plan.self_serve]
     context = {
         "seller": seller, "cards": cards, "interval": interval, "currency": currency, "currencies": offered,
         "saving": wording.saving_percent(yearly), "featured": _featured(plans),
         "alone": wording.either([plan.name for plan in plans if _alone(plan)]), "plans": plans,
-        "comparison": wording.comparison(plans),
+        "comparison": wording.comparison(plans), "with_tax": any(card.with_tax for card in cards),
     }  # fmt: skip
     response = render(request, "checkout/pricing.html", context)
     patch_vary_headers(response, ["Accept-Language", "Cookie"])
     return response
+
+
+def _contains_tax(seller: Seller | None) -> Callable[[str], bool]:
+    """Whether prices of a tax category are written with tax."""
+    return partial(taxes.written_with_tax, seller, taxes.rates()) if seller else lambda _category: False
 
 
 def _offered(plans: list[Plan]) -> list[str]:
@@ -136,7 +144,9 @@ def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:
     plan, currency = sessions.plan_on_sale(wish.plan), typed.currency(wish.currency)
     sessions.refuse_unready(plan, "")
     sessions.check_price(plan, interval=wish.interval, currency=currency, quantity=wish.quantity)
-    card = wording.card_of(plan, interval=wish.interval, currency=currency)
+    card = wording.card_of(
+        plan, interval=wish.interval, currency=currency, contains_tax=_contains_tax(Seller.objects.first())
+    )
     return render(request, "checkout/start.html", {"card": card, "wish": wish, "currency": currency})
 
 

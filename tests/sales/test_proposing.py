@@ -107,7 +107,7 @@ def test_its_totals_its_years_and_its_schedule_are_the_same_money(terms):
         number="Q-1", plan=plan, interval=Interval(terms["interval"]), currency="USD", items=tuple(items),
         years=tuple(y for y in years if y.number <= -(-months // 12)), percent=terms["percent"], amount=None,
         escalator=terms["rise"], term_months=months, collection_method="send_invoice", net_days=30,
-        motion="sales_led", start_on=terms["start"], source="quote_x", tax=NO_TAX,
+        motion="sales_led", start_on=terms["start"], source="quote_x", rate_of=lambda _category: NO_TAX,
     ))  # fmt: skip
     assert (
         found.tcv == sum(each.amount for each in found.schedule) == sum(year.amount for year in found.years)

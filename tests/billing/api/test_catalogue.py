@@ -94,6 +94,39 @@ def test_a_tax_rate_is_the_countrys_from_now_on(api):
     assert [row["active"] for row in listed if row["country"] == "DE"] == [True, False]
 
 
+def test_a_tax_rate_says_what_it_is_for_and_whether_prices_contain_it(api):
+    given = {"name": "VAT", "percentage": "7", "country": "DE", "category": "books", "inclusive": True}
+    made = api.post("tax_rates", given).json()
+    assert {name: made[name] for name in given} == given
+    assert made["vat_category"] == "S"
+    refused = api.post("tax_rates", {**given, "category": "O"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "category")
+
+
+def test_a_line_shows_the_tax_that_its_price_contained(api):
+    api.post("tax_rates", name="VAT", percentage="7", country="DE", category="books", inclusive=True)
+    prices = [
+        {"amount": "10.70", "currency": "EUR", "tax_category": "books"},
+        {"code": "b", "amount": "10.00", "currency": "EUR"},
+    ]
+    plan = api.post("plans", code="shop", name="Shop", motion="self_serve", prices=prices).json()
+    assert [price["tax_category"] for price in plan["prices"]] == ["books", ""]
+    clock = api.post("test_clocks", time="2026-01-15T12:00:00Z").json()
+    buyer = api.post(
+        "customers", name="Acme", email="it@acme.example", country="DE", currency="EUR", test_clock=clock["id"]
+    ).json()  # fmt: skip
+    made = api.post("subscriptions", customer=buyer["id"], plan="shop").json()
+    invoice = api.get(f"invoices/{made['latest_invoice']}").json()
+    first, second = invoice["lines"]
+    assert (first["amount"], first["tax_amount"], second["amount"], second["tax_amount"]) == (
+        "10.00", "0.70", "10.00", "1.90",
+    )  # fmt: skip
+    assert first["explanation"]["tax"] == {
+        "percentage": "7", "category": "S", "amount": 70, "in_gross": 70, "in_discount": 0,
+    }  # fmt: skip
+    assert invoice["total"] == "22.60"
+
+
 def test_lists_take_a_fixed_number_of_statements(api, django_assert_max_num_queries):
     for n in range(4):
         api.post("discounts", percent_off=n + 1, plans=["pro", "starter"])

@@ -16,7 +16,7 @@ from billing.maths.periods import Cycle, Interval, Period, anchor_for, midnight
 from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
 from billing.maths.proration import part, rest
 from billing.maths.statement import unsaid
-from billing.maths.tax import TaxRate, tax_of
+from billing.maths.tax import TaxRate, tax_of, taxed
 from billing.maths.timeline import Item, Phase, Timeline, arr, mrr
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "billing-maths.md"
@@ -134,8 +134,21 @@ def _(row: Row) -> None:
 
 @figures("amount percent prices net tax")
 def _(row: Row) -> None:
-    rate = TaxRate("t", D(row["percent"]), inclusive=row["prices"] == "inclusive")
+    rate = _rate(row)
     assert tax_of(int(row["amount"]), rate) == (int(row["net"]), int(row["tax"]))
+
+
+def _rate(row: Row) -> TaxRate:
+    if row["prices"] == "contained":
+        return TaxRate("t", D(0), category="AE", contained=D(row["percent"]))
+    return TaxRate("t", D(row["percent"]), inclusive=row["prices"] == "inclusive")
+
+
+@figures("price off percent prices gross discount net tax")
+def _(row: Row) -> None:
+    line = taxed(int(row["price"]), int(row["off"]), _rate(row))
+    said = [line.gross, line.discount, line.net, line.tax]
+    assert said == [int(row[name]) for name in ("gross", "discount", "net", "tax")]
 
 
 @figures("items monthly annual")

@@ -13,7 +13,7 @@ from billing.maths.ageing import BUCKETS, ageing, bucket
 from billing.maths.discounts import Discount, InvalidDiscount, fixed_shares, percent_of
 from billing.maths.periods import Cycle, Interval, Period
 from billing.maths.proration import part, rest
-from billing.maths.tax import InvalidTaxRate, TaxRate, tax_of
+from billing.maths.tax import InvalidTaxRate, TaxRate, tax_of, taxed
 
 MAY = Period(date(2012, 5, 1), date(2012, 6, 1))
 
@@ -159,3 +159,31 @@ def test_it_sums_debts_by_age() -> None:
     rows = [(today, 100), (date(2024, 2, 1), 50), (date(2024, 1, 31), -20), (date(2024, 1, 30), 7)]
     assert ageing(rows, today) == {"current": 100, "1-30": 30, "31-60": 7, "61-90": 0, "90+": 0}
     assert list(ageing([], today)) == list(BUCKETS)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 100), st.decimals(0, 100, places=4))
+def test_it_takes_tax_out_of_price_and_discount_alike(gross: int, off: int, percentage: D) -> None:
+    """With what was in them both are what they were, and what is left to pay is not touched."""
+    discount = gross * off // 100
+    rate = TaxRate("t", percentage, inclusive=True)
+    line = taxed(gross, discount, rate)
+    assert line.net + line.tax == gross - discount
+    assert (line.gross + line.tax_in_gross, line.discount + line.tax_in_discount) == (gross, discount)
+    assert line.tax == line.tax_in_gross - line.tax_in_discount
+    back = taxed(-gross, -discount, rate)
+    assert tuple(back) == tuple(-amount for amount in line)
+
+
+def test_it_takes_out_tax_that_is_not_charged() -> None:
+    reverse = TaxRate("r", D(0), category="AE", contained=D(19))
+    assert tax_of(11900, reverse) == (10000, 0)
+    assert taxed(11900, 1190, reverse) == (10000, 1000, 0, 1900, 190)
+    assert taxed(100, 10, TaxRate("t", D(19))) == (100, 10, 17, 0, 0)
+
+
+@pytest.mark.parametrize("contained", ["-1", "101", "NaN"])
+def test_it_refuses_tax_in_prices_that_cannot_be(contained: str) -> None:
+    with pytest.raises(InvalidTaxRate, match=r"^contained:"):
+        TaxRate("t", D(0), category="AE", contained=D(contained))
+    with pytest.raises(InvalidTaxRate, match=r"^contained:"):
+        TaxRate("t", D(19), contained=D(19))
