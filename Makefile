@@ -5,7 +5,7 @@
 #   PYTHON=/path/to/python make demo another Python than the first one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run worker shell migrate test check faults fmt lock bench doctor clean
+.PHONY: help demo run worker shell migrate test check faults races fmt lock bench doctor clean
 .DELETE_ON_ERROR:
 unexport PYTHONDONTWRITEBYTECODE # compiled files are what makes the second start quick
 
@@ -20,6 +20,7 @@ help:
 	@echo "make demo      everything, with sample data, on http://127.0.0.1:$${PORT:-8000}/"
 	@echo "make test      every test"
 	@echo "make check     format, lint, types, imports, migrations"
+	@echo "make races     run every race 200 times (ROUNDS=1000 for more)"
 	@echo "make faults    kill workers until something breaks: ARGS='--kills 1000 --seed 7', ARGS=--planted"
 	@echo "make fmt       put the format right"
 	@echo "make run       the web server for development    make worker   the job worker"
@@ -63,6 +64,13 @@ check: .venv/dev.stamp
 
 faults: .venv/dev.stamp
 	$(BESIDE_EMPTY_DATABASE) $(PY) -m tests.faults $(ARGS)
+
+# Each race in every run a few times, here many.
+RACES := tests/checkout/test_paying_at_once.py tests/sales/test_at_once.py tests/billing/test_collecting_at_once.py \
+         tests/billing/test_webhook_stream.py
+ROUNDS := 200
+races: .venv/dev.stamp
+	ROUNDS=$(ROUNDS) $(PY) -m pytest $(RACES) $(ARGS)
 
 fmt: .venv/dev.stamp
 	$(PY) -m ruff check --fix-only .

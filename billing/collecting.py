@@ -93,6 +93,10 @@ def _open_attempt(
             )
             if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
                 raise NothingDue(f"Nothing is due on {fresh.number}.")
+            # Read, not left to the index alone: an insert would wait for the answer that is being written to the
+            # other attempt, which itself waits for this invoice.
+            if fresh.payments.filter(method="card", status__in=Payment.OPEN).exists():
+                raise AttemptOpen("A payment for this invoice is still being decided.")
             number = fresh.payments.filter(method="card").count() + 1
             payment = Payment.objects.create(
                 customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=fresh.amount_due,
@@ -101,7 +105,7 @@ def _open_attempt(
             )  # fmt: skip
             Invoice.objects.filter(pk=fresh.pk).update(next_attempt_at=None)
             return payment
-    except IntegrityError as error:
+    except (IntegrityError, AttemptOpen) as error:
         Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=None)
         raise AttemptOpen("A payment for this invoice is still being decided.") from error
 

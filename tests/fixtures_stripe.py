@@ -35,12 +35,26 @@ def stripe_clock():
 @pytest.fixture
 def fake_stripe(stripe_clock, monkeypatch):
     """An empty Stripe account in memory; `gateway()` and dj-stripe use it while the test runs."""
+    from billing.fakestripe import MemoryStore
+
+    yield from _account(MemoryStore(), stripe_clock, monkeypatch)
+
+
+@pytest.fixture
+def stripe_in_a_file(stripe_clock, monkeypatch, tmp_path):
+    """The same for tests with threads: each has a connection of its own."""
+    from billing.fakestripe import SqliteStore
+
+    yield from _account(SqliteStore(tmp_path / "stripe.sqlite3"), stripe_clock, monkeypatch)
+
+
+def _account(store, clock, monkeypatch):
     import stripe
 
     from billing import gateway
-    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, MemoryStore, site
+    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, site
 
-    fake = FakeStripe(MemoryStore(), clock=stripe_clock, sleep=lambda seconds: None)
+    fake = FakeStripe(store, clock=clock, sleep=lambda seconds: None)
     http = FakeStripeHTTPClient(fake)
     monkeypatch.setattr(stripe, "default_http_client", http)
     monkeypatch.setattr(stripe, "api_key", KEY)

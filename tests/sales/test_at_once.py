@@ -1,13 +1,10 @@
 """Several people and workers at the same moment: real connections, real commits."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from threading import Barrier
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 
 from billing import subscribing
@@ -17,28 +14,12 @@ from billing.refusals import Refused
 from sales import automating, quoting, watching
 from sales.models import Automation, AutomationRun, HandoffTask, Quote, Signal
 from tests.fixtures_billing import NOON
+from tests.races import ROUNDS, at_once
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("sales_catalogue", "fake_print"),
 ]
-
-
-def at_once(*deeds: Callable[[], object]) -> list[object]:
-    """What each deed answered or raised; all start at the same moment, each on its own connection."""
-    barrier = Barrier(len(deeds))
-
-    def run(deed):
-        barrier.wait()
-        try:
-            return deed()
-        except Exception as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(run, deeds))
 
 
 def test_it_accepts_once_however_many_click(make_customer, draft, sign):
@@ -53,7 +34,7 @@ def test_it_accepts_once_however_many_click(make_customer, draft, sign):
 
 
 def test_it_accepts_or_revises_never_both(make_customer, draft, sign):
-    for _ in range(4):
+    for _ in range(ROUNDS):
         quote = draft(customer=make_customer(), quantity=60)
         quoting.send(quote=quote, now=quote.now, actor="user:1")
         mine = Quote.objects.get(pk=quote.pk)
@@ -62,6 +43,21 @@ def test_it_accepts_or_revises_never_both(make_customer, draft, sign):
         won = [a for a in (accepted, revised) if isinstance(a, Quote)]
         assert len(won) == 1, (accepted, revised)
         assert quote.customer.subscriptions.count() == (won == [accepted])
+
+
+def test_it_accepts_or_expires_never_both(make_customer, draft, sign):
+    """The buyer signs in the last second, while the job that closes old quotes is at work."""
+    for _ in range(ROUNDS):
+        quote = draft(customer=make_customer(), quantity=60)
+        quoting.send(quote=quote, now=quote.now, actor="user:1")
+        quote.refresh_from_db()
+        last_second = quote.expires_at - timedelta(seconds=1)
+        accepted, _ = at_once(
+            partial(sign, quote, now=last_second), partial(quoting.expire, now=quote.expires_at)
+        )
+        state = Quote.objects.get(pk=quote.pk).state
+        assert state in ({"accepted", "converted"} if isinstance(accepted, Quote) else {"expired"}), accepted
+        assert quote.customer.subscriptions.count() == isinstance(accepted, Quote)
 
 
 def test_it_lets_one_of_two_quotes_wait_for_a_subscription(make_customer, draft, sign, subscribe):
@@ -149,7 +145,7 @@ def test_it_numbers_quotes_without_gap_or_twice(make_customer, rita):
 
 def test_it_accepts_beside_a_purchase_and_a_revision_and_never_twice(make_customer, draft, sign, books):
     """The buyer signs in two tabs, buys by card in a third, and the rep makes a new version, all at once."""
-    for _ in range(3):
+    for _ in range(ROUNDS):
         customer = make_customer()
         quote = draft(customer=customer, quantity=60)
         quoting.send(quote=quote, now=quote.now, actor="user:1")
