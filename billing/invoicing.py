@@ -279,6 +279,7 @@ def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> di
 
 def _line(line: statement.Line, subscription: Subscription, price: Price) -> DraftLine:
     label = line.label or price.label
+    label = f"Minimum spend: {label}" if line.true_up else label
     return DraftLine(
         kind=_kind(line, price), description=_words(line, label), gross=line.gross, discount=line.discount,
         net=line.net, quantity=line.quantity, unit_amount=_unit(line, price), price_id=line.price_key,
@@ -293,7 +294,7 @@ def _kind(line: statement.Line, price: Price) -> str:
         return "reversal"
     if line.kind == timeline.CREDIT:
         return "credit"
-    return price.kind
+    return "minimum" if line.true_up else price.kind
 
 
 def _words(line: statement.Line, label: str) -> str:
@@ -305,7 +306,7 @@ def _words(line: statement.Line, label: str) -> str:
 
 
 def _unit(line: statement.Line, price: Price) -> Decimal | None:
-    return price.unit_amount if price.model in ("flat", "per_unit") else None
+    return price.unit_amount if price.model in ("flat", "per_unit") and not line.true_up else None
 
 
 def taxed(line: DraftLine, rate: tax.TaxRate) -> DraftLine:

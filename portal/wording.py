@@ -98,12 +98,12 @@ def _span(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _limits(told: dict[str, Any], currency: str) -> Iterator[str]:
-    least, most, plain = told.get("minimum"), told.get("maximum"), told.get("unlimited")
-    if plain is None:
-        return
-    if least is not None and plain < least:
-        yield _("Raised to the agreed minimum of %(amount)s.") % {"amount": money(least, currency)}
-    if most is not None and plain > most:
+    least, came_to = told.get("minimum"), told.get("came_to")
+    if least is not None and came_to is not None:
+        words = _("The agreed minimum is %(least)s; what was had comes to %(amount)s.")
+        yield words % {"least": money(least, currency), "amount": money(came_to, currency)}
+    most, plain = told.get("maximum"), told.get("unlimited")
+    if most is not None and plain is not None and plain > most:
         yield _("Held at the agreed maximum of %(amount)s.") % {"amount": money(most, currency)}
 
 

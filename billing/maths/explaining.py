@@ -13,7 +13,7 @@ ROUNDING = "half away from zero, once"
 
 
 def explanation_of(claim: Claim, quantity: Decimal) -> dict[str, Any]:
-    """`included`, `package_size`, `minimum`, `maximum` and `unlimited` are there when the price has them.
+    """`included`, `package_size`, `maximum` and `unlimited` are there when the price has them.
 
     Equal claims may share one answer: it is not to be changed.
     """
@@ -45,9 +45,23 @@ def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
         explained["package_size"] = plain(price.package_size)
     if price.tiers:
         explained["tiers"] = [_tier(row) for row in explain(price, quantity, measured_over)]
-    if price.minimum is not None or price.maximum is not None:
+    if price.maximum is not None:
         explained |= _limits(price, quantity, claim.portion)
     return explained
+
+
+def explained_minimum(claim: Claim, gross: int) -> dict[str, Any]:
+    """What a minimum spend adds: the minimum for the days charged for, less what the price came to."""
+    least, _ = spend_limits(claim.item.price, claim.portion)
+    minimum = round_ratio(least or Fraction(0))
+    return {
+        "days": claim.days,
+        "of_days": claim.period.days,
+        "minimum": minimum,
+        "came_to": minimum - abs(gross),
+        "rounding": ROUNDING,
+        "policy": "minimum",
+    }
 
 
 def _policy(claim: Claim) -> str:
@@ -70,12 +84,11 @@ def _tier(row: TierRow) -> dict[str, str | None]:
     }
 
 
-def _limits(price: Price, quantity: Decimal, portion: Fraction) -> dict[str, int | None]:
-    """Minimum, maximum and what it would have been without them, in minor units of the days charged for."""
-    least, most = spend_limits(price, portion)
+def _limits(price: Price, quantity: Decimal, portion: Fraction) -> dict[str, int]:
+    """The maximum and what it would have been without it, in minor units of the days charged for."""
+    _, most = spend_limits(price, portion)
     return {
-        "minimum": None if least is None else round_ratio(least),
-        "maximum": None if most is None else round_ratio(most),
+        "maximum": round_ratio(most or Fraction(0)),
         "unlimited": round_ratio(_unlimited(price, quantity, portion)),
     }
 

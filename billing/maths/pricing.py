@@ -126,7 +126,7 @@ def unlimited_ratio(price: Price, quantity: Number, portion: Fraction = WHOLE) -
 
 
 def spend_limits(price: Price, portion: Fraction = WHOLE) -> Limits:
-    """Minimum and maximum of the portion, exact, in minor units."""
+    """Minimum and maximum of the portion of a period, exact, in minor units."""
     least, most = price._rate.limits or (None, None)
     return None if least is None else least * portion, None if most is None else most * portion
 

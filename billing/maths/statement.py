@@ -8,7 +8,19 @@ from typing import Any, NamedTuple
 
 from billing.maths.money import plain
 from billing.maths.periods import Period
-from billing.maths.timeline import ADVANCE, ARREARS, CHARGE, CREDIT, Entry, Key, Timeline, Usage, coming, owed
+from billing.maths.timeline import (
+    ADVANCE,
+    ARREARS,
+    CHARGE,
+    CREDIT,
+    ONE,
+    Entry,
+    Key,
+    Timeline,
+    Usage,
+    coming,
+    owed,
+)
 
 type Said = Mapping[str, tuple[int, int]]
 
@@ -47,7 +59,14 @@ class Line(NamedTuple):
 
     @property
     def quantity(self) -> Decimal:
-        return self.entry.quantity if self.entry else self.about.quantity
+        if self.entry:
+            return self.entry.quantity
+        return ONE if self.true_up else self.about.quantity
+
+    @property
+    def true_up(self) -> bool:
+        """Whether it is what a minimum spend adds."""
+        return self.about.true_up
 
     @property
     def unit_amount(self) -> Decimal:
@@ -65,11 +84,11 @@ class Line(NamedTuple):
     def due_on(self) -> date:
         if self.entry:
             return self.entry.due_on
-        return self.about.end if self.about.kind == ARREARS else self.about.start
+        return self.about.end if self.about.in_arrears else self.about.start
 
     @property
     def billed(self) -> str:
-        return ARREARS if self.about.kind == ARREARS else ADVANCE
+        return ARREARS if self.about.in_arrears else ADVANCE
 
     @property
     def label(self) -> str:
@@ -161,7 +180,7 @@ def _lines(entries: Mapping[str, Entry], said: Said) -> list[Line]:
 
 def _early(timeline: Timeline, keys: Collection[Key], since: date, until: date) -> set[Key]:
     """The keys that the timeline still claims, only later than `until`."""
-    last_due = max((key.period_end if key.kind == ARREARS else key.start for key in keys), default=until)
+    last_due = max((key.period_end if key.in_arrears else key.start for key in keys), default=until)
     if last_due <= until:
         return set()
     return coming(timeline, since=since, after=until, until=last_due)

@@ -42,7 +42,8 @@ class Stretch(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The terms of a stretch, for some days of its period. `whole`: all of the period, whatever the days."""
+    """The terms of a stretch, for some days of its period. `whole`: all of the period, whatever the days; of usage
+    what is bounded in a period, since the rest is measured."""
 
     item: Item
     discount: Discount | None
@@ -78,16 +79,23 @@ def claims(timeline: Timeline, since: date, until: date) -> list[Claim]:
 
 def _by_price(timeline: Timeline, since: date, until: date) -> Iterable[list[Stretch]]:
     rows: dict[str, list[Stretch]] = {}
+    reach = until
     for phase in timeline.phases:
-        if phase.start > until:
+        if phase.start > reach:
             break
         if phase.costs:
-            _cut(timeline, phase, since, until, rows)
+            periods = _cut(timeline, phase, since, max(until, phase.start), rows)
+            if phase.start <= until:
+                reach = max((reach, *(period.end for period in periods)))
     return rows.values()
 
 
-def _cut(timeline: Timeline, phase: Phase, since: date, until: date, rows: dict[str, list[Stretch]]) -> None:
-    """Add the stretches of a phase: one for each item and notional period."""
+def _cut(
+    timeline: Timeline, phase: Phase, since: date, until: date, rows: dict[str, list[Stretch]]
+) -> list[Period]:
+    """Add the stretches of a phase: one for each item and notional period. Answers the last period of each interval:
+    what began by `until` may go on in it, in a later phase on equal terms, and stop there.
+    """
     items, discount = phase.cycling, phase.discount
     pieces: dict[str | None, list[Piece]] = {}  # items of one interval share their periods
     for item, off in zip(items, fixed_offs(items, discount), strict=True):
@@ -96,6 +104,7 @@ def _cut(timeline: Timeline, phase: Phase, since: date, until: date, rows: dict[
             pieces[interval] = _pieces(timeline, phase, item.cycle(phase.anchor), since, until)
         row = rows.setdefault(item.price.key, [])
         row += [Stretch(item, discount, off, *piece) for piece in pieces[interval]]
+    return [found[-1][0] for found in pieces.values() if found]
 
 
 def _pieces(timeline: Timeline, phase: Phase, cycle: Cycle, since: date, until: date) -> list[Piece]:
@@ -140,7 +149,9 @@ def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     if not price.prorate and not usage:
         return _whole(timeline, stretch)
     if usage or price.billed == Billed.ARREARS:
-        return [Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, _settled_on(timeline, stretch))]
+        bounded_whole = not price.prorate and stretch.opens
+        due_on = _settled_on(timeline, stretch)
+        return [Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, due_on, bounded_whole)]
     return _advance(timeline, stretch)
 
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from billing.maths.discounts import percent_of
-from billing.maths.explaining import explanation_of
-from billing.maths.money import round_half_away
+from billing.maths.explaining import explained_minimum, explanation_of
+from billing.maths.money import round_half_away, share
 from billing.maths.periods import Period, add_months
 from billing.maths.phases import (
     InvalidTimeline,
@@ -22,7 +22,7 @@ from billing.maths.phases import (
     Timeline,
     in_force,
 )
-from billing.maths.pricing import Price, PriceKind, amount_ratio
+from billing.maths.pricing import Price, PriceKind, amount_ratio, unlimited_ratio
 from billing.maths.proration import prorated
 from billing.maths.recurring import arr, mrr
 from billing.maths.stretches import ADVANCE, ARREARS, CREDIT, Claim, claims
@@ -49,6 +49,8 @@ __all__ = [
 ]
 
 CHARGE = "charge"
+MINIMUM = ":minimum"  # behind the kind of a key
+ONE = Decimal(1)
 
 type Usage = Callable[[str, date, date], Decimal]
 
@@ -56,8 +58,9 @@ type Usage = Callable[[str, date, date], Decimal]
 class Key(NamedTuple):
     """What an entry says, without the amount. No two entries of a timeline share a key.
 
-    `kind` is advance, arrears or credit. The quantity is the item's, not the measured one: a late usage
-    event changes the amount that stands under the key, and so the next paper says exactly the difference.
+    `kind` is advance, arrears or credit; with MINIMUM behind it what a minimum spend adds. The quantity is the
+    item's, not the measured one: a late usage event changes the amount that stands under the key, and so the next
+    paper says exactly the difference.
     """
 
     kind: str
@@ -69,12 +72,20 @@ class Key(NamedTuple):
     period_end: date
     discount: str
 
+    @property
+    def true_up(self) -> bool:
+        return self.kind.endswith(MINIMUM)
+
+    @property
+    def in_arrears(self) -> bool:
+        return self.kind.startswith(ARREARS)
+
 
 class Entry(NamedTuple):
     """One statement of what is owed, in minor units; the amounts of a credit are negative.
 
     `span` is what the money is for, `period` the whole notional period, `discount` what is taken off
-    `gross` (it has the sign of gross).
+    `gross` (it has the sign of gross). What a minimum spend adds is an entry of its own: its quantity is one.
     """
 
     key: Key
@@ -124,9 +135,17 @@ class Entry(NamedTuple):
         return self.price.label
 
     @property
+    def true_up(self) -> bool:
+        return self.key.true_up
+
+    @property
     def explanation(self) -> dict[str, Any]:
         """Plain values with which a reader can compute the gross amount again. Made when asked for."""
-        return explanation_of(self.claim, self.quantity)
+        return (
+            explained_minimum(self.claim, self.gross)
+            if self.true_up
+            else explanation_of(self.claim, self.quantity)
+        )
 
 
 def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[Entry]:
@@ -136,13 +155,16 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     gives the same entries and more. On one day the credits of a change stand before the charges, and each
     in the order of the items.
     """
-    return [entry or _measured(claim, usage) for claim, entry in _due(timeline, since, until)]
+    found: list[Entry] = []
+    for claim, entries in _due(timeline, since, until):
+        found += entries or _measured(claim, usage)
+    return found
 
 
 # A billing run asks the same of thousands of subscriptions on equal terms.
 @lru_cache(maxsize=4096)
-def _due(timeline: Timeline, since: date, until: date) -> tuple[tuple[Claim, Entry | None], ...]:
-    """The claims in time order, each with its entry, where that does not depend on what is measured."""
+def _due(timeline: Timeline, since: date, until: date) -> tuple[tuple[Claim, tuple[Entry, ...]], ...]:
+    """The claims in time order, each with its entries, where they do not depend on what is measured."""
     due = [claim for claim in claims(in_force(timeline), since, until) if claim.due_on <= until]
     due.sort(key=_in_time)
     return tuple((claim, _fixed(claim)) for claim in due)
@@ -151,7 +173,12 @@ def _due(timeline: Timeline, since: date, until: date) -> tuple[tuple[Claim, Ent
 def coming(timeline: Timeline, *, since: date, after: date, until: date) -> set[Key]:
     """The keys of the entries that fall due after `after` and on or before `until`."""
     found = claims(in_force(timeline), since, until)
-    return {_key(claim) for claim in found if after < claim.due_on <= until}
+    return {
+        key
+        for claim in found
+        if after < claim.due_on <= until
+        for key in (_key(claim), *([_key(claim, MINIMUM)] if claim.item.price.minimum is not None else ()))
+    }
 
 
 def next_due(timeline: Timeline, *, after: date) -> date | None:
@@ -196,26 +223,46 @@ def _in_time(claim: Claim) -> tuple[date, int]:
     return claim.due_on, 0 if claim.start == claim.due_on else 2
 
 
-def _fixed(claim: Claim) -> Entry | None:
-    return None if claim.item.price.kind == PriceKind.USAGE else _prorated(claim)
+def _fixed(claim: Claim) -> tuple[Entry, ...]:
+    return () if claim.item.price.kind == PriceKind.USAGE else _prorated(claim)
 
 
-def _prorated(claim: Claim) -> Entry:
+def _prorated(claim: Claim) -> tuple[Entry, ...]:
     """A recurring or one-time price: the amount of a whole period, times days, rounded once."""
     item, days, of_days = claim.item, claim.days, claim.period.days
     gross = prorated(amount_ratio(item.price, item.quantity), days, of_days)
     off = claim.off and min(gross, prorated((claim.off, 1), days, of_days))
     if claim.kind == CREDIT:
-        return _made(claim, item.quantity, -gross, -off)
-    return _made(claim, item.quantity, gross, off)
+        gross, off = -gross, -off
+    whole = _made(claim, item.quantity, gross, off)
+    if item.price.minimum is None:
+        return (whole,)
+    return _with_true_up(whole, prorated(unlimited_ratio(item.price, item.quantity), days, of_days))
 
 
-def _measured(claim: Claim, usage: Usage) -> Entry:
+def _measured(claim: Claim, usage: Usage) -> tuple[Entry, ...]:
     """A usage price: what was measured is not prorated, only what is free or bounded in a period."""
     price = claim.item.price
     quantity = usage(price.meter or "", claim.start, claim.end)
     gross = round_half_away(*amount_ratio(price, quantity, claim.portion))
-    return _made(claim, quantity, gross, 0)
+    whole = _made(claim, quantity, gross, 0)
+    if price.minimum is None:
+        return (whole,)
+    return _with_true_up(whole, round_half_away(*unlimited_ratio(price, quantity, claim.portion)))
+
+
+def _with_true_up(whole: Entry, plain: int) -> tuple[Entry, ...]:
+    """The entry cut into what the price comes to without its minimum (minor units, not negative) and what the
+    minimum adds. The discount is shared, so that together they are what the whole was."""
+    added = abs(whole.gross) - plain
+    if added <= 0:
+        return (whole,)
+    sign = 1 if whole.gross > 0 else -1
+    off, off_added = share(whole.discount, [plain, added])
+    return (
+        whole._replace(gross=sign * plain, discount=off),
+        Entry(_key(whole.claim, MINIMUM), ONE, sign * added, off_added, whole.claim),
+    )
 
 
 def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
@@ -225,7 +272,7 @@ def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
     return Entry(_key(claim), quantity, gross, off, claim)
 
 
-def _key(claim: Claim) -> Key:
+def _key(claim: Claim, what: str = "") -> Key:
     item, discount, _, period, kind, start, end, _, _ = claim
     off = discount.key if discount else ""
-    return Key(kind, item.price.key, item.quantity, start, end, period.start, period.end, off)
+    return Key(kind + what, item.price.key, item.quantity, start, end, period.start, period.end, off)

@@ -169,6 +169,7 @@ class LineKind(models.TextChoices):
     ONE_TIME = "one_time", "One-time"
     CREDIT = "credit", "Credit for unused time"
     REVERSAL = "reversal", "Correction"
+    MINIMUM = "minimum", "Minimum spend"
     ADJUSTMENT = "adjustment", "Adjustment"
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing import bulk, invoicing, running, subscribing
+from billing import bulk, cataloguing, invoicing, metering, running, subscribing
 from billing.models import CreditNote, Invoice, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import new_id
 
@@ -111,3 +111,24 @@ def test_it_bills_thousands_of_lines_on_one_invoice(clock, make_customer):
     assert time.process_time() - began < 10
     invoice = subscription.invoices.get()
     assert (invoice.line_count, invoice.subtotal, invoice.tax_total) == (3_000, 900_00, 3_000 * 7)
+
+
+# -- A minimum spend ---------------------------------------------------------------------------------------
+
+
+def test_what_a_minimum_adds_is_a_line_of_its_own(clock, make_customer, subscribe, advance, books):
+    prices = [{"meter": "api_calls", "amount": Decimal("0.50"), "minimum": Decimal(20), "label": "API calls"}]
+    cataloguing.create_plan(
+        code="least", name="Least", motion="self_serve", now=clock.now, actor="system", livemode=False, prices=prices
+    )  # fmt: skip
+    customer = make_customer(clock, country="CH")
+    subscription = subscribe(customer, plan="least", quantity=None)
+    event = {"id": "1", "customer": customer.pk, "event_name": "api_call", "properties": {"value": "10"}}
+    metering.record(events=[event], now=clock.now, actor="system", livemode=False)
+    advance(clock, days=32)
+    lines = subscription.invoices.get().lines.all()
+    assert [(line.kind, line.description, line.net, line.quantity) for line in lines] == [
+        ("usage", "API calls", 5_00, 10), ("minimum", "Minimum spend: API calls", 15_00, 1),
+    ]  # fmt: skip
+    assert lines[1].explanation["came_to"] == 5_00
+    assert lines[1].unit_amount is None

@@ -15,7 +15,7 @@ from billing.maths.money import round_ratio, share, to_major, to_minor
 from billing.maths.periods import Cycle, Interval, Period, anchor_for, midnight
 from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
 from billing.maths.proration import part, rest
-from billing.maths.statement import unsaid
+from billing.maths.statement import Line, unsaid
 from billing.maths.tax import TaxRate, tax_of, taxed
 from billing.maths.timeline import Item, Phase, Timeline, arr, mrr
 
@@ -172,7 +172,7 @@ PAPERS = "on line from to cents"
 ITEM = re.compile(
     r"(?P<key>[\w-]+) (?P<unit>[\d.]+)(?:/(?P<interval>\w+))?(?P<each> each)?(?: x(?P<quantity>\d+))?"
     r"(?P<once> once)?(?P<arrears> arrears)?(?P<whole> whole)?"
-    r"(?: used (?P<used>\d+))?(?: included (?P<included>\d+))?"
+    r"(?: used (?P<used>\d+))?(?: included (?P<included>\d+))?(?: minimum (?P<minimum>[\d.]+))?"
 )
 
 
@@ -197,6 +197,7 @@ def _price(found: re.Match[str]) -> Price:
         billed=Billed.ARREARS if found["arrears"] else Billed.ADVANCE,
         meter=found["key"] if found["used"] else None,
         prorate=not found["whole"],
+        minimum=D(found["minimum"]) if found["minimum"] else None,
     )
 
 
@@ -234,7 +235,7 @@ class Story:
         for line in lines:
             gross, discount = self.said.get(line.key, (0, 0))
             self.said[line.key] = gross + line.gross, discount + line.discount
-        return [(line.price_key, str(line.span.start), str(line.span.end), line.net) for line in lines]
+        return [(_name(line), str(line.span.start), str(line.span.end), line.net) for line in lines]
 
     def replay(self, rows: list[Row]) -> None:
         for day, written in groupby(rows, key=lambda row: row["on"]):
@@ -244,6 +245,10 @@ class Story:
                 if row["line"] != "nothing"
             ]
             assert self.paper(d(day)) == expected, f"the paper of {day}"
+
+
+def _name(line: Line) -> str:
+    return f"{line.price_key} minimum" if line.true_up else line.price_key
 
 
 STORIES = sorted({heading for heading, columns, _ in TABLES if columns == PAPERS})

@@ -41,6 +41,7 @@ CATALOGUE = (
     price("api", PriceModel.GRADUATED, Interval.MONTH, "0", tiers=STAIR, meter="api", included=D(3)),
     price("store", PriceModel.PER_UNIT, Interval.QUARTER, "0.5", meter="store", minimum=D(5)),
     price("pack", PriceModel.PACKAGE, Interval.MONTH, "15", package_size=D(10), meter="pack", maximum=D(40)),
+    price("least", PriceModel.PER_UNIT, Interval.MONTH, "1.01", minimum=D(9)),
     price("whole", PriceModel.FLAT, Interval.MONTH, "7.77", prorate=False),
     Price("setup", PriceKind.ONE_TIME, PriceModel.FLAT, None, "USD", D("500")),
 )
@@ -264,14 +265,14 @@ def test_an_explanation_is_enough_to_compute_the_amount_again(timeline: Timeline
 
 
 def _computed(told: dict[str, Any]) -> int:
+    if told["policy"] == "minimum":
+        return int(told["minimum"] - told["came_to"])
     exact = sum((F(tier["amount"]) for tier in told["tiers"]), F(0)) if told["tiers"] else _untiered(told)
     if told["policy"] != "usage":
         exact = exact * told["days"] / told["of_days"]
     cents = round_ratio(exact)
     if told.get("maximum") is not None:
         cents = min(cents, told["maximum"])
-    if told.get("minimum") is not None:
-        cents = max(cents, told["minimum"])
     return cents
 
 

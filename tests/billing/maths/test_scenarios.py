@@ -724,9 +724,10 @@ def _() -> list[str]:
 
 def true_up(interval: Interval, start: str, due: str, anchor: str) -> int:
     plan = fee(100000, interval, billed=ARREARS, minimum=D(10000))
-    (entry,) = entries(phase(start, None, plan, anchor=anchor), until=due)
-    assert entry.due_on == d(due)
-    return entry.net - int(entry.explanation["unlimited"])
+    used, added = entries(phase(start, None, plan, anchor=anchor), until=due)
+    assert used.due_on == added.due_on == d(due)
+    assert added.explanation["came_to"] == used.net
+    return added.net
 
 
 @case("LAGO-COMMIT-WEEK", 642857)

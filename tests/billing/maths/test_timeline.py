@@ -425,14 +425,47 @@ def test_it_takes_a_percentage_off_usage_too() -> None:
 
 def test_it_applies_minimum_and_maximum_by_days() -> None:
     plan = fee("plan", "1000.00", minimum=D("10000"), billed=Billed.ARREARS)
-    (entry,) = ask(phase("2023-02-04", None, plan), until="2023-03-01")
-    assert entry.net == 892857
-    assert entry.explanation["minimum"] == 892857
-    assert entry.net - entry.explanation["unlimited"] == 803571
+    came_to, added = ask(phase("2023-02-04", None, plan), until="2023-03-01")
+    assert (came_to.net, added.net) == (89286, 803571)
+    assert (added.true_up, added.quantity) == (True, 1)
+    assert added.explanation == {
+        "days": 25, "of_days": 28, "minimum": 892857, "came_to": 89286, "policy": "minimum",
+        "rounding": "half away from zero, once",
+    }  # fmt: skip
     (entry,) = ask(
         phase("01-01", None, used("api", "1", maximum=D(50))), until="02-01", usage=lambda *_: D(70)
     )
     assert (entry.net, entry.explanation["maximum"], entry.explanation["unlimited"]) == (5000, 5000, 7000)
+
+
+def test_it_asks_for_no_minimum_that_is_reached() -> None:
+    month = phase("01-01", None, used("api", "1", minimum=D(5)))
+    for units, parts in (("0", [0, 500]), ("4.99", [499, 1]), ("5", [500]), ("7", [700])):
+        entries = ask(month, until="02-01", usage=lambda *_, had=D(units): had)
+        assert [entry.gross for entry in entries] == parts
+
+
+def test_a_known_end_is_not_paid_for_first_whatever_lies_between() -> None:
+    """The phase in which it ends begins later than the day asked about, on the same terms."""
+    entries = ask(phase("01-01", "01-20", PRO), phase("01-20", "01-25", PRO), until="01-05")
+    assert [(entry.kind, entry.net) for entry in entries] == [("charge", 2900), ("credit", -655)]
+
+
+def test_a_minimum_in_advance_is_given_back_with_its_price() -> None:
+    seat = Item(fee("seat", "10.00", model=PriceModel.PER_UNIT, minimum=D(31)), D(1))
+    off = Discount("ten", percent_off=D(10))
+    entries = ask(phase("01-01", "01-16", seat, discount=off), until="01-16")
+    assert [(e.kind, e.true_up, e.gross, e.discount) for e in entries] == [
+        ("charge", False, 1000, 100), ("charge", True, 2100, 210),
+        ("credit", False, -516, -52), ("credit", True, -1084, -108),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prorate", "least"), [(True, 1600), (False, 3100)])
+def test_the_minimum_of_usage_is_whole_where_its_price_is_not_prorated(prorate: bool, least: int) -> None:
+    api = used("api", "1", minimum=D(31), prorate=prorate)
+    _, added = ask(phase("01-16", None, api, anchor="01-01"), until="02-01", usage=lambda *_: D(0))
+    assert added.net == least
 
 
 def test_it_explains_tiers_in_plain_values() -> None:
