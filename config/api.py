@@ -103,6 +103,8 @@ urlpatterns = [
     path("quotes/<str:quote>/approve", quotes.QuoteApprove.as_view()),
     path("quotes/<str:quote>/reject", quotes.QuoteReject.as_view()),
     path("quotes/<str:quote>/send", quotes.QuoteSendOut.as_view()),
+    path("quotes/<str:quote>/options", quotes.QuoteOptions.as_view()),
+    path("quotes/<str:quote>/remove", quotes.QuoteRemoveOption.as_view()),
     path("quotes/<str:quote>/revise", quotes.QuoteRevise.as_view()),
     path("quotes/<str:quote>/withdraw", quotes.QuoteWithdraw.as_view()),
     path("quotes/<str:quote>/pdf", quotes.QuotePdf.as_view()),

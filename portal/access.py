@@ -149,7 +149,8 @@ def memberships(request: HttpRequest) -> QuerySet[Member]:
 def _described(rows: QuerySet[Any], customer: str) -> QuerySet[Any]:
     """With what every page shows, in the same statement: the clock, the seller, how many quotes wait."""
     prefix = "" if customer == "pk" else "customer__"
-    out = Quote.objects.filter(customer=OuterRef(customer), state__in=Quote.OUT).order_by()
+    sent = Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST)
+    out = sent.filter(customer=OuterRef(customer)).order_by()
     waiting = out.values("customer").annotate(n=Count("pk")).values("n")
     seller = Seller.objects.values(facts=JSONObject(**{name: name for name in SELLER}))[:1]
     return rows.select_related(f"{prefix}test_clock", f"{prefix}segment", f"{prefix}owner").annotate(

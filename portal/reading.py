@@ -145,7 +145,9 @@ def home(visit: Visit) -> Home:
     mine = {"customer": OuterRef("pk")}
     issued = Invoice.objects.filter(**mine).exclude(status="draft")
     late = issued.filter(status="open").filter(Q(attempts__gt=0) | Q(due_at__lte=visit.now))
-    out = Quote.objects.filter(**mine, state__in=Quote.OUT).order_by("expires_at", "id")
+    out = Quote.objects.filter(**mine, state__in=Quote.OUT, option__in=Quote.FIRST).order_by(
+        "expires_at", "id"
+    )
     card = PaymentMethod.objects.filter(**mine, is_default=True, detached_at__isnull=True)
     people = Member.objects.filter(**mine, removed_at__isnull=True).order_by().values("customer")
     row = Customer.objects.filter(pk=visit.customer.pk).values(

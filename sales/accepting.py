@@ -22,11 +22,12 @@ from billing.moves import IllegalMove, StaleMove, move
 from billing.papers.data import SignatureRecord
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
-from sales import addresses, approving, deals, handing_over, leads, proposing, quote_papers
+from sales import addresses, approving, deals, handing_over, leads, offering, proposing, quote_papers
 from sales.models import HandoffTask, Lead, Quote, QuoteComment
 from sales.proposing import Figures, Proposal
 
 BUYER = "buyer"
+ACCEPTED = (Quote.State.ACCEPTED, Quote.State.CONVERTED)
 WAITS = "Another quote was accepted and has not begun. Ask us to withdraw this one."
 
 
@@ -97,10 +98,15 @@ def _id(token: str) -> str:
 
 def refuse_closed(quote: Quote, *, now: datetime, version: int | None = None) -> None:
     """Say plainly why a quote can no longer be accepted; nothing when it can."""
-    newer = Quote.objects.filter(number=quote.number, version__gt=quote.version, sent_at__isnull=False)
-    if quote.state in (Quote.State.ACCEPTED, Quote.State.CONVERTED):
-        raise AlreadyAccepted(f"{quote.accepted_name} accepted this quote on {quote.accepted_at:%-d %B %Y}.")
-    if newer.exists() or Quote.objects.filter(revision_of=quote).exists():
+    family = list(Quote.objects.filter(Q(number=quote.number) | Q(revision_of=quote)).exclude(pk=quote.pk))
+    mine = [quote, *(each for each in family if each.version == quote.version)]
+    signed = next((each for each in mine if each.state in ACCEPTED), None)
+    if signed is not None:
+        what = signed.option_words or "this quote"
+        raise AlreadyAccepted(f"{signed.accepted_name} accepted {what} on {signed.accepted_at:%-d %B %Y}.")
+    if any(
+        each.version > quote.version and (each.sent_at or each.revision_of_id == quote.pk) for each in family
+    ):
         raise Superseded("There is a newer version of this quote.")
     if version is not None and version != quote.version:
         raise Superseded("There is a newer version of this quote.", field="version")
@@ -114,16 +120,23 @@ def refuse_closed(quote: Quote, *, now: datetime, version: int | None = None) ->
         raise UnknownLink("This link does not open a quote.")
 
 
-@transaction.atomic
 def view(*, quote: Quote, now: datetime) -> None:
     """The buyer has opened it; the first time is a fact."""
-    if quote.state != Quote.State.SENT or (quote.expires_at and quote.expires_at <= now):
-        return
+    if quote.state == Quote.State.SENT and not (quote.expires_at and quote.expires_at <= now):
+        _opened(quote, now)
+
+
+@transaction.atomic
+def _opened(quote: Quote, now: datetime) -> None:
     data = {"number": quote.number, "version": quote.version}
     try:
         move(quote, "viewed", event="quote.viewed", actor=BUYER, now=now, viewed_at=now, data=data)
     except StaleMove:
         quote.refresh_from_db()
+        return
+    if quote.option:
+        others = Quote.objects.filter(number=quote.number, version=quote.version, state=Quote.State.SENT)
+        others.update(state=Quote.State.VIEWED, viewed_at=now)
 
 
 @transaction.atomic
@@ -147,21 +160,16 @@ def comment(*, quote: Quote, author: str, text: str, by_buyer: bool, now: dateti
 
 @transaction.atomic
 def decline(*, quote: Quote, reason: str, now: datetime, version: int | None = None) -> None:
-    """The buyer says no, and why. Raises QuoteClosed as `accept` does."""
-    row = _held(quote)
+    """The buyer says no to all that was offered, and why. Raises QuoteClosed as `accept` does."""
+    rows = quote.options(held=True)
+    row = next(each for each in rows if each.pk == quote.pk)
     refuse_closed(row, now=now, version=version)
     why = typed.text(reason, "reason", limit=1000)
     data = {"number": row.number, "version": row.version, "reason": why}
-    move(
-        row,
-        "declined",
-        event="quote.declined",
-        actor=BUYER,
-        now=now,
-        declined_at=now,
-        decline_reason=why,
-        data=data,
-    )
+    fields: dict[str, Any] = {"declined_at": now, "decline_reason": why}
+    for each in rows:
+        event = "quote.declined" if each is row else None
+        move(each, "declined", event=event, actor=BUYER, now=now, data=data, **fields)
     quote.refresh_from_db()
 
 
@@ -190,18 +198,21 @@ def accept(
     signature: str,
     now: datetime,
     po_number: str = "",
+    option: str = "",
     version: int | None = None,
     ip: str | None = None,
     user_agent: str = "",
 ) -> Quote:
     """The buyer signs. Exactly once: freezes the signed paper, makes the phases, wins the deal, mails both.
 
-    `version` is the one that was shown. Raises UnknownLink; Superseded, Withdrawn, AlreadyAccepted, Declined,
-    QuoteExpired, AnotherAccepted (all QuoteClosed); Missing and others naming a field; PaperToolsMissing.
+    `version` is the one that was shown, `option` the letter that was chosen; the other options are closed with it.
+    Raises UnknownLink, NoOption; Superseded, Withdrawn, AlreadyAccepted, Declined, QuoteExpired, AnotherAccepted
+    (all QuoteClosed); Missing and others naming a field; PaperToolsMissing.
     The signed paper is typeset before anything is held.
     """
     quote = find(token)
     refuse_closed(quote, now=now, version=version)
+    quote = offering.chosen(quote, option)
     signed_by = Signature(
         name=typed.text(name, "name", limit=200, required=True), title=typed.text(title, "title", limit=200),
         email=typed.email(email), typed=typed.text(signature, "signature", limit=200, required=True),
@@ -221,25 +232,12 @@ def _record(quote: Quote, signature: Signature, now: datetime) -> SignatureRecor
     )  # fmt: skip
 
 
-def _held(quote: Quote) -> Quote:
-    rows = Quote.objects.select_for_update(of=("self",)).select_related(
-        "customer__test_clock",
-        "lead",
-        "plan",
-        "owner",
-        "deal",
-        "task",
-        "document",
-        "subscription__customer__test_clock",
-    )
-    return rows.get(pk=quote.pk)
-
-
 @transaction.atomic
 def _accept(
     quote: Quote, signature: Signature, paper: Any, content: bytes, now: datetime, version: int | None
 ) -> Quote:
-    row = _held(quote)
+    rows = quote.options(held=True)
+    row = next(each for each in rows if each.pk == quote.pk)
     refuse_closed(row, now=now, version=version)
     assert row.document is not None
     customer = _customer(row, signature, now)
@@ -256,6 +254,9 @@ def _accept(
         accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
         schedule=[each.stored() for each in figures.schedule],
     )  # fmt: skip
+    for other in rows:
+        if other is not row:
+            move(other, "withdrawn", event=None, actor=BUYER, now=now, withdrawn_at=now)
     _tell(row, figures, signature, now)
     if figures.start_on <= local_date(now, customer.timezone):
         convert(quote=row, now=now)
@@ -361,7 +362,7 @@ def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription,
 def _tell(quote: Quote, figures: Figures, signature: Signature, now: datetime) -> None:
     """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper."""
     data = {
-        "number": quote.number, "version": quote.version, "name": signature.name,
+        "number": quote.number, "version": quote.version, "option": quote.option, "name": signature.name,
         "sha256": quote.accepted_sha256, "arr": figures.arr, "tcv": figures.tcv,
         "starts_on": figures.start_on.isoformat(), "subscription": quote.subscription_id,
         "plan": quote.plan.code,

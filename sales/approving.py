@@ -1,6 +1,6 @@
 """Who has to agree to a quote before it goes out, and what they said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -83,28 +83,41 @@ def breaks_payment_rule(quote: Quote, figures: Figures) -> bool:
 
 @transaction.atomic
 def submit(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> None:
-    """Ask for what approvals the quote needs; one that needs none is approved at once.
+    """Ask for what approvals each option needs; one that needs none is approved at once.
 
     Raises NotReady, IllegalMove, StaleMove.
     """
-    _check_ready(quote)
-    figures = proposing.price(quote, now=now)
-    rules = list(needed(quote, figures))
+    rows = [quote if row.pk == quote.pk else row for row in quote.options()]
+    drafts = [row for row in rows if row.state == Quote.State.DRAFT] or [quote]
+    for row in drafts:
+        _check_ready(row)
+    found = [(row, list(needed(row, proposing.price(row, now=now)))) for row in drafts]
+    events = [_hand_in(row, rules, now=now, actor=actor, by=by) for row, rules in found]
+    if any(rules for _, rules in found):
+        _ask(rows, events[0], now)
+
+
+def _hand_in(
+    quote: Quote, rules: Sequence[tuple[ApprovalRule, str]], *, now: datetime, actor: str, by: User | None
+) -> Event:
     to = Quote.State.IN_APPROVAL if rules else Quote.State.APPROVED
     fields: dict[str, Any] = {"submitted_at": now, "submitted_by": by, "approved_at": None if rules else now}
     move(quote, to, event=None, actor=actor, now=now, **fields)
-    data = {"number": quote.number, "version": quote.version, "approvals": [words for _, words in rules]}
+    data = {**_named(quote), "approvals": [words for _, words in rules]}
     event = record("quote.submitted", subject=quote, actor=actor, now=now, data=data)
     if not rules:
         record("quote.approved", subject=quote, actor="system", now=now, data={**data, "why": "no rule met"})
-        return
     Approval.objects.bulk_create(
         Approval(
             quote=quote, rule=rule, words=words[:200], needed_role=rule.role, step=rule.step, asked_at=now
         )
         for rule, words in rules
     )  # fmt: skip
-    _ask(quote, event, now)
+    return event
+
+
+def _named(quote: Quote) -> dict[str, Any]:
+    return {"number": quote.number, "version": quote.version, "option": quote.option}
 
 
 def _check_ready(quote: Quote) -> None:
@@ -115,24 +128,42 @@ def _check_ready(quote: Quote) -> None:
 
 
 def due(quote: Quote) -> list[Approval]:
-    """What waits for a decision now: the lowest step that is not agreed to."""
-    waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
-    step = min((each.step for each in waiting), default=0)
-    return [each for each in waiting if each.step == step]
+    """What waits for a decision now: of each option the lowest step that is not agreed to."""
+    return _due(quote.options())
 
 
-def _ask(quote: Quote, event: Event | str, now: datetime) -> None:
+def _due(rows: Sequence[Quote]) -> list[Approval]:
+    waiting = Approval.objects.filter(quote__in=rows, decision=Approval.Decision.WAITING)
+    lowest: dict[str, int] = {}
+    found = list(waiting.select_related("quote"))
+    for each in found:
+        lowest[each.quote_id] = min(each.step, lowest.get(each.quote_id, each.step))
+    return [each for each in found if each.step == lowest[each.quote_id]]
+
+
+def _ask(rows: Sequence[Quote], event: Event | str, now: datetime) -> None:
     """A mail to everybody who could decide about the present step, except who made the quote."""
-    asked = due(quote)
-    own = [pk for pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id) if pk is not None]
+    quote, asked = rows[0], _due(rows)
     groups = [GROUPS[Role(role)] for role in sorted({each.needed_role for each in asked})]
     members = Q(groups__name__in=groups) | Q(
         delegated_by__in=_standing_in(now), delegated_by__person__groups__name__in=groups
     )
-    people = User.objects.filter(members, is_active=True).exclude(pk__in=own)
+    people = User.objects.filter(members, is_active=True).exclude(pk__in=_authors(rows))
     for person in people.distinct():
         context = {**_mail_facts(quote), "approvals": asked}
         mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+
+
+def is_own(options: Sequence[Quote], user: User) -> bool:
+    """Nobody decides about a quote that they made, own or handed in."""
+    return user.pk in _authors(options)
+
+
+def _authors(rows: Sequence[Quote]) -> set[int]:
+    """Who made, owns or handed in any of the options: none of them decides about one."""
+    return {
+        pk for row in rows for pk in (row.created_by_id, row.owner_id, row.submitted_by_id) if pk is not None
+    }
 
 
 def _standing_in(now: datetime) -> QuerySet[ApprovalDelegate]:
@@ -152,46 +183,51 @@ def _mail_facts(quote: Quote) -> dict[str, Any]:
 
 @transaction.atomic
 def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
-    """Agree to all that waits and that this person may decide; the last agreement approves the quote.
+    """Agree to all that waits, on every option, and that this person may decide; the last one approves.
 
     Raises OwnQuote, NotForYou, IllegalMove, StaleMove.
     """
-    _hold(quote)
-    _decide(quote, Approval.Decision.APPROVED, by, now, note)
-    if waiting := due(quote):
-        _ask(quote, f"step:{quote.pk}:{waiting[0].pk}", now)
-        return
-    data = {"number": quote.number, "version": quote.version, "note": note[:300]}
-    move(
-        quote, "approved", event="quote.approved", actor=f"user:{by.pk}", now=now, approved_at=now, data=data
-    )  # fmt: skip
+    rows = quote.options(held=True)
+    _decide(rows, Approval.Decision.APPROVED, by, now, note)
+    waiting = _due(rows)
+    if waiting:
+        _ask(rows, f"step:{quote.pk}:{waiting[0].pk}", now)
+    still = {each.quote_id for each in waiting}
+    for row in _in_approval(rows):
+        if row.pk not in still:
+            data = {**_named(row), "note": note[:300]}
+            actor = f"user:{by.pk}"
+            move(row, "approved", event="quote.approved", actor=actor, now=now, approved_at=now, data=data)
+    quote.refresh_from_db(fields=["state", "approved_at"])
 
 
 @transaction.atomic
 def reject(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
     """Send the quote back to its author with a note. Raises OwnQuote, NotForYou, IllegalMove, StaleMove."""
-    _hold(quote)
-    _decide(quote, Approval.Decision.REJECTED, by, now, note)
-    quote.approvals.filter(decision__in=_STANDING).update(decision=Approval.Decision.VOID)
-    data = {"number": quote.number, "version": quote.version, "note": note[:300]}
-    move(quote, "draft", event="quote.rejected", actor=f"user:{by.pk}", now=now, data=data)
+    rows = quote.options(held=True)
+    _decide(rows, Approval.Decision.REJECTED, by, now, note)
+    Approval.objects.filter(quote__in=rows, decision__in=_STANDING).update(decision=Approval.Decision.VOID)
+    for row in _in_approval(rows):
+        data = {**_named(row), "note": note[:300]}
+        move(row, "draft", event="quote.rejected", actor=f"user:{by.pk}", now=now, data=data)
+    for row in rows:
+        reopen(row, now=now, actor=f"user:{by.pk}")
+    quote.refresh_from_db(fields=["state"])
 
 
 _STANDING = (Approval.Decision.WAITING, Approval.Decision.APPROVED)
 
 
-def _hold(quote: Quote) -> None:
-    """Two people who decide at once do it one after the other."""
-    Quote.objects.select_for_update(of=("self",)).get(pk=quote.pk)
-    quote.refresh_from_db(fields=["state"])
+def _in_approval(rows: Sequence[Quote]) -> list[Quote]:
+    return [row for row in rows if row.state == Quote.State.IN_APPROVAL]
 
 
-def _decide(quote: Quote, decision: str, by: User, now: datetime, note: str) -> None:
-    if by.pk in (quote.created_by_id, quote.owner_id, quote.submitted_by_id):
+def _decide(rows: Sequence[Quote], decision: str, by: User, now: datetime, note: str) -> None:
+    if by.pk in _authors(rows):
         raise OwnQuote("Somebody else has to decide about your quote.")
     roles = roles_of(by, now)
-    mine = [each.pk for each in due(quote) if each.needed_role in roles]
-    decided = quote.approvals.filter(decision=Approval.Decision.WAITING, pk__in=mine)
+    mine = [each.pk for each in _due(rows) if each.needed_role in roles]
+    decided = Approval.objects.filter(decision=Approval.Decision.WAITING, pk__in=mine)
     if not decided.update(decision=decision, decided_by=by, decided_at=now, note=note[:1000]):
         raise NotForYou("Nothing is waiting for your decision.")
 
@@ -239,7 +275,9 @@ def _escalate(quote: Quote, now: datetime) -> bool:
     mine = Quote.objects.filter(pk=quote.pk, state="in_approval", escalated_at__isnull=True)
     if not mine.update(escalated_at=now):
         return False
-    waiting = list(quote.approvals.filter(decision=Approval.Decision.WAITING))
+    rows = quote.options()
+    Quote.objects.filter(pk__in=[row.pk for row in rows], state="in_approval").update(escalated_at=now)
+    waiting = list(Approval.objects.filter(quote__in=rows, decision="waiting").select_related("quote"))
     for person in User.objects.filter(groups__name=GROUPS[Role.DIRECTOR], is_active=True):
         context = {**_mail_facts(quote), "approvals": waiting, "late": True}
         cause = f"late:{quote.pk}:{int(quote.submitted_at.timestamp()) if quote.submitted_at else 0}"

@@ -1,9 +1,12 @@
-"""Quotes beside each other: two versions with what changed, or the options of a deal in columns."""
+"""Quotes beside each other: two versions with what changed, a deal's quotes in columns, what a buyer may choose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
+from billing.papers.data import QuotePaper
 from sales import addresses
 from sales.models import Quote
 
@@ -83,3 +86,42 @@ def side_by_side(quotes: Sequence[Quote]) -> list[tuple[str, list[str], bool]]:
     labels = list(dict.fromkeys(label for column in columns for label in column))
     rows = [(label, [column.get(label, "–") for column in columns]) for label in labels]
     return [(label, texts, len(set(texts)) > 1) for label, texts in rows]
+
+
+# -- For the buyer -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An option as it was printed. `more` is what it costs more a year than `than`, the one that leads; minor units.
+
+    None where that would mean nothing: for the leading one itself.
+    """
+
+    quote: Quote
+    paper: QuotePaper
+    schedule: Sequence[Mapping[str, Any]]
+    than: Quote
+    more: int | None
+
+    @property
+    def less(self) -> int:
+        """What it costs less a year."""
+        return -(self.more or 0)
+
+
+def offers(options: Sequence[Quote]) -> list[Offer]:
+    """The options that were sent, with what each costs against the one that is recommended (or the first)."""
+    lead = Quote.leading(options)
+    return [
+        Offer(
+            quote=each, paper=QuotePaper.from_json(each.paper), schedule=dated(each.schedule), than=lead,
+            more=None if each is lead else each.acv - lead.acv,
+        )
+        for each in options
+    ]  # fmt: skip
+
+
+def dated(schedule: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Stored rows with their day as a date."""
+    return [{**row, "date": date.fromisoformat(row["date"])} for row in schedule]

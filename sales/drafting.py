@@ -71,16 +71,11 @@ def draft(
 
 def created(quote: Quote, now: datetime, actor: str) -> None:
     data = {
-        "number": quote.number,
-        "version": quote.version,
-        "plan": quote.plan.code,
-        "arr": quote.arr,
-        "tcv": quote.tcv,
-    }
+        "number": quote.number, "version": quote.version, "option": quote.option, "plan": quote.plan.code,
+        "arr": quote.arr, "tcv": quote.tcv,
+    }  # fmt: skip
     record("quote.created", subject=quote, actor=actor, now=now, data=data)
-    Deal.objects.filter(pk=quote.deal_id, stage__in=Deal.OPEN).update(
-        amount=quote.acv, currency=quote.currency
-    )
+    value_deal(quote)
 
 
 def _owner(customer: Customer | None, lead: Lead | None) -> User | None:
@@ -240,32 +235,47 @@ def edit(*, quote: Quote, now: datetime, actor: str, **terms: Any) -> Quote:
 
     Raises NotEditable for a quote that is out (revise it), InvalidQuote naming the field.
     """
-    row = held(quote)
+    rows = quote.options(held=True)
+    row = next(each for each in rows if each.pk == quote.pk)
     if not row.editable:
         raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}; make a new version.")
-    approving.reopen(row, now=now, actor=actor)
+    for each in rows:
+        approving.reopen(each, now=now, actor=actor)
     named_after_plan = row.title == _title(row.plan, row)
     quote_terms.apply(row, terms, now)
     if named_after_plan and "title" not in terms:
         row.title = _title(row.plan, row)
+    _share(row, rows, terms)
     row.save()
     quote_terms.write_parts(row, terms)
     settle(row, now)
-    Deal.objects.filter(pk=row.deal_id, stage__in=Deal.OPEN).update(amount=row.acv, currency=row.currency)
+    value_deal(row)
     quote.refresh_from_db()
     return row
 
 
+# What a buyer must find the same on every option.
+SHARED = ("contact_name", "contact_email", "expires_at", "owner", "deal", "task")
+
+
+def _share(row: Quote, rows: Sequence[Quote], terms: Mapping[str, Any]) -> None:
+    """What one option says for all of them; a recommendation moves."""
+    fields: dict[str, Any] = {name: getattr(row, name) for name in SHARED if name in terms}
+    if terms.get("recommended"):
+        fields["recommended"] = False
+    others = [each.pk for each in rows if each.pk != row.pk]
+    if fields and others:
+        Quote.objects.filter(pk__in=others).update(**fields)
+
+
+def value_deal(quote: Quote) -> None:
+    """An open deal is worth what the quote would bring: the option that is recommended, else the first."""
+    lead = Quote.leading(quote.options())
+    Deal.objects.filter(pk=lead.deal_id, stage__in=Deal.OPEN).update(amount=lead.acv, currency=lead.currency)
+
+
 def _title(plan: Plan, quote: Quote) -> str:
     return f"{plan.name} for {quote.buyer_name}"[:200]
-
-
-def held(quote: Quote) -> Quote:
-    """The row as it is now, held until the transaction ends."""
-    rows = Quote.objects.select_for_update(of=("self",))
-    return rows.select_related("customer__test_clock", "lead", "plan", "owner", "deal", "subscription").get(
-        pk=quote.pk
-    )
 
 
 def settle(quote: Quote, now: datetime) -> None:

@@ -53,7 +53,8 @@ def paper_of(quote: Quote, proposal: Proposal, figures: Figures, *, issued_on: d
         "tax_total": sum(line.tax for line in figures.lines),
     }
     return QuotePaper(
-        number=quote.number, version=quote.version, issued_on=issued_on, expires_on=_last_day(quote, zone),
+        number=quote.number, version=quote.version, option=quote.option, option_name=quote.option_name,
+        issued_on=issued_on, expires_on=_last_day(quote, zone),
         currency=quote.currency, exponent=exponent(quote.currency), seller=seller_party(seller),
         buyer=buyer_party(quote), contact=quote.contact_name, prepared_by=str(quote.owner or ""),
         prepared_by_email=quote.owner.email if quote.owner else "", title=quote.title,
@@ -190,9 +191,10 @@ def print_paper(paper: QuotePaper) -> bytes:
 
 def keep(paper: QuotePaper, content: bytes, *, now: datetime) -> Document:
     """Store the bytes for good."""
+    option = f"-{paper.option}" if paper.option else ""
     signed = "-signed" if paper.signature else ""
     return Document.objects.create(
-        name=f"{paper.number}-v{paper.version}{signed}.pdf", content=content, created_at=now,
+        name=f"{paper.number}-v{paper.version}{option}{signed}.pdf", content=content, created_at=now,
         sha256=hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
 

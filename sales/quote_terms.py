@@ -59,6 +59,8 @@ def _check_together(quote: Quote, terms: Mapping[str, Any], now: datetime) -> No
         raise InvalidQuote("Say on which day it starts.", field="starts_on")
     if quote.starts in (Quote.Starts.PERIOD_END, Quote.Starts.CONTRACT_END) and quote.subscription is None:
         raise InvalidQuote("There is no running subscription to wait for.", field="starts")
+    if not quote.option and (quote.option_name or quote.recommended):
+        raise InvalidQuote("Only one of several options has a name or is recommended.", field="option_name")
     if "expires_at" in terms and quote.expires_at is not None and quote.expires_at <= now:
         raise InvalidQuote("The last day lies in the past.", field="expires_at")
 
@@ -144,7 +146,7 @@ _CHECKS: dict[str, Any] = {
     "term_months": _whole(1, 120), "auto_renew": _flag,
     "collection_method": _choice("send_invoice", "charge_automatically"),
     "net_days": _choice(*NET_DAYS), "starts": _choice(*Quote.Starts.values), "starts_on": _day,
-    "expires_at": _instant,
+    "expires_at": _instant, "option_name": _text(60), "recommended": _flag,
 }  # fmt: skip
 
 

@@ -4,8 +4,9 @@ The front door to quotes: drafting is in `sales.drafting`, approvals in `sales.a
 in `sales.accepting`; what a quote comes to is computed by `sales.proposing` alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,11 +15,11 @@ from django.db.models import F
 from billing import mail, numbering
 from billing.events import record
 from billing.maths.periods import local_date
-from billing.models import Seller, User
+from billing.models import Event, Seller, User
 from billing.moves import StaleMove, move
 from billing.papers.data import QuotePaper
 from billing.refusals import Refused
-from sales import addresses, approving, deals, drafting, proposing, quote_papers
+from sales import addresses, approving, deals, drafting, offering, proposing, quote_papers
 from sales.accepting import (
     AlreadyAccepted,
     AnotherAccepted,
@@ -38,8 +39,9 @@ from sales.accepting import (
 )
 from sales.approving import NotForYou, NotReady, OwnQuote, approve, escalate, reject, submit
 from sales.catalogue import QUOTE_SERIES
-from sales.drafting import NotEditable, created, draft, draft_from_subscription, edit, held, settle
-from sales.models import Quote, SalesSettings
+from sales.drafting import NotEditable, created, draft, draft_from_subscription, edit, settle
+from sales.models import Quote
+from sales.offering import NoOption, TooManyOptions, add_option, remove_option
 from sales.proposing import Figures, price
 from sales.quote_terms import InvalidQuote
 
@@ -49,6 +51,7 @@ __all__ = [
     "Declined",
     "InvalidQuote",
     "NeedsApproval",
+    "NoOption",
     "NotEditable",
     "NotForYou",
     "NotReady",
@@ -56,9 +59,11 @@ __all__ = [
     "QuoteClosed",
     "QuoteExpired",
     "Superseded",
+    "TooManyOptions",
     "UnknownLink",
     "Withdrawn",
     "accept",
+    "add_option",
     "approve",
     "comment",
     "convert",
@@ -75,6 +80,7 @@ __all__ = [
     "price",
     "refuse_closed",
     "reject",
+    "remove_option",
     "revise",
     "send",
     "submit",
@@ -94,30 +100,38 @@ class NeedsApproval(Refused):
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
+    quote: Quote
     paper: QuotePaper
     content: bytes
     figures: Figures
 
 
 def send(*, quote: Quote, now: datetime, actor: str, message: str = "") -> Quote:
-    """Freeze the paper, store it, and mail the link. A draft that no rule meets is approved on the way.
+    """Freeze the paper of every option, store them, and mail the link. A draft that no rule meets is approved on
+    the way.
 
     Raises NeedsApproval, NotReady, QuoteExpired, IllegalMove, StaleMove (somebody edited it meanwhile),
-    PaperToolsMissing. Nothing is held while the paper is typeset.
+    PaperToolsMissing. Nothing is held while papers are typeset.
     """
-    if quote.state == Quote.State.DRAFT:
+    if any(row.state == Quote.State.DRAFT for row in quote.options()):
         _approve_if_free(quote, now, actor)
-    if quote.state == Quote.State.IN_APPROVAL:
+    rows = quote.options()
+    if any(row.state == Quote.State.IN_APPROVAL for row in rows):
         raise NeedsApproval(f"Quote {quote} waits for approval.")
     if quote.expires_at is None or quote.expires_at <= now:
         raise QuoteExpired("Give the quote a later last day.", field="expires_at")
-    printed = _print(quote, now)
+    printed = [_print(quote if row.pk == quote.pk else row, now) for row in rows]
     return _send(quote, printed, now, actor, message)
 
 
 @transaction.atomic
 def _approve_if_free(quote: Quote, now: datetime, actor: str) -> None:
-    rules = [words for _, words in approving.needed(quote, proposing.price(quote, now=now))]
+    drafts = [row for row in quote.options() if row.state == Quote.State.DRAFT]
+    rules = [
+        f"{row.option_words}, {words}" if row.option else words
+        for row in drafts
+        for _, words in approving.needed(row, proposing.price(row, now=now))
+    ]
     if rules:
         raise NeedsApproval(f"This needs approval: {'; '.join(rules)}.")
     approving.submit(quote=quote, now=now, actor=actor)
@@ -139,42 +153,50 @@ def _print(quote: Quote, now: datetime) -> _Printed:
     figures = proposing.figures(proposal)
     today = local_date(now, proposing.zone_of(quote))
     paper = quote_papers.paper_of(quote, proposal, figures, issued_on=today)
-    return _Printed(paper, quote_papers.print_paper(paper), figures)
+    return _Printed(quote, paper, quote_papers.print_paper(paper), figures)
 
 
 @transaction.atomic
-def _send(quote: Quote, printed: _Printed, now: datetime, actor: str, message: str) -> Quote:
-    row = held(quote)
+def _send(quote: Quote, printed: Sequence[_Printed], now: datetime, actor: str, message: str) -> Quote:
+    rows = {row.pk: row for row in quote.options(held=True)}
+    if rows.keys() != {each.quote.pk for each in printed}:
+        raise StaleMove(f"the options of quote {quote} were changed while it was printed")
+    sent = [_freeze(rows[each.quote.pk], each, now, actor) for each in printed]
+    lead = Quote.leading(sent)
+    data = {"number": lead.number, "version": lead.version, "tcv": lead.tcv, "options": len(sent)}
+    assert lead.document is not None
+    event = record(
+        "quote.sent", subject=sent[0], actor=actor, now=now, data={**data, "sha256": lead.document.sha256}
+    )
+    _mail_out(sent, lead, message, event, now)
+    deals.advance(lead.deal, "proposal", now=now, actor=actor)
+    quote.refresh_from_db()
+    return rows[quote.pk]
+
+
+def _freeze(row: Quote, printed: _Printed, now: datetime, actor: str) -> Quote:
+    """What was printed counts if it is still what the row says."""
     again = proposing.proposal_of(row, now=now)
     today = local_date(now, proposing.zone_of(row))
     if quote_papers.paper_of(row, again, proposing.figures(again), issued_on=today) != printed.paper:
         raise StaleMove(f"quote {row} was changed while it was printed")
-    fields = proposing.store(row, printed.figures)
     document = quote_papers.keep(printed.paper, printed.content, now=now)
-    move(
-        row,
-        "sent",
-        event=None,
-        actor=actor,
-        now=now,
-        sent_at=now,
-        document=document,
-        paper=printed.paper.to_json(),
-        **fields,
-    )
-    data = {"number": row.number, "version": row.version, "tcv": row.tcv, "sha256": document.sha256}
-    event = record("quote.sent", subject=row, actor=actor, now=now, data=data)
+    fields = {**proposing.store(row, printed.figures), "document": document, "paper": printed.paper.to_json()}
+    move(row, "sent", event=None, actor=actor, now=now, sent_at=now, **fields)
+    return row
+
+
+def _mail_out(sent: Sequence[Quote], lead: Quote, message: str, event: Event, now: datetime) -> None:
+    """One mail: the paper with it, or the options with what each comes to."""
+    options = [(row, addresses.money(row.tcv, row.currency)) for row in sent if row.option]
     context = {
-        "quote": row, "url": row.url, "message": message, "rep": row.owner and row.owner.get_full_name(),
-        "total": addresses.money(row.tcv, row.currency),
+        "quote": lead, "url": sent[0].url, "message": message, "rep": lead.owner and lead.owner.get_full_name(),
+        "total": "" if options else addresses.money(lead.tcv, lead.currency), "options": options,
     }  # fmt: skip
     mail.compose(
-        template="quote_sent", to=row.contact_email, context=context, event=event, now=now,
-        customer=row.customer, document=document,
+        template="quote_sent", to=lead.contact_email, context=context, event=event, now=now,
+        customer=lead.customer, document=None if options else lead.document,
     )  # fmt: skip
-    deals.advance(row.deal, "proposal", now=now, actor=actor)
-    quote.refresh_from_db()
-    return row
 
 
 # -- New versions, and the end -----------------------------------------------------------------------------
@@ -182,34 +204,35 @@ def _send(quote: Quote, printed: _Printed, now: datetime, actor: str, message: s
 
 @transaction.atomic
 def revise(*, quote: Quote, now: datetime, actor: str, by: User | None = None, **terms: Any) -> Quote:
-    """A new version with the same number; the old one's link is closed. Answers the new draft.
+    """A new version with the same number and options; the old one's link is closed. Answers the new draft.
 
     Raises NotEditable for one that can be edited instead, was accepted, or has a newer version.
     """
-    old = held(quote)
-    if old.editable or old.state in (Quote.State.ACCEPTED, Quote.State.CONVERTED):
-        raise NotEditable(f"Quote {old} is {old.get_state_display().lower()}.")
-    if Quote.objects.filter(revision_of=old).exists():
-        raise NotEditable("There is a newer version already.")
-    if old.state in Quote.OUT:
-        data = {"number": old.number, "version": old.version, "why": "a newer version"}
-        move(old, "withdrawn", event="quote.withdrawn", actor=actor, now=now, withdrawn_at=now, data=data)
-    new = _copy(old, by, now)
+    rows = quote.options(held=True)
+    _refuse_revising(quote, rows)
+    for row in rows:
+        if row.state in Quote.OUT:
+            _withdraw(row, now, actor, event=row is rows[0], why="a newer version")
+    made = {row.pk: offering.copied(row, by, now) for row in rows}
+    new = made[quote.pk]
     if terms:
         new = edit(quote=new, now=now, actor=actor, **terms)
-    settle(new, now)
-    created(new, now, actor)
+    for each in made.values():
+        if each.pk != new.pk or not terms:
+            settle(each, now)
+    for each in made.values():
+        created(each, now, actor)
     quote.refresh_from_db()
     return new
 
 
-COPIED = (
-    "number", "customer", "lead", "deal", "task", "owner", "title", "contact_name", "contact_email",
-    "currency", "plan", "interval", "discount_percent", "discount_amount", "escalator_percent", "term_months",
-    "auto_renew",
-    "collection_method", "net_days", "starts", "starts_on", "notes", "internal_notes", "history",
-    "subscription",
-)  # fmt: skip
+def _refuse_revising(quote: Quote, rows: Sequence[Quote]) -> None:
+    final = (Quote.State.ACCEPTED, Quote.State.CONVERTED)
+    for row in rows:
+        if row.editable or row.state in final:
+            raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}.")
+    if Quote.objects.filter(revision_of__in=rows).exists():
+        raise NotEditable("There is a newer version already.")
 
 
 @transaction.atomic
@@ -219,14 +242,17 @@ def copy(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> 
     A start that has passed becomes “when accepted”; what it would have followed is followed while it runs.
     """
     number = numbering.take([(QUOTE_SERIES, now)], Seller.objects.get())[0].text
-    over: dict[str, Any] = {"number": number, "version": 1, "revision_of": None, "task": None, "history": {}}
+    over: dict[str, Any] = {
+        "number": number, "version": 1, "revision_of": None, "task": None, "history": {}, "option": "",
+        "option_name": "", "recommended": False,
+    }  # fmt: skip
     if quote.deal is not None and not quote.deal.is_open:
         over["deal"] = None
     if quote.subscription is not None and not quote.subscription.is_live:
         over["subscription"] = None
     if _start_is_over(quote, now) or "subscription" in over:
         over |= {"starts": Quote.Starts.NOW, "starts_on": None}
-    new = _copy(quote, by, now, **over)
+    new = offering.copied(quote, by, now, **over)
     if new.deal is None:
         new.deal = drafting.deal_for(new, now)
         new.save(update_fields=["deal"])
@@ -241,27 +267,20 @@ def _start_is_over(quote: Quote, now: datetime) -> bool:
     return quote.starts_on <= local_date(now, proposing.zone_of(quote))
 
 
-def _copy(old: Quote, by: User | None, now: datetime, **over: Any) -> Quote:
-    valid = timedelta(days=SalesSettings.current().quote_valid_days)
-    fields = {name: getattr(old, name) for name in COPIED}
-    fields |= {"version": old.version + 1, "revision_of": old, **over}
-    new = Quote.objects.create(
-        **fields, created_at=now, created_by=by or old.created_by, expires_at=now + valid
-    )
-    for line in old.lines.all():
-        line.pk, line.quote = None, new
-        line.save(force_insert=True)
-    for year in old.ramp.all():
-        year.pk, year.quote = None, new
-        year.save(force_insert=True)
-    return new
-
-
 @transaction.atomic
 def withdraw(*, quote: Quote, now: datetime, actor: str, reason: str = "") -> None:
-    """Take it back; the link says so. Raises IllegalMove once it is accepted or closed, StaleMove."""
-    data = {"number": quote.number, "version": quote.version, "why": reason[:300]}
-    move(quote, "withdrawn", event="quote.withdrawn", actor=actor, now=now, withdrawn_at=now, data=data)
+    """Take it back with its options; the link says so. Raises IllegalMove once it is accepted or closed, StaleMove."""
+    rows = [quote if row.pk == quote.pk else row for row in quote.options(held=True)]
+    open_ones = [row for row in rows if "withdrawn" in Quote.MOVES[row.state]]
+    for n, row in enumerate(open_ones or [quote]):
+        _withdraw(row, now, actor, event=n == 0, why=reason[:300])
+
+
+def _withdraw(row: Quote, now: datetime, actor: str, *, event: bool, why: str) -> None:
+    """One fact for the version, whatever the number of its options."""
+    data = {"number": row.number, "version": row.version, "why": why}
+    name = "quote.withdrawn" if event else None
+    move(row, "withdrawn", event=name, actor=actor, now=now, withdrawn_at=now, data=data)
 
 
 def expire(*, now: datetime) -> int:

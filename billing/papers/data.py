@@ -281,7 +281,7 @@ class SignatureRecord(Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotePaper(Jsonable):
-    """A quote, one version of it. Totals are for the whole term where their names say so (TCV).
+    """A quote, one version and one option (A, B, C) of it. Totals are for the whole term where their names say so (TCV).
 
     `mrr`, `arr`, `acv`, `tcv` and `subtotal` are without tax; `tax_total` is the tax on `subtotal`, which is
     the net sum of `lines`. `total_words` names the sum with tax when "Total" would not do ("First invoice");
@@ -290,6 +290,8 @@ class QuotePaper(Jsonable):
 
     number: str
     version: int = 1
+    option: str = ""
+    option_name: str = ""
     issued_on: date
     expires_on: date
     currency: str

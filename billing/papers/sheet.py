@@ -343,7 +343,9 @@ def quote_sheet(paper: QuotePaper) -> Sheet:
         **_letterhead(paper, figures),
         "title": words["quote"],
         "number": one_line(paper.number),
-        "version": words["version"].format(number=paper.version),
+        "version": " · ".join(
+            filter(None, (words["version"].format(number=paper.version), _option(paper, figures)))
+        ),
         "headline": one_line(paper.title),
         "summary": printable(paper.summary),
         "buyer": _party(paper.buyer, words["prepared_for"], figures, paper.seller.country),
@@ -368,6 +370,14 @@ def quote_sheet(paper: QuotePaper) -> Sheet:
         "terms": printable(paper.terms),
         **_acceptance(paper, figures),
     }
+
+
+def _option(paper: QuotePaper, figures: Figures) -> str:
+    """“Option B: three years”; "" where there was nothing to choose."""
+    if not paper.option:
+        return ""
+    words = figures.words["option"].format(letter=paper.option)
+    return f"{words}: {one_line(paper.option_name)}" if paper.option_name else words
 
 
 def _author(paper: QuotePaper, figures: Figures) -> Sheet:
@@ -472,9 +482,10 @@ def _ramp(paper: QuotePaper, figures: Figures) -> list[Sheet]:
 def _acceptance(paper: QuotePaper, figures: Figures) -> Sheet:
     words = figures.words
     key = "signed_words" if paper.signature else "acceptance_words"
+    version = ", ".join(filter(None, (str(paper.version), _option(paper, figures))))
     return {
         "acceptance": words[key].format(
-            buyer=one_line(paper.buyer.name), number=one_line(paper.number), version=paper.version
+            buyer=one_line(paper.buyer.name), number=one_line(paper.number), version=version
         ),
         "for_buyer": words["for_buyer"].format(name=one_line(paper.buyer.name)),
         "for_seller": words["for_buyer"].format(name=one_line(paper.seller.name)),

@@ -1,5 +1,6 @@
 """Quotes that wait for an answer, and those that had one."""
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from portal import access
@@ -11,7 +12,8 @@ SEEN = (*Quote.OUT, "accepted", "converted", "declined", "expired")
 
 @access.page("quotes")
 def quotes(request: HttpRequest, visit: Visit) -> HttpResponse:
-    rows = Quote.objects.filter(customer=visit.customer, state__in=SEEN, sent_at__isnull=False)
+    once = Q(option__in=Quote.FIRST) | Q(state__in=["accepted", "converted"])
+    rows = Quote.objects.filter(once, customer=visit.customer, state__in=SEEN, sent_at__isnull=False)
     found = list(rows.select_related("plan", "owner").order_by("-sent_at")[:50])
     context = {
         "waiting": [q for q in found if q.state in Quote.OUT],

@@ -49,7 +49,7 @@ def _decisions(user: User) -> list[Quote] | None:
 def _quotes_out(user: User) -> list[Quote]:
     """The reader's own while there are any, else everybody's."""
     rows = (
-        Quote.objects.filter(state__in=Quote.OUT)
+        Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST)
         .select_related("customer", "lead", "owner")
         .order_by("expires_at")
     )

@@ -147,7 +147,11 @@ class DealAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Deal) -> dict[str, Any]:
         quotes = list(row.quotes.select_related("plan").prefetch_related("lines", "ramp"))
-        newest = list({quote.number: quote for quote in sorted(quotes, key=lambda q: q.version)}.values())[:4]
+        newest = list(
+            {
+                (quote.number, quote.option): quote for quote in sorted(quotes, key=lambda q: q.version)
+            }.values()
+        )[:4]
         options = comparing.side_by_side(newest) if len(newest) > 1 else []
         return {
             "deal": row, "quotes": quotes, "stages": next_stages(row), "option_quotes": newest, "options": options,

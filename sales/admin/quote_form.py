@@ -21,6 +21,7 @@ NAMES = {"expires_at": "expires_on", "quantities": "quantity", "lines": "quantit
 PLAIN = (
     "plan", "interval", "quantity", "discount_percent", "escalator_percent", "term_months", "starts", "starts_on",
     "collection_method",    "title", "contact_name", "contact_email", "notes", "internal_notes", "auto_renew",
+    "option_name", "recommended",
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ class QuoteForm(forms.Form):
         label="Payment terms", choices=[(str(n), f"Net {n}" if n else "Due on receipt") for n in NET_DAYS]
     )
     auto_renew = forms.BooleanField(label="Renews by itself at the end of the term", required=False)
+    option_name = forms.CharField(label="Name of this option", max_length=60, required=False)
+    recommended = forms.BooleanField(label="Recommend this option to the buyer", required=False)
     title = forms.CharField(max_length=200, required=False)
     contact_name = forms.CharField(label="For", max_length=200, required=False)
     contact_email = forms.EmailField(label="E-mail", required=False)
@@ -78,6 +81,8 @@ class QuoteForm(forms.Form):
         on_sale = Plan.objects.filter(archived_at__isnull=True) | Plan.objects.filter(pk=quote.plan_id)
         plans: Any = self.fields["plan"]
         plans.queryset = on_sale.order_by("rank")
+        if not quote.option:
+            del self.fields["option_name"], self.fields["recommended"]
         if quote.subscription_id is None:
             waits = (Quote.Starts.PERIOD_END, Quote.Starts.CONTRACT_END)
             starts: Any = self.fields["starts"]

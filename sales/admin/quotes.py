@@ -1,10 +1,12 @@
 """The quote page: build it, see what it comes to, have it agreed to, send it, follow it."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -13,12 +15,12 @@ from django.utils import timezone
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
 from billing.refusals import Refused
-from sales import accepting, approving, comparing, promises, proposing, quoting
+from sales import accepting, approving, comparing, offering, promises, proposing, quoting
 from sales.admin.quote_form import INTERVALS, QuoteForm
-from sales.models import Quote, QuoteLine
+from sales.models import Approval, Quote, QuoteComment, QuoteLine
 
 # Acts of the builder: their buttons send the whole form, so what was typed is saved first.
-SAVING = ("edit", "submit", "send")
+SAVING = ("edit", "submit", "send", "option")
 
 
 def _save(request: HttpRequest, quote: Quote) -> bool:
@@ -79,6 +81,21 @@ def _copy(request: HttpRequest, quote: Quote) -> str:
     return reverse("admin:sales_quote_change", args=[new.pk])
 
 
+def _option(request: HttpRequest, quote: Quote) -> str:
+    """Another option, beside what was typed in this one."""
+    _save(request, quote)
+    name = request.POST.get("new_option", "")
+    new = offering.add_option(
+        quote=quote, now=now_of(quote), actor=staff(request), by=request.user, name=name  # type: ignore[arg-type]
+    )  # fmt: skip
+    return reverse("admin:sales_quote_change", args=[new.pk])
+
+
+def _drop(request: HttpRequest, quote: Quote) -> str:
+    left = offering.remove_option(quote=quote, now=now_of(quote), actor=staff(request))
+    return reverse("admin:sales_quote_change", args=[left.pk])
+
+
 def _withdraw(request: HttpRequest, quote: Quote) -> str:
     quoting.withdraw(
         quote=quote, now=now_of(quote), actor=staff(request), reason=request.POST.get("reason", "")
@@ -110,6 +127,8 @@ class QuoteAdmin(Screen):
         "revise": ("sales.send_quote", _revise),
         "withdraw": ("sales.send_quote", _withdraw),
         "copy": ("sales.add_quote", _copy),
+        "option": ("sales.change_quote", _option),
+        "drop": ("sales.change_quote", _drop),
         "approve": ("sales.approve_quote", _approve),
         "reject": ("sales.approve_quote", _reject),
         "comment": ("sales.add_quotecomment", _comment),
@@ -140,15 +159,17 @@ class QuoteAdmin(Screen):
             messages.error(request, refusal.message)
             return redirect("admin:sales_quote_change", quote.pk)
         response = HttpResponse(content, content_type="application/pdf")
-        response["Content-Disposition"] = f'inline; filename="{quote.number}-v{quote.version}.pdf"'
+        response["Content-Disposition"] = f'inline; filename="{str(quote).replace(" ", "-")}.pdf"'
         return response
 
     def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:
         figures, problem = _figures(row)
         sent = request.POST if request.POST.get("action") in SAVING and "plan" in request.POST else None
         waiting = approving.due(row)
+        beside = row.options() if row.option else [row]
+        prefetch_related_objects(beside, "lines", "ramp")
         mine = set(approving.roles_of(request.user, timezone.now()))  # type: ignore[arg-type]
-        own = request.user.pk in (row.created_by_id, row.owner_id, row.submitted_by_id)
+        own = approving.is_own(beside, request.user)  # type: ignore[arg-type]
         changeable = row.editable and request.user.has_perm("sales.change_quote")
         return {
             "title": f"Quote {row}",
@@ -158,26 +179,30 @@ class QuoteAdmin(Screen):
             "problem": problem,
             "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),
             "schedule": _schedule(row, figures),
-            "rules": _rules(row, figures),
-            "approvals": row.approvals.select_related("decided_by", "rule"),
-            "decides": row.state == Quote.State.IN_APPROVAL
-            and not own
-            and any(a.needed_role in mine for a in waiting),
+            "rules": _rules(row, figures, beside),
+            "approvals": Approval.objects.filter(quote__in=beside).select_related(
+                "decided_by", "rule", "quote"
+            ),
+            "asked": any(each.state == Quote.State.IN_APPROVAL for each in beside),
+            "decides": not own and any(a.needed_role in mine for a in waiting),
             "own": own,
             "growth": row.arr - row.history["arr_now"] if "arr_now" in row.history else None,
             "usage": [_chart(meter) for meter in row.history.get("usage", [])],
-            "comments": row.comments.all(),
+            "comments": QuoteComment.objects.filter(quote__in=beside),
             "promises": _promises(row),
             "changes": comparing.differences(row.revision_of, row) if row.revision_of else [],
             "before": row.revision_of,
-            "options": row.deal.quotes.exclude(number=row.number).count() if row.deal else 0,
+            "beside": beside if len(beside) > 1 else [],
+            "compared": comparing.side_by_side(beside) if len(beside) > 1 else [],
+            "room": row.editable and len(beside) < len(Quote.OPTIONS),
+            "others": row.deal.quotes.exclude(number=row.number).count() if row.deal else 0,
             "newer": Quote.objects.filter(revision_of=row).first(),
             "withdrawable": "withdrawn" in Quote.MOVES[row.state],
             "revisable": not row.editable and row.state not in ("accepted", "converted"),
             "discount": row.discount_percent,
             "billed": dict(INTERVALS).get(row.interval, row.interval),
             "ramp": row.ramp.all(),
-            "happened": _happened(row),
+            "happened": _happened(beside),
         }
 
 
@@ -191,11 +216,15 @@ def _figures(quote: Quote) -> tuple[proposing.Figures | None, str]:
         return None, refusal.message
 
 
-def _rules(quote: Quote, figures: proposing.Figures | None) -> list[str]:
-    """The approvals that a draft would need as it stands."""
-    if figures is None or quote.state != Quote.State.DRAFT:
-        return []
-    return [words for _, words in approving.needed(quote, figures)]
+def _rules(quote: Quote, figures: proposing.Figures | None, beside: Sequence[Quote]) -> list[str]:
+    """The approvals that a draft and its options would need as they stand."""
+    found: list[str] = []
+    for each in beside:
+        known = figures if each.pk == quote.pk else _figures(each)[0]
+        if known is not None and each.state == Quote.State.DRAFT:
+            start = f"Option {each.option}, " if each.option else ""
+            found += [f"{start}{words}" for _, words in approving.needed(each, known)]
+    return found
 
 
 def _stored_lines(quote: Quote) -> list[dict[str, Any]]:
@@ -246,8 +275,9 @@ HAPPENED = {
 }
 
 
-def _happened(quote: Quote) -> list[dict[str, Any]]:
-    rows = Event.objects.filter(object_id=quote.pk, type__in=HAPPENED).order_by("-at", "-number")[:20]
+def _happened(options: Sequence[Quote]) -> list[dict[str, Any]]:
+    ids = [each.pk for each in options]
+    rows = Event.objects.filter(object_id__in=ids, type__in=HAPPENED).order_by("-at", "-number")[:20]
     made = []
     for event in rows:
         title, icon, tone = HAPPENED[event.type]

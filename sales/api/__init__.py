@@ -8,5 +8,6 @@ problems.STATUS.update(
         accepting.QuoteClosed: 409,
         drafting.NotEditable: 409,
         quoting.NeedsApproval: 409,
+        quoting.TooManyOptions: 409,
     }
 )

@@ -3,7 +3,8 @@
 from datetime import date
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Prefetch, QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -64,6 +65,8 @@ class QuoteRampNew(Strict):
 
 
 class QuoteTerms(Strict):
+    option_name = Text(required=False, allow_blank=True, max_length=60, help_text="of one of several options")
+    recommended = serializers.BooleanField(required=False, help_text="one of several options")
     plan = Text(required=False, help_text="id or code")
     interval = serializers.ChoiceField(required=False, choices=INTERVALS)
     quantity = Quantity(required=False)
@@ -71,6 +74,9 @@ class QuoteTerms(Strict):
     lines = QuoteLineNew(many=True, required=False)
     ramp = QuoteRampNew(many=True, required=False)
     discount = QuoteDiscount(required=False, allow_null=True)
+    escalator_percent = Percent(
+        required=False, allow_null=True, help_text="list prices rise by this each year"
+    )
     term_months = serializers.IntegerField(required=False)
     net_days = serializers.IntegerField(required=False)
     collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
@@ -83,6 +89,10 @@ class QuoteTerms(Strict):
     notes = Text(required=False, allow_blank=True, help_text="printed on it")
     internal_notes = Text(required=False, allow_blank=True)
     owner = Text(required=False, help_text="a salesperson's e-mail address")
+
+
+class OptionNew(QuoteTerms):
+    """What differs from the quote that is copied."""
 
 
 class QuoteNew(QuoteTerms):
@@ -138,6 +148,14 @@ class QuoteOut(serializers.Serializer[Any]):
     number = serializers.CharField()
     version = serializers.IntegerField()
     revision_of = serializers.CharField(source="revision_of_id", allow_null=True)
+    option = serializers.CharField(help_text="A, B or C where the buyer has a choice, else empty")
+    option_name = serializers.CharField()
+    recommended = serializers.BooleanField()
+    options = serializers.ListField(
+        child=serializers.CharField(),
+        source="option_ids",
+        help_text="the quotes of this version to choose from",
+    )
     state = serializers.ChoiceField(choices=Quote.State.choices)
     customer = serializers.CharField(source="customer_id", allow_null=True)
     lead = serializers.CharField(source="lead_id", allow_null=True)
@@ -154,6 +172,7 @@ class QuoteOut(serializers.Serializer[Any]):
     ramp = QuoteRampOut(many=True)
     discount_percent = Number(allow_null=True)
     discount_amount = Money(allow_null=True)
+    escalator_percent = Number(allow_null=True)
     term_months = serializers.IntegerField()
     auto_renew = serializers.BooleanField()
     collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
@@ -205,6 +224,8 @@ def quotes(livemode: bool) -> QuerySet[Quote]:
     rows = Quote.objects.filter(on_side(livemode)).prefetch_related(
         Prefetch("lines", QuoteLine.objects.select_related("price")), "ramp"
     )
+    beside = Quote.objects.filter(number=OuterRef("number"), version=OuterRef("version")).exclude(option="")
+    rows = rows.annotate(option_ids=ArraySubquery(beside.order_by("option").values("pk")))
     return rows.select_related("customer__test_clock", "lead", "plan", "owner", "deal", "subscription")
 
 
@@ -358,6 +379,29 @@ class QuoteSubmit(OneQuote):
         found = self.found(quote)
         quoting.submit(quote=found, now=found.now, actor=self.actor)
         return self.shown(found)
+
+
+class QuoteOptions(OneQuote):
+    @operation(
+        "Add an option", tag=TAG, name="add_quote_option", body=OptionNew, answer=QuoteOut, status=201, posts=True,
+        description="A copy with other terms, beside the quote, of which the buyer accepts one. Three at most.",
+    )  # fmt: skip
+    def post(self, request: Request, quote: str) -> Response:
+        found = self.found(quote)
+        wanted = terms(self.given(OptionNew), found.currency)
+        name = wanted.pop("option_name", "")
+        made = quoting.add_option(quote=found, now=found.now, actor=self.actor, name=name, **wanted)
+        return self.answer(QuoteOut, self.found(made.pk), 201)
+
+
+class QuoteRemoveOption(OneQuote):
+    @operation(
+        "Remove an option", tag=TAG, name="remove_quote_option", answer=QuoteOut, posts=True,
+        description="Answers the option that leads now; one that is left alone is a plain quote again.",
+    )  # fmt: skip
+    def post(self, request: Request, quote: str) -> Response:
+        found = self.found(quote)
+        return self.shown(quoting.remove_option(quote=found, now=found.now, actor=self.actor))
 
 
 class QuoteApprove(OneQuote):

@@ -1,5 +1,6 @@
 """Quotes: what is proposed, who has to agree to it, and what was signed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -20,7 +21,8 @@ def link_nonce() -> str:
 class Quote(models.Model):
     """One version of a priced proposal. Amounts are minor units of `currency`, without tax unless named.
 
-    Versions of one quote share the number; a newer version closes the older one's link.
+    Versions of one quote share the number; a newer version closes the older one's link. A version may offer up to
+    three options: rows that share number and version too, of which the buyer accepts one.
     """
 
     class State(models.TextChoices):
@@ -56,6 +58,9 @@ class Quote(models.Model):
     }
     EDITABLE = ("draft", "in_approval", "approved")
     OUT = ("sent", "viewed")
+    OPTIONS = "ABC"
+    # One row for each version, where a quote is to be shown or counted once.
+    FIRST = ("", "A")
 
     id = IdField("quote")
     number = models.CharField(max_length=20)
@@ -68,6 +73,11 @@ class Quote(models.Model):
         related_name="revision",
         help_text="the version it replaces",
     )
+    option = models.CharField(
+        max_length=1, blank=True, default="", help_text="A, B or C; none where there is nothing to choose"
+    )
+    option_name = models.CharField(max_length=60, blank=True, default="")
+    recommended = models.BooleanField(default=False)
     state = models.CharField(max_length=11, choices=State.choices, default=State.DRAFT)
     customer = models.ForeignKey(
         "billing.Customer", models.PROTECT, null=True, blank=True, related_name="quotes"
@@ -172,7 +182,16 @@ class Quote(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["number", "version"], name="quote_version_once"),
+            models.UniqueConstraint(fields=["number", "version", "option"], name="quote_option_once"),
+            models.UniqueConstraint(
+                fields=["number", "version"],
+                condition=Q(recommended=True),
+                name="quote_recommends_one_option",
+            ),
+            models.CheckConstraint(
+                condition=Q(option__in=["A", "B", "C"]) | Q(option="", recommended=False, option_name=""),
+                name="quote_option_sane",
+            ),
             models.UniqueConstraint(
                 fields=["number"],
                 condition=Q(state__in=["accepted", "converted"]),
@@ -235,7 +254,32 @@ class Quote(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.number} v{self.version}" if self.version > 1 else self.number
+        text = f"{self.number} v{self.version}" if self.version > 1 else self.number
+        return f"{text} {self.option}".strip()
+
+    @property
+    def option_words(self) -> str:
+        """“Option B: three years”; "" for a quote without options."""
+        if not self.option:
+            return ""
+        return f"Option {self.option}: {self.option_name}" if self.option_name else f"Option {self.option}"
+
+    def options(self, *, held: bool = False) -> list["Quote"]:
+        """Every option of this version by letter, or this quote alone: fresh rows with what papers and figures need.
+
+        `held` keeps them until the transaction ends.
+        """
+        mine = Q(number=self.number, version=self.version) if self.option else Q(pk=self.pk)
+        rows = Quote.objects.filter(mine).select_related(
+            "customer__test_clock", "lead", "plan", "owner", "deal", "task", "document", "signed_document",
+            "subscription__customer__test_clock",
+        )  # fmt: skip
+        return list((rows.select_for_update(of=("self",)) if held else rows).order_by("option"))
+
+    @staticmethod
+    def leading(options: Sequence["Quote"]) -> "Quote":
+        """The one that stands for all of them: the recommended, else the first."""
+        return next((each for each in options if each.recommended), options[0])
 
     @property
     def now(self) -> datetime:

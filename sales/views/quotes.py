@@ -1,6 +1,6 @@
 """`/quotes/<token>/`: the buyer reads a quote, asks, signs or declines. The link is the key; there is no sign-in."""
 
-from datetime import date
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -9,10 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from billing.papers.data import QuotePaper
 from billing.refusals import Refused
-from sales import accepting
-from sales.models import Quote
+from sales import accepting, addresses, comparing
+from sales.models import Quote, QuoteComment
 
 
 class AcceptForm(forms.Form):
@@ -34,6 +33,21 @@ class AcceptForm(forms.Form):
         error_messages={"required": "Tick this to accept the quote."},
     )
     version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, options: Sequence[Quote] = (), **other: Any) -> None:
+        super().__init__(*args, **other)  # type: ignore[misc]
+        if len(options) > 1:
+            self.fields["option"] = forms.ChoiceField(
+                label="Which option do you accept?",
+                choices=[(each.option, _choice(each)) for each in options],
+                widget=forms.RadioSelect,
+                error_messages={"required": "Choose one of the options."},
+            )
+            self.order_fields(["option"])
+
+
+def _choice(option: Quote) -> str:
+    return f"{option.option_words}, {addresses.money(option.tcv, option.currency)} for the whole term"
 
 
 class DeclineForm(forms.Form):
@@ -66,27 +80,35 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
     quote = _find(token)
     if not request.user.is_authenticated or not getattr(request.user, "is_staff", False):
         accepting.view(quote=quote, now=quote.now)
-        quote = _find(token)
     return _page(request, quote, token)
 
 
 def _page(request: HttpRequest, quote: Quote, token: str, status: int = 200, **given: Any) -> HttpResponse:
-    closed = _closed(quote)
+    options = quote.options() if quote.option else [quote]
+    signed = next((each for each in options if each.state in accepting.ACCEPTED), None)
+    shown = signed or quote
     context = {
-        "quote": quote,
-        "token": token,
-        "closed": closed,
-        "paper": QuotePaper.from_json(quote.paper),
-        "schedule": [{**row, "date": date.fromisoformat(row["date"])} for row in quote.schedule],
-        "accept_form": AcceptForm(
-            initial={"version": quote.version, "email": quote.contact_email, "name": quote.contact_name}
-        ),
+        "quote": shown,
+        "token": shown.token if signed else token,
+        "closed": _closed(quote),
+        "offers": comparing.offers(options),
+        "offer": comparing.offers([shown])[0],
+        "several": len(options) > 1,
+        "accept_form": AcceptForm(initial=_known(request, quote), options=options),
         "decline_form": DeclineForm(initial={"version": quote.version}, prefix="no"),
         "comment_form": CommentForm(prefix="say"),
-        "comments": quote.comments.all(),
+        "comments": QuoteComment.objects.filter(quote__in=options),
         **given,
     }
     return _private(render(request, "quotes/quote.html", context, status=status))
+
+
+def _known(request: HttpRequest, quote: Quote) -> dict[str, Any]:
+    """What the form begins with; an option is chosen by its address before it is signed."""
+    return {
+        "version": quote.version, "email": quote.contact_email, "name": quote.contact_name,
+        "option": request.GET.get("option", ""),
+    }  # fmt: skip
 
 
 def _closed(quote: Quote) -> accepting.QuoteClosed | None:
@@ -101,7 +123,7 @@ def _closed(quote: Quote) -> accepting.QuoteClosed | None:
 @require_POST
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     quote = _find(token)
-    form = AcceptForm(request.POST)
+    form = AcceptForm(request.POST, options=quote.options() if quote.option else ())
     if not form.is_valid():
         return _page(request, quote, token, 422, accept_form=form)
     data = {name: value for name, value in form.cleaned_data.items() if name != "agreed"}
@@ -161,5 +183,5 @@ def paper(request: HttpRequest, token: str) -> HttpResponse:
     if document is None:
         raise Http404("no paper")
     response = HttpResponse(bytes(document.content), content_type=document.media_type)
-    response["Content-Disposition"] = f'attachment; filename="{quote.number}-v{quote.version}.pdf"'
+    response["Content-Disposition"] = f'attachment; filename="{document.name}"'
     return _private(response)

@@ -99,6 +99,8 @@ quotes/{quote}/submit                        POST write
 quotes/{quote}/approve                       POST write
 quotes/{quote}/reject                        POST write
 quotes/{quote}/send                          POST write
+quotes/{quote}/options                       POST write
+quotes/{quote}/remove                        POST write
 quotes/{quote}/revise                        POST write
 quotes/{quote}/withdraw                      POST write
 quotes/{quote}/pdf                           GET read
