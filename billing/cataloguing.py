@@ -199,7 +199,8 @@ def _write_prices(
     if len(given) > MOST_PRICES:
         raise InvalidCatalogue(f"At most {MOST_PRICES} prices at once.", field="prices")
     meters = _meters({terms.get("meter") for terms in given})
-    taken = set(plan.prices.filter(active=True).values_list("code", flat=True))
+    sold = list(plan.prices.filter(active=True))
+    taken = {price.code for price in sold}
     made: list[Price] = []
     for n, terms in enumerate(given):
         field = f"{path}.{n}." if path else ""
@@ -208,6 +209,7 @@ def _write_prices(
             raise CodeTaken(f"Two prices have the code “{price.code}”.", field=f"{field}code")
         made.append(price)
     for price in made:
+        price.label = price.label or _usual_label(price, sold, made)
         price.created_at = now
         _retire(plan, price.code)
         price.save(force_insert=True)
@@ -290,6 +292,21 @@ def _price_code(price: Price, given: str | None, taken: Collection[str], path: s
     if isinstance(taken, set):
         taken.add(free)
     return free
+
+
+def _usual_label(price: Price, sold: Sequence[Price], made: Sequence[Price]) -> str:
+    """What lines call it where nobody said: as before, what is metered, or the plan; with its code where the plan
+    charges for something else beside it."""
+    before = next((other.label for other in sold if other.code == price.code and other.label), "")
+    if before or price.meter:
+        return before or str(price.meter)
+    beside = [p for p in (*sold, *made) if p.code != price.code and _charged_with(price, p)]
+    words = price.code.replace("-", " ").replace("_", " ")
+    return f"{price.plan.name}: {words}"[:100] if beside else price.plan.name
+
+
+def _charged_with(price: Price, other: Price) -> bool:
+    return (other.kind, other.interval, other.currency) == (price.kind, price.interval, price.currency)
 
 
 def _check(price: Price, path: str) -> None:

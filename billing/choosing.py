@@ -19,6 +19,24 @@ class InvalidQuantity(Refused):
     code = "invalid_quantity"
 
 
+def cadence(plan: Plan, currency: str, usual: str = "month") -> str:
+    """The interval where nobody said one: the usual one, or the only one that the plan is sold by.
+
+    Raises UnknownPrice where that leaves a choice.
+    """
+    sold = {
+        str(p.interval)
+        for p in plan.prices.all()
+        if p.active and p.currency == currency and p.kind == "recurring"
+    }
+    if usual in sold or not sold:
+        return usual
+    if len(sold) > 1:
+        named = " or ".join(sorted(sold))
+        raise UnknownPrice(f"{plan.name} has no {usual} price in {currency}: say {named}.", field="interval")
+    return sold.pop()
+
+
 def choose_items(
     plan: Plan,
     *,

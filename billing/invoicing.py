@@ -163,6 +163,14 @@ def nothing() -> Result:
     return Result(lines=(), subtotal=0, tax_total=0, total=0)
 
 
+def joined(first: Result, second: Result) -> Result:
+    """Two statements as one; the invoice of the later."""
+    return Result(
+        [*first.lines, *second.lines], first.subtotal + second.subtotal, first.tax_total + second.tax_total,
+        first.total + second.total, second.issued or first.issued, [*first.credit_notes, *second.credit_notes],
+    )  # fmt: skip
+
+
 # -- Reading: a fixed number of queries, whatever the number of subscriptions --------------------------
 
 
@@ -369,11 +377,13 @@ def bill(
     cycle_on: date | None = None,
     until: date | None = None,
     source: str | None = None,
+    returns_only: bool = False,
 ) -> Result:
-    """Say what is owed and not yet said, as an issued invoice or a credit note. Call inside a transaction that
-    holds the subscription. Moves `billed_through`; saves it and the next due instant."""  # fmt: skip
+    """Say what is owed and not yet said, as an issued invoice or a credit note; with `returns_only` no more than the
+    credits for unused time. Call inside a transaction that holds the subscription. Moves `billed_through`."""
     day = until or cycle_on or timelines.local_day(subscription, now)
-    return bill_many([Due(subscription, day, now, cycle_on, source)], actor=actor)[0]
+    due = Due(subscription, day, now, cycle_on, source, returns_only=returns_only)
+    return bill_many([due], actor=actor)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +396,7 @@ class Due:
     cycle_on: date | None = None
     source: str | None = None
     specs: Sequence[PhaseSpec] | None = None
+    returns_only: bool = False
 
 
 def bill_many(
@@ -408,6 +419,8 @@ def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
     row = due.subscription
     specs = timelines.specs_of(row) if due.specs is None else due.specs
     lines = draft_lines(subscription=row, specs=specs, facts=facts, until=due.day)
+    if due.returns_only:
+        lines = [line for line in lines if line.kind == "credit"]
     row.billed_through = max(due.day, row.billed_through or due.day)
     return _draft(due, specs, lines, facts.seller, actor) if lines else None
 

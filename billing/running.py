@@ -175,6 +175,8 @@ def _begin_day(row: Subscription, specs: Specs, now: datetime) -> invoicing.Due:
     day = _due_day(row)
     if row.end_on == day:
         timelines.write(row, timelines.ended(specs, day))
+        if row.current_period_end and day < row.current_period_end:
+            invoicing.bill(subscription=row, now=now, actor="system", until=day, returns_only=True)
         return invoicing.Due(row, day, now, day, specs=timelines.specs_of(row))
     lasting = [spec for spec in specs if not spec.empty]
     if row.status == Subscription.Status.INCOMPLETE:

@@ -19,15 +19,16 @@ def start(
     *,
     customer: Customer,
     plan: Plan,
-    interval: str,
     now: datetime,
     actor: str,
     origin: str,
+    interval: str | None = None,
     card: PaymentMethod | None = None,
     **terms: Any,
 ) -> Subscription:
     """Subscribe, bill the first day, and have the invoice collected by a job, from `card` and from now on if one is
     given. `terms` and errors as `subscribing.subscribe`."""
+    interval = interval or choosing.cadence(plan, customer.currency)
     if card is not None:
         cards.make_default(payment_method=card, now=now, actor=actor)
     subscription = subscribing.subscribe(

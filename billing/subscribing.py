@@ -711,9 +711,18 @@ def cancel(
         return _cancel_later(subscription, on, now=now, actor=actor)
     subscription.reopened_on = on if on < today else None
     timelines.write(subscription, timelines.ended(timelines.planned(subscription), on))
-    result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=max(on, today))
+    result = _last_papers(subscription, on, now=now, actor=actor)
     finish(subscription, now=now, actor=actor)
     return answer(on, result)
+
+
+def _last_papers(subscription: Subscription, on: date, *, now: datetime, actor: str) -> invoicing.Result:
+    """What was paid beyond the end comes back on a note of its own; the rest is then asked for, and the balance pays
+    it. One paper with both would hide the one in the other."""
+    until = max(on, timelines.local_day(subscription, now))
+    returned = invoicing.bill(subscription=subscription, now=now, actor=actor, until=until, returns_only=True)
+    rest = invoicing.bill(subscription=subscription, now=now, actor=actor, until=until)
+    return invoicing.joined(returned, rest)
 
 
 def _ends(subscription: Subscription, effective: Effective, now: datetime) -> date:

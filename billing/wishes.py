@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from billing.choosing import choose_items, interval_of, requantified, seats
+from billing.choosing import cadence, choose_items, interval_of, requantified, seats
 from billing.maths.periods import ONE_DAY, Interval, anchor_for
 from billing.models import Discount, Plan
 from billing.timelines import PhaseSpec
@@ -75,19 +75,26 @@ def _plain(value: Any) -> Any:
 
 def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
     """The terms of a phase from `on` that follows `old`. Raises UnknownPrice, InvalidQuantity."""
-    target, cadence = wish.plan or old.plan, wish.interval or interval_of(old)
-    same = target == old.plan and cadence == interval_of(old) and not wish.reprice
+    target = wish.plan or old.plan
+    rhythm = wish.interval or _usual_cadence(old, target)
+    same = target == old.plan and rhythm == interval_of(old) and not wish.reprice
     return {
         **{name: getattr(old, name) for name in TERMS},
         "plan": target,
-        "items": requantified(old.items, wish.quantity, wish.quantities) if same else _chosen(old, wish, target, cadence),
-        "anchor_on": _anchor(old, wish, cadence, on),
+        "items": requantified(old.items, wish.quantity, wish.quantities) if same else _chosen(old, wish, target, rhythm),
+        "anchor_on": _anchor(old, wish, rhythm, on),
         "discount": old.discount if wish.discount is KEEP else wish.discount,
         "collection_method": wish.collection_method or old.collection_method,
         "net_days": old.net_days if wish.net_days is KEEP else wish.net_days,
         "motion": wish.motion or (target.motion if target != old.plan else old.motion),
         "prorate": wish.proration != "none",
     }  # fmt: skip
+
+
+def _usual_cadence(old: PhaseSpec, target: Plan) -> str:
+    """As before, where the new plan is sold by that."""
+    had = interval_of(old)
+    return had if target == old.plan else cadence(target, old.items[0][0].currency, had)
 
 
 def _chosen(old: PhaseSpec, wish: Wish, plan: Plan, interval: str) -> Any:

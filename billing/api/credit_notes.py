@@ -66,7 +66,7 @@ class CreditNoteLineOut(serializers.Serializer[Any]):
         return span(line.period_start, line.period_end)
 
 
-class CreditNoteSummaryOut(serializers.Serializer[Any]):
+class CreditNoteOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     number = serializers.CharField()
     customer = serializers.CharField(source="customer_id")
@@ -78,14 +78,11 @@ class CreditNoteSummaryOut(serializers.Serializer[Any]):
     tax_total = Money()
     total = Money()
     issued_at = Instant()
+    lines = CreditNoteLineOut(many=True)
     pdf = serializers.SerializerMethodField()
 
     def get_pdf(self, note: CreditNote) -> str:
         return f"/api/v1/credit_notes/{note.pk}/pdf"
-
-
-class CreditNoteOut(CreditNoteSummaryOut):
-    lines = CreditNoteLineOut(many=True)
 
 
 class CreditNoteQuery(ListQuery):
@@ -121,7 +118,7 @@ class CreditNotes(ApiView):
         tag=TAG,
         name="list_credit_notes",
         query=CreditNoteQuery,
-        page=CreditNoteSummaryOut,
+        page=CreditNoteOut,
     )
     def get(self, request: Request) -> Response:
         asked, rows = self.asked(CreditNoteQuery), _notes(self)
@@ -130,7 +127,7 @@ class CreditNotes(ApiView):
         if "invoice" in asked:
             invoices = Invoice.objects.filter(livemode=self.livemode)
             rows = rows.filter(invoice=row(invoices, asked["invoice"], what="invoice", field="invoice"))
-        return self.page(CreditNoteSummaryOut, rows, asked)
+        return self.page(CreditNoteOut, rows.prefetch_related("lines"), asked)
 
 
 def _wanted(given: dict[str, Any], invoice: Invoice) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     motion = serializers.ChoiceField(choices=Motion.choices)
     collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
     issued_at = Instant(allow_null=True)
-    due_at = Instant(allow_null=True)
+    due_at = Instant(
+        source="due_by", allow_null=True, help_text="the last second of the due day, in the seller's zone"
+    )
     period = serializers.SerializerMethodField()
     subtotal = Money()
     discount_total = Money()
@@ -97,6 +99,9 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     sent_at = Instant(allow_null=True)
     voided_at = Instant(allow_null=True)
     created_at = Instant()
+    seller = serializers.DictField(help_text="as printed")
+    bill_to = serializers.DictField(help_text="as printed")
+    lines = InvoiceLineOut(many=True)
     pdf = serializers.SerializerMethodField(help_text="where its PDF is; null while a draft")
     xml = serializers.SerializerMethodField(help_text="where its electronic form is; null while a draft")
 
@@ -219,9 +224,6 @@ class PaymentFullOut(PaymentOut):
 
 
 class InvoiceOut(InvoiceSummaryOut):
-    seller = serializers.DictField(help_text="as printed")
-    bill_to = serializers.DictField(help_text="as printed")
-    lines = InvoiceLineOut(many=True)
     payments = PaymentFullOut(many=True, help_text="every attempt, with its refunds and disputes")
 
 
@@ -262,7 +264,7 @@ class Invoices(ApiView):
             rows = rows.filter(subscription=_subscription(self, asked["subscription"]))
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
-        return self.page(InvoiceSummaryOut, rows, asked)
+        return self.page(InvoiceSummaryOut, rows.prefetch_related("lines"), asked)
 
 
 def refuse_other_currency(given: str | None, own: str) -> None:

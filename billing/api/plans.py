@@ -37,7 +37,11 @@ class PriceNew(Strict):
     code = Text(
         required=False, max_length=60, help_text="made of what the price is for where nothing is said"
     )
-    label = Text(required=False, allow_blank=True, help_text="what lines on papers call it")  # type: ignore[assignment]
+    label = Text(
+        required=False,
+        allow_blank=True,
+        help_text="what lines on papers call it; the meter's or the plan's name",
+    )  # type: ignore[assignment]
     kind = serializers.ChoiceField(
         required=False, choices=KINDS, help_text="recurring; usage where a meter is named"
     )

@@ -100,7 +100,11 @@ class ContractTerms(Strict):
 class SubscriptionNew(Terms):
     customer = Text(max_length=200, help_text="id or external id")
     plan = Text(max_length=100, help_text="id or code")
-    interval = serializers.ChoiceField(choices=INTERVALS, default="month")
+    interval = serializers.ChoiceField(
+        required=False,
+        choices=INTERVALS,
+        help_text="month, or the only one of the plan, where nothing is said",
+    )
     start_at = Moment(required=False, help_text="now, where nothing is said; at most a year back")
     anchor = Anchor(
         required=False, help_text="where periods are counted from; the start where nothing is said"
@@ -121,7 +125,11 @@ class SubscriptionNew(Terms):
 
 class ChangeNew(Terms):
     plan = Text(required=False, max_length=100, help_text="id or code")
-    interval = serializers.ChoiceField(required=False, choices=INTERVALS)
+    interval = serializers.ChoiceField(
+        required=False,
+        choices=INTERVALS,
+        help_text="as it is, or the only one of the new plan, where nothing is said",
+    )
     discount = Text(required=False, allow_null=True, max_length=100, help_text="id or code; null for none")
     anchor = Anchor(required=False, help_text="another billing day, from the change on")
     proration = serializers.ChoiceField(

@@ -1,5 +1,6 @@
 """Papers: invoices, credit notes, their numbers and files. What is issued never changes (triggers)."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -161,6 +162,11 @@ class Invoice(models.Model):
     @property
     def issued(self) -> bool:
         return self.status != self.Status.DRAFT
+
+    @property
+    def due_by(self) -> datetime | None:
+        """The last second of the day on which it is due; `due_at` is the instant at which that day is over."""
+        return None if self.due_at is None else self.due_at - timedelta(seconds=1)
 
 
 class LineKind(models.TextChoices):

@@ -34,6 +34,15 @@ def test_codes_that_are_made_up_are_all_different(catalogue):
     ]  # fmt: skip
 
 
+def test_lines_have_a_name_though_nobody_gave_one(catalogue):
+    alone = make(prices=[{"amount": Decimal(49)}, {"meter": "api_calls", "amount": Decimal("0.01")}])
+    assert list(alone.prices.order_by("kind").values_list("label", flat=True)) == ["Gold", "API calls"]
+    two = make(code="two", name="Two", prices=[{"code": "base_fee"}, {"code": "seats", "label": "Seat"}])
+    assert list(two.prices.order_by("code").values_list("label", flat=True)) == ["Two: base fee", "Seat"]
+    again = cataloguing.add_price(plan=two, terms={"code": "seats", "amount": Decimal(5)}, now=NOON)
+    assert again.label == "Seat"
+
+
 def test_a_used_price_stays_and_another_takes_its_place(catalogue, make_customer, subscribe):
     plan = make(prices=[{"code": "base", "amount": Decimal(49)}])
     held = subscribe(make_customer(), plan="gold", quantity=None)

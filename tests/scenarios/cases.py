@@ -497,9 +497,13 @@ CHANGES = [
 
 ENDS = [
     story(
-        "LAGO-TERM-ADVANCE", clock("2024-01-01"), plan(price("29.00")), customer(), subscribe(),
-        to("2024-02-12T06:00"), cancel(), balance(1700),
-        {"call": "GET /subscriptions/${sub.id}", "expect": {"status": "canceled"}},
+        "LAGO-TERM-ADVANCE", clock("2024-01-01"),
+        plan(price("29.00", code="fee"), price("1.00", code="seat", model="per_unit", **ARREARS)), customer(),
+        subscribe(quantities={"seat": 5}), to("2024-02-12T06:00"), cancel(), totals(2900, 3400, 207),
+        {"call": "GET /credit_notes?customer=${customer.id}", "expect": {"results": [{"total": "17.00"}]}},
+        {"call": "GET /invoices?customer=${customer.id}&limit=1", "expect": {"results": [
+            {"status": "paid", "amount_due": "0.00", "lines": [{"amount": "2.07"}]}]}},
+        balance(1493), {"call": "GET /subscriptions/${sub.id}", "expect": {"status": "canceled"}},
     ),
     story(
         "LAGO-TERMINATE-GRACE-REFRESH", tax("20", "PT"),

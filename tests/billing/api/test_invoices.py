@@ -37,13 +37,20 @@ def test_it_shows_an_invoice_with_its_lines(api, invoice):
     assert body["bill_to"]["name"] == invoice.customer.name
 
 
+def test_it_is_due_on_its_due_day(api, by_invoice):
+    """Issued on 15 January with 30 days: the 14th of February still belongs to the customer."""
+    assert api.get(f"invoices/{by_invoice.pk}").json()["due_at"] == "2026-02-14T23:59:59Z"
+
+
 def test_it_lists_and_filters(api, invoice, make_customer, subscribe):
     other = subscribe(make_customer()).invoices.get()
     ids = lambda **query: [row["id"] for row in api.get("invoices", **query).json()["results"]]  # noqa: E731
     assert ids() == [other.pk, invoice.pk]
     assert ids(customer=invoice.customer_id) == ids(subscription=invoice.subscription_id) == [invoice.pk]
     assert ids(status="paid") == []
-    assert "lines" not in api.get("invoices").json()["results"][0]
+    alone = api.get(f"invoices/{invoice.pk}").json()
+    assert alone.pop("payments") == []
+    assert api.get("invoices").json()["results"][1] == alone
 
 
 def test_it_prints_the_paper_once(api, invoice):
@@ -129,6 +136,7 @@ def test_it_answers_in_a_fixed_number_of_statements(
     api, make_customer, subscribe, django_assert_max_num_queries
 ):
     invoices = [subscribe(make_customer()).invoices.get() for _ in range(6)]
+    api.get("payments")  # the first request of a key asks for its allowance, too
     for limit in (1, 6):
         with django_assert_max_num_queries(3):
             assert len(api.get("invoices", limit=limit).json()["results"]) == limit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.models import Event, Invoice, Subscription
+from billing.models import Event, Invoice, Seller, Subscription
 
 
 @pytest.fixture
@@ -87,6 +87,26 @@ def test_it_refuses_by_name_and_writes_nothing(api, customer, fields, status, co
     }
     assert not Subscription.objects.exists()
     assert not Invoice.objects.exists()
+
+
+def test_a_plan_that_is_sold_by_one_interval_needs_no_word_of_it(api, customer, pro, code):
+    prices = [{"code": "fee", "interval": "year", "amount": "120.00"}]
+    api.post("plans", code="yearly", name="Yearly", motion="self_serve", prices=prices)
+    begun = api.post("subscriptions", customer=customer.pk, plan="yearly").json()
+    assert begun["current_period"] == {"start": "2026-01-15", "end": "2027-01-15"}
+    changed = api.post(f"subscriptions/{pro['id']}/changes", plan="yearly", effective="now").json()
+    assert [line["amount"] for line in changed["lines"]][:2] == ["120.00", "-87.00"]
+    quarter = {"code": "quarter", "interval": "quarter", "amount": "40.00"}
+    api.post("plans/yearly/prices", **quarter)
+    refused = api.post("subscriptions", customer=customer.pk, plan="yearly")
+    assert code(refused) == (422, "unknown_price")
+    assert "quarter or year" in refused.json()["detail"]
+
+
+def test_who_sells_is_said_first(api, customer, code):
+    Seller.objects.all().delete()
+    assert code(api.post("subscriptions", customer=customer.pk, plan="pro")) == (409, "seller_missing")
+    assert not Subscription.objects.exists()
 
 
 def test_an_override_lets_a_small_customer_pay_by_invoice(api, customer):
