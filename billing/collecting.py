@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Subquery
+from django.db.models import QuerySet, Subquery
 
 from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
 from billing.events import record, together
@@ -29,6 +29,8 @@ CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
 # The seller is told of an attempt that has had no answer for so long.
 TOLD_AFTER = timedelta(hours=24)
+# How long a buyer may take to confirm a payment with the bank.
+CONFIRMED_WITHIN = timedelta(hours=24)
 
 
 class NothingDue(Refused):
@@ -131,8 +133,8 @@ def _charge(payment: Payment) -> dict[str, Any]:
 def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Payment:
     """Write down what became of an attempt. The same answer twice changes nothing."""
     payment = Payment.objects.select_for_update().get(pk=payment_id)
-    if payment.status == outcome.state or payment.status == "succeeded" or outcome.state == "processing":
-        return payment
+    if outcome.state not in Payment.MOVES[payment.status]:
+        return payment  # it says so already, has gone further, or there is nothing to say yet
     fields: dict[str, Any] = {
         "provider_id": outcome.intent_id or payment.provider_id, "decline_code": outcome.decline_code or "",
         "message": outcome.message or "", "client_secret": outcome.client_secret or "",
@@ -263,6 +265,11 @@ def _collect(invoice: Invoice, now: datetime) -> bool:
         attempt(invoice=invoice, now=now, actor="system")
     except (NothingDue, NoCard, AttemptOpen):
         return False
+    except GatewayMisuse:
+        log.exception(
+            "The provider refused to try %s.", invoice.pk
+        )  # its attempt is asked about like any other
+        return False
     return True
 
 
@@ -343,6 +350,33 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
     for payment in waiting.select_related(*joins).order_by("recorded_at")[:500]:
         done += _settled(payment, now)
     return done
+
+
+def give_up_unconfirmed(*, now: datetime, clock: TestClock | None = None) -> int:
+    """End the attempts that a buyer was to confirm with the bank a day ago and did not: they stand in the way of every
+    other. Returns how many have an end, which may be that they were paid. Without a clock `now` is real time."""
+    done = 0
+    for payment in unconfirmed(clock, now - CONFIRMED_WITHIN).select_related("customer__test_clock"):
+        done += _given_up(payment, now)
+    return done
+
+
+def unconfirmed(clock: TestClock | None, until: datetime) -> QuerySet[Payment]:
+    """The attempts that have waited for their buyer since `until` or longer, the oldest first."""
+    since = "created_at" if clock else "recorded_at"
+    waiting = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION, customer__test_clock=clock)
+    return waiting.filter(**{f"{since}__lte": until}).order_by(since)
+
+
+def _given_up(payment: Payment, now: datetime) -> bool:
+    assert payment.provider_id is not None
+    try:
+        outcome = gateway().cancel(key=f"{payment.key}-cancel", payment_intent=payment.provider_id)
+    except GatewayMisuse:
+        log.exception("The provider will not give up %s.", payment.pk)
+        return False
+    fresh = apply(payment_id=payment.pk, outcome=outcome, now=now_of(payment, now), actor="system")
+    return fresh.status not in Payment.OPEN
 
 
 def _settled(payment: Payment, now: datetime) -> bool:

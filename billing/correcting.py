@@ -278,6 +278,7 @@ def void(*, invoice: Invoice, now: datetime, actor: str, reason: str = "") -> In
         invoice, "void", event="invoice.voided", actor=actor, now=now, voided_at=now, next_attempt_at=None,
         next_reminder_at=None, data=data,
     )  # fmt: skip
+    settling.no_longer_late(invoice, now=now, actor=actor)
     return invoice
 
 

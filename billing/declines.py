@@ -42,6 +42,10 @@ REASONS: dict[str, tuple[str, NextStep]] = {
     "testmode_decline": (f"A test card cannot pay. {ANOTHER}", "new_card"),
     "test_mode_live_card": ("Only test cards work here, such as 4242 4242 4242 4242.", "new_card"),
     "amount_too_small": ("The amount is too small to be charged by card.", ""),
+    "amount_unchargeable": (
+        "No card can be charged exactly this amount in this currency. Please pay by bank transfer.",
+        "",
+    ),
     "amount_too_large": ("The amount is too large to be charged by card.", ""),
     "payment_method_missing": (f"This card is no longer saved. {ANOTHER}", "new_card"),
     "customer_missing": ("The card account no longer exists. Please enter the card again.", "new_card"),

@@ -284,9 +284,13 @@ class Gateway:
         payment_method: a `pm_…`, one of Stripe's test names, or a `ctoken_…` of the browser.
         save: keep the card with the customer for later off-session charges.
         return_url: where 3-D Secure sends the buyer back to; with it, `action_url` is a page of its own.
-        Raises UnchargeableAmount, GatewayMisuse; never for what the network or the bank did.
+        An amount that no card can be charged exactly has failed before anybody is asked. Raises GatewayMisuse; never
+        for what the network or the bank did.
         """
-        params = _charge_params(customer, payment_method, amount, currency, off_session, save, return_url)
+        try:
+            params = _charge_params(customer, payment_method, amount, currency, off_session, save, return_url)
+        except UnchargeableAmount:
+            return _failed("amount_unchargeable")
         params["metadata"] = _about(key, reference, metadata)
         return self._outcome(lambda: self._stripe.v1.payment_intents.create(params, _options(key)))
 

@@ -302,6 +302,7 @@ def _happen(clock: TestClock) -> None:
     renewing.notify(now=now, clock=clock)
     run(now=now, clock=clock)
     collecting.send_new(now=now, clock=clock)
+    collecting.give_up_unconfirmed(now=now, clock=clock)
     collecting.collect_due(now=now, clock=clock)
     collecting.overdue(now=now, clock=clock)
     dunning.remind(now=now, clock=clock)
@@ -312,6 +313,7 @@ def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
     notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
     open_invoices = Invoice.objects.filter(customer__test_clock=clock, status="open")
     moments = [
+        _unconfirmed_until(clock, to),
         due.order_by("next_due_at").values_list("next_due_at", flat=True).first(),
         notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
         open_invoices.filter(next_reminder_at__lte=to)
@@ -324,3 +326,10 @@ def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
         .order_by("due_at").values_list("due_at", flat=True).first(),
     ]  # fmt: skip
     return min((m for m in moments if m is not None), default=None)
+
+
+def _unconfirmed_until(clock: TestClock, to: datetime) -> datetime | None:
+    """When the next attempt is given up that a buyer does not confirm."""
+    day = collecting.CONFIRMED_WITHIN
+    asked = collecting.unconfirmed(clock, to - day).filter(created_at__gt=clock.now - day).first()
+    return None if asked is None else asked.created_at + day

@@ -136,9 +136,10 @@ def give_notice() -> int:
 
 
 def reconcile_payments() -> int:
-    """Ask the provider about every attempt and refund without a final answer."""
+    """Ask the provider about every attempt and refund without a final answer, and give up what nobody confirms."""
     now = timezone.now()
-    return _again_what_waits(now) + collecting.reconcile(now=now) + refunding.reconcile(now=now)
+    done = _again_what_waits(now) + collecting.reconcile(now=now) + refunding.reconcile(now=now)
+    return done + collecting.give_up_unconfirmed(now=now)
 
 
 def reconcile_disputes() -> int:

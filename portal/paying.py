@@ -7,7 +7,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from billing import collecting
-from billing.gateway import UnchargeableAmount
 from billing.models import Invoice, Payment, PaymentMethod
 from billing.refusals import Refused
 from billing.templatetags.tandem import money
@@ -24,7 +23,7 @@ def pay(
             invoice=invoice, now=visit.now, actor=visit.actor, payment_method=card, off_session=False,
             return_url=f"{settings.SITE_URL}{here}",
         )  # fmt: skip
-    except (Refused, UnchargeableAmount) as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(here)
     if payment.status == Payment.Status.REQUIRES_ACTION and payment.action_url:

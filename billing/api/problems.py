@@ -99,7 +99,6 @@ OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     moves.IllegalMove: (409, "illegal_move", "The present state does not allow this."),
     moves.StaleMove: (409, "changed_meanwhile", "Somebody else changed this first. Read it again."),
     gateway.ProviderUnreachable: (503, "provider_unreachable", "The card network does not answer."),
-    gateway.UnchargeableAmount: (422, "uncollectible_amount", "No card is charged for this amount."),
     Seller.DoesNotExist: (409, "seller_missing", "Say first who sells: manage.py ship, then the seller in the admin."),
     OperationalError: (503, "try_again", "The database is busy or away. Try again."),
     # Validation should have caught these two: the answer is harmless, the log has the rest.

@@ -1,11 +1,12 @@
 """Getting paid twice at once: a transfer arrives while a card attempt has no answer yet."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from billing import cards, collecting
-from billing.gateway import GatewayMisuse
+from billing import cards, collecting, drafting
+from billing.gateway import GatewayMisuse, Outcome
 from billing.models import Event, Mail, Payment
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
@@ -107,3 +108,49 @@ def test_one_that_the_provider_chokes_on_holds_up_no_other(invoice, fake_stripe,
     settle()
     payment.refresh_from_db()
     assert payment.status == "succeeded"
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(invoice, books):
+    payment = attempt(invoice)
+    assert payment.status == "succeeded"
+    for before, late in [("failed", "requires_action"), ("canceled", "failed"), ("failed", "unknown")]:
+        other = Payment.objects.create(
+            customer=invoice.customer, invoice=invoice, amount=1, currency="USD", key=f"{before}-{late}", status=before
+        )  # fmt: skip
+        said = {"payment_id": other.pk, "now": invoice.issued_at, "actor": "provider"}
+        assert collecting.apply(outcome=Outcome(late), **said).status == before
+
+
+@pytest.fixture
+def in_dinars(make_customer):
+    """Open by card, with a last digit that no card can carry."""
+    customer = make_customer(currency="KWD", country="KW")
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    given = {"now": customer.now, "actor": "system", "collection_method": "charge_automatically"}
+    lines = [drafting.NewLine("Work", Decimal("5.124"))]
+    draft = drafting.write(customer=customer, lines=lines, **given)
+    return drafting.finalize(invoice=draft, now=customer.now, actor="system")
+
+
+def test_what_no_card_can_carry_is_said_and_holds_up_nobody(in_dinars, invoice, fake_stripe, books):
+    assert collecting.collect_due(now=invoice.issued_at) == 2
+    settle(later=timedelta(hours=1))
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+    failed = in_dinars.payments.get()
+    assert (failed.status, failed.decline_code) == ("failed", "amount_unchargeable")
+    assert "bank transfer" in Mail.objects.get(template="payment_failed").text
+
+
+def test_one_that_the_provider_refuses_to_try_holds_up_no_other(in_dinars, invoice, monkeypatch, books):
+    real = collecting.call
+
+    def choke(payment, **more):
+        if payment.currency == "KWD":
+            raise GatewayMisuse("no such customer")
+        return real(payment, **more)
+
+    monkeypatch.setattr(collecting, "call", choke)
+    assert collecting.collect_due(now=invoice.issued_at) == 1
+    invoice.refresh_from_db()
+    assert (invoice.status, in_dinars.payments.get().status) == ("paid", "new")

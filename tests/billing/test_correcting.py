@@ -148,6 +148,17 @@ def test_a_void_invoice_is_not_owed_and_not_asked_for_again(clock, make_customer
         correcting.credit(invoice=voided, amount=1, reason="", now=clock.now, actor=STAFF)
 
 
+def test_a_void_invoice_makes_nobody_late(clock, make_customer, subscribe, advance, books):
+    terms = {"collection_method": "send_invoice", "net_days": 15, "payment_rule_override": "agreed"}
+    subscription = subscribe(make_customer(clock), **terms)
+    advance(clock, days=20)
+    subscription.refresh_from_db()
+    assert subscription.status == "past_due"
+    correcting.void(invoice=subscription.invoices.get(), now=clock.now, actor=STAFF)
+    subscription.refresh_from_db()
+    assert subscription.status == "active"
+
+
 def test_credit_that_was_used_returns_when_the_invoice_is_void(clock, make_invoice, credit, books):
     first = make_invoice(("Setup", "100", "1"))
     pay(first, 123_00, clock.now)

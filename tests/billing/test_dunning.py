@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from billing import cards, collecting, refunding, running
-from billing.models import Event, Mail, Seller
+from billing.models import Event, Mail, Payment, Seller
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +75,55 @@ def test_another_card_is_charged_at_once_and_the_steps_stop(payer, clock, advanc
     assert (invoice.status, sub.status) == ("paid", "active")
     advance(clock, days=20)
     assert len(mails("payment_failed")) == 2
+
+
+def test_somebody_who_tries_card_after_card_uses_no_step_up(payer, clock, advance, books):
+    Seller.objects.update(unpaid_end="cancel")
+    sub = payer(DECLINED)
+    invoice = sub.invoices.get()
+    for _ in range(6):
+        collecting.attempt(invoice=invoice, now=clock.now, actor="member:1", off_session=False)
+    invoice.refresh_from_db()
+    sub.refresh_from_db()
+    assert (sub.status, invoice.next_attempt_at) == ("past_due", clock.now + timedelta(days=1))
+    advance(clock, days=20)
+    assert days("invoice.payment_failed", invoice.pk)[6:] == AFTER[1:]
+    sub.refresh_from_db()
+    assert sub.status == "canceled"
+
+
+def test_a_payment_that_nobody_confirms_is_given_up_after_a_day(payer, clock, advance, books, fake_stripe):
+    sub = payer("pm_card_threeDSecure2Required")
+    invoice = sub.invoices.get()
+    waiting = collecting.attempt(
+        invoice=invoice,
+        now=clock.now,
+        actor="member:1",
+        off_session=False,
+        return_url="https://shop.example/",
+    )
+    assert waiting.status == "requires_action"
+    advance(clock, hours=23)
+    waiting.refresh_from_db()
+    assert waiting.status == "requires_action"
+    advance(clock, days=20)
+    assert days("invoice.payment_failed", invoice.pk) == ["01-16", "01-18", "01-22", "01-29"]
+    invoice.refresh_from_db()
+    assert invoice.status == "uncollectible"
+    assert not [row for row in fake_stripe.rows("charge") if row["paid"]]
+
+
+def test_what_was_confirmed_meanwhile_is_not_given_up(payer, clock, advance, books, fake_stripe, monkeypatch):
+    sub = payer("pm_card_visa")
+    invoice = sub.invoices.get()
+    payment = collecting._open_attempt(invoice, clock.now, None, False)
+    done = collecting.call(payment)
+    Payment.objects.filter(pk=payment.pk).update(status="requires_action", provider_id=done.intent_id)
+    later = payment.recorded_at + timedelta(hours=25)
+    assert collecting.give_up_unconfirmed(now=later) == 0
+    assert collecting.give_up_unconfirmed(now=clock.now + timedelta(days=1), clock=clock) == 1
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
 
 
 def test_a_card_that_cannot_work_is_not_tried_again(payer, clock, advance, books):
