@@ -89,8 +89,10 @@ def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal 
         return Decimal(1)
     given = wanted.get(price.code, quantity if price.model != "flat" else None)
     value = Decimal(1) if given is None else Decimal(given)
-    if not value.is_finite() or value <= 0 or value > MAX_QUANTITY:
-        raise InvalidQuantity("The quantity must be more than 0 and at most 1,000,000,000.", field="quantity")
+    if not value.is_finite() or value <= 0 or value >= MAX_QUANTITY:
+        raise InvalidQuantity(
+            "The quantity must be more than 0 and less than 1,000,000,000.", field="quantity"
+        )
     if price.model == "per_unit" and value != value.to_integral_value():
         raise InvalidQuantity("Seats are whole numbers.", field="quantity")
     return value

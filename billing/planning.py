@@ -16,6 +16,7 @@ from billing.timelines import PhaseSpec
 
 LONGEST_BACKDATE = timedelta(days=366)
 FURTHEST_START = timedelta(days=2 * 366)
+LONGEST_TRIAL = timedelta(days=730)
 
 
 class InvalidDate(Refused):
@@ -90,6 +91,8 @@ def trial_end_of(
         at = trial_end if isinstance(trial_end, datetime) else midnight(trial_end, customer.timezone)
         if at <= start:
             raise InvalidTrial("A trial ends after the start.", field="trial_end")
+        if at > start + LONGEST_TRIAL:
+            raise InvalidTrial(f"A trial has at most {LONGEST_TRIAL.days} days.", field="trial_end")
         return at
     days = granted_days(customer, plan) if trial_days is None else trial_days
     return start + timedelta(days=days) if days else None

@@ -116,7 +116,8 @@ def _visible(value: str) -> str:
 
 
 def email(value: Any, field: str = "email") -> str:
-    """The address, its domain in lower-case ASCII. Few servers take other letters before the @: refused."""
+    """The address, its domain in lower-case ASCII. Few servers take other letters before the @ or a number in
+    brackets behind it: refused."""
     if not isinstance(value, str) or not value.strip():
         raise Missing("An e-mail address is needed.", field=field)
     local, _, domain = value.strip().rpartition("@")
@@ -125,7 +126,7 @@ def email(value: Any, field: str = "email") -> str:
         validate_email(address)
     except (UnicodeError, ValidationError):
         raise InvalidEmail("Enter an e-mail address such as name@company.com.", field=field) from None
-    if not address.isascii() or len(address) > 254 or '"' in local:
+    if not address.isascii() or len(address) > 254 or '"' in local or address.endswith("]"):
         raise InvalidEmail("Enter an e-mail address such as name@company.com.", field=field)
     return address
 
@@ -167,9 +168,13 @@ def currency(value: Any, field: str = "currency") -> str:
     return code
 
 
+# Names of files beside the zones: what they mean is the machine's own affair, and differs from one to the next.
+_NOT_ZONES = {"localtime", "posixrules", "Factory"}
+
+
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - _NOT_ZONES)
 
 
 def timezone(value: Any, field: str = "timezone") -> str:

@@ -9,7 +9,8 @@ while the request waits and its transaction is open. Its tables are: a verified 
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from math import isinf
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -38,9 +39,9 @@ class NotAnEvent(Exception):
 @transaction.non_atomic_requests
 def receive(request: HttpRequest) -> HttpResponse:
     """Stripe's door: 200 once the event is noted, 400 for what Stripe did not sign, 413 for too much."""
-    if int(request.headers.get("Content-Length") or 0) > LARGEST_BODY:
+    body, now = request.read(LARGEST_BODY + 1), timezone.now()
+    if len(body) > LARGEST_BODY:
         return _said(413, "too_large")
-    body, now = request.body, timezone.now()
     try:
         secret = check(body, request.headers.get("Stripe-Signature", ""), now)
         event = parse(body)
@@ -81,8 +82,7 @@ def _secrets_of_endpoints() -> list[str]:
 def parse(body: bytes) -> dict[str, Any]:
     """A verified body as an event. Raises NotAnEvent."""
     try:
-        # PostgreSQL has no NUL in text; a customer's name may.
-        event = json.loads(body.replace(rb"\u0000", b""))
+        event = _storable(json.loads(body.decode(), parse_constant=_no_constant))
     except (ValueError, RecursionError):
         raise NotAnEvent("it is not JSON") from None
     if not isinstance(event, dict) or event.get("object") != "event":
@@ -94,6 +94,21 @@ def parse(body: bytes) -> dict[str, Any]:
     if bool(event.get("livemode")) != settings.STRIPE_LIVE_MODE:
         raise NotAnEvent("it is of the other mode, test or live")
     return event
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL has no NUL and no half characters in text; a customer's name may."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_storable(name): _storable(part) for name, part in value.items()}
+    if isinstance(value, float) and isinf(value):
+        raise NotAnEvent("it has a number that cannot be stored")
+    return [_storable(part) for part in value] if isinstance(value, list) else value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotAnEvent(f"{name} is not JSON")
 
 
 def _is_text(value: object, longest: int) -> bool:
@@ -120,7 +135,7 @@ def note(*, event: dict[str, Any], body: bytes, headers: dict[str, str], address
     )
     if not new:
         return False
-    _keep_for_djstripe(event, body.decode().replace("\\u0000", ""), headers, address, secret)
+    _keep_for_djstripe(event, body.decode(), headers, address, secret)
     async_task("billing.tasks.apply_stripe_event", id)
     async_task("billing.webhooks_in.mirror", id)
     return True
@@ -129,17 +144,18 @@ def note(*, event: dict[str, Any], body: bytes, headers: dict[str, str], address
 def _keep_for_djstripe(
     event: dict[str, Any], body: str, headers: dict[str, str], address: str, secret: str
 ) -> None:
-    request = event.get("request") or {}
+    about = event.get("request")
+    request = about if isinstance(about, dict) else {"id": about}
     row, _ = Event.objects.get_or_create(
         id=event["id"],
         defaults={
             "stripe_data": event,
-            "api_version": event.get("api_version") or "",
-            "created": datetime.fromtimestamp(int(event.get("created") or 0), UTC),
+            "api_version": _word(event.get("api_version"), 64),
+            "created": _instant(event.get("created")),
             "data": event["data"],
-            "idempotency_key": request.get("idempotency_key") or "",
+            "idempotency_key": _word(request.get("idempotency_key"), 255),
             "livemode": bool(event.get("livemode")),
-            "request_id": request.get("id") or "",
+            "request_id": _word(request.get("id"), 50),
             "type": event["type"],
         },
     )
@@ -147,6 +163,16 @@ def _keep_for_djstripe(
     WebhookEventTrigger.objects.create(
         body=body, event=row, headers=headers, remote_ip=address, valid=True, webhook_endpoint=endpoint
     )
+
+
+def _word(value: object, longest: int) -> str:
+    return value if isinstance(value, str) and len(value) <= longest else ""
+
+
+def _instant(seconds: object) -> datetime:
+    """Of Stripe's clock; 1970 for what is no time."""
+    usable = isinstance(seconds, int) and 0 <= seconds < 2**33
+    return datetime.fromtimestamp(seconds if usable else 0, UTC)  # type: ignore[arg-type]
 
 
 # -- Mirroring ----------------------------------------------------------------------------------------

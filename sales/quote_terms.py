@@ -7,7 +7,7 @@ from typing import Any
 
 from billing import subscribing, typed
 from billing.customers import NET_DAYS
-from billing.maths.money import LIMIT
+from billing.maths.money import LIMIT, exponent
 from billing.models import Price
 from billing.refusals import Refused
 from sales import proposing
@@ -199,6 +199,8 @@ def _fees(quote: Quote, fees: Iterable[Mapping[str, Any]]) -> list[QuoteLine]:
         quantity = _number(fee.get("quantity", 1), f"{field}.quantity")
         if amount < 0 or not 0 < quantity <= 1_000_000:
             raise InvalidQuote("A fee has a price of 0 or more and a quantity above 0.", field=field)
+        if amount * quantity * 10 ** exponent(quote.currency) >= LIMIT:
+            raise InvalidQuote("This is too much money.", field=field)
         words = typed.text(fee.get("description", ""), f"{field}.description", limit=200, required=True)
         rows.append(
             QuoteLine(

@@ -19,18 +19,55 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Strict(serializers.Serializer[Any]):
-    """An object whose unknown names are refused by name."""
+    """An object whose unknown names are refused by name, and whose numbers and truths are what JSON calls so.
+
+    With `query` in its context it is a query, where everything is text: `25`, `true`.
+    """
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = {
-                name: serializers.ErrorDetail("There is no such field.", code="unknown_field")
-                for name in data
-                if name not in self.fields or self.fields[name].read_only
-            }
-            if unknown:
-                raise serializers.ValidationError({name: [error] for name, error in unknown.items()})
-        return super().to_internal_value(data)
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        known = {name for name, field in self.fields.items() if not field.read_only}
+        if unknown := [name for name in data if name not in known]:
+            there_is_none = serializers.ErrorDetail("There is no such field.", code="unknown_field")
+            raise serializers.ValidationError({name: [there_is_none] for name in unknown})
+        wrong = {name: [error] for name in data if (error := self._error(name, data[name]))}
+        try:
+            found = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**error.detail, **wrong}) from None  # type: ignore[dict-item]
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return found
+
+    def _error(self, name: str, value: Any) -> serializers.ErrorDetail | None:
+        field = self.fields[name]
+        if value is None:
+            return None
+        query = "query" in self.context
+        if isinstance(field, serializers.IntegerField) and not _is_whole(value, query):
+            return serializers.ErrorDetail("A valid integer is required.", code="invalid")
+        if isinstance(field, serializers.BooleanField) and not _is_truth(value, query):
+            return serializers.ErrorDetail("Must be true or false.", code="invalid")
+        return None
+
+
+WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+# What a column of whole numbers holds.
+LEAST, MOST = -(2**31), 2**31 - 1
+
+
+def _is_whole(value: Any, query: bool) -> bool:
+    """Others' readers take `1_0`, `"12"` and other alphabets' digits for numbers."""
+    if query:
+        return isinstance(value, str) and WHOLE.fullmatch(value) is not None and LEAST <= int(value) <= MOST
+    if isinstance(value, Decimal):  # 3.0 is a whole number; 1e999999999 is not worth writing out
+        return value.adjusted() <= 10 and value == value.to_integral_value() and LEAST <= value <= MOST
+    return type(value) is int and LEAST <= value <= MOST
+
+
+def _is_truth(value: Any, query: bool) -> bool:
+    return value in ("true", "false") if query else isinstance(value, bool)
 
 
 class Text(serializers.CharField):
@@ -120,8 +157,7 @@ class Percent(serializers.Field[Decimal, Any, str, Any]):
     """A share in percent: a number or a decimal string, exact either way."""
 
     def to_internal_value(self, data: Any) -> Decimal:
-        exact = not isinstance(data, bool) and isinstance(data, int | str | Decimal)
-        if not exact or not PLAIN.fullmatch(f"{data:f}" if isinstance(data, Decimal) else str(data)):
+        if not _is_exact(data):
             raise serializers.ValidationError(
                 'A percentage is a number or a decimal string such as "12.5".', code="invalid_percentage"
             )
@@ -129,6 +165,32 @@ class Percent(serializers.Field[Decimal, Any, str, Any]):
 
     def to_representation(self, value: Decimal) -> str:
         return f"{Decimal(value).normalize():f}"
+
+
+def _is_exact(data: Any) -> bool:
+    if isinstance(data, Decimal):
+        return int(data.as_tuple().exponent) >= -12 and data.adjusted() < 15
+    if type(data) is int:
+        return abs(data) < 10**15
+    return isinstance(data, str) and PLAIN.fullmatch(data) is not None
+
+
+class Json(serializers.DictField):
+    """Any object. Its numbers with decimals become floats: they are told, never reckoned with."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return _as_floats(super().to_internal_value(data))
+
+
+def _as_floats(value: Any) -> Any:
+    """Raises ValidationError for a number that no float holds."""
+    if isinstance(value, Decimal):
+        if not -300 <= value.adjusted() <= 300:
+            raise serializers.ValidationError("This number is too large or too small.", code="invalid_number")
+        return float(value)
+    if isinstance(value, dict):
+        return {name: _as_floats(part) for name, part in value.items()}
+    return [_as_floats(part) for part in value] if isinstance(value, list) else value
 
 
 @extend_schema_field({"type": "string", "examples": ["3"]})
@@ -140,7 +202,12 @@ class Number(serializers.Field[Any, Any, str, Any]):
 
 
 @extend_schema_field(
-    {"oneOf": [{"type": "integer"}, {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}]}
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 1 - 10**15, "maximum": 10**15 - 1},
+            {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$"},
+        ]
+    }
 )
 class Quantity(serializers.Field[Decimal, Any, Any, Any]):
     """How many, as it is sent: a whole number, or a decimal string."""
@@ -150,7 +217,7 @@ class Quantity(serializers.Field[Decimal, Any, Any, Any]):
     }
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not isinstance(data, int | str) or not PLAIN.fullmatch(str(data)):
+        if isinstance(data, Decimal) or not _is_exact(data):
             self.fail("invalid_quantity")
         return Decimal(data)
 

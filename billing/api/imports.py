@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from billing import importing
 from billing.api.fields import Instant, ListQuery
 from billing.api.finding import row
-from billing.api.problems import Problem
 from billing.api.schema import operation
 from billing.api.views import MIB, ApiView
 from billing.models import UsageImport
@@ -45,6 +44,7 @@ class UsageImportOut(serializers.Serializer[Any]):
 class UsageImports(ApiView):
     scopes = {"POST": "usage", "GET": "usage"}
     largest = 8 * MIB
+    media = tuple(FORMATS)
 
     @operation(
         "Send a file of usage", tag=TAG, name="create_usage_import", answer=UsageImportOut, status=202,
@@ -56,9 +56,7 @@ class UsageImports(ApiView):
         ),
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        format = FORMATS.get(request._request.content_type or "")
-        if format is None:
-            raise Problem(415, "unsupported_media_type", "Send text/csv or application/x-ndjson.")
+        format = FORMATS[request._request.content_type or ""]
         made = importing.take(
             content=request.body, format=format, livemode=self.livemode, now=self.now(), actor=self.actor
         )

@@ -142,7 +142,7 @@ class InvoiceNew(Strict):
     lines = InvoiceLineNew(many=True)
     currency = Text(required=False, help_text="the customer's, if it is said")
     collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
-    net_days = serializers.IntegerField(required=False, allow_null=True)
+    net_days = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=60)
     po_number = Text(required=False, allow_blank=True, max_length=60)
     memo = Text(required=False, allow_blank=True, max_length=500)
 

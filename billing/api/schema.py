@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
-from billing.api.fields import Strict, Text
+from billing.api.fields import LEAST, MOST, Strict, Text
 
 # Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough.
 ANY_TEXT = r"^[^\u0000]*$"
@@ -24,6 +24,8 @@ class Schema(AutoSchema):
             found["pattern"] = ANY_TEXT if field.allow_blank else VISIBLE_TEXT
             if not field.allow_blank:
                 found["minLength"] = 1
+        if isinstance(field, serializers.IntegerField) and isinstance(field.parent, Strict):
+            found = {"minimum": LEAST, "maximum": MOST, **found}
         return found
 
     def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:

@@ -93,8 +93,6 @@ class UsageVoid(ApiView):
 
 def _events(request: Request) -> list[Any]:
     """The batch, or the one event as a batch of one."""
-    if request._request.content_type != "application/json":
-        raise Problem(415, "unsupported_media_type", "Send application/json.")
     body = read_quickly(request.body)
     if not isinstance(body, dict):
         raise parsing.malformed("invalid_request", "The body is an object.")

@@ -1,7 +1,7 @@
 """What every view of the API has in common: the key's side, strict bodies and queries, pages, repeatable
 POSTs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -39,6 +39,8 @@ class ApiView(APIView):
     # Which of the limits of a key its requests count against.
     counts_as: ClassVar[str] = "other"
     may_be_empty: ClassVar[bool] = False
+    # What a body may be.
+    media: ClassVar[Collection[str]] = ("application/json",)
     # False where the card network is called: no transaction is held over the network.
     in_one_transaction: ClassVar[bool] = True
 
@@ -104,6 +106,8 @@ class ApiView(APIView):
         if length > self.largest or len(body) > self.largest:
             raise Problem(413, "body_too_large", f"A body here has at most {self.largest // MIB} MiB.")
         request._body = body  # type: ignore[attr-defined]
+        if body and request.content_type not in self.media:
+            raise Problem(415, "unsupported_media_type", f"Send {' or '.join(self.media)}.")
         if not body and request.method != "DELETE" and not self.may_be_empty:
             raise malformed("invalid_json", "The body is empty.")
 
@@ -148,7 +152,7 @@ class ApiView(APIView):
             if len(values) > 1:
                 error = FieldProblem(name, "repeated_parameter", "This is given more than once.")
                 raise Problem(400, "repeated_parameter", f"{name} is given more than once.", [error])
-        read = serializer(data=self.request.query_params.dict())
+        read = serializer(data=self.request.query_params.dict(), context={"query": True})
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
 

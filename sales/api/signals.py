@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.api.fields import Instant, ListQuery, Strict, Text
+from billing.api.fields import Instant, Json, ListQuery, Strict, Text
 from billing.api.finding import row
 from billing.api.schema import operation
 from billing.api.views import ApiView
@@ -20,7 +20,7 @@ class SignalNew(Strict):
     customer = Text(max_length=200, help_text="id or external id")
     rule = Text(max_length=40, help_text="a rule's code")
     occurred_at = Instant(required=False, help_text="now, where nothing is said")
-    evidence = serializers.DictField(
+    evidence = Json(
         required=False,
         help_text="`feature` of enterprise_features: one look, counted; `score` of engagement: measured",
     )
