@@ -1,8 +1,10 @@
 """Whose time it is. Edges ask here once and pass `now` down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from billing import numbering, typed
@@ -31,6 +33,12 @@ class TooFar(ClockRefused):
     code = "advance_too_long"
 
 
+class Moving(ClockRefused):
+    """Another process moves it just now."""
+
+    code = "clock_is_moving"
+
+
 def create(*, time: datetime, name: str = "") -> TestClock:
     """A clock that stands at `time`, with number series of its own for the papers of its customers."""
     clock = TestClock(now=time, name=typed.text(name, "name", limit=100))
@@ -47,3 +55,21 @@ def check_advance(clock: TestClock, to: datetime) -> None:
         raise ClockRefused("A clock never goes back.", field="to")
     if to > clock.now + LONGEST_ADVANCE:
         raise TooFar(f"A clock is moved by at most {LONGEST_ADVANCE.days} days at once.", field="to")
+
+
+@contextmanager
+def held(clock: TestClock) -> Iterator[None]:
+    """Nobody else moves it meanwhile. Raises Moving.
+
+    A lock of the connection: it takes no transaction, and is gone with a process that is killed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [clock.pk])
+        if not cursor.fetchone()[0]:
+            raise Moving("This clock is being moved. Ask again when it is ready.")
+    try:
+        yield
+    finally:
+        # A connection that broke has given it back already.
+        with suppress(Error), connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [clock.pk])

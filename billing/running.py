@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.models import QuerySet
 from django_q.tasks import async_task
 
-from billing import bulk, collecting, dunning, invoicing, movements, renewing, subscribing, timelines
+from billing import bulk, clocks, collecting, dunning, invoicing, movements, renewing, subscribing, timelines
 from billing.events import Fact, record, record_many
 from billing.maths import timeline
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
@@ -276,19 +276,29 @@ def reason_of(error: Exception) -> str:
 def advance(*, clock: TestClock, to: datetime, progress: Callable[[datetime], None] | None = None) -> None:
     """Move a clock; everything on the way happens in order, each at its own time. Can be called again after a crash.
 
-    Raises ValueError for going back.
+    Raises ClockRefused for going back, Moving while another process moves it.
     """
-    if to < clock.now:
-        raise ValueError("A clock never goes back.")
-    TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
-    while (moment := _next_moment(clock, to)) is not None:
-        _set(clock, max(moment, clock.now))
-        _happen(clock)
-        if progress:
-            progress(clock.now)
-    _set(clock, to)
-    TestClock.objects.filter(pk=clock.pk).update(target=None, status="ready")
+    with clocks.held(clock):
+        clock.refresh_from_db()
+        if to < clock.now:
+            raise clocks.ClockRefused("A clock never goes back.", field="to")
+        TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
+        while (moment := _next_moment(clock, to)) is not None:
+            _set(clock, max(moment, clock.now))
+            _happen(clock)
+            if progress:
+                progress(clock.now)
+        _set(clock, to)
+        TestClock.objects.filter(pk=clock.pk).update(target=None, status="ready")
     clock.refresh_from_db()
+
+
+def send_on(*, clock: TestClock, to: datetime) -> None:
+    """Have a job move it. Raises as `advance` does, and TooFar."""
+    with transaction.atomic(), clocks.held(clock):
+        clocks.check_advance(clock, to)
+        TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
+        async_task("billing.tasks.advance_clock", clock.pk)
 
 
 def _set(clock: TestClock, now: datetime) -> None:

@@ -302,9 +302,8 @@ class AdvanceForm(forms.Form):
 
 def _advance(request: HttpRequest, clock: TestClock) -> str:
     to = _read(AdvanceForm(request.POST)).cleaned_data["to"]
-    clocks.check_advance(clock, to)
-    running.advance(clock=clock, to=to)
-    return f"It is {to:%-d %B %Y, %H:%M} now, and everything on the way has happened."
+    running.send_on(clock=clock, to=to)
+    return f"It is on its way to {to:%-d %B %Y, %H:%M}, and everything due happens in its order. Look again soon."
 
 
 def _remove_clock(request: HttpRequest, clock: TestClock) -> str:

@@ -154,14 +154,18 @@ def test_a_key_is_made_shown_once_and_revoked(client, boss):
     assert client.post(new(ApiKey), {"name": "", "scopes": []}).status_code == 422
 
 
-def test_a_clock_is_made_and_moved(client, boss, catalogue):
+def test_a_clock_is_made_and_moved_by_a_job(client, boss, catalogue, run_jobs):
     answer = client.post(new(TestClock), {"time": "2026-01-15T12:00", "name": "Spring"})
     clock = TestClock.objects.get()
     assert answer.url == at(clock)
     assert "Nobody lives by it yet" in client.get(at(clock)).text
     client.post(at(clock), {"action": "advance", "to": "2026-02-15T12:00"})
     clock.refresh_from_db()
-    assert clock.now == datetime(2026, 2, 15, 12, tzinfo=UTC)
+    assert (clock.status, clock.now) == ("advancing", datetime(2026, 1, 15, 12, tzinfo=UTC))
+    assert "On its way to" in client.get(at(clock)).text
+    run_jobs()
+    clock.refresh_from_db()
+    assert (clock.status, clock.now) == ("ready", datetime(2026, 2, 15, 12, tzinfo=UTC))
     back = client.post(at(clock), {"action": "advance", "to": "2026-01-01T00:00"})
     assert back.status_code == 422
     assert "never goes back" in back.text

@@ -1,0 +1,108 @@
+"""Test clocks among each other: nobody else's time moves, a killed move goes on, and two never move one at once."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+
+from billing import clocks, running
+from billing.models import Invoice, Subscription
+from billing.running import advance, send_on
+from tests.fixtures_billing import NOON
+
+
+def papers(customer):
+    """What matters of everything that was issued, without names of its own."""
+    rows = Invoice.objects.filter(customer=customer).order_by("issued_at", "pk")
+    return list(rows.values_list("issued_at", "period_start", "total", "status", "attempts"))
+
+
+@pytest.fixture
+def customers_of(make_customer, subscribe):
+    def make(clock):
+        customer = make_customer(clock)
+        subscribe(customer, quantity=3)
+        return customer
+
+    return make
+
+
+def test_it_moves_nobody_else(customers_of, make_clock, books):
+    moved, still = make_clock(), make_clock()
+    mover, stayer, outsider = customers_of(moved), customers_of(still), customers_of(None)
+    before = [papers(stayer), papers(outsider)]
+    dues = list(
+        Subscription.objects.exclude(customer=mover).order_by("pk").values_list("next_due_at", flat=True)
+    )
+    advance(clock=moved, to=NOON + timedelta(days=100))
+    still.refresh_from_db()
+    assert still.now == NOON
+    assert len(papers(mover)) == 4
+    assert [papers(stayer), papers(outsider)] == before
+    after = Subscription.objects.exclude(customer=mover).order_by("pk").values_list("next_due_at", flat=True)
+    assert list(after) == dues
+
+
+def test_it_goes_on_after_it_was_killed_anywhere(customers_of, make_clock, monkeypatch, books):
+    """One clock is killed before every single step; what it issues is what an undisturbed one does."""
+    calm, troubled = make_clock(), make_clock()
+    one, other = customers_of(calm), customers_of(troubled)
+    end = NOON + timedelta(days=100)
+    advance(clock=calm, to=end)
+    happen, kills = running._happen, []
+
+    def dies_once_at_each_moment(clock):
+        if clock.now not in kills:
+            kills.append(clock.now)
+            raise SystemExit("killed")
+        happen(clock)
+
+    monkeypatch.setattr(running, "_happen", dies_once_at_each_moment)
+    while troubled.now < end or troubled.status == "advancing":
+        try:
+            advance(clock=troubled, to=end)
+        except SystemExit:
+            troubled.refresh_from_db()
+            assert troubled.status == "advancing"
+    assert len(kills) > 3
+    assert papers(other) == papers(one)
+
+
+def test_two_never_move_one_at_once(make_clock):
+    clock, taken, let_go = make_clock(), threading.Event(), threading.Event()
+
+    def elsewhere():
+        with clocks.held(clock):
+            taken.set()
+            let_go.wait(10)
+        connections.close_all()
+
+    other = threading.Thread(target=elsewhere)
+    other.start()
+    taken.wait(10)
+    for act in (advance, send_on):
+        with pytest.raises(clocks.Moving):
+            act(clock=clock, to=NOON + timedelta(days=1))
+    let_go.set()
+    other.join()
+    advance(clock=clock, to=NOON + timedelta(days=1))
+    assert clock.status == "ready"
+
+
+def test_an_old_copy_of_the_row_never_sets_it_back(make_clock):
+    clock = make_clock()
+    old = type(clock).objects.get(pk=clock.pk)
+    advance(clock=clock, to=NOON + timedelta(days=10))
+    with pytest.raises(clocks.ClockRefused, match="never goes back"):
+        advance(clock=old, to=NOON + timedelta(days=5))
+
+
+def test_a_year_takes_so_many_statements(customers_of, make_clock):
+    clock = make_clock()
+    customer = customers_of(clock)
+    with CaptureQueriesContext(connection) as asked:
+        advance(clock=clock, to=NOON + timedelta(days=366))
+    assert len(papers(customer)) == 13
+    assert len(asked) <= 2500
