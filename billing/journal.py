@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing.models import CreditNote, Dispute, Invoice, Payment, Posting
+from billing.models import CreditNote, Dispute, Invoice, Payment, Posting, Refund
 from billing.models.ids import uuid7
 
 if TYPE_CHECKING:
@@ -118,11 +118,11 @@ def of_correction(
 
 
 def of_refund(
-    note: CreditNote | Invoice, amount: int, on: date, words: str, **refs: str
+    refund: Refund, amount: int, on: date, words: str, **refs: str | None
 ) -> Iterator[dict[str, Any]]:
     """Credit leaves as money; a negative amount comes back."""
     amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.CASH: -amount})
-    yield from _postings(_of(note), amounts, on, words, **refs)
+    yield from _postings(_of(refund), amounts, on, words, **refs)
 
 
 def standing(dispute: Dispute) -> Counter[str]:
@@ -149,7 +149,7 @@ def earned_account(line: "DraftLine", on: date) -> str:
     return Account.DEFERRED if ahead else Account.REVENUE
 
 
-def _of(paper: Invoice | CreditNote) -> Party:
+def _of(paper: Invoice | CreditNote | Refund) -> Party:
     return Party(paper.customer_id, paper.currency, paper.livemode)
 
 

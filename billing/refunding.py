@@ -1,19 +1,23 @@
-"""Money back to the card that paid. What is refunded was credited first, so that the paper says it too.
+"""Money back to the card that paid. What is refunded was credited first, so that the paper says it too; what was paid
+too much stands on the balance already, and no paper has asked for it.
 
 The row with its key is committed, and the credit reserved, before the provider is called; an unknown answer is
 asked about and never guessed; a refund that fails leaves the credit on the customer's balance.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Sum
 
 from billing import bulk, correcting, journal
 from billing.correcting import LineCredit
 from billing.events import record
-from billing.gateway import RefundOutcome, gateway
+from billing.gateway import GatewayMisuse, RefundOutcome, gateway
+from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
     BalanceEntry,
@@ -30,6 +34,8 @@ from billing.models.ids import new_id
 from billing.moves import move
 from billing.refusals import Refused
 
+log = logging.getLogger(__name__)
+
 
 class NotRefundable(Refused):
     """No card payment of this invoice has so much left to give back."""
@@ -40,22 +46,53 @@ class NotRefundable(Refused):
 def refund(
     *, payment: Payment, now: datetime, actor: str, amount: int | None = None, reason: str = ""
 ) -> Refund:
-    """Credit a part (or all that is left) of what a card payment paid, and send it back to the card.
+    """Credit a part (or all that is left) of what a card payment paid, and send it back to the card. What was paid too
+    much, and still stands on the balance, goes back first and needs no credit note.
 
     Must not run inside a transaction. The answer is in the refund's status; unknown means wait. Raises
     NotRefundable, and as `correcting.credit`.
     """
     if payment.invoice is None:
         raise NotRefundable("The payment pays no invoice.", field="payment")
-    rest = payment.amount - payment.amount_refunded
     with transaction.atomic():
-        held = _held_invoice(payment.invoice)
-        note = correcting.credit(
-            invoice=held, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
-            actor=actor,
-        )  # fmt: skip
-        row = _reserve(note, payment, note.total, now)
+        invoice = correcting.locked(payment.invoice)
+        over = _left_over(payment)
+        if over and (amount is None or amount <= over):
+            row = _reserve(None, payment, over if amount is None else amount, now)
+        else:
+            _refuse_part(over, payment.currency)
+            row = _credited(invoice, payment, amount, reason, now, actor)
     return _send(row, now, actor)
+
+
+def _left_over(payment: Payment) -> int:
+    """What of a payment was more than was due, went to the balance, and is there still. Minor units."""
+    over = BalanceEntry.objects.filter(payment=payment, amount__gt=0)
+    brought = over.aggregate(sum=Sum("amount", default=0))["sum"]
+    back = payment.refunds.filter(credit_note=None).exclude(status=Refund.Status.FAILED)
+    left = brought - back.aggregate(sum=Sum("amount", default=0))["sum"]
+    held = Customer.objects.select_for_update(no_key=True).get(pk=payment.customer_id)
+    return max(min(left, held.balance), 0)
+
+
+def _refuse_part(over: int, currency: str) -> None:
+    if over:
+        raise NotRefundable(
+            f"{to_major(over, currency)} {currency} of it was paid too much: give that back by itself first.",
+            field="amount",
+        )
+
+
+def _credited(
+    invoice: Invoice, payment: Payment, amount: int | None, reason: str, now: datetime, actor: str
+) -> Refund:
+    _refuse_unpaid(invoice)
+    rest = payment.amount - payment.amount_refunded
+    note = correcting.credit(
+        invoice=invoice, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
+        actor=actor,
+    )  # fmt: skip
+    return _reserve(note, payment, note.total, now)
 
 
 def credit_and_refund(
@@ -69,7 +106,8 @@ def credit_and_refund(
 ) -> tuple[CreditNote, list[Refund]]:
     """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction."""
     with transaction.atomic():
-        held = _held_invoice(invoice)
+        held = correcting.locked(invoice)
+        _refuse_unpaid(held)
         note = correcting.credit(
             invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
         )
@@ -77,11 +115,9 @@ def credit_and_refund(
     return note, [_send(row, now, actor) for row in rows]
 
 
-def _held_invoice(invoice: Invoice) -> Invoice:
-    held = correcting.locked(invoice)
-    if held.amount_due > 0:
-        raise NotRefundable(f"{held} is not paid yet: credit it instead.", field="invoice")
-    return held
+def _refuse_unpaid(invoice: Invoice) -> None:
+    if invoice.amount_due > 0:
+        raise NotRefundable(f"{invoice} is not paid yet: credit it instead.", field="invoice")
 
 
 def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
@@ -99,8 +135,8 @@ def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
     return rows
 
 
-def _reserve(note: CreditNote, payment: Payment, amount: int, now: datetime) -> Refund:
-    """The refund's row, its money taken from the balance to which the note has brought it."""
+def _reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime) -> Refund:
+    """The refund's row, its money taken from the balance to which the note (or the over-payment) has brought it."""
     held = Payment.objects.select_for_update().get(pk=payment.pk)
     if held.contested:
         raise NotRefundable(
@@ -109,11 +145,12 @@ def _reserve(note: CreditNote, payment: Payment, amount: int, now: datetime) -> 
     refundable = held.method == Payment.Method.CARD and held.status == Payment.Status.SUCCEEDED
     if not refundable or amount > held.amount - held.amount_refunded:
         raise NotRefundable("This payment cannot be given back by card so far.", field="amount")
+    assert held.customer is not None
     row = Refund.objects.create(
-        customer=note.customer, payment=held, credit_note=note, livemode=note.livemode, amount=amount,
-        currency=note.currency, key=new_id("refund"), created_at=now,
+        customer=held.customer, payment=held, credit_note=note, livemode=held.livemode, amount=amount,
+        currency=held.currency, key=new_id("refund"), created_at=now,
     )  # fmt: skip
-    _move_money(row, amount, now, f"Refund of {note.number}")
+    _move_money(row, amount, now, f"Refund of {note.number}" if note else "Refund of what was paid too much")
     return row
 
 
@@ -130,10 +167,8 @@ def _move_money(row: Refund, amount: int, now: datetime, words: str) -> None:
     Customer.objects.filter(pk=row.customer_id).update(balance=F("balance") - amount)
     Payment.objects.filter(pk=row.payment_id).update(amount_refunded=F("amount_refunded") + amount)
     on = local_date(now, Seller.objects.get().timezone)
-    rows = journal.of_refund(
-        row.credit_note, amount, on, words, payment_id=row.payment_id, credit_note_id=row.credit_note_id
-    )
-    bulk.copy(Posting, list(rows))
+    refs = {"payment_id": row.payment_id, "credit_note_id": row.credit_note_id}
+    bulk.copy(Posting, list(journal.of_refund(row, amount, on, words, **refs)))
 
 
 def _send(row: Refund, now: datetime, actor: str) -> Refund:
@@ -147,7 +182,8 @@ def _send(row: Refund, now: datetime, actor: str) -> Refund:
 
 @transaction.atomic
 def apply(*, refund_id: str, outcome: RefundOutcome, now: datetime, actor: str) -> Refund:
-    """Write down what became of a refund. The same answer twice changes nothing."""
+    """Write down what became of a refund: banks turn some down days after they took them. The same answer twice changes
+    nothing."""
     row = (
         Refund.objects.select_for_update(of=("self",))
         .select_related("customer", "credit_note", "payment")
@@ -156,7 +192,7 @@ def apply(*, refund_id: str, outcome: RefundOutcome, now: datetime, actor: str) 
     state = {"succeeded": "succeeded", "processing": "succeeded", "failed": "failed"}.get(
         outcome.state, "unknown"
     )
-    if row.status == state or row.status not in Refund.OPEN:
+    if state not in Refund.MOVES[row.status]:
         return row
     move(
         row, state, event=None, actor=actor, now=now, settled_at=None if state == "unknown" else now,
@@ -179,14 +215,36 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
     """Ask about every refund without an answer; one the provider never saw is sent again with its own key. `now` is
     real time. Returns how many got an answer."""
     waiting = Refund.objects.filter(status__in=Refund.OPEN, recorded_at__lte=now - older_than)
-    done = 0
-    for row in waiting.select_related("payment", "customer__test_clock").order_by("recorded_at")[:200]:
-        at = row.customer.now if row.customer.test_clock else now
+    joined = waiting.select_related("payment", "customer__test_clock")
+    return sum(_asked(row, now) for row in joined.order_by("recorded_at")[:200])
+
+
+def _asked(row: Refund, now: datetime) -> bool:
+    """One that the provider will not answer about holds up no other."""
+    at = _now_of(row, now)
+    try:
         found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
-        fresh = (
-            _send(row, at, "provider")
-            if found is None
-            else apply(refund_id=row.pk, outcome=found, now=at, actor="provider")
-        )
-        done += fresh.status not in Refund.OPEN
-    return done
+        if found is None:
+            return _send(row, at, "provider").status not in Refund.OPEN
+    except GatewayMisuse:
+        log.exception("The provider will not answer about the refund %s.", row.pk)
+        return False
+    return apply(refund_id=row.pk, outcome=found, now=at, actor="provider").status not in Refund.OPEN
+
+
+def _now_of(row: Refund, now: datetime) -> datetime:
+    return row.customer.now if row.customer.test_clock else now
+
+
+def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
+    """Act on a provider's verified event about a refund of ours: it is asked how it stands."""
+    thing = event["data"]["object"]
+    if thing.get("object") != "refund":
+        return
+    rows = Refund.objects.select_related("payment", "customer__test_clock")
+    row = rows.filter(key=(thing.get("metadata") or {}).get("tandem_key", "")).first()
+    if row is None:
+        return
+    found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
+    if found is not None:
+        apply(refund_id=row.pk, outcome=found, now=_now_of(row, now), actor="provider")

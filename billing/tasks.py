@@ -153,6 +153,7 @@ def apply_stripe_event(event_id: str) -> None:
     if event is not None:
         now = timezone.now()
         collecting.apply_provider_event(event.payload, now)
+        refunding.apply_provider_event(event.payload, now)
         disputing.apply_provider_event(event.payload, now)
         ProviderEvent.objects.filter(pk=event.pk).update(applied_at=now)
 

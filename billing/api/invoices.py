@@ -195,7 +195,9 @@ class RefundOut(serializers.Serializer[Any]):
         choices=Refund.Status.choices, help_text="unknown: the provider is asked again"
     )
     payment = serializers.CharField(source="payment_id")
-    credit_note = serializers.CharField(source="credit_note_id")
+    credit_note = serializers.CharField(
+        source="credit_note_id", allow_null=True, help_text="null where it gives back what was paid too much"
+    )
     amount = Money()
     currency = serializers.CharField()
     message = serializers.CharField()

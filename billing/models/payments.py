@@ -162,7 +162,7 @@ class Refund(models.Model):
     MOVES = {
         "new": {"unknown", "succeeded", "failed"},
         "unknown": {"succeeded", "failed"},
-        "succeeded": set(),
+        "succeeded": {"failed"},
         "failed": set(),
     }
     OPEN = ("new", "unknown")
@@ -170,7 +170,10 @@ class Refund(models.Model):
     id = IdField("ref")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="refunds")
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
-    credit_note = models.ForeignKey("billing.CreditNote", models.PROTECT, related_name="refunds")
+    credit_note = models.ForeignKey(
+        "billing.CreditNote", models.PROTECT, null=True, blank=True, related_name="refunds",
+        help_text="none where it gives back what was paid too much",
+    )  # fmt: skip
     livemode = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEW)
     amount = models.BigIntegerField()

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from billing import cards, collecting, refunding, running
+from billing.gateway import Gateway, GatewayMisuse
 from billing.models import Event, Mail, Payment, Seller
 
 pytestmark = pytest.mark.django_db
@@ -210,6 +211,69 @@ def test_a_refund_credits_and_goes_back_to_the_card(payer, clock, advance, books
     assert (note.total, [r.amount for r in rows]) == (67_00, [67_00])
     with pytest.raises(Exception, match="not so much left"):
         refunding.refund(payment=payment, amount=1, now=clock.now, actor="user:1")
+
+
+def test_what_was_paid_twice_goes_back_without_a_credit_note(payer, clock, advance, books):
+    sub = payer("pm_card_visa")
+    invoice = sub.invoices.get()
+    payment = collecting._open_attempt(invoice, clock.now, None, True)
+    collecting.record_transfer(
+        invoice=invoice, amount=80_00, reference="T", paid_at=clock.now, now=clock.now, actor="user:1"
+    )
+    collecting.apply(payment_id=payment.pk, outcome=collecting.call(payment), now=clock.now, actor="user:1")
+    sub.customer.refresh_from_db()
+    assert sub.customer.balance == 80_00
+    payment.refresh_from_db()
+    with pytest.raises(refunding.NotRefundable, match=r"80\.00 USD of it was paid too much"):
+        refunding.refund(payment=payment, amount=80_01, now=clock.now, actor="user:1")
+    row = refunding.refund(payment=payment, now=clock.now, actor="user:1")
+    sub.customer.refresh_from_db()
+    assert (row.status, row.amount, row.credit_note) == ("succeeded", 80_00, None)
+    assert (sub.customer.balance, invoice.credit_notes.count()) == (0, 0)
+    books()
+    payment.refresh_from_db()
+    row = refunding.refund(payment=payment, now=clock.now, actor="user:1")
+    assert (row.amount, row.credit_note.total) == (7_00, 7_00)
+
+
+def test_a_refund_that_the_bank_sends_back_is_credit_again(payer, clock, advance, books, fake_stripe):
+    sub = payer("pm_card_visa")
+    advance(clock, minutes=1)
+    payment = sub.invoices.get().payments.get()
+    row = refunding.refund(payment=payment, amount=20_00, now=clock.now, actor="user:1")
+    assert row.status == "succeeded"
+    kept = fake_stripe.store.rows("refund")[0]
+    fake_stripe.store.put({**kept, "status": "failed", "failure_reason": "expired_or_canceled_card"})
+    said = {"type": "refund.failed", "data": {"object": fake_stripe.rows("refund")[0]}}
+    for _ in range(2):
+        refunding.apply_provider_event(said, clock.now)
+    row.refresh_from_db()
+    payment.refresh_from_db()
+    sub.customer.refresh_from_db()
+    assert (row.status, row.message) == ("failed", "expired_or_canceled_card")
+    assert (payment.amount_refunded, sub.customer.balance) == (0, 20_00)
+
+
+def test_a_refund_that_the_provider_chokes_on_holds_up_no_other(
+    payer, clock, advance, books, fake_stripe, monkeypatch
+):
+    sub = payer("pm_card_visa")
+    advance(clock, minutes=1)
+    payment = sub.invoices.get().payments.get()
+    rows = []
+    for amount in (20_00, 30_00):
+        fake_stripe.faults.add("lose_answer", path="/v1/refunds", times=1)
+        rows.append(refunding.refund(payment=payment, amount=amount, now=clock.now, actor="user:1"))
+        payment.refresh_from_db()
+    real = Gateway.look_up_refund
+
+    def choke(self, *, key, payment_intent):
+        if key == rows[0].key:
+            raise GatewayMisuse("no such payment")
+        return real(self, key=key, payment_intent=payment_intent)
+
+    monkeypatch.setattr(Gateway, "look_up_refund", choke)
+    assert refunding.reconcile(now=rows[1].recorded_at + timedelta(minutes=2)) == 1
 
 
 def test_a_refund_that_got_lost_is_asked_about(payer, clock, advance, books, fake_stripe):

@@ -3,7 +3,8 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from billing.models import Document, Event, Invoice, InvoiceLine, Posting, Price
+from billing import correcting
+from billing.models import CreditNote, Document, Event, Invoice, InvoiceLine, Posting, Price
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +97,25 @@ def test_it_never_edits_a_price_that_was_used(invoice):
 @pytest.mark.parametrize("status", ["trialing", "incomplete"])
 def test_it_refuses_a_move_that_is_not_in_the_table(invoice, status):
     refused("update billing_subscription set status = %s", "cannot go", [status])
+
+
+def test_it_refuses_credit_notes_of_more_than_their_invoice(invoice):
+    note = correcting.credit(invoice=invoice, amount=100, reason="", now=invoice.issued_at, actor="user:1")
+    fresh = CreditNote.objects.get(pk=note.pk)
+    fresh.pk, fresh.sequence, fresh.document = CreditNote._meta.pk.generate(), 99, None
+    fresh.subtotal, fresh.tax_total, fresh.total = invoice.total - 100, 0, invoice.total - 100
+    fresh.save(force_insert=True)  # exactly as much as is left
+    fresh.pk, fresh.sequence = CreditNote._meta.pk.generate(), 100
+    fresh.subtotal = fresh.total = 1
+    with pytest.raises(DatabaseError, match="come to more than"), transaction.atomic():
+        fresh.save(force_insert=True)
+
+
+def test_it_refuses_prices_in_another_currency(invoice):
+    other = Price.objects.filter(currency="EUR").first()
+    refused(
+        "update billing_subscription set currency = 'JPY'; insert into billing_phaseitem (phase_id, price_id, quantity) "
+        "select id, %s, 1 from billing_phase",
+        "in its currency",
+        [other.pk.partition("_")[2]],
+    )
