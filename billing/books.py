@@ -63,6 +63,9 @@ INVARIANTS = (
     Invariant("I-04", "an invoice and what pays it are in one currency", """
         select i.number from billing_invoice i join billing_payment p on p.invoice_id = i.id
         where p.currency <> i.currency"""),
+    Invariant("I-04b", "the prices on an invoice are of its currency", """
+        select distinct i.number from billing_invoice i join billing_invoiceline l on l.invoice_id = i.id
+        join billing_price p on p.id = l.price_id where p.currency <> i.currency"""),
     Invariant("I-05", "credit notes never exceed their invoice", """
         select i.number from billing_invoice i
         join (select invoice_id, sum(total) given from billing_creditnote group by 1) c on c.invoice_id = i.id
@@ -81,6 +84,11 @@ INVARIANTS = (
         select number from (
             select number, issued_on, lag(issued_on) over (partition by series_id order by sequence) before
             from billing_invoice where sequence is not null) o
+        where before > issued_on"""),
+    Invariant("I-07b", "and of credit notes as well", """
+        select number from (
+            select number, issued_on, lag(issued_on) over (partition by series_id order by sequence) before
+            from billing_creditnote) o
         where before > issued_on"""),
     Invariant("I-08", "stored papers are the bytes that were stored", """
         select name from billing_document where encode(sha256(content), 'hex') <> sha256"""),

@@ -124,7 +124,7 @@ def _charge(payment: Payment) -> dict[str, Any]:
         "key": payment.key, "customer": payment.customer.provider_id,
         "payment_method": payment.payment_method.provider_id, "amount": payment.amount, "currency": payment.currency,
         "reference": payment.pk, "metadata": {"payment": payment.pk, "invoice": payment.invoice_id or ""},
-        "off_session": payment.off_session,
+        "off_session": payment.off_session, "sandbox": not payment.livemode,
     }  # fmt: skip
 
 
@@ -209,7 +209,8 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
         "invoice": payment.invoice_id,
     }
     move(payment, "failed", event="payment.failed", actor=actor, now=now, settled_at=now, data=data, **fields)
-    invoice = payment.invoice
+    # Held: it may be paid in another way at this moment, and nobody is late for what is paid.
+    invoice = correcting.locked(payment.invoice) if payment.invoice else None
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
     elif _follows_up(invoice, payment):

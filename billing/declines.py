@@ -46,6 +46,7 @@ REASONS: dict[str, tuple[str, NextStep]] = {
         "No card can be charged exactly this amount in this currency. Please pay by bank transfer.",
         "",
     ),
+    "sandbox_on_live": ("A sandbox takes no real money: this account charges real cards.", ""),
     "amount_too_large": ("The amount is too large to be charged by card.", ""),
     "payment_method_missing": (f"This card is no longer saved. {ANOTHER}", "new_card"),
     "customer_missing": ("The card account no longer exists. Please enter the card again.", "new_card"),

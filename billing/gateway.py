@@ -278,15 +278,19 @@ class Gateway:
         off_session: bool = False,
         save: bool = False,
         return_url: str = "",
+        sandbox: bool = False,
     ) -> Outcome:
         """Charge a card, once per key.
 
         payment_method: a `pm_…`, one of Stripe's test names, or a `ctoken_…` of the browser.
         save: keep the card with the customer for later off-session charges.
+        sandbox: what is paid is not real, so a live account is not asked for real money.
         return_url: where 3-D Secure sends the buyer back to; with it, `action_url` is a page of its own.
         An amount that no card can be charged exactly has failed before anybody is asked. Raises GatewayMisuse; never
         for what the network or the bank did.
         """
+        if sandbox and _is_live():
+            return _failed("sandbox_on_live")
         try:
             params = _charge_params(customer, payment_method, amount, currency, off_session, save, return_url)
         except UnchargeableAmount:
@@ -828,6 +832,12 @@ def gateway() -> Gateway:
     return _configured(
         settings.STRIPE_SECRET_KEY, settings.STRIPE_FAKE, getattr(settings, "STRIPE_API_HOST", "")
     )
+
+
+def _is_live() -> bool:
+    from django.conf import settings
+
+    return bool(settings.STRIPE_LIVE_MODE)
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
 from billing.notices import next_notice
+from billing.refusals import Refused
 
 type Items = tuple[tuple[Price, Decimal], ...]
 
@@ -21,6 +22,12 @@ COLUMNS = (
     "collection_method", "net_days", "motion", "source", "po_number", "wishes",
 )  # fmt: skip
 PHASE_PREFETCH = ("phases__plan", "phases__discount", "phases__items__price")
+
+
+class WrongCurrency(Refused):
+    """Prices in one currency do not go on invoices in another."""
+
+    code = "wrong_currency"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +207,9 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
 def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new.
 
-    A phase that has begun only ever gets another end.
+    A phase that has begun only ever gets another end. Raises WrongCurrency.
     """
+    _refuse_other_currency(subscription, specs)
     kept = [spec for spec in specs if spec.row]
     gone = {phase.pk for phase in subscription.phases.all()} - {spec.row.pk for spec in kept if spec.row}
     if gone:
@@ -215,8 +223,19 @@ def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
 
 
+def _refuse_other_currency(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
+    """What was offered in another currency than the customer has come to pay in."""
+    used = {price.currency for spec in specs for price, _ in spec.items} - {subscription.currency}
+    if used:
+        raise WrongCurrency(
+            f"Prices in {', '.join(sorted(used))} are not billed in {subscription.currency}.",
+            field="currency",
+        )
+
+
 def lay(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
-    """The phases of a subscription that has none yet. Two statements."""
+    """The phases of a subscription that has none yet. Two statements. Raises WrongCurrency."""
+    _refuse_other_currency(subscription, specs)
     phases = [Phase(subscription=subscription, **{name: getattr(s, name) for name in COLUMNS}) for s in specs]
     Phase.objects.bulk_create(phases)
     PhaseItem.objects.bulk_create(
@@ -313,7 +332,9 @@ def _next_day(
 
 
 def refresh_customer(customer: Customer) -> None:
-    """A customer's committed MRR and ARR: the sum over its live subscriptions."""
+    """A customer's committed MRR and ARR: the sum over its live subscriptions, added up with the customer held, so that
+    two of them that change at once are both in it."""
+    list(Customer.objects.select_for_update(no_key=True).filter(pk=customer.pk).values_list("pk"))
     rows = list(customer.subscriptions.filter(status__in=Subscription.LIVE).values_list("mrr", "arr"))
     customer.mrr, customer.arr = sum(mrr for mrr, _ in rows), sum(arr for _, arr in rows)
     Customer.objects.filter(pk=customer.pk).update(mrr=customer.mrr, arr=customer.arr)

@@ -128,8 +128,17 @@ def _checked(session: CheckoutSession, fields: Mapping[str, Any]) -> dict[str, A
     known = session.customer
     if known is not None:
         sessions.refuse_subscribed(known)
+        _refuse_other_currency(session, known)
         fields = {name: value for name, value in fields.items() if name not in ("name", "email", "currency")}
     return customers.cleaned(fields, known=known)
+
+
+def _refuse_other_currency(session: CheckoutSession, known: Customer) -> None:
+    if known.currency != session.currency:
+        raise PriceChanged(
+            f"This checkout is in {session.currency}, and {known.name} is billed in {known.currency} now. "
+            "Please begin a new one."
+        )
 
 
 def _provider_customer(session: CheckoutSession, fields: Mapping[str, Any]) -> str:
@@ -252,6 +261,7 @@ def _call(attempt: Attempt) -> Outcome:
             currency=payment.currency,
             reference=payment.pk,
             save=True,
+            sandbox=not payment.livemode,
             metadata={"payment": payment.pk, "checkout": attempt.session.pk},
             **_card_of(attempt.session),
         )

@@ -154,3 +154,10 @@ def test_one_that_the_provider_refuses_to_try_holds_up_no_other(in_dinars, invoi
     assert collecting.collect_due(now=invoice.issued_at) == 1
     invoice.refresh_from_db()
     assert (invoice.status, in_dinars.payments.get().status) == ("paid", "new")
+
+
+def test_a_sandbox_takes_no_real_money(invoice, fake_stripe, settings, books):
+    settings.STRIPE_LIVE_MODE = True
+    tried = attempt(invoice)
+    assert (tried.status, tried.decline_code) == ("failed", "sandbox_on_live")
+    assert fake_stripe.rows("payment_intent") == []

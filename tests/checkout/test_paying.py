@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import collecting
+from billing import collecting, customers
 from billing.models import (
     Customer,
     Discount,
@@ -467,6 +467,15 @@ def test_a_known_customer_gets_a_subscription_and_no_twin(
     assert row.customer == customer
     assert (customer.billing_address["city"], customer.employees) == ("Dublin", 12)
     assert customer.name.startswith("Customer")
+
+
+def test_it_charges_nobody_in_a_currency_that_they_have_left(make_session, make_customer, press, fake_stripe):
+    customer = make_customer(country="IE")
+    session = make_session(customer=customer)
+    customers.update(customer=customer, currency="EUR", now=timezone.now(), actor="key:1")
+    press(session)
+    assert fake_stripe.rows("payment_intent") == []
+    assert not Subscription.objects.exists()
 
 
 def test_a_known_customer_pays_in_one_session_only(make_session, make_customer, press, fake_stripe):

@@ -7,6 +7,7 @@ import pytest
 
 from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
 from billing.refusals import Refused
+from billing.timelines import WrongCurrency
 from sales import handing_over, leads, proposing, quoting
 from sales.models import Deal, HandoffTask, Quote
 from tests.fixtures_billing import NOON
@@ -243,6 +244,19 @@ def test_it_makes_a_customer_of_a_lead(sent, sign, rita):
     assert (lead.status, lead.customer) == ("converted", customer)
     assert Deal.objects.get().customer == customer
     assert Invoice.objects.get().total == 70_686_00  # 59,400.00 and German VAT, without a VAT id
+
+
+def test_it_bills_nobody_in_a_currency_that_was_not_offered(sent, sign, make_customer):
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False,
+        now=NOON, actor="buyer",
+    )  # fmt: skip
+    quote = sent(lead=lead, currency="EUR", now=NOON, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
+    leads.convert(lead=lead, customer=make_customer(currency="USD"), now=NOON, actor="buyer")
+    with pytest.raises(WrongCurrency):
+        sign(quote, now=NOON)
+    quote.refresh_from_db()
+    assert (quote.state, Invoice.objects.count()) == ("sent", 0)
 
 
 # -- After a live subscription

@@ -1,0 +1,120 @@
+"""Each invariant of `check_books` is broken once, with triggers and constraints out of the way, and must be found."""
+
+from hashlib import sha256
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from billing import books, cards, correcting, disputing, metering, refunding
+from billing.models import Discount, Document, Mail
+
+pytestmark = pytest.mark.django_db
+
+# What is broken, by the id of the invariant that must find it. Several statements are separated by semicolons.
+ELSEWHERE = {"I-32c"}  # tests/billing/test_webhooks_out.py
+BROKEN = {
+    "I-01": "update billing_invoiceline set net = net + 1, gross = gross + 1",
+    "I-01b": "alter table billing_invoice alter column amount_due drop expression; "
+    "update billing_invoice set amount_due = amount_due + 1",
+    "I-01c": "update billing_invoice set status = 'open' where status = 'paid'",
+    "I-01d": "update billing_creditnoteline set net = net + 1",
+    "I-03": "alter table billing_refund alter column amount type double precision",
+    "I-04": "update billing_payment set currency = 'EUR'",
+    "I-04b": "update billing_price set currency = 'EUR' where id in (select price_id from billing_invoiceline)",
+    "I-05": "update billing_creditnote set subtotal = 100000000, tax_total = 0, total = 100000000",
+    "I-06": "update billing_invoice set sequence = 7 where sequence = 2",
+    "I-06b": "update billing_numberseries set next = next + 1",
+    "I-07": "update billing_invoice set issued_on = '2030-01-01' where sequence = 1",
+    "I-07b": "update billing_creditnote set issued_on = '2030-01-01' where sequence = 1",
+    "I-08": "update billing_document set content = 'other'",
+    "I-09": "update billing_invoice set bill_to = '{}'",
+    "I-10": "drop index one_invoice_per_subscription_and_cycle; "
+    "update billing_invoice set cycle_on = '2026-01-15', "
+    "subscription_id = (select id from billing_subscription order by id limit 1)",
+    "I-12": "update billing_phase set end_on = start_on + 5; "
+    "insert into billing_phase (id, subscription_id, plan_id, start_on, anchor_on, free, collection_method, motion, "
+    "source, po_number, created_at) select gen_random_uuid(), subscription_id, plan_id, start_on + 9, anchor_on, free, "
+    "collection_method, motion, '', '', now() from billing_phase",
+    "I-13": "update billing_payment set invoice_id = null, source = 'cs_x', settled_at = '2026-01-01' "
+    "where method = 'card'",
+    "I-14": "update billing_invoice set amount_paid = amount_paid - 1 where status = 'paid'",
+    "I-14b": "update billing_payment set amount_refunded = amount_refunded + 1",
+    "I-14c": "update billing_payment set dispute_status = 'won'",
+    "I-15": "drop index one_open_attempt_per_invoice; update billing_payment set status = 'sent', method = 'card', "
+    "invoice_id = (select invoice_id from billing_payment where method = 'card' limit 1)",
+    "I-17": "update billing_payment set status = 'sent', created_at = '2026-01-01'; "
+    "update billing_customer set test_clock_id = null",
+    "I-18": "update billing_posting set amount = amount + 1",
+    "I-18b": "update billing_posting set amount = amount + 1 where account = 'receivable'",
+    "I-18c": "update billing_posting set amount = amount + 1 where account = 'customer_balance'",
+    "I-18d": "update billing_posting set amount = amount + 1 where account = 'cash'",
+    "I-18e": "update billing_posting set amount = amount + 1 where account = 'disputed_payments'",
+    "I-19": "update billing_customer set balance = balance + 1",
+    "I-19b": "update billing_customer set mrr = mrr + 1",
+    "I-19c": "update billing_mrrmovement set mrr = mrr + 1",
+    "I-22": "update billing_usageday set total = total + 1",
+    "I-26": "alter table billing_discount drop constraint discount_redemptions_within_limit; "
+    "update billing_discount set redemptions = 9, max_redemptions = 1",
+    "I-30": "update billing_subscription set ended_at = now()",
+    "I-32": "delete from billing_event where type = 'invoice.finalized'",
+    "I-32b": "update billing_event set sequence = sequence + 100",
+    "I-38": "alter table billing_mail drop constraint mail_once; update billing_mail set event = 'x', "
+    "recipient = 'x@x.example', template = 'x'",
+    "I-40": "alter table billing_mail alter column sent_at type timestamp",
+    "I-41": "update billing_customer set livemode = true, test_clock_id = null",
+}
+
+
+@pytest.fixture
+def lived(clock, make_customer, subscribe, fake_stripe, advance):
+    """A customer with two paid invoices, a credit note, a refund, a dispute, usage, mails, a document and a discount."""
+    customer = make_customer(clock, tax_exempt=True)
+    cards.save(customer=customer, payment_method="pm_card_visa", now=clock.now, actor="system")
+    subscription = subscribe(customer)
+    advance(clock, days=31)
+    first, second = subscription.invoices.order_by("sequence")
+    refunding.refund(payment=first.payments.get(), amount=10_00, now=clock.now, actor="system")
+    correcting.credit(invoice=second, amount=5_00, reason="", now=clock.now, actor="system")
+    fake_stripe.dispute(fake_stripe.rows("charge")[-1]["id"])
+    disputing.reconcile(now=timezone.now())
+    Document.objects.create(name="a.pdf", content=b"x", sha256=sha256(b"x").hexdigest())
+    Discount.objects.create(percent_off=10)
+    used = {"id": "e1", "customer": customer.pk, "event_name": "api_call", "properties": {"value": "5"}}
+    metering.record(events=[used], livemode=False, now=clock.now)
+    for n in range(2):
+        Mail.objects.create(
+            event=f"{n}",
+            template="t",
+            recipient="a@a.example",
+            subject="s",
+            text="t",
+            html="",
+            created_at=clock.now,
+        )
+    return subscription
+
+
+def found(invariant):
+    return bool(list(books._ask(invariant, 1)))
+
+
+@transaction.atomic
+def seen(invariant, statements):
+    """Whether the books see what these break; nothing of it stays."""
+    with connection.cursor() as cursor:
+        cursor.execute("set constraints all immediate")
+        for statement in statements.split("; "):
+            cursor.execute(statement)
+    answer = found(invariant)
+    transaction.set_rollback(True)
+    return answer
+
+
+def test_every_invariant_sees_what_breaks_it(lived, without_triggers):
+    assert {invariant.id for invariant in books.INVARIANTS} == set(BROKEN) | ELSEWHERE
+    assert [invariant.id for invariant in books.INVARIANTS if found(invariant)] == []
+    with without_triggers():
+        asked = [invariant for invariant in books.INVARIANTS if invariant.id in BROKEN]
+        assert [each.id for each in asked if not seen(each, BROKEN[each.id])] == []
+    assert books.check() == []
