@@ -135,6 +135,8 @@ def finalize(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
         collection_method=held.collection_method, net_days=held.net_days, po_number=held.po_number, memo=held.memo,
         id=held.pk,
     )  # fmt: skip
+    if draft.total < 0:
+        raise NegativeInvoice("With today's tax the lines come to less than nothing.", field="lines")
     _drop(held)
     invoicing.issue([draft], seller)
     return Invoice.objects.get(pk=draft.id)

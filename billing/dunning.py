@@ -162,7 +162,8 @@ def _remind(pk: str, seller: Seller, now: datetime) -> bool:
     if invoice is None:
         return False
     at = invoice.next_reminder_at
-    over = at == _steps(invoice, seller.timezone)[-1]
+    assert at is not None
+    over = at >= _steps(invoice, seller.timezone)[-1]
     invoice.next_reminder_at = None if over else _reminder_after(invoice, now, seller.timezone)
     invoice.reminders += not over
     invoice.save(update_fields=["next_reminder_at", "reminders"])

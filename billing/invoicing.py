@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
 from billing import bulk, journal, numbering, quantities, taxes, timelines
@@ -44,8 +45,12 @@ POLICIES = {
     "rounding": "once per line, half away from zero",
     "tax": "per line, from its net amount",
 }
-# A late usage event may still add to what its own, already invoiced, period owed.
-GRACE = timedelta(days=3)
+
+
+def grace() -> timedelta:
+    """For so long a late usage event may still add to what its own, already invoiced, period owed: as long as it is
+    taken, and three days at least."""
+    return timedelta(days=max(settings.USAGE_GRACE_DAYS, 3))
 
 
 class NothingToCredit(Refused):
@@ -207,7 +212,7 @@ def _usage_from(subscriptions: Sequence[Subscription], since: Mapping[str, date]
     floors = []
     for row in subscriptions:
         start, end = row.current_period_start, row.current_period_end
-        floors.append(min(start, since[row.pk]) - (end - start) - GRACE if start and end else since[row.pk])
+        floors.append(min(start, since[row.pk]) - (end - start) - grace() if start and end else since[row.pk])
     return min(floors, default=None)
 
 
@@ -215,7 +220,7 @@ def since_of(subscription: Subscription) -> date:
     """Periods that ended up to this day are settled for good."""
     if subscription.billed_through is None:
         return subscription.start_on
-    since = subscription.billed_through - GRACE
+    since = subscription.billed_through - grace()
     if subscription.reopened_on is not None:
         since = min(since, subscription.reopened_on)
     return max(subscription.start_on, since)

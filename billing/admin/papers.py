@@ -1,6 +1,7 @@
 """Invoices and credit notes, as finance works with them: look, print, book a bank transfer."""
 
 import csv
+import re
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,9 @@ from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
 from billing.maths.money import InvalidAmount, to_major, to_minor
 from billing.models import CreditNote, Invoice, Seller
 
+# 87,00 is eighty-seven to many who type it: it must not be booked as eight thousand seven hundred.
+THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+
 
 class TransferForm(forms.Form):
     """Money seen on the bank account."""
@@ -28,8 +32,11 @@ class TransferForm(forms.Form):
         self.invoice = invoice
 
     def clean_amount(self) -> int:
+        text = self.cleaned_data["amount"].strip()
+        if "," in text and not THOUSANDS.fullmatch(text):
+            raise forms.ValidationError("Write the amount like 1,234.50: the comma parts thousands.")
         try:
-            return to_minor(self.cleaned_data["amount"].strip().replace(",", ""), self.invoice.currency)
+            return to_minor(text.replace(",", ""), self.invoice.currency)
         except InvalidAmount as error:
             raise forms.ValidationError(str(error)) from error
 

@@ -61,6 +61,17 @@ def test_a_draft_is_issued_like_any_other(clock, make_customer, books):
         drafting.discard(invoice=issued)
 
 
+def test_a_draft_that_the_tax_has_turned_is_not_issued(clock, make_customer, books):
+    """Two cents and one cent twice less: with tax, rounded line by line, less than nothing."""
+    customer = make_customer(clock, tax_exempt=True)
+    lines = [NewLine("A", Decimal("0.02")), NewLine("B", Decimal("0.02")), NewLine("C", Decimal("-0.04"))]
+    draft = drafting.write(customer=customer, lines=lines, now=clock.now, actor=STAFF)
+    assert draft.total == 0
+    customer.__class__.objects.filter(pk=customer.pk).update(tax_exempt=False)
+    with pytest.raises(drafting.NegativeInvoice):
+        drafting.finalize(invoice=draft, now=clock.now, actor=STAFF)
+
+
 def test_a_draft_can_be_thrown_away(clock, make_customer, books):
     draft = drafting.write(
         customer=make_customer(clock), lines=[NewLine("Setup", Decimal(5))], now=clock.now, actor=STAFF

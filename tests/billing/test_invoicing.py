@@ -1,14 +1,14 @@
 """From what is owed to papers: what they say, and which paper says it."""
 
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from django.db import transaction
 
 from billing import bulk, cataloguing, invoicing, metering, running, subscribing
-from billing.models import CreditNote, Invoice, Phase, PhaseItem, Plan, Price, Subscription
+from billing.models import CreditNote, Invoice, InvoiceLine, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +28,34 @@ def test_it_leaves_alone_what_a_clock_ahead_of_this_one_has_billed(clock, make_c
     behind = bill_until(subscription, date(2026, 2, 14))
     assert (list(behind.lines), behind.issued, behind.credit_notes) == ([], None, ())
     assert subscription.invoices.count() == 2
+
+
+def test_it_bills_late_usage_as_long_as_it_is_taken(
+    clock, make_customer, subscribe, advance, books, settings
+):
+    settings.USAGE_GRACE_DAYS = 10
+    customer = make_customer(clock, tax_exempt=True)
+    subscription = subscribe(customer)
+    advance(clock, to=datetime(2026, 2, 19, 12, tzinfo=UTC))
+    subscription.customer.refresh_from_db()
+    change(subscription, 4)
+    advance(clock, days=1)
+    price = Price.objects.select_related("meter").get(plan__code="pro", kind="usage", currency="USD")
+    free = int(price.tiers[0]["up_to"])
+    properties = {price.meter.property: str(free + 1000)} if price.meter.property else {}
+    sent = {
+        "id": "late",
+        "customer": customer.pk,
+        "event_name": price.meter.event_name,
+        "properties": properties,
+    }
+    taken = metering.record(
+        events=[{**sent, "timestamp": "2026-02-14T12:00:00Z"}], livemode=False, now=clock.now, actor="key:1"
+    )
+    assert taken.accepted == 1
+    advance(clock, to=datetime(2026, 3, 16, tzinfo=UTC))
+    used = InvoiceLine.objects.filter(subscription=subscription, kind="usage", cycle_start=date(2026, 1, 15))
+    assert sum(line.quantity for line in used) == free + 1000
 
 
 # -- Credits that no one invoice can carry -----------------------------------------------------------------

@@ -51,7 +51,15 @@ def test_it_books_a_transfer(fay, invoice):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("amount", "many"), ("amount", "-5"), ("paid_on", "soon"), ("reference", "")]
+    ("field", "value"),
+    [
+        ("amount", "many"),
+        ("amount", "-5"),
+        ("amount", "87,00"),
+        ("amount", "8,7"),
+        ("paid_on", "soon"),
+        ("reference", ""),
+    ],
 )
 def test_it_says_beside_the_field_what_is_wrong(fay, invoice, field, value):
     page = book(fay, invoice, **{field: value})
