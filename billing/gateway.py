@@ -409,10 +409,12 @@ class Gateway:
         metadata: Mapping[str, str] | None = None,
     ) -> RefundOutcome:
         """Give back a part or all of a charge, once per key."""
-        params: Any = {"payment_intent": payment_intent, "amount": to_provider(amount, currency)}
-        params["metadata"] = _about(key, "", metadata)
+        params: Any = {"payment_intent": payment_intent, "metadata": _about(key, "", metadata)}
         try:
+            params["amount"] = to_provider(amount, currency)
             row = self._stripe.v1.refunds.create(params, _options(key))
+        except UnchargeableAmount as unchargeable:
+            return RefundOutcome("failed", message=str(unchargeable))
         except stripe.StripeError as error:
             return _refund_of_error(error)
         return _of_refund(row.to_dict())

@@ -416,6 +416,11 @@ def test_it_refuses_an_amount_that_no_card_can_carry(amount, currency):
         to_provider(amount, currency)
 
 
+def test_it_gives_back_no_amount_that_no_card_can_carry(card_gateway, fake_stripe):
+    answer = card_gateway.refund(key="k-1", payment_intent="pi_1", amount=5124, currency="KWD")
+    assert (answer.state, fake_stripe.rows("refund")) == ("failed", [])
+
+
 # Stripe's currencies without decimals, by its own list.
 WITHOUT_DECIMALS = set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 
