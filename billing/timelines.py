@@ -7,6 +7,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from uuid import UUID
+
+from django.db import connection
 
 from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
@@ -332,9 +335,8 @@ def _next_day(
 
 
 def refresh_customer(customer: Customer) -> None:
-    """A customer's committed MRR and ARR: the sum over its live subscriptions, added up with the customer held, so that
-    two of them that change at once are both in it."""
-    list(Customer.objects.select_for_update(no_key=True).filter(pk=customer.pk).values_list("pk"))
-    rows = list(customer.subscriptions.filter(status__in=Subscription.LIVE).values_list("mrr", "arr"))
-    customer.mrr, customer.arr = sum(mrr for mrr, _ in rows), sum(arr for _, arr in rows)
-    Customer.objects.filter(pk=customer.pk).update(mrr=customer.mrr, arr=customer.arr)
+    """A customer's committed MRR and ARR: the sum over its live subscriptions, added up by the database with the customer
+    held, so that two of them that change at once are both in it. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("select * from tandem_refresh_customer(%s)", [UUID(hex=customer.pk.partition("_")[2])])
+        customer.mrr, customer.arr = cursor.fetchone()

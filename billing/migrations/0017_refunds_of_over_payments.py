@@ -1,6 +1,7 @@
 """A refund of what was paid too much has no credit note. Credit notes never come to more than their invoice: the
 invoice's row is held while a note is added, so that two at once are both counted. A subscription's prices are all in
-its own currency."""
+its own currency. A customer's MRR is added up with the customer held: each statement of such a function sees what was
+committed before it began, which the statements of one query do not."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -32,11 +33,19 @@ begin
 end $$;
 create trigger one_currency after insert on billing_phaseitem
     referencing new table as fresh for each statement execute function tandem_one_currency();
+
+create function tandem_refresh_customer(customer uuid, out all_mrr bigint, out all_arr bigint) language plpgsql as $$
+begin
+    perform from billing_customer where id = customer for no key update;
+    select coalesce(sum(s.mrr), 0), coalesce(sum(s.arr), 0) into all_mrr, all_arr from billing_subscription s
+    where s.customer_id = customer and s.status in ('trialing', 'active', 'past_due');
+    update billing_customer set mrr = all_mrr, arr = all_arr where id = customer;
+end $$;
 """
 UNDO = """
 drop trigger credit_within_invoice on billing_creditnote;
 drop trigger one_currency on billing_phaseitem;
-drop function tandem_credit_within_invoice, tandem_one_currency;
+drop function tandem_credit_within_invoice, tandem_one_currency, tandem_refresh_customer;
 """
 
 
