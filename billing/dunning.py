@@ -5,8 +5,9 @@ same card; on those days the customer is asked for another one. Invoices: three 
 day, 7 and 14 days after. Each step is an instant on the invoice's row and mails once; paying clears it.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 
@@ -14,7 +15,16 @@ from billing import correcting, declines, mail, pausing, settling, subscribing
 from billing.events import record
 from billing.maths.money import to_major
 from billing.maths.periods import midnight
-from billing.models import CollectionMethod, Customer, Invoice, Payment, Seller, Subscription, TestClock
+from billing.models import (
+    CollectionMethod,
+    Customer,
+    Invoice,
+    Payment,
+    PaymentMethod,
+    Seller,
+    Subscription,
+    TestClock,
+)
 from billing.moves import move
 
 RETRY_DAYS = (1, 3, 7, 14)
@@ -79,6 +89,80 @@ def wants_card(invoice: Invoice, card: Any) -> bool:
     return last is not None and hopeless(last) and last.payment_method_id == card.pk
 
 
+@dataclass(frozen=True, slots=True)
+class NeedsCard:
+    """What an invoice waits for that only its customer can do. `message` may be shown; `action_url` is where the bank
+    asks, where there is such a page; `pay_url` is the invoice in the portal, where all of it can be done."""
+
+    reason: Literal["no_card", "card_declined", "authentication_required"]
+    message: str
+    invoice: str | None
+    action_url: str
+    pay_url: str
+
+
+ADD_A_CARD = "Please add a card that we can charge."
+
+
+def needs_card(invoice: Invoice) -> NeedsCard | None:
+    """None: nothing is due by card, or it is still being tried without anybody's help. Reads the invoice's payments
+    (prefetched or not) and the customer's card."""
+    by_card = invoice.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY
+    if invoice.status != Invoice.Status.OPEN or not by_card:
+        return None
+    tries = sorted(
+        (p for p in invoice.payments.all() if p.method == "card"), key=lambda p: (p.created_at, p.pk)
+    )
+    last = tries[-1] if tries else None
+    if last is not None and last.status in Payment.OPEN:
+        asked = last.status == Payment.Status.REQUIRES_ACTION
+        return _needs(invoice, "authentication_required", last) if asked else None
+    card = PaymentMethod.objects.filter(
+        customer=invoice.customer_id, is_default=True, detached_at=None
+    ).first()
+    if card is None:
+        return _needs(invoice, "no_card", None)
+    if last is None or last.status != Payment.Status.FAILED:
+        return None
+    if declines.words_of(last.decline_code)[1] == "authenticate":
+        return _needs(invoice, "authentication_required", last)
+    refused = hopeless(last) and last.payment_method_id == card.pk
+    return _needs(invoice, "card_declined", last) if refused or invoice.next_attempt_at is None else None
+
+
+def _needs(
+    invoice: Invoice,
+    reason: Literal["no_card", "card_declined", "authentication_required"],
+    last: Payment | None,
+) -> NeedsCard:
+    words = ADD_A_CARD
+    if last is not None:
+        words = declines.words_of(last.decline_code if reason == "card_declined" else reason)[0]
+    url = last.action_url if last is not None and last.status in Payment.OPEN else ""
+    return NeedsCard(reason, words, invoice.pk, url, mail.portal_url(f"invoices/{invoice.pk}/"))
+
+
+def subscription_needs_card(subscription: Subscription) -> NeedsCard | None:
+    """The oldest of its invoices that waits for its customer; a trial by card that has none to go on with."""
+    rows = subscription.invoices.filter(status=Invoice.Status.OPEN).order_by("issued_at", "id")
+    for invoice in rows.prefetch_related("payments")[:5]:
+        if (found := needs_card(invoice)) is not None:
+            return found
+    if subscription.status != Subscription.Status.TRIALING or not _begins_by_card(subscription):
+        return None
+    if PaymentMethod.objects.filter(
+        customer=subscription.customer_id, is_default=True, detached_at=None
+    ).exists():
+        return None
+    return NeedsCard("no_card", ADD_A_CARD, None, "", mail.portal_url("payment/card/"))
+
+
+def _begins_by_card(subscription: Subscription) -> bool:
+    """Whether what follows its trial is charged to a card."""
+    after = subscription.phases.filter(free=False).order_by("start_on").first()
+    return after is not None and after.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY
+
+
 @transaction.atomic
 def ask_for_card(*, invoice: Invoice, now: datetime, actor: str) -> None:
     """A step on a day on which there is nothing to try."""
@@ -92,7 +176,7 @@ def ask_for_card(*, invoice: Invoice, now: datetime, actor: str) -> None:
     failed(
         fresh,
         reason="no_card",
-        message="Please add a card that we can charge.",
+        message=ADD_A_CARD,
         payment=None,
         now=now,
         actor=actor,

@@ -10,7 +10,7 @@ from django_q.tasks import async_task
 
 from billing import cards, choosing, pausing, subscribing, timelines, wishes
 from billing.maths.periods import MONTHS, Interval
-from billing.models import Customer, Invoice, PaymentMethod, Plan, Subscription
+from billing.models import Customer, Invoice, PaymentMethod, Plan, Seller, Subscription
 from billing.timelines import PhaseSpec
 
 
@@ -42,7 +42,7 @@ def start(
 @transaction.atomic
 def change(*, subscription: Subscription, now: datetime, actor: str, **wished: Any) -> subscribing.Change:
     """`subscribing.change` with the invoice after it, and its own collected by a job. Without `effective` less than
-    before waits for the period's end, and everything else begins now."""
+    before waits for the period's end (or as the seller has it), and everything else begins now."""
     subscription = subscribing.locked(subscription)
     wished.setdefault("effective", usual(subscription, now, wished))
     changed = subscribing.change(subscription=subscription, now=now, actor=actor, with_next=True, **wished)
@@ -75,7 +75,8 @@ def usual(subscription: Subscription, now: datetime, wished: dict[str, Any]) -> 
         return "now"
     terms = {name: value for name, value in wished.items() if name in wishes.Wish.__dataclass_fields__}
     new = wishes.terms(old, wishes.Wish(**terms), day)
-    return "period_end" if _less(old, PhaseSpec(start_on=day, end_on=None, **new)) else "now"
+    waits = _less(old, PhaseSpec(start_on=day, end_on=None, **new))
+    return "period_end" if waits and not Seller.objects.get().downgrades_at_once else "now"
 
 
 def _less(old: PhaseSpec, new: PhaseSpec) -> bool:

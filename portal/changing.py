@@ -59,8 +59,9 @@ class Shown:
         return "|".join(str(figure) for figure in figures)
 
 
-def starts(one: Terms, wish: Wish) -> Literal["now", "period_end"]:
-    """More starts at once, less at the end of what is paid; in a trial everything at its end, for nothing."""
+def starts(one: Terms, wish: Wish, *, less_at_once: bool) -> Literal["now", "period_end"]:
+    """More starts at once, less at the end of what is paid unless the seller has it otherwise; in a trial everything
+    at its end, for nothing."""
     if one.running.free:
         return "period_end"
     for before, after in (
@@ -69,7 +70,7 @@ def starts(one: Terms, wish: Wish) -> Literal["now", "period_end"]:
         (one.seats or 0, wish.quantity or 0),
     ):
         if after != before:
-            return "now" if after > before else "period_end"
+            return "now" if after > before or less_at_once else "period_end"
     return "now"
 
 
@@ -91,7 +92,7 @@ def preview(*, visit: Visit, one: Terms, wish: Wish) -> Shown:
         Entitlement.objects.filter(plan=wish.plan, feature="seats").values_list("limit", flat=True).first()
     )
     check(one, wish, limit)
-    effective = starts(one, wish)
+    effective = starts(one, wish, less_at_once=visit.seller.downgrades_at_once)
     change = subscribing.preview(
         subscription=one.subscription, now=visit.now, effective=effective, **_terms(one, wish)
     )

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import collecting, correcting, drafting, invoicing, printing, refunding
+from billing import collecting, correcting, drafting, dunning, invoicing, printing, refunding
 from billing.api.fields import (
     Amount,
     Day,
@@ -28,7 +28,7 @@ from billing.api.fields import (
 from billing.api.finding import row
 from billing.api.problems import FieldProblem, Problem
 from billing.api.schema import operation
-from billing.api.subscriptions import LineOut, card_named, line_shown, span
+from billing.api.subscriptions import LineOut, NeedsCardOut, card_named, line_shown, span
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import (
@@ -227,6 +227,12 @@ class PaymentFullOut(PaymentOut):
 
 class InvoiceOut(InvoiceSummaryOut):
     payments = PaymentFullOut(many=True, help_text="every attempt, with its refunds and disputes")
+    needs_card = serializers.SerializerMethodField()
+
+    @extend_schema_field(NeedsCardOut(allow_null=True))
+    def get_needs_card(self, invoice: Invoice) -> Any:
+        found = dunning.needs_card(invoice)
+        return found and NeedsCardOut(found).data
 
 
 class InvoiceQuery(ListQuery):

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, invoicing, pausing, starting, subscribing
+from billing import cards, dunning, invoicing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
     Day,
@@ -236,6 +236,27 @@ class SubscriptionOut(serializers.Serializer[Any]):
         return row.last_invoice and f"inv_{row.last_invoice.replace('-', '')}"
 
 
+class NeedsCardOut(serializers.Serializer[Any]):
+    """What only the customer can do; null while nothing waits for it."""
+
+    reason = serializers.ChoiceField(choices=["no_card", "card_declined", "authentication_required"])
+    message = serializers.CharField(help_text="may be shown to the customer")
+    invoice = serializers.CharField(
+        allow_null=True, help_text="that waits; null: a trial that ends without a card"
+    )
+    action_url = serializers.CharField(help_text="where the bank asks; empty where there is no such page")
+    pay_url = serializers.CharField(help_text="in the portal, where all of it can be done")
+
+
+class SubscriptionFullOut(SubscriptionOut):
+    needs_card = serializers.SerializerMethodField()
+
+    @extend_schema_field(NeedsCardOut(allow_null=True))
+    def get_needs_card(self, row: Subscription) -> Any:
+        found = dunning.subscription_needs_card(row)
+        return found and NeedsCardOut(found).data
+
+
 def _phase(phase: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: phase[name] for name in ("start", "end", "plan", "collection_method", "net_days", "paused")},
@@ -357,7 +378,7 @@ class Subscriptions(ApiView):
 
     @operation(
         "Start a subscription", tag=TAG, name="create_subscription", body=SubscriptionNew,
-        answer=SubscriptionOut, status=201, posts=True,
+        answer=SubscriptionFullOut, status=201, posts=True,
         description="Its first invoice is issued at once, and charged or sent by a job.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
@@ -386,7 +407,7 @@ class Subscriptions(ApiView):
         return self.page(SubscriptionOut, rows, asked)
 
     def _shown(self, made: Subscription, status: int) -> Response:
-        return self.answer(SubscriptionOut, subscriptions(livemode=self.livemode).get(pk=made.pk), status)
+        return self.answer(SubscriptionFullOut, subscriptions(livemode=self.livemode).get(pk=made.pk), status)
 
 
 class OneSubscription(ApiView):
@@ -396,7 +417,7 @@ class OneSubscription(ApiView):
 
     def shown(self, ref: str) -> Response:
         return self.answer(
-            SubscriptionOut, row(subscriptions(livemode=self.livemode), ref, what="subscription")
+            SubscriptionFullOut, row(subscriptions(livemode=self.livemode), ref, what="subscription")
         )
 
     def wishes(self) -> dict[str, Any]:
@@ -420,7 +441,7 @@ def card_named(view: ApiView, customer: Customer, ref: str, *, default: bool = T
 
 
 class SubscriptionDetail(OneSubscription):
-    @operation("Read a subscription", tag=TAG, name="read_subscription", answer=SubscriptionOut)
+    @operation("Read a subscription", tag=TAG, name="read_subscription", answer=SubscriptionFullOut)
     def get(self, request: Request, subscription: str) -> Response:
         return self.shown(subscription)
 
@@ -503,7 +524,7 @@ class Cancel(OneSubscription):
         tag=TAG,
         name="cancel_subscription",
         body=CancelNew,
-        answer=SubscriptionOut,
+        answer=SubscriptionFullOut,
         posts=True,
     )
     def post(self, request: Request, subscription: str) -> Response:
@@ -523,7 +544,11 @@ class UndoCancel(OneSubscription):
     may_be_empty = True
 
     @operation(
-        "Take a pending cancellation back", tag=TAG, name="undo_cancel", answer=SubscriptionOut, posts=True
+        "Take a pending cancellation back",
+        tag=TAG,
+        name="undo_cancel",
+        answer=SubscriptionFullOut,
+        posts=True,
     )
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)

@@ -120,6 +120,11 @@ class Seller(models.Model):
     customers_may_pause = models.BooleanField(
         default=False, db_default=False, help_text="customers pause and resume their plan in the portal"
     )
+    downgrades_at_once = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="less begins at once, and what was paid for is credited; else at the end of what is paid",
+    )
     unpaid_end = models.CharField(
         max_length=13,
         choices=[

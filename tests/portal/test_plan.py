@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
-from billing.models import Event, Invoice
+from billing.models import Event, Invoice, Seller
 
 pytestmark = pytest.mark.django_db
 
@@ -151,3 +151,14 @@ def test_looking_closer_at_a_feature_is_an_event(alice, nova, run_jobs):
 
 def test_a_feature_that_nobody_sells_does_not_exist(alice):
     assert alice.post("/portal/plan/features/", {"feature": "reports"}).status_code == 404
+
+
+def test_less_begins_at_once_where_the_seller_has_it_so(alice, nova, sub, books):
+    Seller.objects.update(downgrades_at_once=True)
+    page = preview(alice, sub, quantity=1)
+    assert "Starts today." in page.text
+    assert "Credit to your account" in page.text
+    assert confirm(alice, sub, page, quantity=1).status_code == 302
+    nova.refresh_from_db()
+    assert (nova.mrr, nova.balance) == (2900, page.context["shown"].change.credit_to_balance)
+    assert nova.balance == 2 * 3567

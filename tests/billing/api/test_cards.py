@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing import collecting
 from billing.models import Event, Payment, PaymentMethod
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +128,79 @@ def test_cards_are_found_on_their_own_customer_only(api, customer, make_customer
         "unknown_payment_method",
     )
     assert code(api.delete(f"customers/{customer.pk}/payment_methods/{card}")) == (404, "not_found")
+
+
+# -- What only the customer can do ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def waits(api, customer, subscribe):
+    """waits() -> what the API says of the invoice and of its subscription, which agree."""
+    subscription = subscribe(customer)
+    invoice = subscription.invoices.get()
+
+    def ask():
+        said = api.get(f"invoices/{invoice.pk}").json()["needs_card"]
+        assert api.get(f"subscriptions/{subscription.pk}").json()["needs_card"] == said
+        return said
+
+    ask.invoice = invoice
+    return ask
+
+
+def test_it_says_that_there_is_no_card(api, customer, waits):
+    said = waits()
+    assert (said["reason"], said["message"]) == ("no_card", "Please add a card that we can charge.")
+    assert said["pay_url"].endswith(f"/portal/invoices/{waits.invoice.pk}/")
+    save(api, customer)
+    assert waits() is None
+
+
+def test_it_says_that_the_card_is_no_use(api, customer, waits):
+    save(api, customer, "pm_card_chargeDeclinedExpiredCard")
+    api.post(f"invoices/{waits.invoice.pk}/pay")
+    said = waits()
+    assert (said["reason"], said["action_url"]) == ("card_declined", "")
+    assert "expired" in said["message"]
+    save(api, customer)
+    assert waits() is None
+    api.post(f"invoices/{waits.invoice.pk}/pay")
+    assert waits() is None
+
+
+def test_a_card_that_is_tried_again_by_itself_waits_for_nobody(api, customer, waits):
+    save(api, customer, "pm_card_chargeDeclinedInsufficientFunds")
+    api.post(f"invoices/{waits.invoice.pk}/pay")
+    assert waits() is None
+    waits.invoice.refresh_from_db()
+    assert waits.invoice.next_attempt_at
+    type(waits.invoice).objects.update(next_attempt_at=None)
+    assert waits()["reason"] == "card_declined"
+
+
+def test_it_says_that_the_bank_asks(api, customer, waits):
+    save(api, customer, "pm_card_authenticationRequired")
+    api.post(f"invoices/{waits.invoice.pk}/pay")
+    said = waits()
+    assert (said["reason"], said["action_url"]) == ("authentication_required", "")
+    collecting.attempt(
+        invoice=waits.invoice,
+        now=customer.now,
+        actor="member:1",
+        off_session=False,
+        return_url="https://a.example/",
+    )
+    assert "/challenge/" in waits()["action_url"]
+
+
+def test_a_trial_without_a_card_waits_for_one(api, customer, subscribe):
+    trial = subscribe(customer, trial_days=14)
+    said = api.get(f"subscriptions/{trial.pk}").json()["needs_card"]
+    assert (said["reason"], said["invoice"]) == ("no_card", None)
+    save(api, customer)
+    assert api.get(f"subscriptions/{trial.pk}").json()["needs_card"] is None
+
+
+def test_nobody_waits_for_a_card_of_who_pays_by_invoice(api, customer, subscribe):
+    by_invoice = subscribe(customer, collection_method="send_invoice", payment_rule_override="agreed")
+    assert api.get(f"subscriptions/{by_invoice.pk}").json()["needs_card"] is None

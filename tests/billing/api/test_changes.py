@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.models import Event, Invoice, PaymentMethod
+from billing.models import Event, Invoice, PaymentMethod, Seller
 
 
 @pytest.fixture
@@ -181,5 +181,17 @@ def test_it_ends_on_a_day_without_credit(api, pro, clock, advance, code, books):
 
 def test_it_answers_in_a_fixed_number_of_statements(api, pro, django_assert_max_num_queries):
     api.post(f"subscriptions/{pro}/changes", quantity=1)
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(5):  # two of them ask what waits for a card
         api.get(f"subscriptions/{pro}")
+
+
+def test_a_seller_may_let_less_begin_at_once(api, make_customer, subscribe, clock, books):
+    subscription = subscribe(make_customer(clock))
+    Seller.objects.update(downgrades_at_once=True)
+    now = api.post(f"subscriptions/{subscription.pk}/changes/preview", quantity=1).json()
+    assert now["effective_at"] == clock.now.date().isoformat()
+    assert now["credit_to_balance"] != "0.00"
+    later = api.post(
+        f"subscriptions/{subscription.pk}/changes/preview", quantity=1, effective="period_end"
+    ).json()
+    assert later["credit_to_balance"] == "0.00"
