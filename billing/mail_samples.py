@@ -124,6 +124,7 @@ def _people(day: date, now: datetime) -> dict[str, Any]:
         "expires_at": now + timedelta(hours=24), "lead": lead, "owner": Row(get_full_name="Riley Okafor"),
         "task": Row(due_on=day + timedelta(days=2), reason="Usage is near its limit"),
         "signals": [Row(sentence="API calls reached 86 % of what Pro includes.")],
+        "differences": ["the header X-Frame-Options is missing, released as DENY"],
         "endpoint": Row(url="https://nova.example/hooks"), "why": "It has not answered for three days.", "waiting": 12,
     }  # fmt: skip
 

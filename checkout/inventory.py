@@ -14,6 +14,8 @@ from pathlib import Path
 from django.contrib.staticfiles import finders
 
 FILE = Path(__file__).with_name("scripts.json")
+# With which headers the checkout page is released; `config.payment_page` compares what buyers get.
+HEADERS = Path(__file__).with_name("headers.json")
 STATIC = "/static/"
 
 
@@ -46,7 +48,11 @@ def fingerprint(src: str) -> str:
     found = finders.find(src.removeprefix(STATIC))
     if not found:
         return ""
-    return f"sha384-{b64encode(hashlib.sha384(Path(str(found)).read_bytes()).digest()).decode()}"
+    return hashed(Path(str(found)).read_bytes())
+
+
+def hashed(content: bytes) -> str:
+    return f"sha384-{b64encode(hashlib.sha384(content).digest()).decode()}"
 
 
 def write() -> None:

@@ -59,6 +59,7 @@ def everything():
         "member": Row(get_role_display="Billing"),
         "inviter": EVIL,
         "plan": "Pro",
+        "differences": [EVIL],
         "dispute": Row(status="needs_response", evidence_due_at=MOMENT),
         "answer_url": "https://stripe.example/disputes/?a=1&b=2",
         "has_card": True,
