@@ -41,12 +41,12 @@ from billing.timelines import PhaseSpec, with_end
 from billing.wishes import KEEP, Wish
 
 __all__ = [
-    "KEEP", "CardMissing", "Change", "CollectionNotAllowed", "Effective", "InvalidDate", "InvalidQuantity",
+    "KEEP", "Change", "CollectionNotAllowed", "Effective", "InvalidDate", "InvalidQuantity",
     "InvalidTrial", "NoSuchChange", "NotLive", "NothingToUndo", "PlanNeedsQuote", "TooFarBack",
     "UnknownPrice", "answer", "begin", "bill_now", "cancel", "change", "check_collection", "choose_items",
     "effective_day", "finish", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
     "preview", "remove_change", "requantified", "restart", "seats", "sell", "set_collection", "settle_derived",
-    "subscribe", "subscribe_to", "switch_collection", "undo_cancel", "with_end",
+    "subscribe", "subscribe_to", "undo_cancel", "with_end",
 ]  # fmt: skip
 
 STARTED = "subscription started"
@@ -635,36 +635,6 @@ def set_contract(
         ]
     )  # fmt: skip
     settle_derived(subscription, now=now, actor="system", why="contract agreed")
-
-
-@transaction.atomic
-def switch_collection(
-    *,
-    subscription: Subscription,
-    method: str,
-    now: datetime,
-    actor: str,
-    net_days: int | None = None,
-    override: str = "",
-) -> Change:
-    """Card to invoice or back, for the next invoice on; issued ones keep their terms.
-
-    Raises CollectionNotAllowed; CardMissing when there is no valid card to go back to.
-    """
-    customer = subscription.customer
-    if method == CollectionMethod.CHARGE_AUTOMATICALLY and not customers.default_card(customer):
-        raise CardMissing("Save a card first.", field="collection_method")
-    before = customer.collection_method
-    result = change(
-        subscription=subscription, now=now, actor=actor, collection_method=method, net_days=net_days,
-        override=override, source="switch",
-    )  # fmt: skip
-    set_collection(customer, method, actor=actor, now=now, before=before)
-    return result
-
-
-class CardMissing(Refused):
-    code = "card_missing"
 
 
 def set_collection(customer: Customer, method: str, *, actor: str, now: datetime, before: str) -> None:

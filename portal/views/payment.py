@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.csp import csp_override
 
-from billing import cards, customers, subscribing
+from billing import cards, customers, switching
 from billing.gateway import ProviderUnreachable, SetupOutcome
 from billing.models import CollectionMethod, Invoice, PaymentMethod
 from billing.refusals import Refused
@@ -180,10 +180,7 @@ def method(request: HttpRequest, visit: Visit) -> HttpResponse:
         messages.success(request, "We have your request. A person looks at it and writes to you.")
         return redirect("portal:payment")
     try:
-        for one in reading.terms(visit):
-            subscribing.switch_collection(
-                subscription=one.subscription, method=wanted, now=visit.now, actor=visit.actor
-            )
+        switching.switch(customer=visit.customer, method=wanted, now=visit.now, actor=visit.actor)
         words = "by invoice" if wanted == "send_invoice" else "by card"
         messages.success(request, f"From the next invoice on you pay {words}.")
     except Refused as refusal:

@@ -10,10 +10,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import customers, invoicing, metering, timelines
+from billing import customers, invoicing, metering, subscribing, switching, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.models import Customer, Event, Member, Segment, Subscription, User
-from billing.models.customers import Motion
+from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, handing_over, leads
 from sales.models import SalesSettings
@@ -166,6 +166,26 @@ class PinForm(forms.Form):
         super().__init__(*args, initial=known, **options)  # type: ignore[misc]
 
 
+class SwitchForm(forms.Form):
+    """Card or invoice, from the next invoice on. What the segment does not allow needs a reason, and the right to it."""
+
+    method = forms.ChoiceField(label="Pays by", choices=CollectionMethod.choices)
+    net_days = forms.TypedChoiceField(
+        label="Payment terms", coerce=int, empty_value=None, required=False,
+        choices=[("", "As for the customer"), *((n, f"Net {n}" if n else "Due on receipt") for n in (0, 15, 30, 45, 60))],
+    )  # fmt: skip
+    reason = forms.CharField(
+        label="Reason", max_length=300, required=False, help_text="where the segment does not allow it"
+    )
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        super().__init__(*args, initial={"method": customer.collection_method}, **options)  # type: ignore[misc]
+
+    def field_of(self, name: str) -> str:
+        """A refusal names what the API calls it."""
+        return "method" if name == "collection_method" else name
+
+
 def _valid(form: forms.Form) -> dict[str, Any]:
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))
@@ -187,6 +207,19 @@ def _pin(request: HttpRequest, customer: Customer) -> str:
         return "The segment follows the ARR again."
     customers.pin_segment(**act, segment=given["segment"], reason=given["reason"])
     return f"Held in {given['segment']}."
+
+
+def _switch(request: HttpRequest, customer: Customer) -> str:
+    given = _valid(SwitchForm(request.POST, customer=customer))
+    may_override = request.user.has_perm("billing.approve_payment_rule")
+    if given["reason"] and not may_override and not customers.allowed(customer, given["method"]):
+        raise subscribing.CollectionNotAllowed("A manager has to approve this.", field="reason")
+    by_invoice = given["method"] == CollectionMethod.SEND_INVOICE
+    switching.switch(
+        customer=customer, method=given["method"], now=customer.now, actor=staff(request),
+        net_days=given["net_days"] if by_invoice else None, override=given["reason"] if may_override else "",
+    )  # fmt: skip
+    return f"From the next invoice on: {CollectionMethod(given['method']).label.lower()}."
 
 
 def _demo(request: HttpRequest, customer: Customer) -> str:
@@ -215,6 +248,7 @@ class CustomerAdmin(Screen):
         "demo": ("sales.work_handofftask", _demo),
         "company": ("billing.change_customer", _company),
         "pin": ("billing.pin_segment", _pin),
+        "switch": ("billing.change_customer", _switch),
     }
 
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
@@ -269,11 +303,13 @@ class CustomerAdmin(Screen):
 
 
 def _forms(request: HttpRequest, row: Customer) -> dict[str, Any]:
-    """The page's two forms; `form` is the one that was sent, where a refusal is shown."""
+    """The page's forms; `form` is the one that was sent, where a refusal is shown."""
     act = request.POST.get("action")
     company = CompanyForm(request.POST if act == "company" else None, customer=row)
     pin = PinForm(request.POST if act == "pin" else None, customer=row)
-    return {"company": company, "pin": pin, "form": {"company": company, "pin": pin}.get(act or "")}
+    switch = SwitchForm(request.POST if act == "switch" else None, customer=row)
+    forms_ = {"company": company, "pin": pin, "switch": switch}
+    return {**forms_, "form": forms_.get(act or "")}
 
 
 def _engagement(row: Customer) -> dict[str, Any]:

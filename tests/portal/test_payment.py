@@ -79,6 +79,15 @@ def test_larger_customers_switch_by_themselves(enter, make_customer, clock, subs
     assert customer.collection_method == "send_invoice"
 
 
+def test_who_has_no_plan_yet_switches_as_well(enter, make_customer, clock, sales_rules):
+    customer = make_customer(clock, collection_method="send_invoice")
+    browser = enter(customer)
+    answer = browser.post("/portal/payment/method/", {"method": "charge_automatically"}, follow=True)
+    assert "Save a card first." in answer.text
+    customer.refresh_from_db()
+    assert customer.collection_method == "send_invoice"
+
+
 def test_details_are_kept(alice, nova):
     assert alice.post("/portal/details/", GOOD).status_code == 302
     nova = Customer.objects.get(pk=nova.pk)

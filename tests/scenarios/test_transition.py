@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import books, cards, metering, subscribing
+from billing import books, cards, metering, switching
 from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
 from sales import catalogue as sales_catalogue
 from sales import drafting, promises, quoting
@@ -220,8 +220,8 @@ def test_card_to_net_thirty_and_back(card_customer, offer, advance, clock, run_j
     run_jobs()
     subscription = Subscription.objects.get()
     assert subscription.customer.collection_method == "send_invoice"
-    subscribing.switch_collection(
-        subscription=subscription,
+    switching.switch(
+        customer=subscription.customer,
         method="charge_automatically",
         now=clock.now,
         actor="user:1",

@@ -1,0 +1,62 @@
+"""How a customer pays, for everything it has at once: card to invoice and back, from the next invoice on.
+
+Issued papers keep their terms, and a charge that has begun goes on. The segment decides what is allowed; somebody with
+the right may allow more, and says why.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from billing import customers, subscribing
+from billing.maths.periods import local_date
+from billing.models import CollectionMethod, Customer, Subscription
+from billing.refusals import Refused
+
+
+class CardMissing(Refused):
+    """There is no card to charge from now on, or it has expired."""
+
+    code = "card_missing"
+
+
+@transaction.atomic
+def switch(
+    *,
+    customer: Customer,
+    method: str,
+    now: datetime,
+    actor: str,
+    net_days: int | None = None,
+    override: str = "",
+) -> int:
+    """All live subscriptions or none of them, and what starts later. Answers how many subscriptions changed.
+
+    Raises CollectionNotAllowed, CardMissing.
+    """
+    before = Customer.objects.select_for_update().get(pk=customer.pk).collection_method
+    if method == CollectionMethod.CHARGE_AUTOMATICALLY:
+        _refuse_without_card(customer, now)
+    if not override and not customers.allowed(customer, method):
+        words = "invoice" if method == CollectionMethod.SEND_INVOICE else "card"
+        raise subscribing.CollectionNotAllowed(
+            f"Customers in the segment {customer.segment} do not pay by {words}.", field="collection_method"
+        )
+    live = Subscription.objects.filter(customer=customer, status__in=Subscription.LIVE)
+    rows = list(live.select_related("customer__test_clock", "customer__segment").order_by("pk"))
+    for row in rows:
+        subscribing.change(
+            subscription=row, now=now, actor=actor, collection_method=method, net_days=net_days, override=override,
+            source="switch",
+        )  # fmt: skip
+    subscribing.set_collection(customer, method, actor=actor, now=now, before=before)
+    return len(rows)
+
+
+def _refuse_without_card(customer: Customer, now: datetime) -> None:
+    card = customers.default_card(customer)
+    if card is None:
+        raise CardMissing("Save a card first.", field="collection_method")
+    today = local_date(now, customer.timezone)
+    if (card.exp_year, card.exp_month) < (today.year, today.month):
+        raise CardMissing("The saved card has expired: save another one first.", field="collection_method")
