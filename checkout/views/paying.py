@@ -262,9 +262,11 @@ def _fields(form: CheckoutForm) -> dict[str, Any]:
 
 
 def _expected(request: HttpRequest) -> int | None:
-    """The total that the page showed when the button was pressed."""
+    """The total that the page showed when the button was pressed; -1, which nothing costs, for what is no total."""
     text = request.POST.get("expected", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+    if not text:
+        return None
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else -1
 
 
 def _after(row: CheckoutSession) -> HttpResponse:
