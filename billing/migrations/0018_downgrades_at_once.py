@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0016_minimum_spend_lines"),
+        ("billing", "0017_refunds_of_over_payments"),
     ]
 
     operations = [
