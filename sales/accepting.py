@@ -110,7 +110,8 @@ def refuse_closed(quote: Quote, *, now: datetime, version: int | None = None) ->
         raise Superseded("There is a newer version of this quote.")
     if version is not None and version != quote.version:
         raise Superseded("There is a newer version of this quote.", field="version")
-    if quote.state == Quote.State.WITHDRAWN:
+    gone = quote.customer is not None and quote.customer.deleted_at is not None
+    if quote.state == Quote.State.WITHDRAWN or gone:
         raise Withdrawn("This quote was withdrawn.")
     if quote.state == Quote.State.DECLINED:
         raise Declined("This quote was declined.")

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from billing import forgetting
 from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
 from billing.refusals import Refused
 from billing.timelines import WrongCurrency
-from sales import handing_over, leads, proposing, quoting
+from sales import accepting, handing_over, leads, proposing, quoting
 from sales.models import Deal, HandoffTask, Quote
 from tests.fixtures_billing import NOON
 
@@ -244,6 +245,14 @@ def test_it_makes_a_customer_of_a_lead(sent, sign, rita):
     assert (lead.status, lead.customer) == ("converted", customer)
     assert Deal.objects.get().customer == customer
     assert Invoice.objects.get().total == 70_686_00  # 59,400.00 and German VAT, without a VAT id
+
+
+def test_a_quote_for_a_customer_who_was_deleted_is_withdrawn(sent, sign, make_customer):
+    customer = make_customer()
+    quote = sent(customer=customer)
+    forgetting.delete_customer(customer=customer, now=NOON, actor="user:1")
+    with pytest.raises(accepting.Withdrawn):
+        sign(quote)
 
 
 def test_it_bills_nobody_in_a_currency_that_was_not_offered(sent, sign, make_customer):
