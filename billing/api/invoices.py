@@ -490,7 +490,9 @@ class PaymentRefund(ApiView):
 
     @operation(
         "Refund a card payment", tag="Payments", name="refund_payment", body=RefundNew, answer=RefundOut,
-        status=201, posts=True, description="Through a credit note on its invoice, so that the paper says it too.",
+        status=201, posts=True,
+        description="Through a credit note on its invoice, so that the paper says it too. What was paid too much, and "
+        "still stands on the balance, goes back first and without one.",
     )  # fmt: skip
     def post(self, request: Request, payment: str) -> Response:
         rows = Payment.objects.filter(livemode=self.livemode).select_related(
