@@ -44,5 +44,5 @@ end $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0017_refunds_of_over_payments")]
+    dependencies = [("billing", "0018_downgrades_at_once")]
     operations = [migrations.RunSQL(MOVES, AS_IT_WAS)]
