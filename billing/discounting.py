@@ -1,16 +1,20 @@
-"""Who may have a discount, for how long, and how often it is given. One discount holds at a time; a new one
-takes the place of the old."""
+"""Who may have a discount, for how long, and how often it is given. Several that hold at once are one discount made
+of them; what is given anew takes the place of what was, and who stays in it keeps its end."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db.models import F, Q
 
+from billing import wishes
 from billing.choosing import interval_of
 from billing.maths.periods import Cycle, Interval
 from billing.models import Discount, Plan
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
+
+MOST = 5
 
 
 class DiscountRefused(Refused):
@@ -35,8 +39,36 @@ class DiscountCurrency(DiscountRefused):
     code = "discount_currency"
 
 
-def check(discount: Discount, *, plan: Plan, currency: str, now: datetime) -> None:
-    """Raises the DiscountRefused that stands in the way, if any."""
+class DiscountTwice(DiscountRefused):
+    code = "discount_twice"
+
+
+class TooManyDiscounts(DiscountRefused):
+    code = "too_many_discounts"
+
+
+def together(discounts: Sequence[Discount]) -> Discount | None:
+    """Several discounts as one, taken off in this order. Raises DiscountRefused for too many, or one twice."""
+    if len({discount.pk for discount in discounts}) < len(discounts):
+        raise DiscountTwice("The same discount is named twice.", field="discounts")
+    if len(discounts) > MOST:
+        raise TooManyDiscounts(f"At most {MOST} discounts at once.", field="discounts")
+    return Discount.together(discounts)
+
+
+def fresh(discount: Discount | None, before: Discount | None = None) -> list[Discount]:
+    """The discounts that are given with it and were not held before."""
+    held = {member.pk for member in before.members} if before else set()
+    return [member for member in discount.members if member.pk not in held] if discount else []
+
+
+def check(discounts: Iterable[Discount], *, plan: Plan, currency: str, now: datetime) -> None:
+    """Raises the DiscountRefused that stands in the way of one of them, if any."""
+    for discount in discounts:
+        _check(discount, plan=plan, currency=currency, now=now)
+
+
+def _check(discount: Discount, *, plan: Plan, currency: str, now: datetime) -> None:
     if discount.expires_at is not None and discount.expires_at <= now:
         raise DiscountExpired("This code has expired.", field="discount")
     if discount.max_redemptions is not None and discount.redemptions >= discount.max_redemptions:
@@ -48,11 +80,13 @@ def check(discount: Discount, *, plan: Plan, currency: str, now: datetime) -> No
         raise DiscountNotForPlan(f"This code is not for {plan.name}.", field="discount")
 
 
-def redeem(discount: Discount) -> None:
-    """Count one use; the last one goes to one of many who ask at once. Raises DiscountUsedUp."""
+def redeem(discounts: Iterable[Discount]) -> None:
+    """Count one use of each; the last one goes to one of many who ask at once. Raises DiscountUsedUp."""
     within = Q(max_redemptions__isnull=True) | Q(redemptions__lt=F("max_redemptions"))
-    if not Discount.objects.filter(within, pk=discount.pk).update(redemptions=F("redemptions") + 1):
-        raise DiscountUsedUp("This code has just been used up.", field="discount")
+    for discount in sorted(discounts, key=lambda each: each.pk):
+        rows = Discount.objects.filter(within, pk=discount.pk)
+        if not rows.update(redemptions=F("redemptions") + 1):
+            raise DiscountUsedUp("This code has just been used up.", field="discount")
 
 
 def give_back(discount: Discount) -> None:
@@ -60,19 +94,32 @@ def give_back(discount: Discount) -> None:
     Discount.objects.filter(pk=discount.pk, redemptions__gt=0).update(redemptions=F("redemptions") - 1)
 
 
-def lasting(spec: PhaseSpec) -> list[PhaseSpec]:
-    """A phase with a discount as the periods for which it is given, and the rest. The period that runs on the
-    first day counts as one, also when only a part of it is billed."""
-    discount = spec.discount
-    if discount is None or discount.duration == "forever":
+def lasting(specs: Sequence[PhaseSpec], given: PhaseSpec, discounts: Iterable[Discount]) -> list[PhaseSpec]:
+    """The phases with an end of each of these discounts, which are given from the first day of `given` on. The
+    period that runs on that day counts as one, also when only a part of it is billed."""
+    found = list(specs)
+    for discount in discounts:
+        if discount.duration != "forever":
+            cycle = Cycle(Interval(interval_of(given)), given.anchor_on)
+            periods = 1 if discount.duration == "once" else discount.periods or 1
+            last = cycle.boundary(cycle.index_at(given.start_on) + periods)
+            found = [part for spec in found for part in _ended(spec, last, discount)]
+    return found
+
+
+def _ended(spec: PhaseSpec, last: date, discount: Discount) -> list[PhaseSpec]:
+    """The phase cut where the discount ends. One that begins there and follows what is before it remembers that;
+    agreed terms (a quote's) stay what they are."""
+    if spec.start_on == last and not spec.empty and spec.wishes is not None:
+        ends = spec.wishes.get("ends", {})
+        gone = [*wishes.gone(ends), discount.pk]
+        return [replace(spec, wishes={**spec.wishes, "ends": {**ends, "discount": gone}})]
+    held = spec.discount is not None and discount in spec.discount.members
+    if not (held and spec.start_on < last and (spec.end_on is None or last < spec.end_on)):
         return [spec]
-    cycle = Cycle(Interval(interval_of(spec)), spec.anchor_on)
-    periods = 1 if discount.duration == "once" else discount.periods or 1
-    last = cycle.boundary(cycle.index_at(spec.start_on) + periods)
-    if spec.end_on is not None and spec.end_on <= last:
-        return [spec]
+    assert spec.discount is not None
     rest = replace(
-        spec, start_on=last, discount=None, starts_at=None, row=None, prorate=True,
-        wishes={"ends": {"discount": discount.pk}},
+        spec, start_on=last, discount=spec.discount.without([discount.pk]), starts_at=None, row=None, prorate=True,
+        wishes={"ends": {"discount": [discount.pk]}},
     )  # fmt: skip
     return [replace(spec, end_on=last), rest]

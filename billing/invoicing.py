@@ -241,6 +241,14 @@ def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
     return found
 
 
+def tell(said: dict[str, tuple[int, int]], lines: Iterable[DraftLine]) -> None:
+    """Count lines as said that no paper says yet: what is asked next follows them."""
+    for line in lines:
+        gross, discount = said.get(line.entry_key, (0, 0))
+        more, off = line.priced
+        said[line.entry_key] = gross + more, discount + off
+
+
 def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySet[Any, Any]:
     rows = lines.filter(subscription__id__any=list(since), cycle_end__gt=min(since.values())).exclude(
         entry_key=""

@@ -70,7 +70,7 @@ def price(
     said: dict[str, tuple[int, int]] = {}
     facts = invoicing.Facts(seller, taxes, {subscription.pk: said}, lambda _customer: _no_usage)
     today = _said_on(subscription, specs, facts, specs[0].start_on)
-    said.update(_told(today))
+    invoicing.tell(said, today.lines)
     next_on, after = _next(subscription, specs, facts, said)
     return Offer(specs, today, next_on, after)
 
@@ -91,13 +91,9 @@ def _next(
         result = _said_on(subscription, specs, facts, day)
         if result.total:
             return day, result
-        said.update(_told(result))
+        invoicing.tell(said, result.lines)
         day = timeline.next_due(pure, after=day)
     return None, invoicing.nothing()
-
-
-def _told(result: invoicing.Result) -> dict[str, tuple[int, int]]:
-    return {line.entry_key: line.priced for line in result.lines}
 
 
 def _said_on(

@@ -40,7 +40,7 @@ def phases(
     *trial, paid = [replace(s, anchor_on=anchor_for(interval, s.start_on, anchor)) for s in starts]
     if trial:
         paid = replace(paid, wishes={"ends": _trial_ends(paid)})
-    return [*trial, *discounting.lasting(paid)]
+    return [*trial, *discounting.lasting([paid], paid, discounting.fresh(paid.discount))]
 
 
 def _after_trial(spec: PhaseSpec, trial_end: datetime, tz: str) -> list[PhaseSpec]:

@@ -137,7 +137,7 @@ def _walk(
         draft = invoicing.drafted(invoicing.Due(row, day, until, day, specs=specs), facts, "system")
         if draft is not None:
             yield _possible(draft)
-            _tell(said, draft)
+            invoicing.tell(said, draft.lines)
         if row.end_on == day:
             return
         timelines.refresh(row, specs)
@@ -148,12 +148,6 @@ def _possible(draft: invoicing.Draft) -> invoicing.Draft:
     if draft.total < 0:
         invoicing.rooms(draft, -draft.total)
     return draft
-
-
-def _tell(said: dict[str, tuple[int, int]], draft: invoicing.Draft) -> None:
-    for line in draft.lines:
-        gross, discount = said.get(line.entry_key, (0, 0))
-        said[line.entry_key] = (gross + line.gross, discount + line.discount)
 
 
 def _paper(row: Subscription, draft: invoicing.Draft, before: int | None) -> Paper:

@@ -135,9 +135,9 @@ def subscribe(
     items = choose_items(
         plan, interval=interval, currency=customer.currency, quantity=quantity, quantities=quantities
     )
-    if discount is not None:
-        discounting.check(discount, plan=plan, currency=customer.currency, now=now)
-        discounting.redeem(discount)
+    given = discounting.fresh(discount)
+    discounting.check(given, plan=plan, currency=customer.currency, now=now)
+    discounting.redeem(given)
     at = planning.start_instant(start_at, now=now, tz=customer.timezone)
     start = local_date(at, customer.timezone)
     spec = PhaseSpec(
@@ -356,8 +356,7 @@ def change(
     subscription = locked(subscription)
     wish = Wish(**wished)
     plan = _changed(subscription, wish, effective, now=now, source=source, override=override)
-    if wish.discount not in (None, KEEP):
-        discounting.redeem(wish.discount)
+    discounting.redeem(plan.discounts)
     mrr_before, on = subscription.mrr, plan.on
     timelines.write(subscription, plan.after)
     result = invoicing.nothing()
@@ -425,9 +424,7 @@ def _next_after(
     """The paper after a change that was only previewed: as if the lines of the preview had been said."""
     facts = invoicing.gather([subscription])
     said = dict(facts.said.get(subscription.pk, {}))
-    for line in result.lines:
-        gross, discount = said.get(line.entry_key, (0, 0))
-        said[line.entry_key] = (gross + line.gross, discount + line.discount)
+    invoicing.tell(said, result.lines)
     told = replace(facts, said={subscription.pk: said})
     after = max(timelines.local_day(subscription, now), subscription.start_on) if result.lines else None
     return invoicing.upcoming(subscription=subscription, now=now, facts=told, specs=specs, after=after)
@@ -440,6 +437,7 @@ class _Plan:
     before: list[PhaseSpec]
     after: list[PhaseSpec]
     on: date
+    discounts: Sequence[Discount]
 
 
 def _changed(
@@ -452,13 +450,17 @@ def _changed(
     old = timelines.spec_on(before, on)
     if old is None or (subscription.end_on is not None and on >= subscription.end_on):
         raise InvalidDate("The subscription has ended by then.", field="effective")
-    _refuse_unsold(subscription, wish, old, now)
+    given = [] if wish.discount is KEEP else discounting.fresh(wish.discount, old.discount)
+    _refuse_unsold(subscription, wish, old, given, now)
     after = wishes.follow(_with_wish(before, old, wish, on, today, effective, source), on)
+    if given:
+        starts = next(spec for spec in after if spec.start_on == on and not spec.empty)
+        after = wishes.follow(discounting.lasting(after, starts, given), on)
     new = timelines.spec_on(after, on)
     if new is not None and new.collection_method != old.collection_method:
         check_collection(subscription.customer, new, override=override)
     subscription.reopened_on = on if on < today else None
-    return _Plan(before, after, on)
+    return _Plan(before, after, on, given)
 
 
 def _refuse_closed(subscription: Subscription) -> None:
@@ -466,12 +468,13 @@ def _refuse_closed(subscription: Subscription) -> None:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
 
 
-def _refuse_unsold(subscription: Subscription, wish: Wish, old: PhaseSpec, now: datetime) -> None:
+def _refuse_unsold(
+    subscription: Subscription, wish: Wish, old: PhaseSpec, given: Sequence[Discount], now: datetime
+) -> None:
     plan = wish.plan or old.plan
     if plan.quote_only and plan != old.plan:
         raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
-    if wish.discount not in (None, KEEP, old.discount):
-        discounting.check(wish.discount, plan=plan, currency=subscription.currency, now=now)
+    discounting.check(given, plan=plan, currency=subscription.currency, now=now)
 
 
 def _with_wish(
@@ -495,8 +498,6 @@ def _with_wish(
             wishes=wish.stored(),
         )  # fmt: skip
         fresh = [replace(old, end_on=on), new]
-    if wish.discount is not KEEP:
-        fresh = [*fresh[:-1], *discounting.lasting(fresh[-1])]
     return [each for spec in before for each in (fresh if spec is old else [spec])]
 
 

@@ -88,7 +88,14 @@ def discount_value(discount: Discount | None) -> discounts.Discount | None:
     if discount is None:
         return None
     return discounts.Discount(
-        key=discount.pk, percent_off=discount.percent_off, amount_off=discount.amount_off, label=str(discount)
+        key=discount.pk, percent_off=discount.percent_off, amount_off=discount.amount_off, label=str(discount),
+        parts=tuple(_part(member) for member in discount.members) if discount.parts else (),
+    )  # fmt: skip
+
+
+def _part(member: Discount) -> discounts.Discount:
+    return discounts.Discount(
+        key=member.pk, percent_off=member.percent_off, amount_off=member.amount_off, label=member.label
     )
 
 
@@ -213,6 +220,7 @@ def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     A phase that has begun only ever gets another end. Raises WrongCurrency.
     """
     _refuse_other_currency(subscription, specs)
+    _keep_discounts(specs)
     kept = [spec for spec in specs if spec.row]
     gone = {phase.pk for phase in subscription.phases.all()} - {spec.row.pk for spec in kept if spec.row}
     if gone:
@@ -236,9 +244,17 @@ def _refuse_other_currency(subscription: Subscription, specs: Sequence[PhaseSpec
         )
 
 
+def _keep_discounts(specs: Sequence[PhaseSpec]) -> None:
+    """What several discounts make together is stored with the first phase that has them."""
+    for spec in specs:
+        if spec.discount is not None:
+            spec.discount.keep()
+
+
 def lay(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
     """The phases of a subscription that has none yet. Two statements. Raises WrongCurrency."""
     _refuse_other_currency(subscription, specs)
+    _keep_discounts(specs)
     phases = [Phase(subscription=subscription, **{name: getattr(s, name) for name in COLUMNS}) for s in specs]
     Phase.objects.bulk_create(phases)
     PhaseItem.objects.bulk_create(

@@ -148,9 +148,15 @@ def _ended(ends: Mapping[str, Any], discount: Discount | None) -> dict[str, Any]
     found: dict[str, Any] = {name: ends[name] for name in ("free", "paused") if name in ends}
     if "anchor_on" in ends:
         found["anchor_on"] = date.fromisoformat(ends["anchor_on"])
-    if discount is not None and ends.get("discount") == discount.pk:
-        found["discount"] = None
+    if discount is not None and "discount" in ends:
+        found["discount"] = discount.without(gone(ends))
     return found
+
+
+def gone(ends: Mapping[str, Any]) -> list[str]:
+    """The discounts that end on that day."""
+    named = ends.get("discount", [])
+    return [named] if isinstance(named, str) else list(named)
 
 
 def removable(spec: PhaseSpec) -> bool:

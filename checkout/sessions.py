@@ -349,7 +349,7 @@ def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Dis
     if found is None:
         raise CodeRefused("We do not know this code.", field=field)
     try:
-        discounting.check(found, plan=plan, currency=currency, now=now)
+        discounting.check([found], plan=plan, currency=currency, now=now)
     except discounting.DiscountRefused as refused:
         raise CodeRefused(refused.message, field=field) from refused
     return found
@@ -360,7 +360,7 @@ def hold_discount(session: CheckoutSession) -> None:
     if session.discount is None or session.discount_held:
         return
     try:
-        discounting.redeem(session.discount)
+        discounting.redeem([session.discount])
     except discounting.DiscountUsedUp as refused:
         raise CodeRefused(refused.message, field="promotion_code") from refused
     session.discount_held = True

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from billing import subscribing, taxes, timelines
 from billing.maths import timeline
-from billing.maths.discounts import percent_of
+from billing.maths.discounts import taken
 from billing.maths.money import exponent, round_ratio
 from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
@@ -386,8 +386,8 @@ def _lines(spec: PhaseSpec, proposal: Proposal) -> Iterator[LineFigures]:
     offs = fixed_offs(items, discount)
     for (price, quantity), item, off in zip(spec.items, items, offs, strict=True):
         gross = 0 if price.kind == "usage" else full_amount(item)
-        taken = off + (percent_of(gross, discount) if discount else 0)
-        told = taxed(gross, taken, proposal.rate_of(taxes.category_of(price, spec.plan)))
+        less = sum(taken(gross, discount, off)) if discount else 0
+        told = taxed(gross, less, proposal.rate_of(taxes.category_of(price, spec.plan)))
         shown = price.model in ("flat", "per_unit") and not told.tax_in_gross
         yield LineFigures(
             price=price, description=price.label or price.code, kind=price.kind, quantity=quantity,

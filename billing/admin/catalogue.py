@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
@@ -61,6 +62,10 @@ class DiscountAdmin(admin.ModelAdmin):
         "expires_at",
     )
     readonly_fields = ("redemptions", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Discount]:
+        """Without what several make together: that is made of these."""
+        return super().get_queryset(request).filter(parts=[])
 
 
 @admin.register(Seller)

@@ -70,7 +70,7 @@ class Discounts(ApiView):
 
     @operation("List discounts", tag=TAG, name="list_discounts", query=ListQuery, page=DiscountOut)
     def get(self, request: Request) -> Response:
-        rows = Discount.objects.prefetch_related("plans")
+        rows = Discount.objects.filter(parts=[]).prefetch_related("plans")
         return self.page(DiscountOut, rows, self.asked(ListQuery))
 
 
@@ -84,7 +84,7 @@ class DiscountDetail(ApiView):
 def discount_at(ref: str, field: str = "") -> Discount:
     """By id or code, whatever its capitals. Raises Problem."""
     named = {"pk": ref} if is_id(ref, "disc") else {"code__iexact": ref}
-    found = Discount.objects.prefetch_related("plans").filter(**named).first()
+    found = Discount.objects.prefetch_related("plans").filter(**named, parts=[]).first()
     if found is None:
         raise missing("discount", field)
     return found

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, dunning, invoicing, pausing, starting, subscribing
+from billing import cards, discounting, dunning, invoicing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
     Day,
@@ -60,12 +60,29 @@ class Terms(Strict):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "quantity" in attrs and "quantities" in attrs:
-            words = "Give quantity or quantities, not both."
-            raise serializers.ValidationError(
-                {"quantities": [serializers.ErrorDetail(words, code="ambiguous")]}
-            )
+        for one, several in (("quantity", "quantities"), ("discount", "discounts")):
+            if one in attrs and several in attrs:
+                words = f"Give {one} or {several}, not both."
+                raise serializers.ValidationError(
+                    {several: [serializers.ErrorDetail(words, code="ambiguous")]}
+                )
         return attrs
+
+
+SEVERAL = (
+    "ids or codes, instead of `discount`: taken off in this order, each off what those before it left; at most 5. "
+    "Each has its own duration and limits"
+)
+
+
+def discounts_named(given: dict[str, Any]) -> None:
+    """`discount` or `discounts` as the one discount that they make. Raises Problem, DiscountRefused."""
+    if given.get("discount"):
+        given["discount"] = discount_at(given["discount"], "discount")
+    if "discounts" in given:
+        refs = given.pop("discounts")
+        found = [discount_at(ref, f"discounts.{n}") for n, ref in enumerate(refs)]
+        given["discount"] = discounting.together(found)
 
 
 @extend_schema_field(
@@ -114,6 +131,9 @@ class SubscriptionNew(Terms):
     )
     trial_end = Moment(required=False, help_text="instead of trial_days")
     discount = Text(required=False, max_length=100, help_text="id or code")
+    discounts = serializers.ListField(
+        required=False, child=Text(max_length=100), max_length=20, help_text=SEVERAL
+    )
     contract = ContractTerms(required=False)
     payment_method = Text(
         required=False, max_length=100,
@@ -131,6 +151,10 @@ class ChangeNew(Terms):
         help_text="as it is, or the only one of the new plan, where nothing is said",
     )
     discount = Text(required=False, allow_null=True, max_length=100, help_text="id or code; null for none")
+    discounts = serializers.ListField(
+        required=False, child=Text(max_length=100), max_length=20,
+        help_text=f"{SEVERAL}. All of them: who is named again keeps its end, empty for none",
+    )  # fmt: skip
     anchor = Anchor(required=False, help_text="another billing day, from the change on")
     proration = serializers.ChoiceField(
         required=False,
@@ -167,7 +191,10 @@ class PhaseOut(serializers.Serializer[Any]):
     quantities = serializers.DictField(child=serializers.CharField(), help_text="by price code")
     collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
     net_days = serializers.IntegerField(allow_null=True)
-    discount = serializers.CharField(allow_null=True)
+    discount = serializers.CharField(allow_null=True, help_text="the first of `discounts`")
+    discounts = serializers.ListField(
+        child=serializers.CharField(), help_text="in the order in which they are taken off"
+    )
     trial = serializers.BooleanField(help_text="costs nothing")
     paused = serializers.BooleanField(help_text="costs nothing")
 
@@ -258,13 +285,20 @@ class SubscriptionFullOut(SubscriptionOut):
 
 
 def _phase(phase: dict[str, Any]) -> dict[str, Any]:
+    discounts = _discounts(phase)
     return {
         **{name: phase[name] for name in ("start", "end", "plan", "collection_method", "net_days", "paused")},
         "trial": phase["free"] and not phase["paused"],
         "id": f"phase_{phase['id'].replace('-', '')}",
-        "discount": phase["discount"] and f"disc_{phase['discount'].replace('-', '')}",
+        "discount": discounts[0] if discounts else None,
+        "discounts": discounts,
         "quantities": {item["code"]: _plain(item["quantity"]) for item in phase["items"]},
     }
+
+
+def _discounts(phase: dict[str, Any]) -> list[str]:
+    several = [part["id"] for part in phase["parts"] or ()]
+    return several or ([f"disc_{phase['discount'].replace('-', '')}"] if phase["discount"] else [])
 
 
 def _plain(quantity: str) -> str:
@@ -280,8 +314,8 @@ def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
     phases = Phase.objects.filter(subscription=OuterRef("pk")).order_by("start_on", "end_on")
     phase = JSONObject(
         id="pk", start="start_on", end="end_on", plan="plan__code", collection_method="collection_method",
-        net_days="net_days", discount="discount_id", free="free", paused="paused", wishes="wishes",
-        items=ArraySubquery(items.values(json=item)),
+        net_days="net_days", discount="discount_id", parts="discount__parts", free="free", paused="paused",
+        wishes="wishes", items=ArraySubquery(items.values(json=item)),
     )  # fmt: skip
     latest = (
         Invoice.objects.filter(subscription=OuterRef("pk"))
@@ -367,8 +401,7 @@ class Subscriptions(ApiView):
         self.buyer, given["plan"] = (
             self.customer(given.pop("customer"), "customer"), plan_at(given["plan"], "plan"),
         )  # fmt: skip
-        if "discount" in given:
-            given["discount"] = discount_at(given["discount"], "discount")
+        discounts_named(given)
         contract = given.pop("contract", None)
         if contract is not None:
             given |= {"contract_months": contract.pop("months"), **contract}
@@ -424,8 +457,7 @@ class OneSubscription(ApiView):
         given = self.given(ChangeNew)
         if "plan" in given:
             given["plan"] = plan_at(given["plan"], "plan")
-        if given.get("discount"):
-            given["discount"] = discount_at(given["discount"], "discount")
+        discounts_named(given)
         if "payment_rule_override" in given:
             given["override"] = given.pop("payment_rule_override")
         return given

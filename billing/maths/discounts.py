@@ -1,6 +1,7 @@
-"""Discounts: percent off every entry, or a fixed amount shared over the recurring items of a phase."""
+"""Discounts: percent off every entry, or a fixed amount shared over the recurring items of a phase; alone, or several
+in a row, each taken off what those before it left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -16,17 +17,26 @@ class InvalidDiscount(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """percent_off in percent (0 to 100), or amount_off in minor units a period: exactly one of them."""
+    """percent_off in percent (0 to 100), or amount_off in minor units a period, or parts: exactly one of them.
+
+    parts: several discounts that hold at once, in the order in which they are taken off.
+    """
 
     key: str
     percent_off: Decimal | None = None
     amount_off: int | None = None
     label: str = ""
+    parts: "tuple[Discount, ...]" = ()
     fraction: Fraction = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
         object.__setattr__(self, "fraction", Fraction(self.percent_off or 0) / 100)
+
+    @property
+    def steps(self) -> "tuple[Discount, ...]":
+        """What is taken off, one after the other."""
+        return self.parts or (self,)
 
 
 def percent_of(gross: int, discount: Discount) -> int:
@@ -41,10 +51,32 @@ def fixed_shares(discount: Discount, amounts: Sequence[int]) -> list[int]:
     return share(min(discount.amount_off, sum(amounts)), amounts)
 
 
+def step_shares(discount: Discount, amounts: Sequence[int]) -> list[tuple[int, ...]]:
+    """For each full-period amount what the fixed steps take off it, step by step; zero where a step is a percentage."""
+    left, columns = list(amounts), []
+    for step in discount.steps:
+        column = fixed_shares(step, left)
+        columns.append(column)
+        left = [each - off - percent_of(each, step) for each, off in zip(left, column, strict=True)]
+    return list(zip(*columns, strict=True))
+
+
+def taken(gross: int, discount: Discount, fixed: Sequence[int]) -> Iterator[int]:
+    """What each step takes off an amount (minor units, not negative). `fixed`: the share of each step that is an
+    amount, of which no more is taken than is left."""
+    left = gross
+    for step, off in zip(discount.steps, fixed or [0] * len(discount.steps), strict=True):
+        part = min(left, off) if step.amount_off is not None else percent_of(left, step)
+        left -= part
+        yield part
+
+
 def _check(discount: Discount) -> None:
     if "|" in discount.key or not 0 < len(discount.key) <= KEY_LENGTH:
         raise InvalidDiscount(f"key: a discount key has 1 to {KEY_LENGTH} characters and no |.")
-    if (discount.percent_off is None) == (discount.amount_off is None):
+    if any(part.parts for part in discount.parts):
+        raise InvalidDiscount("parts: each is a discount by itself.")
+    if [discount.percent_off is None, discount.amount_off is None, not discount.parts].count(False) != 1:
         raise InvalidDiscount("percent_off: a discount is a percentage or an amount, one of them.")
     if discount.percent_off is not None and not 0 <= discount.percent_off <= 100:
         raise InvalidDiscount("percent_off: a percentage is from 0 to 100.")

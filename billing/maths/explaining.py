@@ -5,7 +5,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from billing.maths.money import plain, round_ratio
+from billing.maths.discounts import Discount
+from billing.maths.money import plain, round_ratio, share
 from billing.maths.pricing import WHOLE, Price, PriceKind, TierRow, explain, spend_limits, unlimited_ratio
 from billing.maths.stretches import Claim
 
@@ -82,6 +83,20 @@ def _tier(row: TierRow) -> dict[str, str | None]:
         "flat_amount": plain(row.flat_amount),
         "amount": plain(row.amount),
     }
+
+
+def explained_discount(told: dict[str, Any], claim: Claim, gross: int, discount: int) -> dict[str, Any]:
+    """The explanation with what each discount takes off: `off` in minor units, together the line's discount."""
+    steps = claim.discount.steps if claim.discount else ()
+    offs = share(abs(discount), claim.steps(abs(gross)))
+    return {**told, "discount": [_step(step, off) for step, off in zip(steps, offs, strict=True)]}
+
+
+def _step(step: Discount, off: int) -> dict[str, str | int]:
+    """`amount_off` is that of a whole period, for all items together, in minor units."""
+    if step.amount_off is not None:
+        return {"label": step.label, "amount_off": step.amount_off, "off": off}
+    return {"label": step.label, "percent_off": plain(step.percent_off or 0), "off": off}
 
 
 def _limits(price: Price, quantity: Decimal, portion: Fraction) -> dict[str, int]:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
-from billing.maths.discounts import Discount, fixed_shares
+from billing.maths.discounts import Discount, step_shares
 from billing.maths.money import round_half_away
 from billing.maths.periods import Cycle, Period
 from billing.maths.pricing import Price, PriceKind, amount_ratio
@@ -106,11 +106,12 @@ def full_amount(item: Item) -> int:
     return round_half_away(*amount_ratio(item.price, item.quantity))
 
 
-def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[int]:
-    """What a fixed discount takes off a whole period of each item; only recurring items share it."""
-    if discount is None or discount.amount_off is None:
-        return [0] * len(items)
-    return fixed_shares(discount, [full_amount(item) if item.recurring else 0 for item in items])
+def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[tuple[int, ...]]:
+    """What the fixed steps of a discount take off a whole period of each item; only recurring items share them.
+    Empty without any."""
+    if discount is None or all(step.amount_off is None for step in discount.steps):
+        return [()] * len(items)
+    return step_shares(discount, [full_amount(item) if item.recurring else 0 for item in items])
 
 
 def in_force(timeline: Timeline) -> Timeline:

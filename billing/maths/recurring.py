@@ -1,6 +1,6 @@
 """Monthly and annual recurring revenue of a set of items."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -26,11 +26,19 @@ def arr(items: Iterable[Item], discount: Discount | None = None) -> int:
 @lru_cache(maxsize=2048)
 def _per_month(items: tuple[Item, ...], discount: Discount | None) -> Fraction:
     recurring = [item for item in items if item.recurring]
-    kept = 1 - discount.fraction if discount else Fraction(1)
     total = Fraction(0)
-    for item, off in zip(recurring, fixed_offs(recurring, discount), strict=True):
-        total += (amount(item.price, item.quantity) * kept - off) / _months(item.price.interval)
+    for item, offs in zip(recurring, fixed_offs(recurring, discount), strict=True):
+        left = _left(amount(item.price, item.quantity), discount, offs)
+        total += left / _months(item.price.interval)
     return total
+
+
+def _left(full: Fraction, discount: Discount | None, offs: Sequence[int]) -> Fraction:
+    """What the steps of a discount leave of an exact amount."""
+    steps = discount.steps if discount else ()
+    for step, off in zip(steps, offs or [0] * len(steps), strict=True):
+        full = full * (1 - step.fraction) - off
+    return full
 
 
 def _months(interval: Interval | None) -> Fraction:

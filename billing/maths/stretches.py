@@ -9,10 +9,11 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-from billing.maths.discounts import Discount
+from billing.maths.discounts import Discount, taken
 from billing.maths.periods import ONE_DAY, Cycle, Period
 from billing.maths.phases import Item, Phase, Timeline, fixed_offs
 from billing.maths.pricing import WHOLE, Billed, PriceKind
+from billing.maths.proration import prorated
 
 ADVANCE = "advance"
 ARREARS = "arrears"
@@ -22,11 +23,12 @@ type Piece = tuple[Period, date, date, bool]
 
 
 class Stretch(NamedTuple):
-    """`off`: the fixed discount of the item's whole period. `opens`: no earlier day of it was paid for."""
+    """`off`: what each step of the discount that is fixed takes off the item's whole period; empty without any.
+    `opens`: no earlier day of it was paid for."""
 
     item: Item
     discount: Discount | None
-    off: int
+    off: tuple[int, ...]
     period: Period
     start: date
     end: date
@@ -37,7 +39,7 @@ class Stretch(NamedTuple):
         return self.end == other.start and self.end < self.period.end and self.terms == other.terms
 
     @property
-    def terms(self) -> tuple[Item, Discount | None, int, Period]:
+    def terms(self) -> tuple[Item, Discount | None, tuple[int, ...], Period]:
         return self[:4]
 
 
@@ -47,7 +49,7 @@ class Claim(NamedTuple):
 
     item: Item
     discount: Discount | None
-    off: int
+    off: tuple[int, ...]
     period: Period
     kind: str
     start: date
@@ -59,6 +61,13 @@ class Claim(NamedTuple):
     def days(self) -> int:
         """The days charged for."""
         return self.period.days if self.whole else (self.end - self.start).days
+
+    def steps(self, gross: int) -> list[int]:
+        """What each step of the discount takes off an amount of this claim, in minor units."""
+        if self.discount is None:
+            return []
+        fixed = [prorated((off, 1), self.days, self.period.days) for off in self.off]
+        return list(taken(gross, self.discount, fixed))
 
     @property
     def portion(self) -> Fraction:
@@ -204,4 +213,4 @@ def _one_time(timeline: Timeline, since: date) -> Iterator[Claim]:
                 seen.add(item.price.key)
                 day = Period(phase.start, phase.start + ONE_DAY)
                 if day.end > since:
-                    yield Claim(item, phase.discount, 0, day, ADVANCE, day.start, day.end, day.start, True)
+                    yield Claim(item, phase.discount, (), day, ADVANCE, day.start, day.end, day.start, True)

@@ -10,8 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from billing.maths.discounts import percent_of
-from billing.maths.explaining import explained_minimum, explanation_of
+from billing.maths.explaining import explained_discount, explained_minimum, explanation_of
 from billing.maths.money import round_half_away, share
 from billing.maths.periods import Period, add_months
 from billing.maths.phases import (
@@ -140,12 +139,13 @@ class Entry(NamedTuple):
 
     @property
     def explanation(self) -> dict[str, Any]:
-        """Plain values with which a reader can compute the gross amount again. Made when asked for."""
-        return (
+        """Plain values with which a reader can compute gross and discount again. Made when asked for."""
+        told = (
             explained_minimum(self.claim, self.gross)
             if self.true_up
             else explanation_of(self.claim, self.quantity)
         )
+        return explained_discount(told, self.claim, self.gross, self.discount) if self.discount else told
 
 
 def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[Entry]:
@@ -231,10 +231,7 @@ def _prorated(claim: Claim) -> tuple[Entry, ...]:
     """A recurring or one-time price: the amount of a whole period, times days, rounded once."""
     item, days, of_days = claim.item, claim.days, claim.period.days
     gross = prorated(amount_ratio(item.price, item.quantity), days, of_days)
-    off = claim.off and min(gross, prorated((claim.off, 1), days, of_days))
-    if claim.kind == CREDIT:
-        gross, off = -gross, -off
-    whole = _made(claim, item.quantity, gross, off)
+    whole = _made(claim, item.quantity, gross)
     if item.price.minimum is None:
         return (whole,)
     return _with_true_up(whole, prorated(unlimited_ratio(item.price, item.quantity), days, of_days))
@@ -245,7 +242,7 @@ def _measured(claim: Claim, usage: Usage) -> tuple[Entry, ...]:
     price = claim.item.price
     quantity = usage(price.meter or "", claim.start, claim.end)
     gross = round_half_away(*amount_ratio(price, quantity, claim.portion))
-    whole = _made(claim, quantity, gross, 0)
+    whole = _made(claim, quantity, gross)
     if price.minimum is None:
         return (whole,)
     return _with_true_up(whole, round_half_away(*unlimited_ratio(price, quantity, claim.portion)))
@@ -265,10 +262,11 @@ def _with_true_up(whole: Entry, plain: int) -> tuple[Entry, ...]:
     )
 
 
-def _made(claim: Claim, quantity: Decimal, gross: int, off: int) -> Entry:
-    discount = claim.discount
-    if discount is not None:
-        off += percent_of(gross, discount)
+def _made(claim: Claim, quantity: Decimal, gross: int) -> Entry:
+    """The entry of an amount that is not negative; a credit gives it back."""
+    off = sum(claim.steps(gross))
+    if claim.kind == CREDIT:
+        gross, off = -gross, -off
     return Entry(_key(claim), quantity, gross, off, claim)
 
 

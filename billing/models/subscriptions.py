@@ -1,11 +1,16 @@
 """A subscription is a timeline of phases that touch."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Q, Value
 from django.utils.timezone import now as present
 
 from billing.models.catalogue import Plan, Price
@@ -182,7 +187,11 @@ class PhaseItem(models.Model):
 
 
 class Discount(models.Model):
-    """A reduction of the recurring price. `amount_off` in minor units of `currency`."""
+    """A reduction of the recurring price. `amount_off` in minor units of `currency`.
+
+    Several that hold at once are a row of their own, made when they are given: `parts` copies what each of them says,
+    in the order in which they are taken off. It has no code, and no limits but those of its parts.
+    """
 
     id = IdField("disc")
     code = models.CharField(max_length=60, null=True, blank=True, unique=True)
@@ -200,13 +209,17 @@ class Discount(models.Model):
     max_redemptions = models.PositiveIntegerField(null=True, blank=True)
     redemptions = models.PositiveIntegerField(default=0)
     expires_at = models.DateTimeField(null=True, blank=True)
+    parts = models.JSONField(
+        default=list, blank=True, db_default=Value([], models.JSONField()), editable=False
+    )
     created_at = models.DateTimeField(default=present)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(percent_off__gt=0, percent_off__lte=100, amount_off__isnull=True)
-                | Q(percent_off__isnull=True, amount_off__gt=0),
+                condition=Q(percent_off__gt=0, percent_off__lte=100, amount_off__isnull=True, parts=[])
+                | Q(percent_off__isnull=True, amount_off__gt=0, parts=[])
+                | Q(percent_off__isnull=True, amount_off__isnull=True) & ~Q(parts=[]),
                 name="discount_percent_or_amount",
             ),
             models.CheckConstraint(
@@ -217,6 +230,49 @@ class Discount(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.code or self.pk
+
+    SAID = ("label", "percent_off", "amount_off", "currency", "duration", "periods")
+
+    @classmethod
+    def together(cls, members: Sequence["Discount"]) -> "Discount | None":
+        """One discount of several, in their order: the same row for the same ones. Not stored before `keep`."""
+        if len(members) < 2:
+            return members[0] if members else None
+        named = uuid5(NAMESPACE_OID, " ".join(member.pk for member in members))
+        made = cls(
+            pk=f"disc_{named.hex}", label=" + ".join(str(member) for member in members)[:100], duration="forever",
+            parts=[{"id": member.pk, **member._said()} for member in members],
+        )  # fmt: skip
+        made.members = list(members)
+        return made
+
+    def _said(self) -> dict[str, Any]:
+        said = {name: getattr(self, name) for name in self.SAID} | {"label": str(self)}
+        return said | {"percent_off": None if self.percent_off is None else str(self.percent_off)}
+
+    @cached_property
+    def members(self) -> "list[Discount]":
+        """The discounts that it is made of; itself, where it is one."""
+        return [self._member(part) for part in self.parts] or [self]
+
+    @staticmethod
+    def _member(part: Mapping[str, Any]) -> "Discount":
+        percent = part["percent_off"]
+        said = {name: part[name] for name in Discount.SAID}
+        return Discount(
+            pk=part["id"], **said | {"percent_off": None if percent is None else Decimal(percent)}
+        )
+
+    def without(self, gone: Collection[str]) -> "Discount | None":
+        """What is left when some of its members end."""
+        kept = [member for member in self.members if member.pk not in gone]
+        return self if len(kept) == len(self.members) else Discount.together(kept)
+
+    def keep(self) -> None:
+        """Store what several make together, unless it is stored."""
+        if self.parts and self._state.adding:
+            Discount.objects.bulk_create([self], ignore_conflicts=True)
+            self._state.adding = False
 
 
 class MrrMovement(models.Model):

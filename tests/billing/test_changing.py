@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import invoicing, pausing, running, starting, subscribing, timelines
+from billing import discounting, invoicing, pausing, running, starting, subscribing, timelines
 from billing.models import Discount, Event, Invoice, Plan
 from billing.refusals import Refused
 
@@ -440,3 +440,74 @@ def test_starting_takes_all_the_terms_at_once(clock, make_customer):
         {"crm": "7"}, date(2027, 1, 15), date(2026, 2, 1),
     )  # fmt: skip
     assert running.run(now=clock.now, clock=clock).invoices == 0
+
+
+# -- Several discounts at once -----------------------------------------------------------------------------
+
+
+def several(*terms):
+    return discounting.together([discount(code=f"d{n}", **each) for n, each in enumerate(terms)])
+
+
+def test_each_of_several_discounts_lasts_as_long_as_it_says(clock, make_customer, subscribe, advance, books):
+    given = several(
+        {"percent_off": 50, "duration": "once"},
+        {"percent_off": None, "amount_off": 7_00, "currency": "USD", "duration": "repeating", "periods": 2},
+        {"percent_off": 10, "duration": "forever"},
+    )  # fmt: skip
+    sub = subscribe(make_customer(clock, tax_exempt=True), discount=given)
+    advance(clock, datetime(2026, 4, 20, tzinfo=UTC))
+    # 87.00: half, less 7.00, less a tenth; without the half; without the 7.00
+    assert billed(sub) == [32_85, 72_00, 78_30, 78_30]
+    assert [len(spec.discount.members) for spec in timelines.specs_of(sub)] == [3, 2, 1]
+    assert set(Discount.objects.filter(parts=[]).values_list("redemptions", flat=True)) == {1}
+    line = sub.invoices.order_by("sequence")[0].lines.get()
+    assert [step["off"] for step in line.explanation["discount"]] == [43_50, 7_00, 3_65]
+
+
+def test_who_is_named_again_keeps_its_end(sub, change, clock, advance, books):
+    once, more = (
+        discount(code=code, percent_off=10, duration="repeating", periods=periods)
+        for code, periods in (("a", 2), ("b", 1))
+    )
+    change(sub, discount=once)
+    advance(clock, datetime(2026, 2, 16, tzinfo=UTC))
+    sub.refresh_from_db()
+    sub.customer.refresh_from_db()
+    change(sub, discount=discounting.together([once, more]))
+    ends = [
+        (spec.start_on.isoformat(), spec.discount and str(spec.discount)) for spec in timelines.specs_of(sub)
+    ]
+    assert ends[-2:] == [("2026-02-16", "a + b"), ("2026-03-15", None)]
+    once.refresh_from_db()
+    more.refresh_from_db()
+    assert (once.redemptions, more.redemptions) == (1, 1)
+
+
+def test_a_discount_ends_on_its_day_although_a_change_waits_before_it(sub, change, clock, advance, books):
+    change(sub, quantity=5, effective=date(2026, 2, 15))
+    change(sub, discount=discount(percent_off=50, duration="repeating", periods=2))
+    advance(clock, datetime(2026, 3, 20, tzinfo=UTC))
+    assert [(spec.start_on.isoformat(), bool(spec.discount)) for spec in timelines.specs_of(sub)][-2:] == [
+        ("2026-02-15", True), ("2026-03-15", False),
+    ]  # fmt: skip
+    assert billed(sub)[-2:] == [72_50, 145_00]
+
+
+def test_the_same_discounts_are_one_row_however_often_they_are_given(clock, make_customer, subscribe, books):
+    given = [discount(code=code, percent_off=10, duration="forever") for code in "ab"]
+    for members in (given, given, given[::-1]):
+        subscribe(make_customer(clock), discount=discounting.together(members))
+    assert Discount.objects.exclude(parts=[]).count() == 2
+    assert set(Discount.objects.filter(parts=[]).values_list("redemptions", flat=True)) == {3}
+
+
+def test_it_refuses_one_of_several_by_name(clock, make_customer, subscribe):
+    given = several({"percent_off": 10}, {"percent_off": 5, "max_redemptions": 1, "redemptions": 1})
+    with pytest.raises(Refused) as refused:
+        subscribe(make_customer(clock), discount=given)
+    assert refused.value.code == "discount_used_up"
+    assert not Discount.objects.exclude(parts=[]).exists()
+    with pytest.raises(Refused) as refused:
+        discounting.together([discount(code=f"e{n}") for n in range(6)])
+    assert refused.value.code == "too_many_discounts"

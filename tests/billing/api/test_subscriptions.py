@@ -194,3 +194,24 @@ def test_it_answers_in_a_fixed_number_of_statements(
             assert len(api.get("subscriptions", limit=limit).json()["results"]) == limit
     with django_assert_max_num_queries(6):
         api.get(f"subscriptions/{made[0].pk}")
+
+
+def test_it_takes_several_discounts_in_their_order(api, code):
+    for name, percent in (("TEN", 10), ("HALF", 50)):
+        api.post("discounts", code=name, percent_off=percent, duration="forever")
+    clock = api.post("test_clocks", time="2026-01-15T12:00:00Z").json()
+    buyer = api.post(
+        "customers", name="Acme", email="a@acme.example", country="CH", test_clock=clock["id"]
+    ).json()
+    given = {"customer": buyer["id"], "plan": "pro", "quantity": 1}
+    assert code(api.post("subscriptions", **given, discount="TEN", discounts=["HALF"])) == (400, "ambiguous")
+    assert code(api.post("subscriptions", **given, discounts=["TEN", "ten"])) == (422, "discount_twice")
+    assert code(api.post("subscriptions", **given, discounts=["TEN", "none"])) == (422, "unknown_discount")
+    made = api.post("subscriptions", **given, discounts=["TEN", "HALF"]).json()
+    (phase,) = made["phases"]
+    assert [api.get(f"discounts/{ref}").json()["code"] for ref in phase["discounts"]] == ["TEN", "HALF"]
+    assert phase["discount"] == phase["discounts"][0]
+    assert made["mrr"] == "13.05"
+    assert len(api.get("discounts").json()["results"]) == 2
+    changed = api.post(f"subscriptions/{made['id']}/changes", discounts=[]).json()
+    assert changed["total"] == "15.95"

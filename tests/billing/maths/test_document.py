@@ -202,11 +202,16 @@ def _price(found: re.Match[str]) -> Price:
 
 
 def terms(text: str) -> dict[str, object]:
-    if text.endswith("% off"):
-        return {"discount": Discount(text, percent_off=D(text.split()[0]))}
-    if text.endswith("cents off"):
-        return {"discount": Discount(text, amount_off=int(text.split()[0]))}
+    if " then " in text:
+        return {"discount": Discount(text, parts=tuple(discount(part) for part in text.split(" then ")))}
+    if text.endswith("off"):
+        return {"discount": discount(text)}
     return {"": {}, "free": {"free": True}, "not prorated": {"prorate": False}}[text]
+
+
+def discount(text: str) -> Discount:
+    number, unit, _ = text.split()
+    return Discount(text, percent_off=D(number)) if unit == "%" else Discount(text, amount_off=int(number))
 
 
 class Story:

@@ -60,6 +60,14 @@ discounts = st.sampled_from(
         Discount("ten", percent_off=D(10)),
         Discount("third", percent_off=D("33.3")),
         Discount("fix", amount_off=777),
+        Discount(
+            "three",
+            parts=(
+                Discount("p", percent_off=D(7)),
+                Discount("f", amount_off=501),
+                Discount("q", percent_off=D("12.5")),
+            ),
+        ),
     ]
 )
 days = st.dates(BEGINNING, BEGINNING + timedelta(days=500))
@@ -262,6 +270,7 @@ def test_a_timeline_without_proration_flags_is_in_force_as_it_is(timeline: Timel
 def test_an_explanation_is_enough_to_compute_the_amount_again(timeline: Timeline) -> None:
     for entry in ask(timeline):
         assert abs(entry.gross) == _computed(entry.explanation)
+        assert abs(entry.discount) == sum(step["off"] for step in entry.explanation.get("discount", ()))
 
 
 def _computed(told: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.maths.ageing import BUCKETS, ageing, bucket
-from billing.maths.discounts import Discount, InvalidDiscount, fixed_shares, percent_of
+from billing.maths.discounts import Discount, InvalidDiscount, fixed_shares, percent_of, step_shares, taken
 from billing.maths.periods import Cycle, Interval, Period
 from billing.maths.proration import part, rest
 from billing.maths.tax import InvalidTaxRate, TaxRate, tax_of, taxed
@@ -187,3 +187,39 @@ def test_it_refuses_tax_in_prices_that_cannot_be(contained: str) -> None:
         TaxRate("t", D(0), category="AE", contained=D(contained))
     with pytest.raises(InvalidTaxRate, match=r"^contained:"):
         TaxRate("t", D(19), contained=D(19))
+
+
+TENTH, FIXED, HALF = (
+    Discount("a", percent_off=D(10)),
+    Discount("b", amount_off=1000),
+    Discount("c", percent_off=D(50)),
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "steps"),
+    [
+        ((TENTH, FIXED, HALF), [390, 1000, 1255]),
+        ((FIXED, TENTH, HALF), [1000, 290, 1305]),
+        ((HALF, TENTH), [1950, 195]),
+        ((Discount("d", amount_off=9000), TENTH), [3900, 0]),
+        ((FIXED, Discount("d", amount_off=9000)), [1000, 2900]),
+    ],
+)
+def test_each_discount_is_taken_off_what_those_before_it_left(
+    parts: tuple[Discount, ...], steps: list[int]
+) -> None:
+    stack = Discount("s", parts=parts)
+    shares = step_shares(stack, [2900, 1000])
+    assert [sum(column) for column in zip(*shares, strict=True)] == [
+        step if part.amount_off else 0 for part, step in zip(parts, steps, strict=True)
+    ]
+    found = [list(taken(gross, stack, fixed)) for gross, fixed in zip((2900, 1000), shares, strict=True)]
+    assert [sum(column) for column in zip(*found, strict=True)] == steps
+
+
+def test_it_refuses_discounts_of_discounts() -> None:
+    with pytest.raises(InvalidDiscount, match=r"^parts:"):
+        Discount("s", parts=(Discount("t", parts=(TENTH,)),))
+    with pytest.raises(InvalidDiscount, match=r"^percent_off:"):
+        Discount("s", percent_off=D(1), parts=(TENTH,))

@@ -107,6 +107,7 @@ def test_it_fills_an_entry() -> None:
         "tiers": [],
         "rounding": "half away from zero, once",
         "policy": "advance",
+        "discount": [{"label": "", "percent_off": "10", "off": 258}],
     }
 
 
