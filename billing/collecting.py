@@ -16,12 +16,12 @@ from django.db.models import QuerySet, Subquery
 from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
-from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
+from billing.templatetags.tandem import money
 
 log = logging.getLogger(__name__)
 
@@ -242,11 +242,6 @@ def _ask_to_confirm(payment: Payment, now: datetime) -> None:
         context={"invoice": invoice, "payment": payment, "amount": money(payment.amount, payment.currency),
                  "reason": "Your bank asks you to confirm this payment.", "url": mail.portal_url("invoices/")},
     )  # fmt: skip
-
-
-def money(amount: int, currency: str) -> str:
-    """For mails: `29.00 USD`."""
-    return f"{to_major(amount, currency)} {currency}"
 
 
 def collect_due(*, now: datetime, clock: TestClock | None = None, limit: int = 500) -> int:

@@ -20,6 +20,7 @@ from billing.gateway import DisputeFacts, gateway
 from billing.maths.periods import local_date
 from billing.models import Dispute, Invoice, Payment, Posting, Seller
 from billing.moves import move
+from billing.templatetags.tandem import money
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def _tell(row: Dispute, payment: Payment, said: str, now: datetime, actor: str) 
     mail.compose(
         template="payment_disputed", to=Seller.objects.get().email, event=f"{row.pk}-{row.status}", now=now,
         customer=row.customer,
-        context={"dispute": row, "invoice": payment.invoice, "amount": collecting.money(row.amount, row.currency),
+        context={"dispute": row, "invoice": payment.invoice, "amount": money(row.amount, row.currency),
                  "reason": row.reason.replace("_", " "), "answer_url": row.evidence_url,
                  "url": f"{settings.SITE_URL}/admin/billing/dispute/{row.pk}/change/"},
     )  # fmt: skip

@@ -13,7 +13,6 @@ from django.db import transaction
 
 from billing import correcting, declines, mail, pausing, settling, subscribing
 from billing.events import record
-from billing.maths.money import to_major
 from billing.maths.periods import midnight
 from billing.models import (
     CollectionMethod,
@@ -26,6 +25,7 @@ from billing.models import (
     TestClock,
 )
 from billing.moves import move
+from billing.templatetags.tandem import money
 
 RETRY_DAYS = (1, 3, 7, 14)
 REMINDER_DAYS = (-3, 0, 7, 14)
@@ -56,7 +56,8 @@ def failed(
     if payment is not None or _tried(invoice):
         late(invoice.subscription, now=now, actor=actor)
     context = {
-        "invoice": invoice, "payment": payment, "amount": _money(invoice), "reason": message, "retry_at": retry_at,
+        "invoice": invoice, "payment": payment, "amount": money(invoice.amount_due, invoice.currency),
+        "reason": message, "retry_at": retry_at,
         "url": mail.portal_url("payment/"),
     }  # fmt: skip
     mail.compose(
@@ -261,17 +262,14 @@ def _remind(pk: str, seller: Seller, now: datetime) -> bool:
 def _mail_reminder(invoice: Invoice, now: datetime) -> None:
     assert invoice.due_at is not None
     context = {
-        "invoice": invoice, "amount": _money(invoice), "due_on": invoice.due_on, "upcoming": now < invoice.due_at,
+        "invoice": invoice, "amount": money(invoice.amount_due, invoice.currency),
+        "due_on": invoice.due_on, "upcoming": now < invoice.due_at,
         "url": mail.portal_url(f"invoices/{invoice.pk}/"),
     }  # fmt: skip
     mail.compose(
         template="invoice_reminder", to=invoice.customer.email, event=f"reminder-{invoice.reminders}-{invoice.pk}",
         now=now, customer=invoice.customer, invoice=invoice, context=context,
     )  # fmt: skip
-
-
-def _money(invoice: Invoice) -> str:
-    return f"{to_major(invoice.amount_due, invoice.currency)} {invoice.currency}"
 
 
 # -- The end ------------------------------------------------------------------------------------------------

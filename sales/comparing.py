@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing.papers.data import QuotePaper
+from billing.templatetags.tandem import unit_price
 from sales import addresses
 from sales.models import Quote
 
@@ -66,7 +67,7 @@ def _percent(value: Decimal | None) -> str:
 def _line(quote: Quote, quantity: Decimal, unit: Decimal | None, kind: str) -> str:
     if kind == "usage":
         return "as used"
-    return _plain(quantity) if unit is None else f"{_plain(quantity)} × {_plain(unit)} {quote.currency}"
+    return _plain(quantity) if unit is None else f"{_plain(quantity)} × {unit_price(unit, quote.currency)}"
 
 
 def _plain(value: Decimal | None) -> str:

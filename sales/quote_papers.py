@@ -21,7 +21,7 @@ from billing.papers.data import (
     SignatureRecord,
     Span,
 )
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, unit_price
 from sales.models import Quote
 from sales.proposing import Figures, LineFigures, Proposal, Scheduled, YearFigures
 
@@ -88,7 +88,7 @@ def detail(line: LineFigures) -> str:
     for tier in price.value.tiers:
         bound = f"up to {tier.up_to:,f}" if tier.up_to is not None else "then"
         free = not tier.unit_amount and not tier.flat_amount
-        cost = "included" if free else f"{tier.unit_amount.normalize():f} {price.currency} each"
+        cost = "included" if free else f"{unit_price(tier.unit_amount, price.currency)} each"
         words.append(f"{bound} {cost}")
     if price.included:
         words.insert(0, f"{price.included.normalize():,f} included")

@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from billing.maths.money import exponent, to_major
+from billing.maths.money import exponent
+from billing.templatetags.tandem import money
 
 IN_APP = ("member:", "buyer", "key:")
 """Actors that are the customer itself, or the seller's product acting for it."""
@@ -212,7 +213,7 @@ def upgraded_in_app(facts: Facts, setting: Setting) -> Finding | None:
     """The customer itself chose a plan or seats that bring more MRR."""
     if _gain(facts.event) <= 0 or not facts.event.actor.startswith(IN_APP):
         return None
-    words = f"Upgraded in the app: {_terms(facts.event)}, {_money(_gain(facts.event), facts)} more a month."
+    words = f"Upgraded in the app: {_terms(facts.event)}, {money(_gain(facts.event), facts.currency)} more a month."
     return _found(facts, setting, str(facts.event.number), words, _upgrade(facts.event))
 
 
@@ -225,8 +226,8 @@ def large_upgrade(facts: Facts, setting: Setting) -> Finding | None:
     crossed = _yearly(event, "after") >= limit > _yearly(event, "before")
     if not crossed and gain <= facts.alert_delta:
         return None
-    arr = _money(_yearly(event, "after"), facts)
-    words = f"{_terms(event)}: ARR is now {arr}, MRR grew by {_money(gain, facts)}."
+    arr = money(_yearly(event, "after"), facts.currency)
+    words = f"{_terms(event)}: ARR is now {arr}, MRR grew by {money(gain, facts.currency)}."
     return _found(facts, setting, str(event.number), words, _upgrade(event))
 
 
@@ -360,11 +361,6 @@ def _terms(event: Happened) -> str:
     to = event.data.get("to") or event.data
     plan, quantity = str(to.get("plan", "")).replace("-", " ").title(), to.get("quantity")
     return f"{plan}, {quantity} seats" if quantity else plan
-
-
-def _money(minor: int, facts: Facts) -> str:
-    whole, dot, rest = to_major(minor, facts.currency).partition(".")
-    return f"{int(whole):,}{dot}{rest} {facts.currency}"
 
 
 def said(day: str) -> str:

@@ -242,7 +242,7 @@ def test_it_says_on_paper_what_it_comes_to(make_customer, draft, fake_print):
     (paper,) = fake_print
     assert (paper.list_total, paper.discount_total, paper.subtotal) == (60400_00, 6040_00, 54360_00)
     assert [line.description for line in paper.lines] == ["Enterprise seat", "API calls", "Onboarding"]
-    assert paper.lines[1].detail == "per month: up to 5,000,000 included, then 0.0008 USD each"
+    assert paper.lines[1].detail == "per month: up to 5,000,000 included, then $0.0008 each"
     assert [year.words for year in paper.ramp] == ["60 seats, 10 % discount", "70 seats, 10 % discount"]
     assert paper.tcv == sum(each.amount for each in paper.schedule) == 54360_00 + 62370_00
     assert paper.payment_terms == "Net 30 days from each invoice, by bank transfer."
@@ -385,7 +385,7 @@ def test_it_says_what_a_version_changes(make_customer, draft, fake_print):
     changed = {each.label: (each.before, each.after) for each in comparing.differences(old, new)}
     assert changed["Paid by"] == ("Invoice, Net 30", "Invoice, Net 45")
     assert changed["Discount"] == ("", "10 %")
-    assert changed["Enterprise seat"] == ("48 × 990 USD", "50 × 990 USD")
+    assert changed["Enterprise seat"] == ("48 × $990.00", "50 × $990.00")
     assert changed["TCV"] == ("$95,040.00", "$89,100.00")
     assert "Term" not in changed
     rows = comparing.side_by_side([old, new])

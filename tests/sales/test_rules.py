@@ -205,7 +205,7 @@ def test_it_finds_upgrades_that_the_customer_made(event, fires):
 
 
 def test_it_says_what_an_upgrade_brings():
-    words = "Upgraded in the app: Pro, 12 seats, 174.00 USD more a month."
+    words = "Upgraded in the app: Pro, 12 seats, $174.00 more a month."
     assert sentence("upgraded_in_app", facts(upgrade(174_00, 348_00))) == words
 
 
