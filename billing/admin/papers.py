@@ -11,10 +11,11 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from billing import collecting, printing
+from billing import collecting, printing, reasons
 from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
 from billing.maths.money import InvalidAmount, to_major, to_minor
 from billing.models import CreditNote, Invoice, Seller
+from billing.templatetags.tandem import money
 
 # 87,00 is eighty-seven to many who type it: it must not be booked as eight thousand seven hundred.
 THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
@@ -53,7 +54,7 @@ def _book(request: HttpRequest, invoice: Invoice) -> str:
         invoice=invoice, amount=form.cleaned_data["amount"], reference=form.cleaned_data["reference"], paid_at=arrived,
         now=now, actor=staff(request),
     )  # fmt: skip
-    return f"{to_major(payment.amount, payment.currency)} {payment.currency} booked for {invoice.number}."
+    return f"{money(payment.amount, payment.currency)} booked for {invoice.number}."
 
 
 @admin.register(Invoice)
@@ -98,7 +99,7 @@ class InvoiceAdmin(Screen):
             "reference": row.number,
         }
         return {
-            "lines": row.lines.all(),
+            "lines": [(line, reasons.why(line, row.currency)) for line in row.lines.all()],
             "payments": row.payments.select_related("payment_method").prefetch_related("refunds", "disputes"),
             "postings": row.posting_set.order_by("id"),
             "form": TransferForm(posted, invoice=row, initial=initial),

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 
-from billing import collecting, printing
+from billing import collecting, printing, reasons
 from billing.models import CreditNote, Document, Invoice, Payment, PaymentMethod
 from portal import access, paying, wording
 from portal.access import Visit
@@ -44,7 +44,7 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
     waiting = next((p for p in payments if p.status in Payment.OPEN), None)
     cards = PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True)
     lines = [
-        {"row": line, "why": wording.why(line, found.currency), "covers": wording.covers(line)}
+        {"row": line, "why": reasons.why(line, found.currency), "covers": wording.covers(line)}
         for line in found.lines.all()
     ]
     due = found.status in ("open", "uncollectible") and found.amount_due > 0

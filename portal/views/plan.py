@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from billing import customers, invoicing, pausing, subscribing, timelines
+from billing import customers, invoicing, pausing, reasons, subscribing, timelines
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
@@ -146,7 +146,7 @@ def _page(
     if shown is not None:
         currency = one.subscription.currency
         context["lines"] = [
-            {"row": line, "why": wording.why(line, currency), "covers": wording.covers(line)}
+            {"row": line, "why": reasons.why(line, currency), "covers": wording.covers(line)}
             for line in shown.change.lines
         ]
         context["after"] = _words_after(shown.wish)

@@ -639,6 +639,73 @@ PRICING = [
     ),
 ]  # fmt: skip
 
+
+def reset(name: str, aggregation: str, values: list[int], cents: int) -> dict[str, Any]:
+    """Values of one month in a stair of two flat tiers; the month after has none of them."""
+    return story(
+        name, clock("2025-01-01"), meter(aggregation),
+        plan(price(meter="${api.code}", model="graduated", tiers=[tier(20, flat="10.00"), tier(None, flat="15.00")])),
+        customer(), subscribe(),
+        *[use(value, f"2025-01-0{n}T09:00", key=str(n)) for n, value in enumerate(values, 2)],
+        to("2025-03-04T01:00"), totals(cents),
+    )  # fmt: skip
+
+
+USAGE = [
+    reset("BB-USAGE-RESET max", "max", [12, 25], 2500),
+    reset("BB-USAGE-RESET latest", "last", [12, 35, 25], 2500),
+    reset("BB-USAGE-RESET unique", "unique", [12, 35, 25], 1000),
+]
+
+# -- Discounts ----------------------------------------------------------------------------------------------
+
+
+def off(name: str, **terms: Any) -> Step:
+    body = {"code": f"{name}-${{run}}", "duration": "forever", **terms}
+    return {"call": "POST /discounts", "body": body, "as": name}
+
+
+def discounted(name: str, before: Any, after: Any, credit: int, debit: int) -> dict[str, Any]:
+    """From 100.00 to 1000.00 in the middle of a month, with another discount."""
+    given = [off(which, **terms) for which, terms in (("old", before), ("new", after)) if terms]
+    first = {"discount": "${old.id}"} if before else {}
+    lines = [{"amount": money(-credit), "kind": "credit"}, {"amount": money(debit), "kind": "charge"}]
+    return story(
+        name, clock("2025-06-01"), plan(price("100.00")), plan(price("1000.00"), name="big"), *given, customer(),
+        subscribe(**first), to("2025-06-16"),
+        change({"lines": lines}, plan="big", discount="${new.id}" if after else None),
+    )  # fmt: skip
+
+
+FIXED = [{"amount_off": amount, "currency": "USD"} for amount in ("25.00", "50.00")]
+DISCOUNTS = [
+    discounted("POLAR-DISCOUNT-CHANGE 25 to 50", {"percent_off": 25}, {"percent_off": 50}, 3750, 25000),
+    discounted("POLAR-DISCOUNT-CHANGE none to 50", None, {"percent_off": 50}, 5000, 25000),
+    discounted("POLAR-DISCOUNT-CHANGE 25 to none", {"percent_off": 25}, None, 3750, 50000),
+    discounted("POLAR-DISCOUNT-CHANGE fixed", *FIXED, 3750, 47500),
+]  # fmt: skip
+
 # -- Tax ----------------------------------------------------------------------------------------------------
 
-STORIES = [*ANCHORS, *STUBS, *CHANGES, *ENDS, *PRICING]
+TAX = [
+    story(
+        "Prices that contain tax, at two rates, with two discounts",
+        clock("2025-01-01"),
+        {"call": "POST /tax_rates", "body": {"name": "VAT", "percentage": "19", "country": "DE", "inclusive": True}},
+        {"call": "POST /tax_rates", "body": {
+            "name": "VAT", "percentage": "7", "country": "DE", "inclusive": True, "category": "books-${run}"}},
+        off("half", percent_off=50, duration="once"),
+        off("ten", percent_off=10),
+        plan(price("119.00", currency="EUR"), price("10.70", currency="EUR", code="b", tax_category="books-${run}")),
+        customer(currency="EUR", country="DE"),
+        subscribe(discounts=["${half.code}", "${ten.code}"]),
+        lines(
+            {"amount": "45.00", "discount": "55.00", "tax_rate": "19", "tax_amount": "8.55"},
+            {"amount": "4.50", "tax_rate": "7", "tax_amount": "0.31"},
+        ),
+        to("2025-02-01T01:00"),
+        totals(5355 + 481, 10710 + 963),
+    ),
+]  # fmt: skip
+
+STORIES = [*ANCHORS, *STUBS, *CHANGES, *ENDS, *PRICING, *USAGE, *DISCOUNTS, *TAX]
