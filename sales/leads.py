@@ -2,23 +2,26 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
-from billing import mail, typed
+from billing import customers, mail, typed
 from billing.events import record
 from billing.models import Customer, Plan, User
 from billing.moves import move
 from billing.refusals import Refused
-from sales import addresses, handing_over, watching
+from sales import addresses, deals, handing_over, watching
 from sales.models import Deal, HandoffTask, Lead, Quote, Signal
 
 DOUBLE_CLICK = timedelta(minutes=10)
 MAX_EMPLOYEES = 10_000_000
 MAX_NEED = 4000
+LOOKALIKES = 5
 
 
 class InvalidNumber(Refused):
@@ -31,6 +34,12 @@ class UnknownPlan(Refused):
     """No plan on sale has this code."""
 
     code = "unknown_plan"
+
+
+class LooksKnown(Refused):
+    """Customers are there that this lead may be; `lookalikes` names them."""
+
+    code = "lead_looks_known"
 
 
 class UnknownWish(Refused):
@@ -245,6 +254,78 @@ def convert(*, lead: Lead, customer: Customer, now: datetime, actor: str) -> Non
     Deal.objects.filter(lead=lead, customer__isnull=True).update(customer=customer)
     Quote.objects.filter(lead=lead, customer__isnull=True).update(customer=customer)
     handing_over.follow_lead(lead=lead, customer=customer, now=now, actor=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """A customer that the lead may be already, and what says so."""
+
+    customer: Customer
+    why: str
+
+
+def lookalikes(lead: Lead) -> list[Lookalike]:
+    """The customers with the lead's address or company domain, the surest first; at most five."""
+    rows = Customer.objects.filter(livemode=lead.livemode, test_clock__isnull=True).order_by("pk")
+    domain = typed.business_domain(lead.email)
+    ways: list[tuple[str, Q]] = [
+        ("the lead came from its account", Q(pk=lead.customer_id)),
+        ("the same e-mail address", Q(email__iexact=lead.email)),
+        ("has a member with this e-mail address",
+         Q(members__user__email__iexact=lead.email, members__removed_at__isnull=True)),
+        (f"the same domain, {domain}", Q(domain=domain) if domain else Q(pk__in=[])),
+    ]  # fmt: skip
+    found: dict[str, Lookalike] = {}
+    for why, about in ways:
+        for customer in rows.filter(about)[:LOOKALIKES]:
+            found.setdefault(customer.pk, Lookalike(customer, why))
+    return list(found.values())[:LOOKALIKES]
+
+
+@transaction.atomic
+def take_on(
+    *, lead: Lead, now: datetime, actor: str, customer: Customer | None = None, new: bool = False
+) -> tuple[Customer, Deal]:
+    """Make the lead a customer with a deal, without anything typed twice; or let it join `customer`.
+
+    Where it looks like one that is there, somebody has to say which, or that it is `new`. Repeatable.
+    Raises LooksKnown, IllegalMove for a closed lead.
+    """
+    row = Lead.objects.select_for_update(of=("self",)).select_related("customer", "owner").get(pk=lead.pk)
+    if row.status != Lead.Status.CONVERTED:
+        if customer is None and not new and lookalikes(row):
+            raise LooksKnown("Choose the customer that this is, or make a new one.", field="customer")
+        _become(row, customer or _customer_of(row, now, actor), now, actor)
+    lead.refresh_from_db()
+    assert row.customer is not None
+    return row.customer, deals.open_deal_of(row.customer, None) or _deal_of(row, now)
+
+
+def _customer_of(lead: Lead, now: datetime, actor: str) -> Customer:
+    return customers.create(
+        name=lead.company, email=lead.email, livemode=lead.livemode, now=now, actor=actor, country=lead.country,
+        employees=lead.employees, industry=lead.industry,
+    )  # fmt: skip
+
+
+def _become(lead: Lead, customer: Customer, now: datetime, actor: str) -> None:
+    """The person who asked is the first member of a customer that has nobody yet."""
+    if not customer.members.filter(removed_at__isnull=True).exists():
+        customers.add_member(
+            customer=customer, email=lead.email, name=lead.name, role="owner", now=now, actor=actor
+        )
+    convert(lead=lead, customer=customer, now=now, actor=actor)
+
+
+def _deal_of(lead: Lead, now: datetime) -> Deal:
+    assert lead.customer is not None
+    plan = Plan.objects.filter(code=lead.plan_code).first() if lead.plan_code else None
+    task = HandoffTask.objects.filter(customer=lead.customer, status__in=HandoffTask.OPEN).first()
+    return deals.open_deal(
+        name=f"{lead.company}: {plan.name if plan else 'new business'}", customer=lead.customer, lead=lead,
+        owner=lead.owner or lead.customer.owner, currency=lead.customer.currency,
+        motion=plan.motion if plan else "sales_led", task=task, now=now,
+    )  # fmt: skip
 
 
 def signals_of(lead: Lead) -> list[Signal]:

@@ -56,6 +56,17 @@ def _demo_done(request: HttpRequest, lead: Lead) -> str:
     return "Noted: plans that ask for a demo can now be bought with this e-mail address."
 
 
+def _take_on(request: HttpRequest, lead: Lead) -> str:
+    """One click for a stranger; where customers look alike, one of the offered, or “new”."""
+    said = request.POST.get("customer", "")
+    found = next((each.customer for each in leads.lookalikes(lead) if each.customer.pk == said), None)
+    _, deal = leads.take_on(
+        lead=lead, customer=found, new=said == "new", now=now_of(lead), actor=staff(request)
+    )  # fmt: skip
+    messages.success(request, f"{lead.company} is a customer, and this is the deal.")
+    return reverse("admin:sales_deal_change", args=[deal.pk])
+
+
 def _quote(request: HttpRequest, lead: Lead) -> str:
     form = ProposalForm(request.POST, lead=lead)
     if not form.is_valid():
@@ -91,6 +102,7 @@ class LeadAdmin(Screen):
         "close": ("sales.change_lead", _close),
         "demo": ("sales.change_lead", _demo_done),
         "quote": ("sales.add_quote", _quote),
+        "take_on": ("sales.change_lead", _take_on),
     }
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -110,6 +122,7 @@ class LeadAdmin(Screen):
             "signals": leads.signals_of(row),
             "plan": Plan.objects.filter(code=row.plan_code).first() if row.plan_code else None,
             "moves": Lead.MOVES[row.status],
+            "lookalikes": leads.lookalikes(row) if "converted" in Lead.MOVES[row.status] else [],
         }
 
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from billing.models import Event, Mail
+from billing.models import Customer, Event, Mail
+from billing.moves import IllegalMove
 from billing.refusals import Refused
 from sales import handing_over, leads
-from sales.models import HandoffTask, Lead, Signal
+from sales.models import Deal, HandoffTask, Lead, Signal
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.usefixtures("sales_catalogue")
@@ -134,3 +135,72 @@ def test_it_makes_a_task_of_the_rest(make_customer, rita):
 def test_it_refuses_another_wish(make_customer):
     with pytest.raises(leads.UnknownWish):
         leads.ask(customer=make_customer(), about="pony", now=NOON, actor="key:app")
+
+
+# -- A customer and a deal, without typing twice
+
+
+def test_a_stranger_becomes_a_customer_with_a_deal_at_once(ask, rita):
+    lead = ask(plan="enterprise", employees=120, country="DE", industry="Robotics")
+    customer, deal = leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert (customer.name, customer.email, customer.country, customer.employees, customer.industry) == (
+        "Nova", "ada@nova.example", "DE", 120, "Robotics"
+    )  # fmt: skip
+    assert [(m.user.email, m.user.name, m.role) for m in customer.members.all()] == [
+        ("ada@nova.example", "Ada Byron", "owner")
+    ]
+    assert (deal.name, deal.customer, deal.lead, deal.owner, deal.motion) == (
+        "Nova: Enterprise", customer, lead, rita, "sales_led"
+    )  # fmt: skip
+    assert (lead.status, lead.customer) == ("converted", customer)
+    task = HandoffTask.objects.get()
+    assert (task.customer, deal.task) == (customer, task)
+    assert customer.owner == rita
+
+
+def test_a_second_click_answers_the_same(ask):
+    lead = ask()
+    first = leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert leads.take_on(lead=Lead.objects.get(), now=NOON, actor="user:1") == first
+    assert Customer.objects.count() == Deal.objects.count() == 1
+
+
+def test_it_offers_who_it_may_be_and_why(ask, make_customer, add_members):
+    make_customer(None, name="Sandbox on a clock", domain="other.example")
+    by_domain = make_customer(None, name="Nova Berlin", email="it@nova.example")
+    by_mail = make_customer(None, name="Nova Inc", email="ADA@nova.example")
+    other_side = make_customer(None, name="Live Nova", email="x@nova.example")
+    Customer.objects.filter(pk=other_side.pk).update(livemode=True)
+    found = leads.lookalikes(ask())
+    assert [each.customer for each in found] == [by_mail, by_domain]
+    assert [each.why for each in found][1:] == ["the same domain, nova.example"]
+
+
+def test_somebody_says_which_it_is(ask, make_customer):
+    nova = make_customer(None, name="Nova Inc", email="it@nova.example")
+    lead = ask()
+    with pytest.raises(leads.LooksKnown) as refusal:
+        leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert refusal.value.field == "customer"
+    customer, deal = leads.take_on(lead=lead, customer=nova, now=NOON, actor="user:1")
+    assert (customer, deal.customer, Customer.objects.count()) == (nova, nova, 1)
+
+
+def test_or_that_it_is_new(ask, make_customer):
+    make_customer(None, name="Nova Inc", email="it@nova.example")
+    customer, _ = leads.take_on(lead=ask(), new=True, now=NOON, actor="user:1")
+    assert Customer.objects.count() == 2
+    assert customer.name == "Nova"
+
+
+def test_a_colleague_at_a_free_mail_address_looks_like_nobody(ask, make_customer):
+    make_customer(None, email="someone@gmail.com")
+    assert leads.lookalikes(ask(email="ada@gmail.com")) == []
+
+
+def test_a_closed_lead_is_opened_first(ask):
+    lead = ask()
+    leads.close(lead=lead, now=NOON, actor="user:1")
+    with pytest.raises(IllegalMove):
+        leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert not Customer.objects.exists()

@@ -49,6 +49,27 @@ def test_it_makes_a_quote_for_a_lead(browser, address, lead):
     assert quote.arr == 12 * 99_000
 
 
+def test_one_click_makes_a_customer_and_a_deal(browser, address, lead):
+    page = browser.get(address(lead)).text
+    assert "Make customer and deal" in page
+    answer = browser.post(address(lead), {"action": "take_on"})
+    lead.refresh_from_db()
+    deal = Deal.objects.get(customer=lead.customer)
+    assert (lead.status, answer.headers["Location"]) == ("converted", f"/admin/sales/deal/{deal.pk}/change/")
+    assert "Make customer and deal" not in browser.get(address(lead)).text
+
+
+def test_it_asks_before_it_makes_a_customer_twice(browser, address, lead, make_customer):
+    domain = lead.email.partition("@")[2]
+    there = make_customer(None, name="Nova Robotics Inc", email=f"it@{domain}")
+    page = browser.get(address(lead)).text
+    assert "Nova Robotics Inc" in page
+    assert browser.post(address(lead), {"action": "take_on"}).status_code == 422
+    browser.post(address(lead), {"action": "take_on", "customer": there.pk})
+    lead.refresh_from_db()
+    assert lead.customer == there
+
+
 def test_it_keeps_a_wrong_number_of_seats(browser, address, lead):
     plan = browser.get(address(lead)).context["form"].initial["plan"]
     answer = browser.post(address(lead), {"action": "quote", "plan": plan.pk, "quantity": "-3"})
