@@ -377,6 +377,7 @@ def change(
             "mrr_after": timelines.committed(new)[0],
             "upgrade": timelines.committed(new)[0] > mrr_before,
             "source": source,
+            **({"payment_rule_override": override} if override else {}),
         },
     )
     return answer(

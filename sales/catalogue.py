@@ -100,10 +100,10 @@ RULES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 APPROVALS = [
-    # name, measure, over, role
-    ("Discount over 20 %", ApprovalRule.Measure.DISCOUNT, 20, Role.MANAGER),
-    ("Discount over 35 %", ApprovalRule.Measure.DISCOUNT, 35, Role.DIRECTOR),
-    ("Payment that the segment does not allow", ApprovalRule.Measure.PAYMENT, None, Role.MANAGER),
+    # name, measure, over, role, step: a director is asked once a manager has agreed
+    ("Discount over 20 %", ApprovalRule.Measure.DISCOUNT, 20, Role.MANAGER, 1),
+    ("Discount over 35 %", ApprovalRule.Measure.DISCOUNT, 35, Role.DIRECTOR, 2),
+    ("Payment that the segment does not allow", ApprovalRule.Measure.PAYMENT, None, Role.MANAGER, 1),
 ]
 
 # Whose permissions are shipped; names of rows, so that no code of theirs is needed here.
@@ -187,8 +187,8 @@ def ship(*, now: datetime) -> None:
         Rule.objects.get_or_create(code=row["code"], defaults={**fields, "position": position})
     for code, name, row in ready_made():
         Automation.objects.get_or_create(shipped_code=code, defaults={"name": name, **row, "created_at": now})
-    for position, (name, measure, over, role) in enumerate(APPROVALS, 1):
-        fields = {"measure": measure, "over": over, "role": role, "position": position}
+    for position, (name, measure, over, role, step) in enumerate(APPROVALS, 1):
+        fields = {"measure": measure, "over": over, "role": role, "step": step, "position": position}
         ApprovalRule.objects.get_or_create(name=name, defaults=fields)
     _ship_groups()
 

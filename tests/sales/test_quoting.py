@@ -331,7 +331,6 @@ def test_it_expires_on_the_clock_of_its_customer(make_customer, draft, clock, ad
 
 
 def test_it_asks_the_next_step_when_the_first_has_agreed(make_customer, draft, staff):
-    ApprovalRule.objects.filter(role="director").update(step=2)
     mia, dan = staff("mia", "Sales managers"), staff("dan", "Directors")
     quote = draft(customer=make_customer(), discount_percent=Decimal(40))
     quoting.submit(quote=quote, now=NOON, actor="user:1")
@@ -391,3 +390,14 @@ def test_it_says_what_a_version_changes(make_customer, draft, fake_print):
     rows = comparing.side_by_side([old, new])
     assert ("Term", ["24 months", "24 months"], False) in rows
     assert ("Discount", ["–", "10 %"], True) in rows
+
+
+# -- Both steps at once
+
+
+def test_a_director_agrees_to_both_steps_at_once(make_customer, draft, staff):
+    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(40))
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    quoting.approve(quote=quote, by=staff("dora", "Directors"), now=NOON)
+    assert quote.state == "approved"
+    assert {each.decision for each in quote.approvals.all()} == {"approved"}
