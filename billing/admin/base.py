@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
@@ -149,6 +150,43 @@ class Screen(ReadOnly):
 
     def context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {}
+
+
+class Remembering(admin.ModelAdmin):
+    """A list that opens as its reader left it: search, filters and order are kept for the signed-in person.
+
+    Leaving them out on the list itself ("All", "Clear all filters") forgets them. `teaches` is (icon, title, text) for
+    a list in which nothing is yet.
+    """
+
+    teaches: tuple[str, str, str] | None = None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        kept = request.session.setdefault("lists", {})
+        name, asked = self.opts.label_lower, _lasting(request)
+        if request.method == "GET" and not request.GET and name in kept:
+            if not _from_itself(request):
+                return redirect(f"{request.path}?{kept[name]}")
+            del kept[name]
+            request.session.modified = True
+        response = super().changelist_view(request, {"teaches": self.teaches, **(extra_context or {})})
+        if request.method == "GET" and response.status_code == 200 and asked and kept.get(name) != asked:
+            kept[name] = asked
+            request.session.modified = True
+        return response
+
+
+def _lasting(request: HttpRequest) -> str:
+    """The query without what is about one visit: the page, an error, a pop-up."""
+    query = request.GET.copy()
+    for name in ("p", "e", "_popup", "_to_field", "_facets"):
+        query.pop(name, None)
+    return query.urlencode()[:2000]
+
+
+def _from_itself(request: HttpRequest) -> bool:
+    """Was the list left out of its own links? Then nothing is wanted of it."""
+    return urlsplit(request.headers.get("Referer", "")).path == request.path
 
 
 def _beside_field(form: Any, refusal: Refused) -> bool:

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
+from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -80,7 +80,12 @@ def _quote(request: HttpRequest, lead: Lead) -> str:
 
 
 @admin.register(Lead)
-class LeadAdmin(Screen):
+class LeadAdmin(Remembering, Screen):
+    teaches = (
+        "user-plus",
+        "No lead yet",
+        "Who writes by “Contact sales”, or is sent to sales at checkout, stands here with an owner and a task.",
+    )
     list_display = (
         "company",
         "name",
@@ -138,7 +143,8 @@ def _move(request: HttpRequest, deal: Deal) -> str:
 
 
 @admin.register(Deal)
-class DealAdmin(Screen):
+class DealAdmin(Remembering, Screen):
+    teaches = ("handshake", "No deal yet", "A deal opens with a quote, or when a lead becomes a customer.")
     list_display = ("name", "stage", amount("amount"), "close_on", "owner", "motion", "source_signal")
     list_filter = ("stage", ("owner", StaffFilter), "motion")
     search_fields = ("name", "customer__name", "lead__company")

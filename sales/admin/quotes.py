@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
+from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
@@ -111,7 +111,12 @@ def _comment(request: HttpRequest, quote: Quote) -> str:
 
 
 @admin.register(Quote)
-class QuoteAdmin(Screen):
+class QuoteAdmin(Remembering, Screen):
+    teaches = (
+        "file-text",
+        "No quote yet",
+        "Open a customer, a lead or a task and make one: it begins with what they have and use.",
+    )
     list_display = (
         "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), "state", "owner", "expires_at"
     )  # fmt: skip

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.admin.base import Screen, StaffFilter, StaffOwner, now_of, staff
+from billing.admin.base import Remembering, Screen, StaffFilter, StaffOwner, now_of, staff
 from billing.models import Subscription
 from sales import consolidating, drafting, handing_over, watching, worth
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
@@ -127,7 +127,12 @@ class QueueFilter(admin.SimpleListFilter):
 
 
 @admin.register(HandoffTask)
-class HandoffTaskAdmin(Screen):
+class HandoffTaskAdmin(Remembering, Screen):
+    teaches = (
+        "inbox",
+        "Nothing waits for you",
+        "Signals raise tasks: usage near a limit, a growing team, a demo. Rules and thresholds are under Signals.",
+    )
     list_display = ("who", "reason", "score", "owner", "due_on", "status")
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")

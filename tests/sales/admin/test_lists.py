@@ -1,0 +1,93 @@
+"""The lists that sales works in: as they were left, in few statements, and with words where nothing is yet."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from sales import leads
+from sales.models import Lead
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.django_db
+MOST = 6
+LISTS = ["handofftask", "lead", "deal", "quote"]
+
+
+def at(name):
+    return f"/admin/sales/{name}/"
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_an_empty_list_says_what_will_be_there(browser, sales_catalogue, name):
+    page = browser.get(at(name), follow=True)
+    assert 'class="empty"' in page.text
+    assert 'id="keys"' in page.text
+    assert "tandem/keys.js" in page.text
+    assert 'class="empty"' not in browser.get(at(name), {"q": "nobody"}).text
+
+
+def test_a_list_opens_as_it_was_left(browser, sales_catalogue):
+    browser.get(at("lead"), {"status__exact": "open", "q": "nova", "p": "1"})
+    again = browser.get(at("lead"))
+    assert (again.status_code, again.headers["Location"]) == (
+        302,
+        "/admin/sales/lead/?status__exact=open&q=nova",
+    )
+    assert browser.get(at("quote")).status_code == 200
+
+
+def test_all_means_all(browser, sales_catalogue):
+    browser.get(at("lead"), {"status__exact": "open"})
+    cleared = browser.get(
+        at("lead"), headers={"referer": "http://testserver/admin/sales/lead/?status__exact=open"}
+    )
+    assert cleared.status_code == 200
+    assert browser.get(at("lead")).status_code == 200
+
+
+def test_a_wrong_filter_is_not_a_trap(browser, sales_catalogue):
+    browser.get(at("lead"), {"nonsense": "1"})
+    page = browser.get(at("lead"), follow=True)
+    assert page.status_code == 200
+    assert len(page.redirect_chain) < 4
+
+
+def test_another_person_has_their_own(browser, client, sales_catalogue, staff):
+    browser.get(at("lead"), {"status__exact": "open"})
+    client.force_login(staff("sam"))
+    assert client.get(at("lead")).status_code == 200
+
+
+# -- As many statements for many rows as for few
+
+
+def grow(size):
+    for n in range(size):
+        leads.contact(
+            name=f"Kim {n}", email=f"kim{n}@c{size}x{n}.example", company=f"C{size}-{n}", plan="enterprise",
+            now=NOON, actor="buyer",
+        )  # fmt: skip
+    for lead in Lead.objects.filter(company__startswith=f"C{size}-"):
+        leads.take_on(lead=lead, now=NOON, actor="user:1")
+
+
+def statements(browser, address):
+    """Apart from the session, the reader and what they may do, which every page of the admin asks for."""
+    browser.get(address)
+    with CaptureQueriesContext(connection) as seen:
+        assert browser.get(address).status_code == 200
+    own = ("django_session", "billing_user", "auth_permission", "SAVEPOINT")
+    return [q["sql"] for q in seen if not any(word in q["sql"].partition("WHERE")[0] for word in own)]
+
+
+ADDRESSES = [*(f"{at(name)}?o=1" for name in LISTS), "/admin/sales/signal/?o=1", "/admin/sales/deal/board/"]
+
+
+def test_lists_take_the_same_statements_whatever_their_length(browser, sales_catalogue, rita):
+    grow(3)
+    few = {address: statements(browser, address) for address in ADDRESSES}
+    grow(30)
+    for address in ADDRESSES:
+        many = statements(browser, address)
+        assert len(many) == len(few[address]), (address, many)
+        assert len(many) <= MOST, (address, many)
