@@ -34,6 +34,8 @@ LOOK_BACK = timedelta(minutes=2)
 MOST_TRIES = 6
 BATCH = 500
 MOST_ACTIONS = 5
+# A system outside that answers each call with a change would have it called for ever.
+MOST_AN_HOUR = 100
 log = logging.getLogger(__name__)
 
 
@@ -274,6 +276,11 @@ def _start(
     runs = AutomationRun.objects.filter(automation=automation, customer=customer)
     if automation.pause_days and runs.filter(at__gt=young).exclude(key=key).exists():
         return False
+    if runs.filter(at__gt=moment - timedelta(hours=1)).exclude(key=key).count() >= MOST_AN_HOUR:
+        log.error(
+            "%s goes in circles: it ran %s times for %s in an hour", automation, MOST_AN_HOUR, customer.pk
+        )
+        return False
     _, created = AutomationRun.objects.get_or_create(
         automation=automation, key=key,
         defaults={"customer": customer, "event": event, "actions": automation.actions, "at": moment, "next_try_at": now},
@@ -319,6 +326,9 @@ def _run(run: AutomationRun, now: datetime) -> bool:
             _do(run, action, facts, now)
         except (Refused, ActionFailed, outside.Unreachable) as error:
             return _note_failure(run, action, getattr(error, "message", str(error)), now)
+        except Exception:  # nobody foresaw it: it must not hold up the runs behind it, nor be tried for ever
+            log.exception("automation %s: %s", run, action["kind"])
+            return _note_failure(run, action, "Something went wrong; the server's log says what.", now)
     AutomationRun.objects.filter(pk=run.pk).update(status=AutomationRun.Status.DONE, next_try_at=None)
     return True
 

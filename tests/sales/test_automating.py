@@ -178,3 +178,35 @@ def test_the_ready_made_ones_are_there_and_off():
     for each in shipped:
         assert conditions.check(each.condition) == each.condition
         assert automating.checked(each.actions) == each.actions
+
+
+def test_what_nobody_foresaw_ends_and_holds_up_nobody(automate, make_customer, tell, monkeypatch):
+    automate()
+    broken, fine = make_customer(name="Broken"), make_customer(name="Fine")
+    real = automating.INSIDE["task"]
+
+    def task(run, *others):
+        if run.customer == broken:
+            raise KeyError("surprise")
+        return real(run, *others)
+
+    monkeypatch.setitem(automating.INSIDE, "task", task)
+    tell(broken)
+    tell(fine)
+    for tries in range(automating.MOST_TRIES):
+        look(minutes=90 * tries)
+    states = dict(AutomationRun.objects.values_list("customer__name", "status"))
+    assert states == {"Broken": "failed", "Fine": "done"}
+    assert "surprise" not in str(AutomationRun.objects.get(customer=broken).log)
+
+
+def test_it_does_not_go_in_circles_with_somebody_outside(automate, make_customer, tell, monkeypatch):
+    monkeypatch.setattr(automating, "MOST_AN_HOUR", 3)
+    automate({"kind": "tag", "text": "seen"})
+    customer, other = make_customer(), make_customer()
+    for _ in range(5):
+        tell(customer, actor="key:crm")
+    tell(other)
+    look()
+    assert AutomationRun.objects.filter(customer=customer).count() == 3
+    assert AutomationRun.objects.filter(customer=other).count() == 1
