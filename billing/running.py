@@ -37,6 +37,7 @@ class RunResult:
     subscriptions: int = 0
     invoices: int = 0
     failures: int = 0
+    stopped: bool = False
 
     def add(self, other: "RunResult") -> None:
         self.subscriptions += other.subscriptions
@@ -51,15 +52,17 @@ def run(
     chunk: int = CHUNK,
     threads: int = 1,
     progress: Callable[[RunResult], None] | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """Bill every subscription due at or before `now` (a clock's own, or everybody's without one).
 
+    `enough` is asked after each chunk; when it says so the run ends there, and its result is `stopped`.
     With several threads one prices while the database writes for another; each has a connection of its own.
     """
     result = RunResult()
     diary = None if clock else BillingRun.objects.create(due_at=now)
     with _without_collector():
-        _on_threads(threads, partial(_bill_all, now, clock, chunk, result, Lock(), progress))
+        _on_threads(threads, partial(_bill_all, now, clock, chunk, result, Lock(), progress, enough))
     if diary:
         BillingRun.objects.filter(pk=diary.pk).update(
             finished_at=now,
@@ -106,12 +109,14 @@ def _bill_all(
     result: RunResult,
     lock: Lock,
     progress: Callable[[RunResult], None] | None,
+    enough: Callable[[], bool],
 ) -> None:
-    while (done := _one_chunk(now, clock, chunk)) is not None:
+    while not result.stopped and (done := _one_chunk(now, clock, chunk)) is not None:
         with lock:
             result.add(done)
             if progress:
                 progress(result)
+            result.stopped = result.stopped or enough()
         gc.collect(0)
 
 

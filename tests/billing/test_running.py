@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from billing import bulk, clocks, invoicing, running
+from billing import bulk, clocks, invoicing, running, tasks
 from billing.models import (
     BillingFailure,
     Customer,
@@ -147,6 +147,25 @@ def test_it_can_run_again_while_it_runs(clock, make_customer, subscribe, books):
     outer = running.run(now=now, clock=clock, chunk=2, progress=once_more)
     assert outer.invoices + inner[0].invoices == 18
     assert Invoice.objects.count() == 24
+
+
+def test_it_stops_between_two_chunks_and_another_goes_on(clock, make_customer, subscribe, books):
+    for _ in range(3):
+        subscribe(make_customer(clock))
+    late = clock.now + timedelta(days=40)
+    first = running.run(now=late, clock=clock, chunk=2, enough=lambda: True)
+    assert (first.subscriptions, first.stopped) == (2, True)
+    rest = running.run(now=late, clock=clock, chunk=2, enough=lambda: False)
+    assert (rest.subscriptions, rest.stopped) == (1, False)
+
+
+def test_a_job_bills_for_a_shift_and_calls_the_next(monkeypatch):
+    called = []
+    monkeypatch.setattr(tasks, "async_task", called.append)
+    for stopped in (False, True):
+        monkeypatch.setattr(running, "run", lambda **given: running.RunResult(stopped=stopped))  # noqa: B023
+        tasks.run_billing()
+    assert called == ["billing.tasks.run_billing"]
 
 
 def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, subscribe):
