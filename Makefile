@@ -21,7 +21,7 @@ help:
 	@echo "make test      every test"
 	@echo "make check     format, lint, types, imports, migrations"
 	@echo "make races     run every race 200 times (ROUNDS=1000 for more)"
-	@echo "make faults    kill workers until something breaks: ARGS='--kills 1000 --seed 7', ARGS=--planted"
+	@echo "make faults    kill workers until something breaks: ARGS='kills --seed 7', ARGS=--planted"
 	@echo "make fmt       put the format right"
 	@echo "make run       the web server for development    make worker   the job worker"
 	@echo "make shell     a Python shell beside the data    make migrate  bring the database up to date"

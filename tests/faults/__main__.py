@@ -1,24 +1,45 @@
 """The long form: `python -m tests.faults --kills 1000 --seed 7`. Prints a table; exit status 1 for any finding."""
 
 import argparse
+import json
+import logging
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.kills import Report
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault(
+    "LOG_LEVEL", "CRITICAL"
+)  # what is wrong is told by the books, not by a killed session's log
+
+# Kills in one world: it is then finished and judged, and the next begins with a seed of its own.
+IN_A_WORLD = 250
+WHAT = ("kills", "points", "late", "stops", "races", "requests")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=(*WHAT, []), help=f"of {', '.join(WHAT)}; all by default")
     parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--points", type=int, default=3, help="how often each named point")
+    parser.add_argument("--times", type=int, default=3, help="how often each named point")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--journal", type=Path, help="file of the rounds that are done: go on after them")
     parser.add_argument("--planted", action="store_true", help="the planted bugs instead: each must be found")
     given = parser.parse_args()
+    logging.disable(
+        logging.CRITICAL
+    )  # what is wrong is told by the books, not by the log of a session that was killed
     with database():
-        return planted(given.seed) if given.planted else long(given.kills, given.points, given.seed)
+        return planted(given.seed) if given.planted else long(given)
 
 
 @contextmanager
@@ -29,7 +50,7 @@ def database() -> Iterator[None]:
     django.setup()
     from django.db import connection
 
-    connection.settings_dict["TEST"]["NAME"] = "test_tandem_faults"
+    connection.settings_dict["TEST"]["NAME"] = f"test_tandem_faults_{os.getpid()}"
     old = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
@@ -38,44 +59,89 @@ def database() -> Iterator[None]:
         connection.creation.destroy_test_db(old, verbosity=0)
 
 
-def clear() -> None:
-    """An empty database for the next round."""
-    from django.core.management import call_command
+def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Report"]]]:
+    """Every round that was asked for, by a name that says what it does and with which seed."""
+    from tests.faults import kills, races, retries, stops
 
-    call_command("flush", verbosity=0, interactive=False)
+    wanted, seed = given.what or WHAT, given.seed
+    for n, first in enumerate(range(0, given.kills if "kills" in wanted else 0, IN_A_WORLD)):
+        size = min(IN_A_WORLD, given.kills - first)
+        yield f"kills {size} seed {seed + n}", lambda n=n, size=size: kills.kills(size, seed=seed + n)
+    names = cache(lambda: kills.passages(seed))
+    for n in range(given.times if "points" in wanted else 0):
+        yield f"points seed {seed + n}", lambda n=n: kills.points(seed=seed + n, names=names())
+    rest = {
+        "late": lambda: kills.run_late(seed=seed), "stops": lambda: stops.run(seed=seed),
+        "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
+    }  # fmt: skip
+    yield from ((f"{name} seed {seed}", one) for name, one in rest.items() if name in wanted)
 
 
-def long(number: int, times: int, seed: int) -> int:
+def long(given: argparse.Namespace) -> int:
     from tests.faults import kills
 
-    rounds = [
-        lambda: kills.kills(number, seed=seed),
-        lambda: kills.points(seed=seed, times=times),
-        lambda: kills.run_late(seed=seed),
-    ]
-    bad = 0
-    for one in rounds:
+    done = {row["name"]: row for row in map(json.loads, lines_of(given.journal))}
+    asked = [name for name, _ in rounds(given)]
+    for name, one in rounds(given):
+        if name in done:
+            continue
         report = one()
         print("\n".join(report.lines()), flush=True)
-        bad += not report.clean
-        clear()
-    return int(bool(bad))
+        done[name] = {"name": name, **vars(report)}
+        if given.journal:
+            with given.journal.open("a") as file:
+                file.write(json.dumps(done[name]) + "\n")
+        kills.clear()
+    return summed([done[name] for name in asked])
+
+
+def lines_of(journal: Path | None) -> list[str]:
+    return journal.read_text().splitlines() if journal and journal.exists() else []
+
+
+def summed(rows: list[dict]) -> int:
+    """What was done in all, also by runs before this one, and what was found; 1 for anything."""
+    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update(row["counts"])
+        found.update({kind: len(findings) for kind, findings in row["found"].items()})
+    print(
+        f"\n{len(rows)} rounds, {sum(row['kills'] for row in rows)} kills in {sum(r['seconds'] for r in rows):.0f} s"
+    )
+    print("  " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    print("  found: " + ", ".join(f"{kind} {count}" for kind, count in found.items()))
+    print("  seeds: " + ", ".join(f"{row['what']} {row['seed']}" for row in rows))
+    return int(any(found.values()))
+
+
+# A mistake that shows itself seldom gets so many worlds.
+MOST_WORLDS = 5
 
 
 def planted(seed: int) -> int:
-    from tests.faults import bugs, kills
+    from tests.faults import bugs
 
-    missed = []
-    for name, bug in bugs.BUGS.items():
-        report = kills.kills(120, seed=seed, bug=bug)
-        print("\n".join(report.lines()), flush=True)
-        if report.clean:
-            missed.append(name)
-        clear()
+    missed = [name for name, bug in bugs.BUGS.items() if not found_out(name, bug, seed)]
     print(
         f"{len(bugs.BUGS) - len(missed)} of {len(bugs.BUGS)} planted bugs found. Missed: {missed or 'none'}"
     )
     return int(bool(missed))
+
+
+def found_out(name: str, bug: Callable[[], None], seed: int) -> bool:
+    from tests.faults import kills
+
+    made = 0
+    for n in range(MOST_WORLDS):
+        report = kills.kills(120, seed=seed + n, bug=bug)
+        made += report.kills
+        kills.clear()
+        if not report.clean:
+            print("\n".join(report.lines()), f"\n  {name}: found after {made} kills", flush=True)
+            return True
+    print(f"{name}: not found in {made} kills", flush=True)
+    return False
 
 
 if __name__ == "__main__":

@@ -38,11 +38,12 @@ def against_provider(provider: Provider) -> dict[str, list[str]]:
     """The provider's own list and our attempts, by key: what moved there moved here, as much and no more."""
     from billing.models import Payment
 
-    theirs = Counter[tuple[str, int, str]]()
+    theirs, returned = Counter[tuple[str, int, str]](), Counter[str]()
     for charge in provider.charges():
         if charge["status"] == "succeeded":
             key = charge["metadata"].get("tandem_key", "?")
             theirs[key, charge["amount"], charge["currency"].upper()] += 1
+            returned[key] += charge["amount_refunded"]
     ours = Counter[tuple[str, int, str]](
         Payment.objects.filter(method="card", status="succeeded").values_list("key", "amount", "currency")
     )
@@ -52,7 +53,24 @@ def against_provider(provider: Provider) -> dict[str, list[str]]:
         "recorded, not charged": [str(row) for row in ours - theirs],
         "still unknown": list(unknown.values_list("key", flat=True)),
         "charged twice for one invoice": twice(theirs),
+        "refunds that differ": refunds(returned),
     }
+
+
+def refunds(returned: Counter[str]) -> list[str]:
+    """By key: what went back to the card there, and what is a refund here."""
+    from billing.models import Refund
+
+    ours: Counter[str] = Counter()
+    for key, amount in Refund.objects.filter(status="succeeded").values_list("payment__key", "amount"):
+        ours[key] += amount
+    open_ones = Refund.objects.exclude(status__in=("succeeded", "failed")).values_list("pk", "status")
+    differ = [
+        f"{key}: {returned[key]} there, {ours[key]} here"
+        for key in returned | ours
+        if returned[key] != ours[key]
+    ]
+    return differ + [f"{pk} is {status}" for pk, status in open_ones]
 
 
 def twice(theirs: Counter[tuple[str, int, str]]) -> list[str]:

@@ -1,9 +1,12 @@
-"""Named places at which a process dies: before and after each commit and each call to the outside.
+"""Named places at which a process dies: the borders of the code with what lasts.
 
-They are put around functions from here, in a process that is going to die anyway. The product has no such switch.
+A border is a commit, a statement that writes, a call of the provider, a mail, a webhook, a job that is done. Its name
+says which function of ours stood there, so new code brings its points with it and no list of them is kept. They are
+put around functions from here, in a process that is going to die anyway: the product has no such switch.
 """
 
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OURS = tuple(f"{Path(__file__).resolve().parents[2]}/{name}/" for name in ("billing", "sales", "checkout"))
+WRITES = re.compile(r"\s*(insert|update|delete|copy|with\b.*\b(insert|update|delete)\b)", re.I | re.S)
 
 
 class Points:
@@ -26,49 +30,54 @@ class Points:
         if name == self.name and self.passed[name] == self.number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, owner: Any, attribute: str, name: Callable[[], str]) -> None:
-        """Two points at a function of a module or class."""
+    def around(
+        self, owner: Any, attribute: str, border: str, counts: Callable[..., Any] | None = None
+    ) -> None:
+        """Two points at a border: a method of a class, or a function of a module; only where `counts(*args)`."""
         inner = getattr(owner, attribute)
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            here = name()
-            self.at(f"{here} before")
+            if counts and not counts(*args):
+                return inner(*args, **kwargs)
+            here = f"{border} in {where()}"
+            self.at(f"{here}, before")
             try:
                 return inner(*args, **kwargs)
             finally:
-                self.at(f"{here} after")
+                self.at(f"{here}, after")
 
         setattr(owner, attribute, wrapped)
 
     def install(self) -> None:
+        import psycopg
+        import stripe
         from django.core.mail import EmailMultiAlternatives
         from django.db.backends.base.base import BaseDatabaseWrapper
+        from django.db.backends.utils import CursorWrapper
         from django_q.brokers.orm import ORM
 
-        from billing import bulk, collecting, events, invoicing, mail, numbering, outside, printing, timelines
-        from billing.gateway import Gateway
+        from billing import outside
 
-        self.around(BaseDatabaseWrapper, "commit", lambda: f"commit in {where()}")
-        for verb in ("charge", "look_up", "find_out", "create_customer", "attach"):
-            self.around(Gateway, verb, lambda verb=verb: f"provider {verb}")  # type: ignore[misc]
-        self.around(EmailMultiAlternatives, "send", lambda: "mail")
-        self.around(printing, "print_invoice", lambda: "paper")
-        self.around(outside, "post", lambda: "webhook")
-        self.around(ORM, "acknowledge", lambda: "job done")
-        inside = {
-            bulk: ["copy"], collecting: ["settle", "_open_attempt"], events: ["record_many"], mail: ["_insert"],
-            invoicing: ["bill_many", "issue"], numbering: ["take"], timelines: ["write"],
-        }  # fmt: skip
-        for module, names in inside.items():
-            for name in names:
-                self.around(module, name, lambda name=name: name)  # type: ignore[misc]
+        self.around(BaseDatabaseWrapper, "commit", "commit")
+        for verb in ("execute", "executemany"):
+            self.around(CursorWrapper, verb, "write", lambda cursor, sql, *rest: WRITES.match(str(sql)))
+        self.around(psycopg.Cursor, "copy", "write")
+        self.around(stripe.RequestsClient, "request", "provider's answer")
+        self.around(EmailMultiAlternatives, "send", "mail")
+        self.around(outside, "post", "webhook")
+        self.around(ORM, "acknowledge", "job done")
 
 
 def where() -> str:
-    """The innermost function of ours that is at work."""
+    """The innermost function of ours that is at work, or whose transaction ends."""
     frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_code.co_filename.startswith(OURS):
-            return f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}"
+        code = frame.f_code
+        if (
+            code.co_name == "inner"
+        ):  # of a decorator, as of `transaction.atomic`: the function itself has returned
+            code = getattr(frame.f_locals.get("func"), "__code__", code)
+        if code.co_filename.startswith(OURS) and not code.co_name.startswith("<"):
+            return f"{Path(code.co_filename).stem}.{code.co_name}"
         frame = frame.f_back  # type: ignore[assignment]
-    return "elsewhere"
+    return "the queue"

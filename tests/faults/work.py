@@ -11,16 +11,17 @@ from typing import Any
 
 from tests.faults import processes
 from tests.faults.provider import Provider
-from tests.faults.world import Clock, newcomer
+from tests.faults.world import Clock, Tally, newcomer
 
 NO_WAIT = timedelta(0)
 
 
-def forever(clock: Clock, provider: Provider, seed: int, log: Path) -> None:
+def forever(clock: Clock, provider: Provider, seed: int, log: Path, tally: Tally) -> None:
     """Tasks in random order. What may be refused is refused; a lost database is found again; the rest is noted."""
     with ready(provider):
         dice = Random(seed)
         while True:
+            tally.one_more()
             one(clock, dice, log)
 
 
@@ -41,13 +42,14 @@ def ready(provider: Provider) -> Iterator[None]:
         render.invoice_pdf = press
 
 
-def one(clock: Clock, dice: Random, log: Path) -> None:
+def one(clock: Clock, dice: Random, log: Path, task: "Task | None" = None) -> None:
+    """One task, by lot unless it is said."""
     from django.db import InterfaceError, OperationalError, connection
 
     from billing.moves import IllegalMove, StaleMove
     from billing.refusals import Refused
 
-    task = dice.choices([task for task, _ in TASKS], [weight for _, weight in TASKS])[0]
+    task = task or dice.choices([task for task, _ in TASKS], [weight for _, weight in TASKS])[0]
     try:
         task(clock(), dice)
     except (Refused, IllegalMove, StaleMove):
@@ -91,9 +93,10 @@ def reconcile(now: datetime, dice: Random) -> None:
     """The provider's clock is real, and so is the age of an attempt."""
     from django.utils import timezone
 
-    from billing import collecting
+    from billing import collecting, refunding
 
     collecting.reconcile(now=timezone.now(), older_than=NO_WAIT)
+    refunding.reconcile(now=timezone.now(), older_than=NO_WAIT)
 
 
 def remind(now: datetime, dice: Random) -> None:
@@ -224,6 +227,50 @@ def use(now: datetime, dice: Random) -> None:
         metering.record(events=events, livemode=True, now=now)
 
 
+def credit(now: datetime, dice: Random) -> None:
+    """Staff take back a part, or the rest."""
+    from billing import correcting
+    from billing.models import Invoice
+
+    invoice = some(Invoice.objects.filter(status__in=("open", "paid")), dice)
+    if invoice:
+        correcting.credit(
+            invoice=invoice, amount=dice.choice([None, 1, max(invoice.total // 3, 1)]), reason="it", now=now,
+            actor="system",
+        )  # fmt: skip
+
+
+def refund(now: datetime, dice: Random) -> None:
+    from billing import refunding
+    from billing.models import Payment
+
+    payment = some(Payment.objects.filter(method="card", status="succeeded"), dice)
+    if payment:
+        amount = dice.choice([None, max(payment.amount // 2, 1)])
+        refunding.refund(payment=payment, amount=amount, now=now, actor="system")
+
+
+def give_up(now: datetime, dice: Random) -> None:
+    """An open invoice is taken back, or nobody believes in it any more."""
+    from billing import correcting
+    from billing.models import Invoice
+
+    invoice = some(Invoice.objects.filter(status="open"), dice)
+    if invoice:
+        verb = dice.choice([correcting.void, correcting.mark_uncollectible])
+        verb(invoice=invoice, now=now, actor="system")
+
+
+def rest(now: datetime, dice: Random) -> None:
+    """A pause, and its end."""
+    from billing import pausing
+
+    row = some_subscription(dice)
+    if row:
+        verb = pausing.resume if row.status == "paused" else pausing.pause
+        verb(subscription=row, now=now, actor="system")
+
+
 def some(rows: Any, dice: Random) -> Any:
     count = rows.count()
     return rows.order_by("pk")[dice.randrange(count)] if count else None
@@ -238,8 +285,9 @@ def some_subscription(dice: Random) -> Any:
 type Task = Callable[[datetime, Random], None]
 
 TASKS: list[tuple[Task, int]] = [
-    (bill, 20), (collect, 20), (reconcile, 8), (remind, 3), (work_queue, 10), (tell, 6), (mail, 3), (seats, 8),
-    (interval, 2), (come, 2), (leave, 1), (transfer, 5), (pay, 6), (use, 5),
+    (bill, 20), (collect, 20), (reconcile, 8), (remind, 3), (work_queue, 10), (tell, 10), (mail, 3), (seats, 8),
+    (interval, 2), (come, 2), (leave, 1), (transfer, 5), (pay, 6), (use, 5), (credit, 2), (refund, 2),
+    (give_up, 1), (rest, 1),
 ]  # fmt: skip
 
 
@@ -251,7 +299,7 @@ def finish(clock: Clock) -> None:
     from django.utils import timezone
     from django_q.models import OrmQ
 
-    from billing import collecting, running, webhooks_out
+    from billing import collecting, refunding, running, webhooks_out
     from billing.models import Invoice, WebhookDelivery
 
     OrmQ.objects.update(lock=timezone.now() - timedelta(days=1))  # the locks of the dead have run out
@@ -260,6 +308,7 @@ def finish(clock: Clock) -> None:
         running.run(now=now)
         for later in (NO_WAIT, timedelta(minutes=30)):  # what nobody can be calling any more is given up
             collecting.reconcile(now=timezone.now() + later, older_than=NO_WAIT)
+            refunding.reconcile(now=timezone.now() + later, older_than=NO_WAIT)
         collecting.collect_due(now=now)
         remind(now, Random(0))
         while work_one():
