@@ -224,10 +224,10 @@ def apart(function: Callable, *given: Any) -> Any:
         return pool.submit(function, *given).result()
 
 
-def bill(clock: TestClock, now: datetime, threads: int = 1) -> tuple[float, int]:
+def bill(clock: TestClock, now: datetime, threads: int = 1, chunk: int = CHUNK) -> tuple[float, int]:
     """Seconds and invoices of one month's run."""
     began = time.perf_counter()
-    result = running.run(now=now, clock=clock, chunk=CHUNK, threads=threads)
+    result = running.run(now=now, clock=clock, chunk=chunk, threads=threads)
     return time.perf_counter() - began, result.invoices
 
 
@@ -250,20 +250,22 @@ def rounds(clock_id: str, n: int, count: int) -> dict[str, Any]:
 
 
 def shared(clock_id: str, n: int, turn: int, workers: int, threads: int = 1) -> float:
-    """Invoices a second of one month that `workers` processes of so many threads bill together."""
+    """Invoices a second of one month that `workers` processes of so many threads bill together; in chunks of an eighth,
+    or the first of them would take all there is."""
+    chunk = min(CHUNK, max(n // 8, 1))
     with SPAWN.Manager() as manager, ProcessPoolExecutor(workers, mp_context=SPAWN) as pool:
         barrier = manager.Barrier(workers)
-        jobs = [pool.submit(_work, clock_id, turn, barrier, threads) for _ in range(workers)]
+        jobs = [pool.submit(_work, clock_id, turn, barrier, threads, chunk) for _ in range(workers)]
         began, ended, invoices = zip(*(job.result() for job in jobs), strict=True)
     assert sum(invoices) == n, (invoices, n)
     return n / (max(ended) - min(began))
 
 
-def _work(clock_id: str, turn: int, barrier: Any, threads: int) -> tuple[float, float, int]:
+def _work(clock_id: str, turn: int, barrier: Any, threads: int, chunk: int) -> tuple[float, float, int]:
     clock = TestClock.objects.get(pk=clock_id)
     barrier.wait()
     began = time.monotonic()
-    _, invoices = bill(clock, month(turn), threads)
+    _, invoices = bill(clock, month(turn), threads, chunk)
     return began, time.monotonic(), invoices
 
 

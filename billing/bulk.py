@@ -70,13 +70,24 @@ def _texts(field: models.Field, rows: Sequence[Row]) -> list[str | None]:
 
 def _lines(fields: Sequence[models.Field], rows: Sequence[Row]) -> Iterator[str]:
     """The rows in COPY's text format."""
-    given = [(f.attname, _escaped(f)) for f in fields if f.attname in rows[0]]
     rest = "".join("\t" + _default(f) for f in fields if f.attname not in rows[0]) + "\n"
-    for row in rows:
-        yield (
-            "\t".join([NULL if (value := row[name]) is None else encode(value) for name, encode in given])
-            + rest
-        )
+    columns = [_column_texts(f, rows) for f in fields if f.attname in rows[0]]
+    for values in zip(*columns, strict=True):
+        yield "\t".join(values) + rest
+
+
+# Equal values of these have equal texts.
+_REPEATED = (models.CharField, models.TextField, models.DateField, models.BooleanField, models.IntegerField)
+
+
+def _column_texts(field: models.Field, rows: Sequence[Row]) -> list[str]:
+    """The texts of one column. One that says the same few things (a kind, a day, a currency) writes each once."""
+    encode, name = _escaped(field), field.attname
+    values = [row[name] for row in rows]
+    if isinstance(_target(field), _REPEATED) and len(few := set(values)) * 4 < len(values):
+        texts = {value: NULL if value is None else encode(value) for value in few}
+        return [texts[value] for value in values]
+    return [NULL if value is None else encode(value) for value in values]
 
 
 @lru_cache
