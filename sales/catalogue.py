@@ -109,8 +109,8 @@ APPROVALS = [
 # Whose permissions are shipped; names of rows, so that no code of theirs is needed here.
 APPS = ["billing", "sales", "checkout"]
 
-REPS, MANAGERS, DIRECTORS, FINANCE, SUPPORT, READ_ONLY = (
-    "Sales reps", "Sales managers", "Directors", "Finance", "Support", "Read-only",
+REPS, MANAGERS, DIRECTORS, FINANCE, SUPPORT, READ_ONLY, ADMINS = (
+    "Sales reps", "Sales managers", "Directors", "Finance", "Support", "Read-only", "Admins",
 )  # fmt: skip
 
 SELLING = [
@@ -134,18 +134,24 @@ DIRECTING = [
     "sales.add_approvalrule",
     "sales.change_approvalrule",
 ]
+ACCOUNTING = [
+    "billing.record_payment",
+    "billing.void_invoice",
+    "billing.change_taxrate",
+    "billing.add_taxrate",
+]
+SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]
+# Keys, endpoints and their deliveries, test clocks.
+DEVELOPED = ("apikey", "webhookendpoint", "testclock")
+DEVELOPING = [f"billing.{act}_{model}" for model in DEVELOPED for act in ("add", "change", "delete")]
 PERMISSIONS: dict[str, list[str]] = {
     REPS: SELLING,
     MANAGERS: MANAGING,
     DIRECTORS: DIRECTING,
-    FINANCE: [
-        "billing.record_payment",
-        "billing.void_invoice",
-        "billing.change_taxrate",
-        "billing.add_taxrate",
-    ],
-    SUPPORT: ["billing.change_customer", "billing.add_member", "billing.change_member"],
+    FINANCE: ACCOUNTING,
+    SUPPORT: SUPPORTING,
     READ_ONLY: [],
+    ADMINS: [*DIRECTING, *ACCOUNTING, *SUPPORTING, *DEVELOPING],
 }
 
 
@@ -194,13 +200,19 @@ def ship(*, now: datetime) -> None:
 
 
 def _ship_groups() -> None:
-    """Everybody on the staff may look at all of it; what a group may do besides is listed above."""
+    """Everybody on the staff may look at all of it; what a group may do besides is listed above.
+
+    A permission is given to a group once: what came with a later release is added, what an operator took away stays away.
+    """
     known = {
         f"{p.content_type.app_label}.{p.codename}": p
         for p in Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
     }
-    looking = [p for name, p in known.items() if name.partition(".")[2].startswith("view_")]
+    looking = [name for name in known if name.partition(".")[2].startswith("view_")]
+    row = SalesSettings.objects.select_for_update().get(pk=1)
     for name, wanted in PERMISSIONS.items():
         group, created = Group.objects.get_or_create(name=name)
-        if created:
-            group.permissions.set([*looking, *(known[each] for each in wanted)])
+        given = set() if created else set(row.given_permissions.get(name, []))
+        group.permissions.add(*(known[each] for each in {*looking, *wanted} - given))
+        row.given_permissions[name] = sorted(given.union(looking, wanted))
+    row.save(update_fields=["given_permissions"])

@@ -45,6 +45,10 @@ class SalesSettings(models.Model):
         help_text="after a task was lost or returned, days before signals raise another; who asks is answered",
     )
 
+    given_permissions = models.JSONField(
+        default=dict, editable=False, help_text="what each shipped group was given once, by its name"
+    )
+
     class Meta:
         verbose_name = verbose_name_plural = "sales settings"
         constraints = [

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 
 from billing.models import NumberSeries, User
 from sales import catalogue, rules
@@ -49,6 +49,7 @@ def test_it_changes_nothing_that_staff_edited(sales_catalogue):
         (catalogue.FINANCE, "billing.record_payment", "sales.send_quote"),
         (catalogue.SUPPORT, "billing.change_customer", "sales.change_quote"),
         (catalogue.READ_ONLY, "sales.view_quote", "sales.change_quote"),
+        (catalogue.ADMINS, "billing.add_apikey", "billing.delete_invoice"),
     ],
 )
 def test_it_lets_each_group_do_its_work(sales_catalogue, staff, group, may, may_not):
@@ -56,3 +57,25 @@ def test_it_lets_each_group_do_its_work(sales_catalogue, staff, group, may, may_
     assert user.has_perm(may)
     assert user.has_perm("billing.view_invoice")
     assert not user.has_perm(may_not)
+
+
+def test_it_gives_a_group_what_came_later_and_nothing_that_was_taken_away(sales_catalogue, monkeypatch):
+    reps = Group.objects.get(name=catalogue.REPS)
+    reps.permissions.remove(Permission.objects.get(codename="send_quote"))
+    reps.permissions.remove(
+        Permission.objects.get(codename="view_invoice", content_type__app_label="billing")
+    )
+    later = [*catalogue.SELLING, "billing.void_invoice"]
+    monkeypatch.setitem(catalogue.PERMISSIONS, catalogue.REPS, later)
+    catalogue.ship(now=NOON)
+    catalogue.ship(now=NOON)
+    may = set(reps.permissions.values_list("codename", flat=True))
+    assert "void_invoice" in may
+    assert not {"send_quote", "view_invoice"} & may
+
+
+def test_it_makes_a_group_whole_that_was_thrown_away(sales_catalogue):
+    Group.objects.get(name=catalogue.FINANCE).delete()
+    catalogue.ship(now=NOON)
+    names = Group.objects.get(name=catalogue.FINANCE).permissions.values_list("codename", flat=True)
+    assert {"void_invoice", "view_invoice"} <= set(names)

@@ -27,11 +27,12 @@ from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 
-SALES = {shipped.REPS, shipped.MANAGERS, shipped.DIRECTORS}
-LEADERS = {shipped.MANAGERS, shipped.DIRECTORS}
+SALES = {shipped.REPS, shipped.MANAGERS, shipped.DIRECTORS, shipped.ADMINS}
+LEADERS = {shipped.MANAGERS, shipped.DIRECTORS, shipped.ADMINS}
+DEVELOPERS = {shipped.ADMINS}
 MAY = {
     (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
-    (Quote, "withdraw"): SALES, (Quote, "copy"): SALES,
+    (Quote, "withdraw"): SALES, (Quote, "copy"): SALES, (Quote, "option"): SALES, (Quote, "drop"): SALES,
     (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
     (HandoffTask, "accept"): SALES, (HandoffTask, "won"): SALES, (HandoffTask, "lost"): SALES,
     (HandoffTask, "return"): SALES, (HandoffTask, "later"): SALES, (HandoffTask, "snooze"): SALES,
@@ -39,10 +40,10 @@ MAY = {
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
-    (Invoice, "transfer"): {shipped.FINANCE},
-    **{(WebhookEndpoint, act): set() for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
-    (WebhookDelivery, "again"): set(), (ApiKey, "revoke"): set(), (TestClock, "advance"): set(),
-    (TestClock, "remove"): set(),
+    (Invoice, "transfer"): {shipped.FINANCE, shipped.ADMINS},
+    **{(WebhookEndpoint, act): DEVELOPERS for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
+    (WebhookDelivery, "again"): DEVELOPERS, (ApiKey, "revoke"): DEVELOPERS, (TestClock, "advance"): DEVELOPERS,
+    (TestClock, "remove"): DEVELOPERS,
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
 
@@ -121,11 +122,11 @@ def test_it_refuses_an_act_that_there_is_not(sales_catalogue, browser, address):
 ADMIN = "admin"
 CHANGES = {
     Rule: LEADERS, SalesSettings: LEADERS, TargetDomain: LEADERS, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
-    ApprovalRule: {shipped.DIRECTORS},
+    ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS},
 }  # fmt: skip
 ADDS = {
-    TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS, ApprovalRule: {shipped.DIRECTORS},
-    Automation: LEADERS, Rule: set(), SalesSettings: set(),
+    TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
+    ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS}, Automation: LEADERS, Rule: set(), SalesSettings: set(),
 }  # fmt: skip
 
 
