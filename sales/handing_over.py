@@ -437,7 +437,9 @@ def give_back(*, task: HandoffTask, now: datetime, actor: str, note: str = "", w
     _close(task, "returned", note, now=now, actor=actor, why=why)
 
 
-CLOSING = {"nurture": "handoff.returned"}
+CLOSING = {
+    "won": "handoff.won", "lost": "handoff.lost", "returned": "handoff.returned", "nurture": "handoff.returned",
+}  # fmt: skip
 
 
 def _close(
@@ -447,6 +449,6 @@ def _close(
         raise UnknownReason(f"One of {', '.join(HandoffTask.Why.values)}.", field="why")
     data = {"note": note[:500], "why": why, **{name: value.isoformat() for name, value in fields.items()}}
     move(
-        task, to, event=CLOSING.get(to, f"handoff.{to}"), actor=actor, now=now, closed_at=now, note=note,
+        task, to, event=CLOSING[to], actor=actor, now=now, closed_at=now, note=note,
         closed_why=why, snoozed_until=None, data=data, **fields,
     )  # fmt: skip
