@@ -215,12 +215,26 @@ def _fees(quote: Quote, fees: Iterable[Mapping[str, Any]]) -> list[QuoteLine]:
     return rows
 
 
+def _of_seats(quote: Quote, row: Mapping[str, Any], field: str) -> Any:
+    """The quantity of a year that names its price: what changes from year to year is the seats."""
+    if row.get("quantity") is not None or len(row["quantities"]) != 1:
+        raise InvalidQuote("A year has one quantity: of the plan's seats.", field=field)
+    [(code, quantity)] = row["quantities"].items()
+    if not quote.plan.prices.filter(code=code, kind="recurring").exclude(model="flat").exists():
+        raise InvalidQuote(f"“{code[:60]}” is no price for seats of this plan.", field=field)
+    return quantity
+
+
 def _ramp(quote: Quote, ramp: Iterable[Mapping[str, Any]]) -> list[QuoteRamp]:
     rows: list[QuoteRamp] = []
     years = -(-quote.term_months // 12)
     for n, row in enumerate(ramp):
         year = _whole(1, years)(row.get("year"), f"ramp.{n}.year")
-        quantity = row.get("quantity")
+        quantity = (
+            row.get("quantity")
+            if row.get("quantities") is None
+            else _of_seats(quote, row, f"ramp.{n}.quantities")
+        )
         seats = None if quantity is None else _number(quantity, f"ramp.{n}.quantity")
         if seats is not None and (seats <= 0 or seats != seats.to_integral_value() or seats > 1_000_000_000):
             raise InvalidQuote("Seats are whole numbers above 0.", field=f"ramp.{n}.quantity")

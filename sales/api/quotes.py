@@ -60,7 +60,10 @@ class QuoteLineNew(Strict):
 
 class QuoteRampNew(Strict):
     year = serializers.IntegerField(min_value=1)
-    quantity = Quantity(required=False)
+    quantity = Quantity(required=False, help_text="seats")
+    quantities = serializers.DictField(
+        required=False, child=Quantity(), help_text="instead of quantity: by the code of the price for seats"
+    )
     discount = QuoteDiscount(required=False, help_text="percent_off")
 
 

@@ -76,7 +76,7 @@ PortalSessionNew customer return_url sections
 SignalNew        customer rule occurred_at evidence
 QuoteNew         customer lead plan interval quantity quantities lines ramp discount term_months net_days starts
                  expires_at
-QuoteRampNew     year quantity discount
+QuoteRampNew     year quantity quantities discount
 QuoteDiscount    percent_off amount_off
 ClockNew         time name
 ClockAdvance     to

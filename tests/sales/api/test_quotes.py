@@ -31,6 +31,9 @@ def test_it_drafts_a_quote_with_its_figures(api, acme, rita):
     assert body["url"] is None
     assert api.get(f"quotes/{body['id']}").json() == body
     assert api.get("quotes", customer="acme", state="draft").json()["results"] == [body]
+    by_price = [{"year": 2, "quantities": {body["lines"][0]["price"]: 80}}]
+    again = api.patch(f"quotes/{body['id']}", ramp=by_price).json()
+    assert (again["ramp"], again["tcv"]) == (body["ramp"], body["tcv"])
 
 
 def test_it_goes_through_approval_by_somebody_else(api, acme, rita, staff, code):
@@ -89,6 +92,9 @@ def test_a_lead_is_quoted_in_the_currency_asked_for(api, rita, code):
         ({"discount": {"amount_off": 5}}, 400, "discount.amount_off"),
         ({"ramp": [{"year": 9, "quantity": 3}]}, 422, "ramp.0.year"),
         ({"ramp": [{"year": 1, "discount": {"amount_off": "5.00"}}]}, 422, "ramp.0.discount"),
+        ({"ramp": [{"year": 1, "quantities": {"none": 5}}]}, 422, "ramp.0.quantities"),
+        ({"ramp": [{"year": 1, "quantities": {}}]}, 422, "ramp.0.quantities"),
+        ({"ramp": [{"year": 1, "quantity": 5, "quantities": {"none": 5}}]}, 422, "ramp.0.quantities"),
         ({"lines": [{"description": "x"}]}, 422, "lines.0"),
         ({"starts": "soon"}, 400, "starts"),
         ({"owner": "nobody@x.example"}, 422, "owner"),
