@@ -201,9 +201,10 @@ def _part(row: _Left, net: int, tax: int, quantity: Decimal) -> DraftLine:
     return DraftLine(
         kind="adjustment", description=line.description, gross=net, discount=0, net=net, quantity=quantity,
         unit_amount=line.unit_amount, price_id=line.price_id, subscription_id=line.subscription_id,
-        billed="arrears" if line.period_end is None else "advance", period_start=line.period_start,
-        period_end=line.period_end, tax_percentage=line.tax_percentage, tax_category=line.tax_category,
-        tax_reason=line.tax_reason, tax_amount=tax, explanation={"policy": "credited", "line": line.pk},
+        billed="arrears" if line.period_end is None else "advance", cycle_start=line.cycle_start,
+        cycle_end=line.cycle_end, period_start=line.period_start, period_end=line.period_end,
+        tax_percentage=line.tax_percentage, tax_category=line.tax_category, tax_reason=line.tax_reason, tax_amount=tax,
+        explanation={"policy": "credited", "line": line.pk},
     )  # fmt: skip
 
 

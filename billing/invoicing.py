@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
-from billing import bulk, journal, numbering, quantities, taxes, timelines
+from billing import bulk, journal, numbering, quantities, returning, taxes, timelines
 from billing.events import Fact, record_many
 from billing.maths import splitting, statement, tax, timeline
 from billing.maths.periods import ONE_DAY, midnight
@@ -244,6 +244,8 @@ def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
 def tell(said: dict[str, tuple[int, int]], lines: Iterable[DraftLine]) -> None:
     """Count lines as said that no paper says yet: what is asked next follows them."""
     for line in lines:
+        if not line.entry_key:
+            continue  # it says nothing of the timeline
         gross, discount = said.get(line.entry_key, (0, 0))
         more, off = line.priced
         said[line.entry_key] = gross + more, discount + off
@@ -265,7 +267,7 @@ def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySe
 def draft_lines(
     *, subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts, until: date
 ) -> list[DraftLine]:
-    """Owed minus said, up to and including `until`, with tax."""
+    """Owed minus said, up to and including `until`, with tax; nothing is given back twice."""
     lines = statement.unsaid(
         timelines.pure(subscription, specs),
         facts.said.get(subscription.pk, {}),
@@ -273,7 +275,7 @@ def draft_lines(
         until=until,
         usage=facts.usage(subscription.customer),
     )
-    return _taxed(lines, subscription, specs, facts)
+    return returning.returned_once(_taxed(lines, subscription, specs, facts))
 
 
 def _taxed(
@@ -283,12 +285,26 @@ def _taxed(
     sold = {price.pk: (price, spec.plan) for spec in specs for price, _ in spec.items}
     if not sold.keys() >= {line.price_key for line in lines}:
         sold |= _no_longer_in(sold, lines)
-    rate_of = taxes.rate_of(subscription.customer, facts.seller, facts.taxes)
+    rate_of, charged = (
+        taxes.rate_of(subscription.customer, facts.seller, facts.taxes),
+        _charged(lines, subscription),
+    )
     return [
-        taxed(_line(line, subscription, price), rate_of(taxes.category_of(price, plan)))
+        taxed(
+            _line(line, subscription, price),
+            charged.get((line.price_key, line.period.start)) or rate_of(taxes.category_of(price, plan)),
+        )
         for line in lines
         for price, plan in [sold[line.price_key]]
     ]
+
+
+def _charged(
+    lines: Sequence[statement.Line], subscription: Subscription
+) -> Mapping[returning.Period, tax.TaxRate]:
+    """For periods of which something is given back: the tax that was charged for them."""
+    periods = {(line.price_key, line.period.start) for line in lines if line.net < 0}
+    return returning.charged_rates(subscription.pk, periods) if periods else {}
 
 
 def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> dict[str, tuple[Price, Plan]]:
@@ -433,9 +449,19 @@ def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
     specs = timelines.specs_of(row) if due.specs is None else due.specs
     lines = draft_lines(subscription=row, specs=specs, facts=facts, until=due.day)
     if due.returns_only:
-        lines = [line for line in lines if line.kind == "credit"]
+        lines = _returns(lines)
     row.billed_through = max(due.day, row.billed_through or due.day)
     return _draft(due, specs, lines, facts.seller, actor) if lines else None
+
+
+def _returns(lines: Sequence[DraftLine]) -> list[DraftLine]:
+    """The credits for unused time, with what answers them; nothing where that leaves nothing."""
+    found = [
+        line
+        for line in lines
+        if line.kind == "credit" or line.explanation.get("policy") == "given back before"
+    ]
+    return found if sum(line.net for line in found) < 0 else []
 
 
 def _draft(due: Due, specs: Sequence[PhaseSpec], lines: list[DraftLine], seller: Seller, actor: str) -> Draft:

@@ -89,9 +89,7 @@ def rehearse(
 
 
 def _failures(until: datetime, clock: TestClock | None) -> Iterator[BillingFailure]:
-    rows = BillingFailure.objects.filter(
-        subscription__next_due_at__lte=until, subscription__test_clock=clock, subscription__status__in=Subscription.BILLED
-    )  # fmt: skip
+    rows = BillingFailure.objects.filter(subscription__next_due_at__lte=until, subscription__test_clock=clock)
     yield from rows.select_related("subscription").order_by("id")
 
 

@@ -144,10 +144,9 @@ def _one_chunk(now: datetime, clock: TestClock | None, size: int, tries: int = T
 
 
 def due_at(now: datetime, clock: TestClock | None) -> QuerySet[Subscription]:
-    """What a run at `now` has to bill."""
-    return Subscription.objects.filter(
-        status__in=Subscription.BILLED, next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True
-    )
+    """What a run at `now` has to bill, whatever its state: a paused one may owe usage, one that waits begins, and one
+    that has ended may owe what was told late."""
+    return Subscription.objects.filter(next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True)
 
 
 def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:

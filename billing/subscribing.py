@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from django.conf import settings
 from django.db import transaction
 
 from billing import customers, discounting, invoicing, movements, planning, taxes, timelines, wishes
@@ -23,7 +24,7 @@ from billing.choosing import (
 )
 from billing.events import record
 from billing.maths import timeline
-from billing.maths.periods import add_months, local_date, midnight
+from billing.maths.periods import ONE_DAY, add_months, local_date, midnight
 from billing.models import (
     CollectionMethod,
     Customer,
@@ -759,18 +760,27 @@ def restart(*, subscription: Subscription, now: datetime, actor: str, **terms: A
 
 
 def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
-    """The subscription has reached its end."""
+    """The subscription has reached its end. Usage that is told late is still asked for when it can come no more."""
     specs = timelines.specs_of(subscription)
     before = movements.Level.of(subscription)
     subscription.mrr = subscription.arr = 0
     movements.note([movements.Step(subscription, before, specs, now)])
     move(
-        subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now, next_due_at=None,
-        next_notice_at=None, mrr=0, arr=0, billed_through=subscription.billed_through,
-        data={"reason": subscription.cancel_reason},
+        subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now,
+        next_due_at=_settled_at(subscription, specs), next_notice_at=None, mrr=0, arr=0,
+        billed_through=subscription.billed_through, data={"reason": subscription.cancel_reason},
     )  # fmt: skip
     timelines.refresh_customer(subscription.customer)
     customers.resegment(customer=subscription.customer, now=now, why="subscription ended")
+
+
+def _settled_at(subscription: Subscription, specs: Sequence[PhaseSpec]) -> datetime | None:
+    """When no more usage of its days is taken: after the end the calendar month is the usage period (`usage_sql`)."""
+    used = any(price.kind == "usage" for spec in specs if not spec.empty for price, _ in spec.items)
+    if not used or subscription.end_on is None or subscription.billed_through is None:
+        return None
+    month = add_months((subscription.end_on - ONE_DAY).replace(day=1), 1)
+    return midnight(month + timedelta(days=settings.USAGE_GRACE_DAYS), subscription.timezone)
 
 
 # -- Shared ----------------------------------------------------------------------------------------------

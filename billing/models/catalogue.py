@@ -140,7 +140,7 @@ class Price(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        ordering = ["plan", "kind", "created_at"]
+        ordering = ["plan", "kind", "created_at", "id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["plan", "code"], condition=models.Q(active=True), name="price_code_once_per_plan"

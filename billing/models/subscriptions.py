@@ -43,8 +43,6 @@ class Subscription(models.Model):
         "canceled": set(),
     }
     LIVE = ("trialing", "active", "past_due")
-    # What the billing run looks at: a paused one may still owe usage, and one that waits will begin.
-    BILLED = ("incomplete", "trialing", "active", "past_due", "paused")
 
     id = IdField("sub")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
@@ -93,7 +91,7 @@ class Subscription(models.Model):
         indexes = [
             models.Index(
                 fields=["next_due_at", "id"],
-                condition=Q(status__in=["incomplete", "trialing", "active", "past_due", "paused"]),
+                condition=Q(next_due_at__isnull=False),
                 name="subscription_to_bill",
             ),
             models.Index(
@@ -175,6 +173,7 @@ class PhaseItem(models.Model):
     quantity = models.DecimalField(max_digits=27, decimal_places=12, default=1)
 
     class Meta:
+        ordering = ["id"]  # lines stand in it, and a shared discount's odd cents go to the earlier
         constraints = [
             models.UniqueConstraint(fields=["phase", "price"], name="price_once_per_phase"),
             models.CheckConstraint(

@@ -506,6 +506,14 @@ ENDS = [
         balance(1493), {"call": "GET /subscriptions/${sub.id}", "expect": {"status": "canceled"}},
     ),
     story(
+        "LATE-USAGE-AFTER-THE-END", clock("2024-01-01"), meter(),
+        plan(price("31.00", code="fee"), price("1.00", code="calls", meter="${api.code}")), customer(), subscribe(),
+        to("2024-01-10T06:00"), use(3, "2024-01-10T05:00"), cancel(), balance(1800),
+        to("2024-01-12"), use(5, "2024-01-09T23:00", key="late"), use(2, "2024-01-10T23:00", key="last day"),
+        use(9, "2024-01-11T00:00", key="after the end"), to("2024-02-03T23:00"), totals(3100, 300),
+        to("2024-02-05"), totals(3100, 300, 700), balance(1100), to("2024-04-01"), totals(3100, 300, 700),
+    ),
+    story(
         "LAGO-TERMINATE-GRACE-REFRESH", tax("20", "PT"),
         clock("2022-12-15"), plan(price("10.00", **ARREARS)), customer(country="PT"), subscribe(anchor="calendar"),
         to("2022-12-20T06:00"), cancel(), invoices({"subtotal": "1.94", "tax_total": "0.39", "total": "2.33"}),

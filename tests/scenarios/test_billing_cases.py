@@ -5,7 +5,9 @@ import pytest
 from billing import books, keys
 from config import scenarios
 from tests.fixtures_billing import NOON
-from tests.scenarios.cases import STORIES
+from tests.scenarios import cases, more_cases
+
+STORIES = [*cases.STORIES, *more_cases.STORIES]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=[story["name"].replace(" ", "-") for story in STORIES])
