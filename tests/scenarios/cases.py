@@ -653,7 +653,7 @@ def reset(name: str, aggregation: str, values: list[int], cents: int) -> dict[st
     return story(
         name, clock("2025-01-01"), meter(aggregation),
         plan(price(meter="${api.code}", model="graduated", tiers=[tier(20, flat="10.00"), tier(None, flat="15.00")])),
-        customer(), subscribe(),
+        customer(), subscribe(), to("2025-01-06"),
         *[use(value, f"2025-01-0{n}T09:00", key=str(n)) for n, value in enumerate(values, 2)],
         to("2025-03-04T01:00"), totals(cents),
     )  # fmt: skip
