@@ -10,6 +10,7 @@ is 1 when the page takes more statements than its budget, which is steady; the t
 """
 
 import argparse
+import io
 import statistics
 import sys
 import time
@@ -64,7 +65,8 @@ def get(handler: WSGIHandler, address: str, secret: str) -> float:
     answers: list[str] = []
     environ = {
         "REQUEST_METHOD": "GET", "PATH_INFO": address, "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http", "HTTP_HOST": "127.0.0.1", "HTTP_AUTHORIZATION": f"Bearer {secret}",
+        "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(), "HTTP_HOST": "127.0.0.1",
+        "HTTP_AUTHORIZATION": f"Bearer {secret}",
     }  # fmt: skip
     began = time.perf_counter()
     response = handler(environ, lambda status, headers: answers.append(status))
@@ -102,6 +104,7 @@ def main() -> int:
     get(product, "/api/v1/subscriptions", secret)
     with CaptureQueriesContext(connection) as queries:
         get(product, "/api/v1/subscriptions", secret)
+    statements = len(queries)  # before the next request empties the list
     rounds = [round_of(product, bare, secret, given.requests) for _ in range(given.rounds)]
     ours, limit = (statistics.median(part) for part in zip(*rounds, strict=True))
     ratio = statistics.median(a / b for a, b in rounds)
@@ -111,11 +114,11 @@ def main() -> int:
     print(
         f"25 of {given.subscriptions} subscriptions: {ours:.1f} ms   minimal view {limit:.1f} ms   "
         f"ratio {ratio:.2f} (budget {RATIO_BUDGET})   {given.times} times as many: {growth:.2f} "
-        f"(budget {GROWTH_BUDGET})   {len(queries)} statements"
+        f"(budget {GROWTH_BUDGET})   {statements} statements"
     )
     if missed := ratio > RATIO_BUDGET or growth > GROWTH_BUDGET:
         print("A ratio misses its budget.")
-    return 0 if len(queries) <= STATEMENTS_BUDGET and not (missed and given.strict) else 1
+    return 0 if 0 < statements <= STATEMENTS_BUDGET and not (missed and given.strict) else 1
 
 
 if __name__ == "__main__":
