@@ -1,4 +1,4 @@
-"""Breaks ten signs and bounds of `billing.maths`, one at a time, and shows that its tests notice each.
+"""Breaks signs and bounds of `billing.maths`, one at a time, and shows that its tests notice each.
 
     python tests/billing/maths/mutations.py
 
@@ -37,6 +37,11 @@ MUTATIONS = (
              "a change at a boundary waits"),
     Mutation("recurring.py", "12 * _per_month", "_per_month", "a year is a month"),
     Mutation("tax.py", "rate.inclusive", "not rate.inclusive", "inclusive and exclusive are swapped"),
+    Mutation("tax.py", "100 * of + percent", "100 * of", "tax is taken out of a price as it is put on one"),
+    Mutation("tax.py", "net + discount - tax_in_discount", "net + discount", "a discount's tax stays in the gross"),
+    Mutation("discounts.py", "left -= part", "left -= 0", "every discount is taken off the whole"),
+    Mutation("timeline.py", "abs(whole.gross) - plain", "abs(whole.gross)", "a minimum comes on top"),
+    Mutation("stretches.py", "if phase.start > reach", "if phase.start > until", "a known end is paid for first"),
 )  # fmt: skip
 
 
