@@ -95,8 +95,9 @@ INVARIANTS = (
     Invariant("I-09", "issued invoices carry a snapshot of both parties", f"""
         select number from billing_invoice i where {ISSUED} and (seller = '{{}}' or bill_to = '{{}}')"""),
     Invariant("I-10", "one invoice for each subscription and due day", """
-        select subscription_id::text from billing_invoice where cycle_on is not null and status <> 'void'
-        group by subscription_id, cycle_on having count(*) > 1"""),
+        select l.subscription_id::text from billing_invoice i join billing_invoiceline l on l.invoice_id = i.id
+        where i.cycle_on is not null and i.status <> 'void'
+        group by l.subscription_id, i.cycle_on having count(distinct i.id) > 1"""),
     Invariant("I-12", "the phases of a subscription touch without gap or overlap", """
         select subscription_id::text from (
             select subscription_id, start_on, lag(end_on) over w before, row_number() over w n

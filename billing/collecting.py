@@ -17,7 +17,7 @@ from billing import bulk, correcting, customers, dunning, invoicing, journal, ma
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
-from billing.models import Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
+from billing.models import Customer, Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
@@ -54,6 +54,8 @@ class InvalidAmount(Refused):
 # Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
 # locked payment, the card that paid and now, which gives the payment its customer and its invoice.
 on_source_paid: dict[str, Callable[[Payment, Card | None, datetime], None]] = {}
+# Whether a customer (held) is paying for a subscription of its own choice just now; who sells so registers it.
+is_buying: list[Callable[[Customer], bool]] = []
 # What it sets in the payment; it is stored with the payment's own move.
 SOLD = ("customer_id", "invoice_id", "payment_method_id", "card_label")
 # Who may try again after a payment for it failed.
@@ -470,7 +472,7 @@ def mail_out(*, invoice: Invoice, now: datetime, actor: str) -> None:
 
 
 def overdue(*, now: datetime, clock: TestClock | None = None) -> int:
-    """Say once of each open invoice that its due day has passed; its subscription is past due."""
+    """Say once of each open invoice that its due day has passed; its subscriptions are past due."""
     late = Invoice.objects.filter(
         status="open", due_at__lte=now, customer__test_clock=clock, collection_method="send_invoice", attempts=0
     ).select_related("customer", "subscription")  # fmt: skip
@@ -485,5 +487,5 @@ def _say_overdue(invoice: Invoice, now: datetime) -> bool:
     claimed = Invoice.objects.filter(pk=invoice.pk, status="open", attempts=0).update(attempts=1)
     if claimed:
         record("invoice.overdue", subject=invoice, actor="system", now=now, data={"number": invoice.number})
-        dunning.late(invoice.subscription, now=now, actor="system")
+        dunning.late(invoice, now=now, actor="system")
     return bool(claimed)

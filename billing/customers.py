@@ -217,10 +217,13 @@ def _collection_method(value: Any) -> str:
     return value
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValue("true or false.", field="tax_exempt")
-    return value
+def _flag(field: str) -> Callable[[Any], bool]:
+    def flag(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise InvalidValue("true or false.", field=field)
+        return value
+
+    return flag
 
 
 def _metadata(value: Any) -> dict[str, str]:
@@ -246,7 +249,8 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "name": _text("name", 200, required=True), "email": typed.email, "external_id": _external_id,
     "currency": typed.currency, "country": typed.country, "timezone": typed.timezone,
     "domain": typed.domain, "employees": _employees, "industry": _text("industry", 80),
-    "tax_id": _text("tax_id", 40), "tax_exempt": _flag, "billing_address": _address, "net_days": _net_days,
+    "tax_id": _text("tax_id", 40), "tax_exempt": _flag("tax_exempt"),
+    "consolidate_invoices": _flag("consolidate_invoices"), "billing_address": _address, "net_days": _net_days,
     "collection_method": _collection_method, "metadata": _metadata, "test_clock": _test_clock,
     "provider_id": _text("provider_id", 100),
 }  # fmt: skip

@@ -54,7 +54,7 @@ def failed(
     data = {"attempt": number, "reason": reason, "next_attempt_at": retry_at and retry_at.isoformat()}
     record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
     if payment is not None or _tried(invoice):
-        late(invoice.subscription, now=now, actor=actor)
+        late(invoice, now=now, actor=actor)
     context = {
         "invoice": invoice, "payment": payment, "amount": money(invoice.amount_due, invoice.currency),
         "reason": message, "retry_at": retry_at,
@@ -145,7 +145,7 @@ def _needs(
 
 def subscription_needs_card(subscription: Subscription) -> NeedsCard | None:
     """The oldest of its invoices that waits for its customer; a trial by card that has none to go on with."""
-    rows = subscription.invoices.filter(status=Invoice.Status.OPEN).order_by("issued_at", "id")
+    rows = Invoice.objects.of(subscription).filter(status=Invoice.Status.OPEN).order_by("issued_at", "id")
     for invoice in rows.prefetch_related("payments")[:5]:
         if (found := needs_card(invoice)) is not None:
             return found
@@ -198,15 +198,14 @@ def _tried(invoice: Invoice) -> bool:
     return invoice.payments.filter(method="card").exists()
 
 
-def late(subscription: Subscription | None, *, now: datetime, actor: str) -> None:
-    """The subscription is past due, if it is running: asked of the row, since another of its invoices may have said
-    so a moment ago."""
-    if subscription is None:
-        return
+def late(invoice: Invoice, *, now: datetime, actor: str) -> None:
+    """The subscriptions that it asks money for are past due, if they are running: asked of the rows, since another
+    of their invoices may have said so a moment ago."""
     held = Subscription.objects.select_for_update(no_key=True)
-    subscription.refresh_from_db(fields=["status"], from_queryset=held)
-    if subscription.status in ("active", "trialing"):
-        move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
+    for subscription in invoice.subscriptions:
+        subscription.refresh_from_db(fields=["status"], from_queryset=held)
+        if subscription.status in ("active", "trialing"):
+            move(subscription, "past_due", event="subscription.past_due", actor=actor, now=now)
 
 
 # -- Invoices with terms ----------------------------------------------------------------------------------
@@ -280,12 +279,18 @@ def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
 
     One for which there never was a card to try is not given up by itself: nobody has refused to pay it.
     """
-    wanted, subscription = Seller.objects.get().unpaid_end, invoice.subscription
+    wanted = Seller.objects.get().unpaid_end
     asked = invoice.collection_method == CollectionMethod.SEND_INVOICE or _tried(invoice)
     if wanted == "uncollectible" and asked:
         correcting.mark_uncollectible(invoice=invoice, now=now, actor=actor)
-    if subscription is None or not subscription.is_live:
-        return
+    for subscription in invoice.subscriptions:
+        if subscription.is_live:
+            _stop(subscription, wanted, now=now, actor=actor)
+    if wanted == "pause":
+        settling.use_balance(customer=invoice.customer, now=now, actor=actor)
+
+
+def _stop(subscription: Subscription, wanted: str, *, now: datetime, actor: str) -> None:
     if wanted == "cancel":
         subscribing.cancel(
             subscription=subscription,
@@ -297,4 +302,3 @@ def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
         )
     if wanted == "pause" and subscription.status != Subscription.Status.TRIALING:
         pausing.pause(subscription=subscription, now=now, actor=actor, reason="unpaid")
-        settling.use_balance(customer=invoice.customer, now=now, actor=actor)

@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
-from billing import bulk, journal, numbering, quantities, returning, taxes, timelines
+from billing import bulk, journal, numbering, quantities, returning, sharing, taxes, timelines
 from billing.events import Fact, record_many
 from billing.maths import splitting, statement, tax, timeline
 from billing.maths.periods import ONE_DAY, midnight
@@ -99,7 +99,8 @@ class DraftLine:
 
 @dataclass(slots=True)
 class Draft:
-    """A paper that may be issued. A negative total becomes a credit note."""
+    """A paper that may be issued. A negative total becomes a credit note. `subscription` is None where several share
+    it (and for one-offs)."""  # fmt: skip
 
     customer: Customer
     subscription: Subscription | None
@@ -439,8 +440,9 @@ def bill_many(
     save theirs where the caller has read them."""
     facts = gather([due.subscription for due in dues], seller=seller, rates=rates)
     drafts = [drafted(due, facts, actor) for due in dues]
-    papers = issue([draft for draft in drafts if draft is not None], facts.seller)
-    return [_result(draft.lines, *papers[draft.id]) if draft else nothing() for draft in drafts]
+    on = sharing.together([draft for draft in drafts if draft is not None])
+    papers = issue(list({paper.id: paper for paper in on.values()}.values()), facts.seller)
+    return [_result(draft.lines, *papers[on[draft.id].id]) if draft else nothing() for draft in drafts]
 
 
 def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
@@ -729,17 +731,26 @@ def _fact_of_note(draft: Draft, note: CreditNote) -> Fact:
 
 def rooms(draft: Draft, amount: int) -> list[tuple[Invoice, int]]:
     """Which invoice takes how much of a credit (minor units, above zero): the newest that can carry it all, else as
-    many as it takes, newest first. Raises NothingToCredit."""  # fmt: skip
-    paid_for = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription=draft.subscription)
-    rows = Invoice.objects.filter(Exists(paid_for), customer=draft.customer, voided_at__isnull=True)
+    many as it takes, newest first. Raises NothingToCredit.
+
+    On a shared paper credit of one subscription has paid for another: then the other's invoices carry it, after the
+    own ones.
+    """
+    rows = _creditable(draft).annotate(given=Sum("credit_notes__total", default=0))
     found = [
-        (invoice, invoice.total - invoice.given)
-        for invoice in rows.annotate(given=Sum("credit_notes__total", default=0)).order_by(
-            "-issued_at", "-id"
-        )
+        (invoice, invoice.total - invoice.given) for invoice in rows.order_by("-own", "-issued_at", "-id")
     ]
     whole = next((invoice for invoice, room in found if room >= amount), None)
     return [(whole, amount)] if whole else _taken(found, amount)
+
+
+def _creditable(draft: Draft) -> QuerySet[Any]:
+    lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription__isnull=False)
+    own = {line.subscription_id for line in draft.lines}
+    issued = Invoice.objects.filter(customer=draft.customer, voided_at__isnull=True)
+    marked = issued.annotate(own=Exists(lines.filter(subscription__in=own)))
+    share = marked.filter(own=True, subscription__isnull=True)
+    return marked.filter(Q(own=True) | Q(Exists(lines), Exists(share)))
 
 
 def _taken(rooms: Iterable[tuple[Invoice, int]], amount: int) -> list[tuple[Invoice, int]]:

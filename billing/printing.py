@@ -1,6 +1,7 @@
 """From issued rows to stored papers. A paper is rendered once, from what the row froze, and never again."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -91,7 +92,7 @@ def invoice_paper(invoice: Invoice) -> InvoicePaper:
         exponent=exponent(invoice.currency),
         seller=_seller(invoice.seller),
         bill_to=_buyer(invoice.bill_to),
-        **_figures(invoice.lines.all(), invoice.currency),
+        **_figures(invoice.lines.all(), invoice.currency, heads(invoice)),
         total=invoice.total,
         amount_paid=invoice.amount_paid - balance,
         balance_applied=balance,
@@ -126,8 +127,28 @@ def credit_note_paper(note: CreditNote) -> InvoicePaper:
     )
 
 
-def _figures(rows: Iterable[LineRow], currency: str) -> dict[str, Any]:
-    lines = tuple(_line(row, currency) for row in rows)
+def heads(invoice: Invoice) -> dict[str, str]:
+    """Where subscriptions share the invoice: the words over the lines of each, by its id."""
+    if invoice.subscription_id is not None:
+        return {}
+    rows = invoice.lines.filter(subscription__isnull=False, price__isnull=False)
+    named = rows.order_by("position").values_list(
+        "subscription", "price__plan__name", "subscription__start_on"
+    )
+    plans: dict[str, tuple[str, date]] = {}
+    for pk, plan, since in named:
+        plans.setdefault(pk, (plan, since))
+    names = Counter(plan for plan, _ in plans.values())
+    return {
+        pk: plan if names[plan] == 1 else f"{plan}, since {since:%-d %b %Y}"
+        for pk, (plan, since) in plans.items()
+    }
+
+
+def _figures(
+    rows: Iterable[LineRow], currency: str, heads: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    lines = tuple(_line(row, currency, (heads or {}).get(str(row.subscription_id), "")) for row in rows)
     reasons = {(row.tax_category, row.tax_percentage): row.tax_reason for row in rows}
     return {
         "lines": lines,
@@ -141,7 +162,7 @@ def _figures(rows: Iterable[LineRow], currency: str) -> dict[str, Any]:
     }
 
 
-def _line(row: LineRow, currency: str) -> PaperLine:
+def _line(row: LineRow, currency: str, group: str) -> PaperLine:
     return PaperLine(
         description=row.description,
         quantity=row.quantity.normalize() + Decimal(0),
@@ -156,6 +177,7 @@ def _line(row: LineRow, currency: str) -> PaperLine:
         detail=", ".join(
             words for words in (_with_tax(row, currency), _detail(row.explanation, currency)) if words
         ),
+        group=group,
     )
 
 

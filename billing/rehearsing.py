@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from heapq import nlargest
 
-from billing import invoicing, running, timelines
-from billing.models import BillingFailure, Customer, Invoice, Seller, Subscription, TestClock
+from django.db.models import Sum
+
+from billing import invoicing, running, sharing, timelines
+from billing.models import BillingFailure, Customer, InvoiceLine, Seller, Subscription, TestClock
 
 PAGE = 500
 OUTLIERS = 10
@@ -18,8 +20,8 @@ OUTLIERS = 10
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """An invoice (or, below zero, a credit note) that would be issued; minor units. `before`: the total of the
-    subscription's last invoice."""  # fmt: skip
+    """An invoice (or, below zero, a credit note) that would be issued; minor units. `subscription` is the first of
+    those that share it, `before` what their last invoices asked for them."""  # fmt: skip
 
     customer: str
     subscription: str
@@ -111,16 +113,16 @@ def _pages(until: datetime, clock: TestClock | None) -> Iterator[list[Subscripti
 
 def _rehearse(rows: Sequence[Subscription], seller: Seller, found: Rehearsal, most: int) -> None:
     specs, facts, before = timelines.read(rows), invoicing.gather(rows, seller=seller), _last_totals(rows)
-    papers: list[Paper] = []
+    drafts: list[invoicing.Draft] = []
     for row in rows:
         try:
             for draft in _walk(row, specs[row.pk], facts, found.until):
-                papers.append(_paper(row, draft, before.get(row.pk)))
-                before[row.pk] = draft.total
+                drafts.append(draft)  # noqa: PERF402 - those before a failure stay
         except Exception as error:
             found.aside.append(Aside(row.customer_id, row.pk, running.reason_of(error)))
+    papers = {paper.id: paper for paper in sharing.together(drafts).values()}
     found.subscriptions += len(rows)
-    found.add(papers, most)
+    found.add([_paper(draft, before) for draft in papers.values()], most)
 
 
 def _walk(
@@ -134,7 +136,7 @@ def _walk(
         specs = timelines.ended(specs, day) if row.end_on == day else specs
         draft = invoicing.drafted(invoicing.Due(row, day, until, day, specs=specs), facts, "system")
         if draft is not None:
-            yield _possible(draft)
+            yield draft if row.customer.consolidate_invoices else _possible(draft)
             invoicing.tell(said, draft.lines)
         if row.end_on == day:
             return
@@ -148,16 +150,30 @@ def _possible(draft: invoicing.Draft) -> invoicing.Draft:
     return draft
 
 
-def _paper(row: Subscription, draft: invoicing.Draft, before: int | None) -> Paper:
-    on = draft.cycle_on or timelines.local_day(row, draft.now)
-    return Paper(row.customer_id, row.pk, on, row.currency, draft.total, before)
+def _paper(draft: invoicing.Draft, before: dict[str, int]) -> Paper:
+    """The paper of a draft, which is then the last one of its subscriptions in `before`."""
+    assert draft.cycle_on is not None
+    asked: Counter[str] = Counter()
+    for line in draft.lines:
+        asked[str(line.subscription_id)] += line.net + line.tax_amount
+    known = [before[pk] for pk in asked if pk in before]
+    before.update(asked)
+    customer, first = draft.customer, next(iter(asked))
+    return Paper(
+        customer.pk, first, draft.cycle_on, customer.currency, draft.total, sum(known) if known else None
+    )
 
 
 def _last_totals(rows: Sequence[Subscription]) -> dict[str, int]:
-    """What the last invoice of each subscription came to."""
-    issued = Invoice.objects.filter(subscription__in=[row.pk for row in rows], voided_at__isnull=True)
-    newest = issued.order_by("subscription", "-issued_at", "-id").distinct("subscription")
-    return dict(newest.values_list("subscription", "total"))
+    """What the last invoice of each subscription asked for it."""
+    lines = InvoiceLine.objects.filter(
+        subscription__in=[row.pk for row in rows], invoice__voided_at__isnull=True
+    )
+    newest = lines.order_by("subscription", "-invoice__issued_at", "-invoice").distinct("subscription")
+    last = dict(newest.values_list("subscription", "invoice"))
+    sums = InvoiceLine.objects.filter(invoice__in=last.values(), subscription__in=last).order_by()
+    grouped = sums.values_list("subscription", "invoice").annotate(asked=Sum("net") + Sum("tax_amount"))
+    return {pk: asked for pk, invoice, asked in grouped if last[pk] == invoice}
 
 
 def _outliers(papers: Sequence[Paper], size: Callable[[Paper], int], most: int) -> list[Paper]:

@@ -18,7 +18,18 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.models import QuerySet
 from django_q.tasks import async_task
 
-from billing import bulk, clocks, collecting, dunning, invoicing, movements, renewing, subscribing, timelines
+from billing import (
+    bulk,
+    clocks,
+    collecting,
+    dunning,
+    invoicing,
+    movements,
+    renewing,
+    sharing,
+    subscribing,
+    timelines,
+)
 from billing.events import Fact, record, record_many
 from billing.maths import timeline
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
@@ -120,26 +131,28 @@ def _bill_all(
         gc.collect(0)
 
 
-def _one_chunk(now: datetime, clock: TestClock | None, size: int, tries: int = TRIES) -> RunResult | None:
-    """Bill the next chunk. None when nothing is due that nobody else is billing.
+def _one_chunk(
+    now: datetime, clock: TestClock | None, size: int, tries: int = TRIES, *, alone: bool = False
+) -> RunResult | None:
+    """Bill the next chunk. None when nothing is due that nobody else is billing. `alone`: nothing shares a paper.
 
     Raises OperationalError when the database is gone.
     """
     claimed: list[Subscription] = []
     try:
         with transaction.atomic():
-            claimed = _claim(now, clock, size)
+            claimed = _claim(now, clock, size, alone=alone)
             return _bill(claimed, now) if claimed else None
     except OperationalError:
         # The database's trouble (a session that was ended, a deadlock) says nothing about a subscription.
         if tries == 1 or not connection.is_usable():
             raise
-        return _one_chunk(now, clock, size, tries - 1)
+        return _one_chunk(now, clock, size, tries - 1, alone=alone)
     except Exception as error:
         if not claimed:
             raise
         if len(claimed) > 1:
-            return _one_chunk(now, clock, len(claimed) // 2)
+            return _one_chunk(now, clock, max(1, min(size, len(claimed)) // 2), alone=size == 1)
         return _set_aside(claimed[0], now, error)
 
 
@@ -149,20 +162,28 @@ def due_at(now: datetime, clock: TestClock | None) -> QuerySet[Subscription]:
     return Subscription.objects.filter(next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True)
 
 
-def _claim(now: datetime, clock: TestClock | None, size: int) -> list[Subscription]:
-    held = due_at(now, clock).select_for_update(skip_locked=True, of=("self",)).select_related("customer")
+def _claim(now: datetime, clock: TestClock | None, size: int, *, alone: bool = False) -> list[Subscription]:
+    """The next that are due, with what shares a day with them."""
+    due = due_at(now, clock)
+    held = sharing.leading(due).select_for_update(skip_locked=True, of=("self",)).select_related("customer")
     rows = list(held.order_by("next_due_at", "id")[:size])
     for row in rows:
         if row.customer.test_clock_id == row.test_clock_id:
             row.customer.test_clock = clock
-    return rows
+    return rows if alone else [*rows, *_of_one_day(sharing.siblings(due, rows), rows)]
+
+
+def _of_one_day(siblings: Sequence[Subscription], leaders: Sequence[Subscription]) -> list[Subscription]:
+    """Those that are due on the same local day; later days have their turn."""
+    days = {row.customer_id: _due_day(row) for row in leaders}
+    return [row for row in siblings if _due_day(row) == days[row.customer_id]]
 
 
 def _bill(rows: Sequence[Subscription], now: datetime) -> RunResult:
     specs = timelines.read(rows)
     dues = [_begin_day(row, specs[row.pk], now) for row in rows]
     results = invoicing.bill_many(dues, actor="system")
-    invoices = sum(result.issued is not None for result in results)
+    invoices = len({result.issued.draft.id for result in results if result.issued})
     _end_day(dues)
     if invoices and rows[0].test_clock_id is None:
         async_task("billing.tasks.after_issue")

@@ -31,7 +31,7 @@ def count_credit(invoice: Invoice, amount: int, *, now: datetime, actor: str) ->
 
 
 def _paid(invoice: Invoice, now: datetime, actor: str, **fields: Any) -> None:
-    """Nothing is due any more: retries and reminders stop, and the subscription is no longer late."""
+    """Nothing is due any more: retries and reminders stop, and its subscriptions are no longer late."""
     data = {
         "number": invoice.number, "total": invoice.total, "currency": invoice.currency, "motion": invoice.motion,
     }  # fmt: skip
@@ -43,14 +43,12 @@ def _paid(invoice: Invoice, now: datetime, actor: str, **fields: Any) -> None:
 
 
 def no_longer_late(invoice: Invoice, *, now: datetime, actor: str) -> None:
-    """The subscription runs as it should again, unless another invoice of it is late."""
-    subscription = invoice.subscription
-    if subscription is None or subscription.status != Subscription.Status.PAST_DUE:
-        return
-    still_late = subscription.invoices.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
-    if not still_late.exists():
-        data = {"upgrade": False}
-        move(subscription, "active", event="subscription.changed", actor=actor, now=now, data=data)
+    """Its subscriptions run as they should again, except where another invoice is late."""
+    others = Invoice.objects.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
+    for subscription in invoice.subscriptions:
+        if subscription.status == Subscription.Status.PAST_DUE and not others.of(subscription).exists():
+            data = {"upgrade": False}
+            move(subscription, "active", event="subscription.changed", actor=actor, now=now, data=data)
 
 
 @transaction.atomic

@@ -93,12 +93,17 @@ class DetailsForm(forms.Form):
         error_messages={"required": _("Choose a country: the tax depends on it.")},
     )  # fmt: skip
     tax_id = _line(_("Tax number"), 40, "off")
+    consolidate_invoices = forms.BooleanField(
+        label=_("One invoice for all plans that are due on the same day"), required=False,
+        help_text=_("As far as they are paid in the same way, with the same terms and order number."),
+    )  # fmt: skip
 
     @staticmethod
     def values_of(customer: Customer) -> dict[str, Any]:
         return {
             **customer.billing_address, "name": customer.name, "email": customer.email,
             "country": customer.country, "tax_id": customer.tax_id,
+            "consolidate_invoices": customer.consolidate_invoices,
         }  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
@@ -123,7 +128,7 @@ class DetailsForm(forms.Form):
         data = self.cleaned_data
         parts = ("line1", "line2", "postal_code", "city", "state", "country")
         address = {part: data[part] for part in parts if data.get(part)}
-        kept = {name: data[name] for name in ("name", "email", "country", "tax_id")}
+        kept = {name: data[name] for name in ("name", "email", "country", "tax_id", "consolidate_invoices")}
         return {**kept, "billing_address": address}
 
 

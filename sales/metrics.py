@@ -143,7 +143,11 @@ def revenue(**scope: Any) -> Revenue:
 _BEGAN = """
 with paid as (
     select distinct on (s.customer_id) s.customer_id, s.motion, i.paid_at
-    from billing_subscription s join billing_invoice i on i.subscription_id = s.id
+    from billing_subscription s join (
+        select id, subscription_id from billing_invoice where subscription_id is not null
+        union all select i.id, l.subscription_id from billing_invoice i join billing_invoiceline l on l.invoice_id = i.id
+            where i.subscription_id is null
+    ) o on o.subscription_id = s.id join billing_invoice i on i.id = o.id
     where i.status = 'paid' and i.total > 0 and i.paid_at < %(end)s and s.currency = %(currency)s
         and i.livemode = %(live)s
     order by s.customer_id, i.paid_at, s.id

@@ -43,6 +43,9 @@ class CustomerChange(Strict):
     tax_exempt = serializers.BooleanField(required=False)
     billing_address = Address(required=False)
     net_days = serializers.IntegerField(required=False, allow_null=True)
+    consolidate_invoices = serializers.BooleanField(
+        required=False, help_text="one invoice for subscriptions that fall due on a day with the same terms"
+    )
     metadata = serializers.DictField(required=False, child=Text(allow_blank=True))
 
 
@@ -74,6 +77,7 @@ class CustomerOut(serializers.Serializer[Any]):
     tax_exempt = serializers.BooleanField()
     billing_address = serializers.DictField(child=serializers.CharField())
     net_days = serializers.IntegerField(allow_null=True)
+    consolidate_invoices = serializers.BooleanField()
     collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
     metadata = serializers.DictField(child=serializers.CharField())
     test_clock = serializers.CharField(source="test_clock_id", allow_null=True)

@@ -78,7 +78,11 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Invoice.Status.choices)
     currency = serializers.CharField()
     customer = serializers.CharField(source="customer_id")
-    subscription = serializers.CharField(source="subscription_id", allow_null=True)
+    subscription = serializers.CharField(
+        source="subscription_id",
+        allow_null=True,
+        help_text="null where several share it: its lines name them",
+    )
     motion = serializers.ChoiceField(choices=Motion.choices)
     collection_method = serializers.ChoiceField(choices=CollectionMethod.choices)
     issued_at = Instant(allow_null=True)
@@ -269,7 +273,7 @@ class Invoices(ApiView):
         if "customer" in asked:
             rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
         if "subscription" in asked:
-            rows = rows.filter(subscription=_subscription(self, asked["subscription"]))
+            rows = rows.of(_subscription(self, asked["subscription"]))
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
         return self.page(InvoiceSummaryOut, rows.prefetch_related("lines"), asked)

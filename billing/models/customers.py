@@ -177,6 +177,11 @@ class Customer(models.Model):
     collection_method = models.CharField(
         max_length=20, choices=CollectionMethod.choices, default=CollectionMethod.CHARGE_AUTOMATICALLY
     )
+    consolidate_invoices = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="subscriptions that fall due on one day with the same terms share an invoice",
+    )
     segment = models.ForeignKey(Segment, models.PROTECT, null=True, blank=True)
     segment_pinned_reason = models.CharField(max_length=300, blank=True)
     owner = models.ForeignKey(

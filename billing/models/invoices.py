@@ -1,10 +1,10 @@
 """Papers: invoices, credit notes, their numbers and files. What is issued never changes (triggers)."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from billing.maths.money import plain
@@ -40,8 +40,18 @@ class Document(models.Model):
         return self.name
 
 
+class Invoices(models.QuerySet["Invoice"]):
+    def of(self, *subscriptions: Subscription | str) -> Self:
+        """Those with a line of one of these subscriptions, alone or among others."""
+        lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription__in=subscriptions)
+        return self.filter(Exists(lines))
+
+
 class Invoice(models.Model):
-    """A demand for payment. Amounts are minor units of `currency`."""
+    """A demand for payment. Amounts are minor units of `currency`.
+
+    `subscription` is set where all lines are of one; its lines name the subscriptions that share an invoice.
+    """
 
     class Status(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -109,6 +119,8 @@ class Invoice(models.Model):
     next_reminder_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects = Invoices.as_manager()
+
     class Meta:
         ordering = ["-issued_at", "-id"]
         constraints = [
@@ -167,6 +179,13 @@ class Invoice(models.Model):
     def due_by(self) -> datetime | None:
         """The last second of the day on which it is due; `due_at` is the instant at which that day is over."""
         return None if self.due_at is None else self.due_at - timedelta(seconds=1)
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """Everything that it asks money for: one, several that share it, or none."""
+        if self.subscription is not None:
+            return [self.subscription]
+        return list(Subscription.objects.filter(pk__in=self.lines.values("subscription")).order_by("pk"))
 
 
 class LineKind(models.TextChoices):

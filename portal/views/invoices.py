@@ -43,8 +43,14 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
     payments = list(found.payments.select_related("payment_method").prefetch_related("refunds", "disputes"))
     waiting = next((p for p in payments if p.status in Payment.OPEN), None)
     cards = PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True)
+    heads = printing.heads(found)
     lines = [
-        {"row": line, "why": reasons.why(line, found.currency), "covers": wording.covers(line)}
+        {
+            "row": line,
+            "why": reasons.why(line, found.currency),
+            "covers": wording.covers(line),
+            "head": heads.get(str(line.subscription_id)),
+        }
         for line in found.lines.all()
     ]
     due = found.status in ("open", "uncollectible") and found.amount_due > 0

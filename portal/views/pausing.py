@@ -8,6 +8,7 @@ from django.utils.formats import date_format
 
 from billing import customers, pausing, timelines
 from billing.maths.periods import add_months
+from billing.models import Invoice
 from billing.refusals import Refused
 from billing.templatetags.tandem import money
 from portal import access, paying
@@ -72,4 +73,4 @@ def resume(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 
 def _owes(one: Terms) -> bool:
     """A plan that was paused because nobody paid does not go on before somebody has."""
-    return one.subscription.invoices.filter(status="open", attempts__gt=0).exists()
+    return Invoice.objects.of(one.subscription).filter(status="open", attempts__gt=0).exists()

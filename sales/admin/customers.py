@@ -143,11 +143,14 @@ def _new_quote(request: HttpRequest, customer: Customer) -> str:
 
 
 class CompanyForm(forms.Form):
-    """What the company is like: what rules about companies look at."""
+    """What the company is like, which rules about companies look at, and how it wants its invoices."""
 
     domain = forms.CharField(max_length=253, required=False)
     employees = forms.IntegerField(min_value=0, max_value=10_000_000, required=False)
     industry = forms.CharField(max_length=80, required=False)
+    consolidate_invoices = forms.BooleanField(
+        label="One invoice for subscriptions that are due on the same day", required=False
+    )
 
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
         known = {name: getattr(customer, name) for name in self.base_fields}

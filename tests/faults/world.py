@@ -62,7 +62,7 @@ def someone(now: datetime, dice: Random, number: int | None = None) -> Any:
     with transaction.atomic():
         return customers.create(
             name=f"Firm {number}", email=f"it@firm{number}.example", livemode=True, now=now, actor="system",
-            country=dice.choice(["IE", "DE", "FR", "US"]),
+            country=dice.choice(["IE", "DE", "FR", "US"]), consolidate_invoices=dice.random() < 0.5,
         )  # fmt: skip
 
 
@@ -96,5 +96,6 @@ def newcomer(now: datetime, dice: Random, number: int) -> Any:
     by_card = dice.random() < 0.8
     if by_card:
         cards.save(customer=customer, payment_method=dice.choice(CARDS), now=now, actor="system")
-    subscribe(customer, now, by_card=by_card, quantity=dice.randint(1, 9))
+    for _ in range(dice.choice([1, 1, 2])):
+        subscribe(customer, now, by_card=by_card, quantity=dice.randint(1, 9))
     return customer

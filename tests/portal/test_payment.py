@@ -102,3 +102,13 @@ def test_everything_that_is_wrong_is_said_at_once_and_kept(alice, nova):
     assert 'value="DE123"' in answer.text
     nova.refresh_from_db()
     assert nova.email == "billing@nova.example"
+
+
+def test_it_asks_for_one_invoice_for_all_plans_and_takes_it_back(alice, nova):
+    alice.post("/portal/details/", {**GOOD, "consolidate_invoices": "on"})
+    nova.refresh_from_db()
+    assert nova.consolidate_invoices
+    assert "checked" in alice.get("/portal/details/").text
+    alice.post("/portal/details/", GOOD)
+    nova.refresh_from_db()
+    assert not nova.consolidate_invoices

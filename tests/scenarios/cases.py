@@ -716,4 +716,68 @@ TAX = [
     ),
 ]  # fmt: skip
 
-STORIES = [*ANCHORS, *STUBS, *CHANGES, *ENDS, *PRICING, *USAGE, *DISCOUNTS, *TAX]
+# -- Papers that several share ------------------------------------------------------------------------------
+
+BY_CARD = {"collection_method": "charge_automatically"}
+BY_INVOICE = {"collection_method": "send_invoice"}
+
+
+def renewed(case: str, first: Step, second: Step, *renewals: int, flag: bool = True) -> Any:
+    """Two subscriptions of 1000.00 and 2000.00, whose first papers are their own; and the papers of the renewal."""
+    return story(
+        f"METEROID-CONSOLIDATION {case}", clock("2026-01-01"), plan(price("1000.00")),
+        plan(price("2000.00"), name="other"), customer(consolidate_invoices=flag), subscribe(**first),
+        {**subscribe("other", **second), "as": "second"}, to("2026-02-02T01:00"),
+        totals(100000, 200000, *renewals),
+    )  # fmt: skip
+
+
+def another(name: str) -> list[Step]:
+    """The second subscription is another customer's."""
+    body = {
+        "name": "Else",
+        "email": "it@else.example",
+        "test_clock": "${clock.id}",
+        "consolidate_invoices": True,
+    }
+    return [
+        {"call": "POST /customers", "body": body, "as": "else"},
+        {"call": "POST /subscriptions", "body": {"customer": "${else.id}", "plan": f"${{{name}.code}}"}},
+    ]
+
+
+SHARED = [
+    renewed("same day", BY_INVOICE, BY_INVOICE, 300000),
+    story(
+        "METEROID-CONSOLIDATION different customers", clock("2026-01-01"), plan(price("1000.00")),
+        customer(consolidate_invoices=True), subscribe(), another("plan"), to("2026-02-02T01:00"),
+        totals(100000, 100000),
+    ),
+    story(
+        "METEROID-CONSOLIDATION different day", clock("2026-01-01"), plan(price("1000.00")),
+        customer(consolidate_invoices=True), subscribe(), to("2026-01-02T01:00"), subscribe(),
+        to("2026-02-03T01:00"), totals(100000, 100000, 100000, 100000),
+    ),
+    renewed("different net terms", {**BY_INVOICE, "net_days": 30}, {**BY_INVOICE, "net_days": 60}, 100000, 200000),
+    renewed("different auto-charge", BY_CARD, BY_INVOICE, 100000, 200000),
+    renewed("flag off", BY_INVOICE, BY_INVOICE, 100000, 200000, flag=False),
+    story(
+        "METEROID-CONSOLIDATION prepaid balance", clock("2026-01-01"), plan(price("1000.00")),
+        customer(consolidate_invoices=True), subscribe(**BY_INVOICE), {**subscribe(**BY_INVOICE), "as": "second"},
+        {"call": "GET /invoices?subscription=${sub.id}", "as": "first"},
+        {"call": "POST /invoices/${first.results.0.id}/mark_paid", "body": {"amount": "1500.00", "reference": "prepaid"}},
+        {"call": "PATCH /customers/${customer.id}", "body": {"consolidate_invoices": True},
+         "expect": {"balance": "500.00", "consolidate_invoices": True}},
+        to("2026-02-01T01:00"),
+        {"call": "GET /invoices?subscription=${second.id}", "as": "found", "expect": {"results": [
+            {"total": "2000.00", "amount_paid": "500.00", "amount_due": "1500.00", "subscription": None},
+            {"total": "1000.00", "amount_paid": "0.00"},
+        ]}},
+        {"call": "GET /invoices/${found.results.0.id}", "expect": {"lines": [
+            {"amount": "1000.00", "subscription": "${sub.id}"}, {"amount": "1000.00", "subscription": "${second.id}"},
+        ]}},
+        {"call": "GET /customers/${customer.id}", "expect": {"balance": "0.00"}},
+    ),
+]  # fmt: skip
+
+STORIES = [*ANCHORS, *STUBS, *CHANGES, *ENDS, *PRICING, *USAGE, *DISCOUNTS, *TAX, *SHARED]
