@@ -167,6 +167,8 @@ def prepare(
     """
     session = _locked(typed.pk)
     _refuse_closed(session, now)
+    if session.customer is not None:
+        _refuse_second(session, session.customer)
     for name in (*sessions.TYPED, "plan", "provider_customer_id"):
         setattr(session, name, getattr(typed, name))
     payer = _payer(session, fields)
@@ -211,6 +213,21 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
         raise BeingDecided("Your payment is still being decided.")
     if session.attempts >= MOST_ATTEMPTS:
         raise TooManyCards("This was tried too often. Please begin a new checkout, or talk to us.")
+
+
+def _refuse_second(session: CheckoutSession, customer: Customer) -> None:
+    """One purchase of a customer at a time, and none beside what it has: asked while its row is held, before money is
+    asked for. Who accepts a quote holds the row too and asks `is_buying`, so one of the two sees the other."""
+    Customer.objects.select_for_update(no_key=True, of=("self",)).get(pk=customer.pk)
+    sessions.refuse_subscribed(customer)
+    if is_buying(customer, besides=session.pk):
+        raise BeingDecided("Another purchase of yours is still being decided.")
+
+
+def is_buying(customer: Customer, besides: str = "") -> bool:
+    """Whether a payment of the customer for a checkout is being decided."""
+    open_ones = CheckoutSession.objects.filter(customer=customer, status="open", attempted_at__isnull=False)
+    return open_ones.exclude(pk=besides).exists() if besides else open_ones.exists()
 
 
 def asks_no_card(session: CheckoutSession, made: Offer) -> bool:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django_q.tasks import async_task
 
-from billing import customers, mail, subscribing, typed
+from billing import collecting, customers, mail, subscribing, typed
 from billing.events import record
 from billing.maths.periods import local_date
 from billing.models import Customer, Subscription
@@ -28,6 +28,7 @@ from sales.proposing import Figures, Proposal
 
 BUYER = "buyer"
 ACCEPTED = (Quote.State.ACCEPTED, Quote.State.CONVERTED)
+BUYING = "A card payment for a plan of yours is being decided. Please try again in a minute."
 WAITS = "Another quote was accepted and has not begun. Ask us to withdraw this one."
 
 
@@ -41,6 +42,12 @@ class QuoteClosed(Refused):
     """The quote can no longer be accepted; the subclasses say why."""
 
     code = "quote_closed"
+
+
+class PurchaseOnItsWay(Refused):
+    """The customer pays by card for a subscription just now; the quote follows that one in a moment."""
+
+    code = "purchase_on_its_way"
 
 
 class Superseded(QuoteClosed):
@@ -242,6 +249,8 @@ def _accept(
     refuse_closed(row, now=now, version=version)
     assert row.document is not None
     customer = _customer(row, signature, now)
+    if any(asked(customer) for asked in collecting.is_buying):
+        raise PurchaseOnItsWay(BUYING)
     row.subscription = _running(row, customer)
     proposal = proposing.proposal_of(row, now=now)
     figures = proposing.figures(proposal)

@@ -6,6 +6,7 @@ from sales import accepting, drafting, quoting
 problems.STATUS.update(
     {
         accepting.QuoteClosed: 409,
+        accepting.PurchaseOnItsWay: 409,
         drafting.NotEditable: 409,
         quoting.NeedsApproval: 409,
         quoting.TooManyOptions: 409,

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -9,8 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import collecting, tasks
-from billing.models import Customer, Invoice, Mail, Payment, Subscription
+from billing.models import Customer, Invoice, Mail, Payment, Plan, Subscription
 from checkout import completing
+from checkout.models import CheckoutSession
+from sales import accepting, quoting
+from sales import catalogue as sold
 from tests.checkout.stories import one_of_everything
 from tests.races import ROUNDS, at_once
 
@@ -77,3 +81,63 @@ def test_two_tabs_press_and_the_webhook_is_there_before_the_answer(
     stripe_door.replay(fake_stripe.rows("event"))
     assert Customer.objects.count() == Invoice.objects.filter(status="paid").count() == ROUNDS
     assert Subscription.objects.count() == len(fake_stripe.rows("charge")) == ROUNDS
+
+
+# -- A purchase beside a signature ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offered(make_customer, make_session, monkeypatch):
+    """A known customer with a quote to sign and a checkout to pay: (customer, sign, session)."""
+    monkeypatch.setattr("sales.quote_papers.print_paper", lambda paper: paper.number.encode())
+    sold.ship(now=timezone.now())
+
+    def make():
+        customer, now = make_customer(), timezone.now()
+        quote = quoting.draft(
+            customer=customer, plan=Plan.objects.get(code="enterprise"), quantity=Decimal(48), now=now, actor="user:1"
+        )  # fmt: skip
+        quoting.send(quote=quote, now=now, actor="user:1")
+        quote.refresh_from_db()
+        ada = {"name": "Ada Byron", "title": "CFO", "email": "ada@buyer.example", "signature": "Ada Byron"}
+        sign = partial(quoting.accept, token=quote.token, now=now, ip="192.0.2.7", user_agent="test", **ada)
+        return customer, sign, make_session(customer=customer)
+
+    return make
+
+
+def test_whoever_signs_and_pays_at_the_same_moment_has_one_subscription(offered, press, fake_stripe, books):
+    for _ in range(ROUNDS):
+        customer, sign, session = offered()
+        answers = at_once(sign, lambda session=session: press(session, client=Client()))
+        wrong = [a for a in answers if isinstance(a, Exception)]
+        assert all(isinstance(a, accepting.PurchaseOnItsWay) for a in wrong), answers
+        assert customer.subscriptions.count() == 1, answers
+    assert len(fake_stripe.rows("charge")) == CheckoutSession.objects.filter(status="completed").count()
+
+
+def test_who_has_signed_is_not_charged(offered, press, fake_stripe):
+    customer, sign, session = offered()
+    sign()
+    press(session)
+    assert (customer.subscriptions.count(), len(fake_stripe.rows("charge"))) == (1, 0)
+
+
+def test_who_pays_just_now_signs_in_a_moment(offered, press, fake_stripe, books):
+    customer, sign, session = offered()
+    CheckoutSession.objects.filter(pk=session.pk).update(attempted_at=timezone.now())
+    with pytest.raises(accepting.PurchaseOnItsWay):
+        sign()
+    CheckoutSession.objects.filter(pk=session.pk).update(attempted_at=None)
+    press(session)
+    sign()
+    assert customer.subscriptions.count() == 1
+
+
+def test_a_customer_buys_once_in_two_checkouts(make_customer, make_session, press, fake_stripe, books):
+    for _ in range(ROUNDS):
+        customer = make_customer()
+        both = [make_session(customer=customer) for _ in range(2)]
+        at_once(*[lambda session=session: press(session, client=Client()) for session in both])
+        assert customer.subscriptions.count() == 1
+    assert len(fake_stripe.rows("charge")) == ROUNDS
