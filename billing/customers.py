@@ -404,6 +404,8 @@ def resegment(customer: Customer, now: datetime, why: str, actor: str = "system"
     """Put the customer where its committed ARR belongs, unless staff pinned it. Answers where it is."""
     if customer.segment_pinned_reason:
         return customer.segment
+    if customer.segment is not None and customer.segment.holds(customer.arr):
+        return customer.segment
     segment = segment_for(customer.arr)
     if segment is not None and segment.pk != customer.segment_id:
         _enter(customer, segment, now=now, why=why, actor=actor)

@@ -33,18 +33,22 @@ class Step:
     before: Level
     specs: Sequence[PhaseSpec]
     now: datetime
+    first: bool = False
+    """The subscription has just been made: nothing can have moved before."""
 
 
 def note(steps: Sequence[Step]) -> None:
-    """Write a movement for each step that moved anything; two statements for any number of steps."""
+    """Write a movement for each step that moved anything; at most two statements for any number of steps."""
     moved = [step for step in steps if Level.of(step.subscription) != step.before]
     if not moved:
         return
-    last = _last_movements([step.subscription.pk for step in moved])
+    last = _last_movements([step.subscription.pk for step in moved if not step.first])
     MrrMovement.objects.bulk_create([_movement(step, last.get(step.subscription.pk)) for step in moved])
 
 
 def _last_movements(subscriptions: Sequence[str]) -> dict[str, MrrMovement]:
+    if not subscriptions:
+        return {}
     rows = MrrMovement.objects.filter(subscription__in=subscriptions)
     return {row.subscription_id: row for row in rows.order_by("subscription", "-id").distinct("subscription")}
 

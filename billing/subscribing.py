@@ -209,7 +209,7 @@ def sell(
     first = subscription.start_on
     due = invoicing.Due(subscription, first, now, first, source, specs)
     result = invoicing.bill_many([due], actor=actor, seller=seller, rates=rates)[0]
-    settle_derived(subscription, now=now, actor=actor, why=STARTED, specs=specs)
+    settle_derived(subscription, now=now, actor=actor, why=STARTED, specs=specs, first=True)
     return subscription, result
 
 
@@ -802,13 +802,14 @@ def settle_derived(
     actor: str,
     why: str,
     specs: Sequence[PhaseSpec] | None = None,
+    first: bool = False,
 ) -> None:
     """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases; `specs` saves reading
-    them."""
+    them, and `first` what came before a subscription that has just been made."""
     specs = timelines.specs_of(subscription) if specs is None else specs
     before = movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
-    movements.note([movements.Step(subscription, before, specs, now)])
+    movements.note([movements.Step(subscription, before, specs, now, first)])
     subscription.save(
         update_fields=[
             "current_period_start",

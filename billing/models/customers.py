@@ -92,6 +92,10 @@ class Segment(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def holds(self, arr: int) -> bool:
+        """Whether this yearly revenue lies in its band."""
+        return self.min_arr <= arr and (self.max_arr is None or arr < self.max_arr)
+
     def allows(self, collection_method: str) -> bool:
         if collection_method == CollectionMethod.SEND_INVOICE:
             return self.allows_invoice
