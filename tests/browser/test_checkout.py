@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from billing.models import Customer, Invoice, Payment
 from checkout.models import CheckoutSession
 from config import chromium as installed
 
@@ -83,6 +84,14 @@ def begin(page, site, plan="pro"):
     page.wait_for_url("**/checkout/*/")
 
 
+def type_card(page, number):
+    """Into the card's own fields; what they held is gone with every page."""
+    fields = page.locator(".fakestripe-input")
+    for field, text in enumerate((number, "1230", "123")):
+        fields.nth(field).click()
+        page.keyboard.type(text)
+
+
 def fill(page, card="4242424242424242", employees="12"):
     page.fill("#id_email", "ada@nova.example")
     page.fill("#id_name", "Ada Lovelace")
@@ -94,10 +103,7 @@ def fill(page, card="4242424242424242", employees="12"):
     page.fill("#id_postal_code", "53111")
     page.fill("#id_city", "Bonn")
     if employees == "12":
-        fields = page.locator(".fakestripe-input")
-        for field, text in enumerate((card, "1230", "123")):
-            fields.nth(field).click()
-            page.keyboard.type(text)
+        type_card(page, card)
         page.check("#id_terms")
 
 
@@ -144,13 +150,89 @@ def test_the_bank_asks(page, site):
     assert page.complaints == []
 
 
-def test_a_decline_keeps_everything(page, site):
+def press_again(page, card="4242424242424242"):
+    """Another card, after the first came to nothing: all but the card is still there."""
+    assert page.input_value("#id_company") == "Nova Robotics"
+    type_card(page, card)
+    page.check("#id_terms")
+    page.click("button[value=pay]")
+    page.wait_for_url("**/receipt/")
+
+
+def test_a_declined_card_is_replaced(page, site):
     begin(page, site, plan="starter")
     fill(page, card="4000000000009995")
     page.click("button[value=pay]")
     page.wait_for_selector("text=does not have enough funds")
-    assert page.input_value("#id_company") == "Nova Robotics"
     sound(page)
+    press_again(page)
+    assert Invoice.objects.filter(status="paid").count() == 1
+
+
+@pytest.fixture
+def phone(browser, site):
+    """One narrow page, for what does not depend on the width."""
+    context = browser.new_context(viewport={"width": 390, "height": 860})
+    opened = context.new_page()
+    opened.complaints = []
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    yield opened
+    context.close()
+
+
+def test_the_bank_says_no_and_another_card_pays(phone, site):
+    begin(phone, site, plan="starter")
+    fill(phone, card="4000002760003184")
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/challenge/**")
+    phone.click("button[value=fail]")
+    phone.wait_for_selector("text=Your card was not charged")
+    sound(phone)
+    press_again(phone)
+    assert Payment.objects.filter(status="succeeded").count() == 1
+
+
+def test_who_leaves_the_bank_goes_on_or_takes_another_card(phone, site):
+    begin(phone, site, plan="starter")
+    here = phone.url
+    fill(phone, card="4000002760003184")
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/challenge/**")
+    phone.goto(here)
+    phone.wait_for_selector("text=Nothing is charged until you confirm it there.")
+    sound(phone)
+    assert "/challenge/" in phone.get_attribute("text=Confirm with my bank", "href")
+    phone.click("text=Use another card")
+    phone.wait_for_selector("#checkout-form")
+    press_again(phone)
+    assert Invoice.objects.filter(status="paid").count() == 1
+
+
+def test_two_tabs_buy_once(phone, site):
+    begin(phone, site, plan="starter")
+    other = phone.context.new_page()
+    other.goto(phone.url)
+    fill(other)
+    fill(phone)
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
+    other.click("button[value=pay]")
+    other.wait_for_url("**/receipt/")
+    assert (Invoice.objects.count(), Payment.objects.count()) == (1, 1)
+
+
+def test_a_long_name_from_right_to_left_fits(page, site):
+    long_name = "\u0634\u0631\u0643\u0629 " + "Donaudampfschifffahrtsgesellschaft" * 4
+    begin(page, site, plan="starter")
+    fill(page)
+    page.fill("#id_company", long_name)
+    sound(page)
+    page.click("button[value=pay]")
+    page.wait_for_url("**/receipt/")
+    sound(page)
+    if shots := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{shots}/receipt-{page.viewport_size['width']}.png", full_page=True)
+    assert Customer.objects.get().name == long_name
 
 
 def test_a_large_company_is_told_and_handed_over(page, site):
