@@ -13,6 +13,7 @@ from django.db.models import prefetch_related_objects
 
 from billing import invoicing, timelines
 from billing.maths import timeline
+from billing.maths.pricing import PriceKind
 from billing.maths.statement import key_text
 from billing.models import Subscription
 
@@ -255,6 +256,11 @@ def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[
     owed = timeline.owed(pure, since=row.start_on, until=until, usage=facts.usage(row.customer))
     wanted = {key_text(e.key): (e.gross, e.discount) for e in owed if (e.gross, e.discount) != (0, 0)}
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
+    for entry in owed:
+        # An event may come late until the period is settled: the next paper says what it adds.
+        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - invoicing.GRACE:
+            wanted.pop(key_text(entry.key), None)
+            said.pop(key_text(entry.key), None)
     return [
         f"{key} owed {wanted.get(key)} said {said.get(key)}"
         for key in wanted.keys() | said.keys()

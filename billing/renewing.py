@@ -4,7 +4,7 @@ One pass for test clocks and for the live world: each subscription whose next no
 given once, and the next one set.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -93,14 +93,25 @@ def _renewal_approaching(row: Subscription, notice: Notice, now: datetime) -> No
 def _contract_over(row: Subscription, notice: Notice, now: datetime) -> None:
     """The next term begins on the day the last one ends. (Without renewal the subscription ends instead.)"""
     assert row.contract_end_on is not None
-    row.contract_start_on = row.contract_end_on
-    row.contract_end_on = add_months(row.contract_end_on, row.renewal_months or 12)
+    row.contract_start_on, row.contract_end_on = row.contract_end_on, _next_end(row, row.contract_end_on)
     row.save(update_fields=["contract_start_on", "contract_end_on"])
     data = {
         "contract_start_on": row.contract_start_on.isoformat(), "contract_end_on": row.contract_end_on.isoformat(),
         "auto_renew": True,
     }  # fmt: skip
     record("subscription.renewed", subject=row, actor="system", now=now, data=data)
+
+
+def _next_end(row: Subscription, end: date) -> date:
+    """The end of the next term: counted from the anchor where this one ended on its day, so that a term from the 31st
+    that ended on the last of February goes back to the 31st."""
+    months = row.renewal_months or 12
+    spec = timelines.spec_on(timelines.specs_of(row), end)
+    anchor = spec.anchor_on if spec else end
+    passed = (end.year - anchor.year) * 12 + end.month - anchor.month
+    return (
+        add_months(anchor, passed + months) if add_months(anchor, passed) == end else add_months(end, months)
+    )
 
 
 _ACTS = {

@@ -3,6 +3,7 @@ through."""
 
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -75,23 +76,21 @@ def usual(subscription: Subscription, now: datetime, wished: dict[str, Any]) -> 
         return "now"
     terms = {name: value for name, value in wished.items() if name in wishes.Wish.__dataclass_fields__}
     new = wishes.terms(old, wishes.Wish(**terms), day)
-    waits = _less(old, PhaseSpec(start_on=day, end_on=None, **new))
+    waits = _size(PhaseSpec(start_on=day, end_on=None, **new)) < _size(old)
     return "period_end" if waits and not Seller.objects.get().downgrades_at_once else "now"
 
 
-def _less(old: PhaseSpec, new: PhaseSpec) -> bool:
-    """By rank of the plan, then by length of the period, then by seats, then by what a year costs; a discount is no
-    reason to wait."""
-    for before, after in zip(_size(old), _size(new), strict=True):
-        if before != after:
-            return after < before
-    return False
+def size(plan: Plan, interval: str, seats: Decimal | int | None) -> tuple[Any, ...]:
+    """What decides whether terms are less than others: the rank of the plan, then the length of the period, then the
+    seats. Less waits for the end of what is paid, more begins now."""
+    return plan.rank, MONTHS.get(Interval(interval), 0), seats or 0
 
 
 def _size(spec: PhaseSpec) -> tuple[Any, ...]:
-    months = MONTHS.get(Interval(choosing.interval_of(spec)), 0)
-    seats = choosing.seats(spec.items) or 0
-    return spec.plan.rank, months, seats, timelines.committed(replace(spec, discount=None))[1]
+    """And then what a year costs; a discount is no reason to wait."""
+    seats = choosing.seats(spec.items)
+    year = timelines.committed(replace(spec, discount=None))[1]
+    return (*size(spec.plan, choosing.interval_of(spec), seats), year)
 
 
 def collect_soon(invoice: Invoice | None) -> None:

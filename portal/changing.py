@@ -14,8 +14,6 @@ from billing.subscribing import Change
 from portal.access import Visit
 from portal.reading import Terms
 
-LENGTH = {"week": 0, "month": 1, "quarter": 3, "half_year": 6, "year": 12}
-
 
 class SoldByPeople(Refused):
     """This plan is not for the portal to sell: ask for it."""
@@ -64,14 +62,9 @@ def starts(one: Terms, wish: Wish, *, less_at_once: bool) -> Literal["now", "per
     at its end, for nothing."""
     if one.running.free:
         return "period_end"
-    for before, after in (
-        (one.plan.rank, wish.plan.rank),
-        (LENGTH[one.interval], LENGTH[wish.interval]),
-        (one.seats or 0, wish.quantity or 0),
-    ):
-        if after != before:
-            return "now" if after > before or less_at_once else "period_end"
-    return "now"
+    has = starting.size(one.plan, one.interval, one.seats)
+    wants = starting.size(wish.plan, wish.interval, wish.quantity)
+    return "period_end" if wants < has and not less_at_once else "now"
 
 
 def check(one: Terms, wish: Wish, limit: Decimal | None) -> None:

@@ -1,6 +1,6 @@
 """What waits, what is changed in the past, how a change is priced, pauses, and how a subscription ends."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -396,6 +396,26 @@ def test_a_contract_gives_notice_and_renews(clock, make_customer, subscribe, adv
     )
     assert [e.data["days"] for e in notices] == [90, 60, 30]
     assert notices[0].at.date() == date(2026, 10, 17)
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "ends"),
+    [
+        (datetime(2026, 1, 31, 9, tzinfo=UTC), 1, ["2026-02-28", "2026-03-31", "2026-04-30"]),
+        (datetime(2024, 2, 29, 9, tzinfo=UTC), 12, ["2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29"]),
+    ],
+)
+def test_a_term_from_the_last_day_of_a_month_goes_back_to_it(
+    make_clock, make_customer, subscribe, advance, start, months, ends
+):
+    clock = make_clock(now=start)
+    sub = subscribe(make_customer(clock), interval="month", contract_months=months)
+    found = [sub.contract_end_on.isoformat()]
+    for _ in ends[1:]:
+        advance(clock, to=datetime.combine(sub.contract_end_on, time(12), tzinfo=UTC))
+        sub.refresh_from_db()
+        found.append(sub.contract_end_on.isoformat())
+    assert found == ends
 
 
 def test_a_contract_that_is_not_renewed_ends_with_its_term(clock, make_customer, subscribe, advance, books):

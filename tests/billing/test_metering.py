@@ -198,6 +198,16 @@ def test_late_events_are_taken_for_three_days(starter, customer, clock, meter, t
         assert list(totals(customer)) == [date.fromisoformat(day)]
 
 
+def test_a_late_event_is_no_breach_before_the_next_paper_says_it(
+    starter, customer, clock, meter, advance, books
+):
+    advance(clock, to=datetime(2026, 2, 16, 12, tzinfo=UTC))
+    assert record(event(1, customer, value=50_000, at="2026-02-14T10:00:00Z")).accepted == 1
+    books()
+    advance(clock, to=datetime(2026, 3, 16, 12, tzinfo=UTC))
+    assert starter.invoices.order_by("-sequence")[0].lines.filter(kind__in=("usage", "reversal")).exists()
+
+
 def test_the_grace_window_is_a_setting(starter, customer, clock, settings):
     settings.USAGE_GRACE_DAYS = 10
     clock.now = datetime(2026, 2, 24, 12, tzinfo=UTC)
