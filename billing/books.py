@@ -258,7 +258,7 @@ def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
     for entry in owed:
         # An event may come late until the period is settled: the next paper says what it adds.
-        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - invoicing.GRACE:
+        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - invoicing.grace():
             wanted.pop(key_text(entry.key), None)
             said.pop(key_text(entry.key), None)
     return [

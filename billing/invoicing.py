@@ -6,7 +6,7 @@ pure functions turn that into drafts; `issue` writes invoices, credit notes, lin
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -45,6 +45,8 @@ POLICIES = {
     "rounding": "once per line, half away from zero",
     "tax": "per line, from its net amount",
 }
+# How many days on which something may be due are looked at for the next charge.
+MOST_LOOKED_AT = 13
 
 
 def grace() -> timedelta:
@@ -477,7 +479,8 @@ def _draft(due: Due, specs: Sequence[PhaseSpec], lines: list[DraftLine], seller:
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The next charge of a subscription, if nothing changes and nothing more is used."""
+    """The next charge of a subscription, if nothing changes and nothing more is used: not a day on which only usage
+    would be due of which there is none."""  # fmt: skip
 
     on: date | None
     result: Result
@@ -495,15 +498,32 @@ def upcoming(
     """The next paper: its day and what it will say, by the function that will make it. `specs`: other phases
     than the subscription has now; `after`: as if billed up to that day."""
     specs = timelines.specs_of(subscription) if specs is None else specs
-    pure = timelines.pure(subscription, specs)
     billed = after or subscription.billed_through or subscription.start_on - ONE_DAY
-    on = timeline.next_due(pure, after=billed)
     waits = subscription.status == Subscription.Status.INCOMPLETE
-    if not (subscription.is_live or waits) or on is None:
+    if not (subscription.is_live or waits):
         return Upcoming(None, nothing(), subscription.customer.collection_method)
-    spec = timelines.spec_on(specs, on) or specs[-1]
-    result = draft(subscription=subscription, specs=specs, now=now, until=on, facts=facts)
-    return Upcoming(on, result, spec.collection_method)
+    facts, first = facts or gather([subscription]), None
+    pure = timelines.pure(subscription, specs)
+    for on in _due_days(pure, billed):
+        result = draft(subscription=subscription, specs=specs, now=now, until=on, facts=facts)
+        method = (timelines.spec_on(specs, on) or specs[-1]).collection_method
+        found = Upcoming(on, result, method)
+        if result.lines:
+            return found
+        first = first or found
+    if first is None or first.on == pure.end:
+        return Upcoming(None, nothing(), subscription.customer.collection_method)
+    return first
+
+
+def _due_days(pure: timeline.Timeline, after: date) -> Iterator[date]:
+    """The next days on which something may fall due."""
+    for _ in range(MOST_LOOKED_AT):
+        day = timeline.next_due(pure, after=after)
+        if day is None:
+            return
+        yield day
+        after = day
 
 
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------

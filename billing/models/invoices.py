@@ -71,10 +71,10 @@ class Invoice(models.Model):
     id = IdField("inv")
     status = models.CharField(max_length=13, choices=Status.choices, default=Status.DRAFT)
     livemode = models.BooleanField(default=False)
-    series = models.ForeignKey(NumberSeries, models.PROTECT, null=True)
+    series = models.ForeignKey(NumberSeries, models.PROTECT, null=True, db_index=False)
     sequence = models.PositiveBigIntegerField(null=True)
     number = models.CharField(max_length=60, blank=True)
-    customer = models.ForeignKey(Customer, models.PROTECT, related_name="invoices")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="invoices", db_index=False)
     subscription = models.ForeignKey(
         Subscription, models.PROTECT, null=True, blank=True, related_name="invoices"
     )
@@ -205,7 +205,7 @@ class PaperLine(models.Model):
     kind = models.CharField(max_length=10, choices=LineKind.choices)
     description = models.CharField(max_length=300)
     price = models.ForeignKey(Price, models.PROTECT, null=True, blank=True)
-    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True)
+    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True, db_index=False)
     entry_key = models.CharField(max_length=200, blank=True)
     cycle_start = models.DateField(null=True, blank=True, help_text="start of the whole period it belongs to")
     cycle_end = models.DateField(null=True, blank=True)
@@ -254,7 +254,7 @@ class PaperLine(models.Model):
 
 class InvoiceLine(PaperLine):
     id = IdField("line")
-    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="lines")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="lines", db_index=False)
 
     class Meta:
         ordering = ["position"]
@@ -262,7 +262,7 @@ class InvoiceLine(PaperLine):
             models.UniqueConstraint(fields=["invoice", "position"], name="invoice_line_position_once"),
             models.CheckConstraint(condition=Q(net=F("gross") - F("discount")), name="invoice_line_adds_up"),
         ]
-        indexes = [models.Index(fields=["subscription", "cycle_start"], name="invoice_line_said")]
+        indexes = [models.Index(fields=["subscription", "cycle_end"], name="invoice_line_until")]
 
 
 class CreditNote(models.Model):
@@ -270,7 +270,7 @@ class CreditNote(models.Model):
 
     id = IdField("cn")
     livemode = models.BooleanField(default=False)
-    series = models.ForeignKey(NumberSeries, models.PROTECT)
+    series = models.ForeignKey(NumberSeries, models.PROTECT, db_index=False)
     sequence = models.PositiveBigIntegerField()
     number = models.CharField(max_length=60)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="credit_notes")
@@ -314,7 +314,7 @@ class CreditNoteLine(PaperLine):
 
     class Meta:
         ordering = ["position"]
-        indexes = [models.Index(fields=["subscription", "cycle_start"], name="credit_note_line_said")]
+        indexes = [models.Index(fields=["subscription", "cycle_end"], name="credit_note_line_until")]
 
 
 class Posting(models.Model):
@@ -348,7 +348,6 @@ class Posting(models.Model):
         indexes = [
             models.Index(fields=["transaction"], name="posting_by_transaction"),
             models.Index(fields=["account", "posted_on"], name="posting_by_account"),
-            models.Index(fields=["invoice"], name="posting_by_invoice"),
         ]
 
     def __str__(self) -> str:

@@ -296,7 +296,7 @@ class MrrMovement(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="movements")
-    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="movements")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="movements", db_index=False)
     at = models.DateTimeField()
     kind = models.CharField(max_length=12, choices=Kind.choices)
     cause = models.CharField(max_length=6, choices=Cause.choices)

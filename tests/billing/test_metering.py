@@ -11,7 +11,7 @@ from django.db import connection, connections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import metering, usage_sql
+from billing import invoicing, metering, usage_sql
 from billing.maths.periods import Cycle, Interval, Period, calendar_anchor
 from billing.models import (
     Entitlement,
@@ -196,6 +196,12 @@ def test_late_events_are_taken_for_three_days(starter, customer, clock, meter, t
     assert codes(done) == ([] if taken else [(0, "after_grace_window")])
     if taken:
         assert list(totals(customer)) == [date.fromisoformat(day)]
+
+
+def test_the_next_charge_is_no_day_of_usage_that_nobody_used(customer, subscribe, clock, meter):
+    yearly = subscribe(customer, "starter", interval="year", quantity=1)
+    found = invoicing.upcoming(subscription=yearly, now=clock.now)
+    assert (found.on, bool(found.result.lines)) == (date(2027, 1, 15), True)
 
 
 def test_a_late_event_is_no_breach_before_the_next_paper_says_it(
