@@ -6,7 +6,7 @@ a pause is not billed. Changes that wait keep their days.
 """
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 
@@ -20,6 +20,7 @@ from billing.timelines import PhaseSpec
 
 PAUSES = {"ends": {"free": True, "paused": True}}
 GOES_ON = {"ends": {"free": False, "paused": False}}
+LONGEST_PAUSE = timedelta(days=730)
 
 
 class NotPaused(Refused):
@@ -78,6 +79,8 @@ def _paused(
     until = local_date(resume_at, subscription.timezone) if isinstance(resume_at, datetime) else resume_at
     if until is not None and until <= today:
         raise InvalidDate("A pause ends after today.", field="resume_at")
+    if until is not None and until > today + LONGEST_PAUSE:
+        raise InvalidDate(f"A pause has at most {LONGEST_PAUSE.days} days.", field="resume_at")
     specs = timelines.split(
         timelines.planned(subscription), today, wishes=PAUSES, source="pause", starts_at=None
     )

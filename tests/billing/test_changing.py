@@ -324,6 +324,7 @@ def test_it_refuses_to_pause_what_costs_nothing_or_has_ended(clock, make_custome
     for row, day, code in (
         (trial, None, "trial_not_paused"),
         (sub, date(2026, 1, 15), "invalid_date"),
+        (sub, date(2028, 1, 16), "invalid_date"),
     ):
         with pytest.raises(Refused) as refused:
             pausing.pause(subscription=row, now=clock.now, actor="user:1", resume_at=day)
