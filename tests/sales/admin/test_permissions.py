@@ -38,6 +38,7 @@ MAY = {
     (HandoffTask, "return"): SALES, (HandoffTask, "later"): SALES, (HandoffTask, "snooze"): SALES,
     (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
+    (Lead, "take_on"): SALES, (Customer, "switch"): {*SALES, shipped.SUPPORT},
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
     (Invoice, "transfer"): {shipped.FINANCE, shipped.ADMINS},
