@@ -50,6 +50,7 @@ def test_it_lists_and_filters(api, invoice, make_customer, subscribe):
     assert ids(status="paid") == []
     alone = api.get(f"invoices/{invoice.pk}").json()
     assert alone.pop("payments") == []
+    assert alone.pop("needs_card")["reason"] == "no_card"
     assert api.get("invoices").json()["results"][1] == alone
 
 
