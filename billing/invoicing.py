@@ -460,11 +460,7 @@ def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
 
 def _returns(lines: Sequence[DraftLine]) -> list[DraftLine]:
     """The credits for unused time, with what answers them; nothing where that leaves nothing."""
-    found = [
-        line
-        for line in lines
-        if line.kind == "credit" or line.explanation.get("policy") == "given back before"
-    ]
+    found = [line for line in lines if line.kind == "credit" or returning.answers(line)]
     return found if sum(line.net for line in found) < 0 else []
 
 
@@ -789,14 +785,14 @@ _SPLIT = ("gross", "discount", "tax_amount", "tax_in_gross", "tax_in_discount")
 
 def _pieces(lines: Sequence[DraftLine], parts: Sequence[int]) -> list[list[DraftLine]]:
     """The lines of each note. A line that nothing of is left for a note is not on it."""
-    given = [splitting.Amounts(*(-getattr(line, name) for name in _SPLIT)) for line in lines]
+    given = [tax.Taxed(*(-getattr(line, name) for name in _SPLIT)) for line in lines]
     return [
         [_piece(line, amounts) for line, amounts in zip(lines, piece, strict=True) if any(amounts)]
         for piece in splitting.split(given, parts)
     ]
 
 
-def _piece(line: DraftLine, amounts: splitting.Amounts) -> DraftLine:
+def _piece(line: DraftLine, amounts: tax.Taxed) -> DraftLine:
     said: dict[str, Any] = {name: -amount for name, amount in zip(_SPLIT, amounts, strict=True)}
     return replace(line, **said, net=said["gross"] - said["discount"])
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 type Period = tuple[str | None, date | None]
 
+GIVEN_BEFORE = "given back before"
+
 
 def returned_once(lines: Sequence["DraftLine"]) -> list["DraftLine"]:
     """The lines of one subscription's paper, each that gives back more than is left followed by what it exceeds it by.
@@ -41,6 +43,11 @@ def returned_once(lines: Sequence["DraftLine"]) -> list["DraftLine"]:
             left[_period(line)] = left.get(_period(line), 0) - given
             found += [_answer(line, -line.net - given)] if given < -line.net else []
     return found
+
+
+def answers(line: "DraftLine") -> bool:
+    """Whether the line says what was given back before, beside one that gives it back again."""
+    return line.explanation.get("policy") == GIVEN_BEFORE
 
 
 def _period(line: "DraftLine") -> Period:
@@ -72,9 +79,8 @@ def charged_rates(subscription: str, periods: Collection[Period]) -> dict[Period
     columns = "price_id cycle_start tax_percentage tax_category tax_reason tax_in_gross tax_amount".split()
     found: dict[Period, TaxRate] = {}
     for price, start, percentage, category, reason, within, tax in lines.order_by("pk").values_list(*columns):
-        if (
-            tax or not within
-        ):  # where a price contains tax that was not charged, the line does not say how much
+        # Where a price contains tax that was not charged, the line does not say how much.
+        if tax or not within:
             found[price, start] = TaxRate("charged", percentage, bool(within), category, reason or None)
     return found
 
@@ -89,5 +95,5 @@ def _answer(line: "DraftLine", excess: int) -> "DraftLine":
     return replace(
         line, kind="adjustment", description=f"Given back before: {line.description}"[:300], gross=excess, discount=0,
         net=excess, tax_amount=tax, tax_in_gross=tax if line.tax_in_gross else 0, tax_in_discount=0, entry_key="",
-        explanation={"policy": "given back before", "line": line.entry_key},
+        explanation={"policy": GIVEN_BEFORE, "line": line.entry_key},
     )  # fmt: skip

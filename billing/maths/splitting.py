@@ -1,26 +1,12 @@
 """Splitting a paper's lines over several papers, so that every sum stays what it was."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from billing.maths.money import share
+from billing.maths.tax import Taxed
 
 
-class Amounts(NamedTuple):
-    """A line in minor units; `total` is what it adds to its paper. See `tax.Taxed`."""
-
-    gross: int
-    discount: int
-    tax: int
-    tax_in_gross: int = 0
-    tax_in_discount: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.gross - self.discount + self.tax
-
-
-def split(lines: Sequence[Amounts], parts: Sequence[int]) -> list[list[Amounts]]:
+def split(lines: Sequence[Taxed], parts: Sequence[int]) -> list[list[Taxed]]:
     """For each part (all above zero, together the lines' total) the same lines with their shares of it.
 
     Everything that a line says is split by largest remainder and sum to what they were; the totals of a
@@ -36,9 +22,9 @@ def split(lines: Sequence[Amounts], parts: Sequence[int]) -> list[list[Amounts]]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _shares(line: Amounts, totals: Sequence[int], parts: Sequence[int]) -> list[Amounts]:
+def _shares(line: Taxed, totals: Sequence[int], parts: Sequence[int]) -> list[Taxed]:
     discounts, *taxes = (share(amount, parts) for amount in line[1:])
     return [
-        Amounts(total - tax + discount, discount, tax, *contained)
+        Taxed(total - tax + discount, discount, tax, *contained)
         for total, discount, tax, *contained in zip(totals, discounts, *taxes, strict=True)
     ]

@@ -61,6 +61,11 @@ class Taxed(NamedTuple):
     def net(self) -> int:
         return self.gross - self.discount
 
+    @property
+    def total(self) -> int:
+        """What the line adds to its paper."""
+        return self.net + self.tax
+
 
 def tax_of(net_or_gross: int, rate: TaxRate) -> tuple[int, int]:
     """(net, tax) of a line. The amount is the net, or contains tax where the rate says so."""
