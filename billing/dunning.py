@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import correcting, declines, mail, pausing, settling, subscribing
+from billing import correcting, customers, declines, mail, pausing, settling, subscribing
 from billing.events import record
 from billing.maths.periods import midnight
 from billing.models import (
@@ -19,7 +19,6 @@ from billing.models import (
     Customer,
     Invoice,
     Payment,
-    PaymentMethod,
     Seller,
     Subscription,
     TestClock,
@@ -118,9 +117,7 @@ def needs_card(invoice: Invoice) -> NeedsCard | None:
     if last is not None and last.status in Payment.OPEN:
         asked = last.status == Payment.Status.REQUIRES_ACTION
         return _needs(invoice, "authentication_required", last) if asked else None
-    card = PaymentMethod.objects.filter(
-        customer=invoice.customer_id, is_default=True, detached_at=None
-    ).first()
+    card = customers.default_card(invoice.customer)
     if card is None:
         return _needs(invoice, "no_card", None)
     if last is None or last.status != Payment.Status.FAILED:
@@ -151,9 +148,7 @@ def subscription_needs_card(subscription: Subscription) -> NeedsCard | None:
             return found
     if subscription.status != Subscription.Status.TRIALING or not _begins_by_card(subscription):
         return None
-    if PaymentMethod.objects.filter(
-        customer=subscription.customer_id, is_default=True, detached_at=None
-    ).exists():
+    if customers.default_card(subscription.customer) is not None:
         return None
     return NeedsCard("no_card", ADD_A_CARD, None, "", mail.portal_url("payment/card/"))
 
