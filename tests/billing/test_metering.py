@@ -1,13 +1,13 @@
 """Usage: counted once, on the right day, against the right limit."""
 
-import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +26,7 @@ from billing.models import (
     UsageDay,
     UsageEvent,
 )
+from tests.races import at_once
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
@@ -535,25 +536,10 @@ def test_it_takes_back_only_what_is_there_on_its_side(customer):
 # -- At once ---------------------------------------------------------------------------------------
 
 
-def at_once(work, count):
-    """Run work(n) in `count` threads that start together, each on its own connection."""
-    barrier, errors = threading.Barrier(count), []
-
-    def run(n):
-        try:
-            barrier.wait(5)
-            work(n)
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert errors == []
+def together(work, count):
+    """Run work(n) for so many n at once; none may raise."""
+    answers = at_once(*[partial(work, n) for n in range(count)])
+    assert [one for one in answers if isinstance(one, Exception)] == []
 
 
 @pytest.fixture
@@ -570,7 +556,7 @@ def real_starter(transactional_db, catalogue, make_customer, clock, subscribe):
 def test_the_same_batch_eight_times_at_once_counts_once(real_starter):
     batch = [event(n, real_starter, 1, at=f"2026-01-{15 + n % 10}T08:00:00Z") for n in range(50)]
     done = []
-    at_once(lambda n: done.append(record(*(batch if n % 2 else batch[::-1]))), 8)
+    together(lambda n: done.append(record(*(batch if n % 2 else batch[::-1]))), 8)
     assert sum(one.accepted for one in done) == 50
     assert sum(one.duplicates for one in done) == 7 * 50
     assert sum(total for _, total in totals(real_starter).values()) == 50
@@ -581,7 +567,7 @@ def test_the_same_batch_eight_times_at_once_counts_once(real_starter):
 @pytest.mark.parametrize("round_", range(3))
 def test_no_crossing_is_missed_when_batches_meet_on_different_days(real_starter, round_):
     """Each batch alone stays below; only together do they reach the limit, and no two touch the same day."""
-    at_once(lambda n: record(event(n, real_starter, 2500, at=f"2026-01-{16 + n}T08:00:00Z")), 4)
+    together(lambda n: record(event(n, real_starter, 2500, at=f"2026-01-{16 + n}T08:00:00Z")), 4)
     assert [percent for percent, *_ in reached()] == [80, 100]
     assert ThresholdCrossing.objects.count() == 2
     assert UsageCounter.objects.get().used == 10_000
@@ -597,7 +583,7 @@ def test_taking_back_and_adding_at_once_agree_in_the_end(real_starter):
         else:
             record(event(100 + n, real_starter, 1, at=f"2026-01-{16 + n % 5}T09:00:00Z"))
 
-    at_once(work, 8)
+    together(work, 8)
     assert sum(total for _, total in totals(real_starter).values()) == 160 + 4
     assert UsageCounter.objects.get().used == 164
 

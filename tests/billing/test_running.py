@@ -1,11 +1,10 @@
 """The billing run: everything due, once, in order, whatever happens on the way."""
 
 import gc
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk, clocks, invoicing, running, tasks
@@ -19,6 +18,7 @@ from billing.models import (
     Subscription,
 )
 from billing.models.ids import new_id
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -190,19 +190,12 @@ def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, 
 def test_it_shares_the_work_between_workers_without_billing_twice(clock, make_customer, subscribe, books):
     for _ in range(30):
         subscribe(make_customer(clock))
-    now, barrier = clock.now + timedelta(days=70), threading.Barrier(4)
-    done = []
+    now = clock.now + timedelta(days=70)
 
     def work():
-        barrier.wait()
-        done.append(running.run(now=now, clock=clock, chunk=3).invoices)
-        connections.close_all()
+        return running.run(now=now, clock=clock, chunk=3).invoices
 
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    done = at_once(*[work] * 4)
     assert running.run(now=now, clock=clock).invoices == 0
     assert sum(done) == 60
     assert Invoice.objects.count() == 90

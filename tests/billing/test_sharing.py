@@ -1,10 +1,9 @@
 """Subscriptions that share an invoice: who shares, what it says, and that nothing but the paper differs."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +29,7 @@ from billing.models import (
     Subscription,
 )
 from billing.refusals import Refused
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 PAID_LATER = {"collection_method": "send_invoice", "payment_rule_override": "agreed"}
@@ -288,19 +288,11 @@ def test_it_costs_one_statement_a_chunk_and_none_without_the_wish(clock, make_cu
 def test_workers_never_split_a_day_of_a_customer(clock, make_customer, subscribe, books):
     sharers = [make_customer(clock, consolidate_invoices=True) for _ in range(8)]
     rows = [[subscribe(customer, quantity=n) for n in (1, 2, 3)] for customer in sharers]
-    barrier, done = threading.Barrier(4), []
 
     def work():
-        barrier.wait()
-        done.append(running.run(now=clock.now + timedelta(days=70), clock=clock, chunk=2).invoices)
-        connections.close_all()
+        return running.run(now=clock.now + timedelta(days=70), clock=clock, chunk=2).invoices
 
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert sum(done) == 16
+    assert sum(at_once(*[work] * 4)) == 16
     assert {len(paper) for three in rows for paper in renewals(*three)} == {3}
 
 

@@ -1,12 +1,11 @@
 """Stripe's door: what comes in is checked, noted once, queued with its note, and answered at once."""
 
 import json
-import threading
 import time
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.test import Client
 from django_q.models import OrmQ
 from djstripe.models import Charge, Event, PaymentIntent, WebhookEndpoint, WebhookEventTrigger
@@ -15,6 +14,7 @@ from billing import collecting, webhooks_in
 from billing.fakestripe import sign
 from billing.models import ProviderEvent
 from billing.tasks import apply_stripe_event
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -104,20 +104,7 @@ def test_it_keeps_note_and_job_together_or_neither(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_it_notes_once_what_comes_from_everywhere_at_once():
     """Eight deliveries of one event at the same moment: one note, one pair of jobs, eight times 200."""
-    barrier, answers = threading.Barrier(8), []
-
-    def deliver():
-        barrier.wait()
-        try:
-            answers.append(post(event()).status_code)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=deliver) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_once(*[lambda: post(event()).status_code] * 8)
     assert answers == [200] * 8
     assert ProviderEvent.objects.count() == WebhookEventTrigger.objects.count() == 1
     assert OrmQ.objects.count() == 2

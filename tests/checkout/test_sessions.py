@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from billing import typed
@@ -14,6 +14,7 @@ from billing.subscribing import InvalidQuantity, PlanNeedsQuote, UnknownPrice
 from checkout import sessions
 from checkout.models import CheckoutSession
 from sales.models import Lead
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -280,24 +281,17 @@ def test_the_last_redemption_goes_to_one_session(make_session):
 
 
 def test_sixteen_buyers_and_one_redemption(transactional_db, make_session):
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
-
-    last, barrier = code(max_redemptions=1), Barrier(16)
+    last = code(max_redemptions=1)
     rows = [make_session() for _ in range(16)]
 
     def hold(row):
         row.discount = last
-        barrier.wait()
         try:
             sessions.hold_discount(row)
             return True
         except Refused:
             return False
-        finally:
-            connection.close()
 
-    with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(hold, rows)) == 1
+    assert sum(at_once(*[partial(hold, row) for row in rows])) == 1
     last.refresh_from_db()
     assert last.redemptions == 1

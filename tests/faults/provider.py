@@ -18,7 +18,22 @@ KEY = "sk_test_" + "f" * 24
 PATIENCE = (1.0, 0.4)
 
 
-class _Door(BaseHTTPRequestHandler):
+class _Unmoved(BaseHTTPRequestHandler):
+    """Says nothing of a client that dies in the middle of a request."""
+
+    def handle(self) -> None:
+        with suppress(OSError, ValueError):
+            super().handle()
+
+    def finish(self) -> None:
+        with suppress(OSError, ValueError):
+            super().finish()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class _Door(_Unmoved):
     """`/v1/…` is the provider; `/told` is for the harness: GET its list, POST the faults to come."""
 
     protocol_version = "HTTP/1.1"
@@ -77,17 +92,6 @@ class _Door(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
-    def handle(self) -> None:
-        with suppress(OSError, ValueError):
-            super().handle()
-
-    def finish(self) -> None:
-        with suppress(OSError, ValueError):
-            super().finish()
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 class Provider:
     """What the harness and the workers know of it: an address."""
@@ -134,7 +138,7 @@ def provider() -> Iterator[Provider]:
 # -- The receiver of webhooks -----------------------------------------------------------------------------
 
 
-class _Ears(BaseHTTPRequestHandler):
+class _Ears(_Unmoved):
     """Takes most of what it gets, refuses some, and remembers all that it took, in order."""
 
     server: Any
@@ -158,13 +162,6 @@ class _Ears(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(data)
-
-    def handle(self) -> None:
-        with suppress(OSError):
-            super().handle()
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 class Receiver:

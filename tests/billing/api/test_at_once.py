@@ -1,16 +1,14 @@
 """Requests at the same moment: sixteen threads, each on a connection of its own, behind a barrier."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
-from django.db import connections
 from django.test import Client
 
 from billing import keys
 from billing.models import CreditNote, Customer, Invoice, Subscription
 from tests.fixtures_billing import NOON
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 THREADS = 16
@@ -32,20 +30,6 @@ def send(catalogue, no_request_limits):
         return post
 
     return prepared
-
-
-def at_once(*deeds):
-    barrier = Barrier(len(deeds))
-
-    def run(deed):
-        try:
-            barrier.wait(timeout=60)
-            return deed()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(run, deeds))
 
 
 def test_one_key_makes_one_subscription_and_one_answer(send, make_customer, books):
