@@ -264,9 +264,8 @@ def _collect(invoice: Invoice, now: datetime) -> bool:
     except (NothingDue, NoCard, AttemptOpen):
         return False
     except GatewayMisuse:
-        log.exception(
-            "The provider refused to try %s.", invoice.pk
-        )  # its attempt is asked about like any other
+        # Its attempt is asked about like any other.
+        log.exception("The provider refused to try %s.", invoice.pk)
         return False
     return True
 
@@ -321,7 +320,7 @@ def _by_reference(reference: str) -> Payment | None:
 
 def now_of(payment: Payment, now: datetime) -> datetime:
     """A sandbox payment's events happen on its customer's clock."""
-    return payment.customer.now if payment.customer and payment.customer.test_clock else now
+    return payment.customer.on_clock(now) if payment.customer else now
 
 
 def look(payment: Payment, *, now: datetime, actor: str) -> Payment:

@@ -20,7 +20,7 @@ def warn(*, now: datetime) -> int:
 
 def _ending(now: datetime) -> Iterator[PaymentMethod]:
     for card in _charged().select_related("customer__test_clock"):
-        today = local_date(card.customer.now if card.customer.test_clock else now, card.customer.timezone)
+        today = local_date(card.customer.on_clock(now), card.customer.timezone)
         if 0 <= (today.year - card.exp_year) * 12 + today.month - card.exp_month <= 1:
             yield card
 

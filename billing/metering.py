@@ -145,7 +145,7 @@ def void(*, key: str, livemode: bool, now: datetime) -> int:
 def _open_from(event: UsageEvent, now: datetime) -> date:
     """The first day for which events are still taken. A customer with a test clock lives at its time."""
     customer = event.customer
-    today = local_date(customer.test_clock.now if customer.test_clock else now, customer.timezone)
+    today = local_date(customer.on_clock(now), customer.timezone)
     given: Any = {"customer": _uuid(customer.pk), "meter": _uuid(event.meter_id), "today": today}
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.OPEN_FROM, {**given, "grace": settings.USAGE_GRACE_DAYS})

@@ -221,7 +221,7 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
 
 def _asked(row: Refund, now: datetime) -> bool:
     """One that the provider will not answer about holds up no other."""
-    at = _now_of(row, now)
+    at = row.customer.on_clock(now)
     try:
         found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
         if found is None:
@@ -230,10 +230,6 @@ def _asked(row: Refund, now: datetime) -> bool:
         log.exception("The provider will not answer about the refund %s.", row.pk)
         return False
     return apply(refund_id=row.pk, outcome=found, now=at, actor="provider").status not in Refund.OPEN
-
-
-def _now_of(row: Refund, now: datetime) -> datetime:
-    return row.customer.now if row.customer.test_clock else now
 
 
 def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
@@ -247,4 +243,4 @@ def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
         return
     found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
     if found is not None:
-        apply(refund_id=row.pk, outcome=found, now=_now_of(row, now), actor="provider")
+        apply(refund_id=row.pk, outcome=found, now=row.customer.on_clock(now), actor="provider")

@@ -83,7 +83,7 @@ def recompute(*, now: datetime, why: str = "nightly") -> int:
     moved = 0
     for customer in elsewhere.select_related("segment", "test_clock").order_by("pk"):
         before = customer.segment_id
-        present = customer.test_clock.now if customer.test_clock else now
+        present = customer.on_clock(now)
         customers.resegment(customer, present, why)
         moved += customer.segment_id != before
     return moved

@@ -258,7 +258,7 @@ def daily(*, now: datetime) -> int:
     for automation in Automation.objects.filter(enabled=True, trigger=Automation.DAILY):
         rows = Customer.objects.select_related("test_clock", "segment", "owner").order_by("pk")
         for customer in rows.iterator(chunk_size=BATCH):
-            moment = customer.test_clock.now if customer.test_clock else now
+            moment = customer.on_clock(now)
             held, _ = conditions.holds(automation.condition, facts_of(customer, None, moment))
             key = f"{local_date(moment, customer.timezone)}:{customer.pk}"
             made += held and _start(automation, customer, None, key, moment, now)

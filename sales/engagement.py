@@ -99,7 +99,7 @@ def measure(*, now: datetime) -> int:
 
 @transaction.atomic
 def _measure(customers: Sequence[Customer], now: datetime) -> int:
-    moments = {each.pk: each.test_clock.now if each.test_clock else now for each in customers}
+    moments = {each.pk: each.on_clock(now) for each in customers}
     days = {each.pk: local_date(moments[each.pk], each.timezone) for each in customers}
     before = _latest(days)
     seen = activities(days)

@@ -147,7 +147,7 @@ def reconsider(*, now: datetime) -> int:
     rows = Customer.objects.filter(Exists(signals.filter(customer=OuterRef("pk"))) & ~Exists(busy))
     raised = 0
     for customer in rows.select_related("test_clock").order_by("pk").iterator(chunk_size=500):
-        present = customer.test_clock.now if customer.test_clock else now
+        present = customer.on_clock(now)
         raised += consider(customer=customer, now=present) is not None
     return raised + sum(_again(task, now) for task in _put_off(now))
 

@@ -184,9 +184,7 @@ def _batches(rows: Any) -> Iterable[list[Quote]]:
 
 
 def _check(quotes: Sequence[Quote], now: datetime) -> int:
-    moments = {
-        q.pk: q.customer.test_clock.now if q.customer and q.customer.test_clock else now for q in quotes
-    }
+    moments = {q.pk: q.customer.on_clock(now) if q.customer else now for q in quotes}
     found = _all(quotes, moments)
     return sum(_alarm(q, each, moments[q.pk]) for q in quotes for each in found.get(q.pk, ()) if each.broken)
 

@@ -302,7 +302,7 @@ _LISTED = {"target_domain": _on_target_domain, "target_profile": _in_target_prof
 
 @transaction.atomic
 def _look_at(customer: Customer, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
-    moment = customer.test_clock.now if customer.test_clock else now
+    moment = customer.on_clock(now)
     happened = Happened(0, "customer.updated", customer.pk, moment)
     facts = Facts(
         event=happened, customer=customer.pk, name=customer.name, domain=_business_domain(customer),

@@ -222,7 +222,11 @@ class Customer(models.Model):
     @property
     def now(self) -> datetime:
         """The customer's present: its test clock's, or the real one. For edges only."""
-        return self.test_clock.now if self.test_clock else present()
+        return self.on_clock(present())
+
+    def on_clock(self, now: datetime) -> datetime:
+        """`now`, or the time of its test clock where it lives on one."""
+        return self.test_clock.now if self.test_clock else now
 
 
 class Member(models.Model):
