@@ -126,7 +126,7 @@ def set_up(
     try:
         outcome = gateway().setup(
             key=f"setup-{customer.pk}-{uuid7().hex}", customer=provider, payment_method=payment_method,
-            return_url=return_url, reference=customer.pk,
+            return_url=return_url, reference=customer.pk, livemode=customer.livemode,
         )  # fmt: skip
     except GatewayMisuse as misuse:
         raise UnknownCard("The provider knows no such payment method.", field="payment_method") from misuse

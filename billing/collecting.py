@@ -126,7 +126,7 @@ def _charge(payment: Payment) -> dict[str, Any]:
         "key": payment.key, "customer": payment.customer.provider_id,
         "payment_method": payment.payment_method.provider_id, "amount": payment.amount, "currency": payment.currency,
         "reference": payment.pk, "metadata": {"payment": payment.pk, "invoice": payment.invoice_id or ""},
-        "off_session": payment.off_session, "sandbox": not payment.livemode,
+        "off_session": payment.off_session, "livemode": payment.livemode,
     }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ REASONS: dict[str, tuple[str, NextStep]] = {
         "",
     ),
     "sandbox_on_live": ("A sandbox takes no real money: this account charges real cards.", ""),
+    "live_on_test": ("Payments by card are not switched on yet. Nothing was charged.", ""),
     "amount_too_large": ("The amount is too large to be charged by card.", ""),
     "payment_method_missing": (f"This card is no longer saved. {ANOTHER}", "new_card"),
     "customer_missing": ("The card account no longer exists. Please enter the card again.", "new_card"),

@@ -278,19 +278,20 @@ class Gateway:
         off_session: bool = False,
         save: bool = False,
         return_url: str = "",
-        sandbox: bool = False,
+        livemode: bool | None = None,
     ) -> Outcome:
         """Charge a card, once per key.
 
         payment_method: a `pm_…`, one of Stripe's test names, or a `ctoken_…` of the browser.
         save: keep the card with the customer for later off-session charges.
-        sandbox: what is paid is not real, so a live account is not asked for real money.
+        livemode: whose debt it is. A sandbox's is not asked of a live account, and a live one is not called paid
+        because a test account said so; None where there is no debt of ours behind it.
         return_url: where 3-D Secure sends the buyer back to; with it, `action_url` is a page of its own.
         An amount that no card can be charged exactly has failed before anybody is asked. Raises GatewayMisuse; never
         for what the network or the bank did.
         """
-        if sandbox and _is_live():
-            return _failed("sandbox_on_live")
+        if mixed := _mixed(livemode):
+            return _failed(mixed)
         try:
             params = _charge_params(customer, payment_method, amount, currency, off_session, save, return_url)
         except UnchargeableAmount:
@@ -384,8 +385,12 @@ class Gateway:
         return_url: str = "",
         reference: str = "",
         metadata: Mapping[str, str] | None = None,
+        livemode: bool | None = None,
     ) -> SetupOutcome:
-        """Save a card for later charges, with 3-D Secure where the bank wants it."""
+        """Save a card for later charges, with 3-D Secure where the bank wants it. `livemode` as in `charge`."""
+        if mixed := _mixed(livemode):
+            message, next_step = words_of(mixed)
+            return SetupOutcome("failed", decline_code=mixed, message=message, next_step=next_step)
         params: Any = {"customer": customer, "confirm": True, "usage": "off_session", "expand": EXPAND_SETUP}
         params |= _method_param(payment_method) | {"payment_method_types": ["card"]}
         params |= {"return_url": return_url} if return_url else {}
@@ -836,10 +841,13 @@ def gateway() -> Gateway:
     )
 
 
-def _is_live() -> bool:
+def _mixed(livemode: bool | None) -> str:
+    """Why this account must not be asked, as a decline code: test and live never mix. "" where they agree."""
     from django.conf import settings
 
-    return bool(settings.STRIPE_LIVE_MODE)
+    if livemode is None or livemode == bool(settings.STRIPE_LIVE_MODE):
+        return ""
+    return "live_on_test" if livemode else "sandbox_on_live"
 
 
 @lru_cache(maxsize=4)

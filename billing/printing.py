@@ -11,6 +11,7 @@ from django.db import transaction
 from facturx import get_xml_from_pdf
 
 from billing.maths.money import exponent, to_major
+from billing.maths.periods import local_date
 from billing.models import CreditNote, Document, Invoice, Payment, Seller
 from billing.models.invoices import PaperLine as LineRow
 from billing.papers import render
@@ -231,7 +232,10 @@ def _settlement(invoice: Invoice, payments: Sequence[Payment]) -> Settlement:
 
 
 def _paid_on(invoice: Invoice) -> date | None:
-    return invoice.paid_at.date() if invoice.paid_at else None
+    """By the seller's calendar, as the date of issue above it."""
+    if invoice.paid_at is None:
+        return None
+    return local_date(invoice.paid_at, Seller.objects.values_list("timezone", flat=True).get())
 
 
 def _day(day: date | None) -> date:

@@ -27,6 +27,7 @@ from billing.gateway import (
     gateway,
     to_provider,
 )
+from billing.maths.periods import local_date
 from billing.models import Customer, Invoice, Payment, PaymentMethod, Seller, Subscription
 from billing.moves import move
 from billing.offering import Offer
@@ -278,7 +279,7 @@ def _call(attempt: Attempt) -> Outcome:
             currency=payment.currency,
             reference=payment.pk,
             save=True,
-            sandbox=not payment.livemode,
+            livemode=payment.livemode,
             metadata={"payment": payment.pk, "checkout": attempt.session.pk},
             **_card_of(attempt.session),
         )
@@ -293,7 +294,12 @@ def _call_setup(attempt: Attempt) -> SetupOutcome:
     if not attempt.session.card_token:
         return SetupOutcome("succeeded")
     try:
-        return gateway().setup(key=attempt.key, reference=attempt.session.pk, **_card_of(attempt.session))
+        return gateway().setup(
+            key=attempt.key,
+            reference=attempt.session.pk,
+            livemode=attempt.session.livemode,
+            **_card_of(attempt.session),
+        )
     except GatewayMisuse:
         log.exception("Saving a card was refused as malformed: %s", attempt.session.pk)
         return SetupOutcome("failed", decline_code="never_made", message=NOT_SENT)
@@ -477,7 +483,7 @@ def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime, se
         "seller": seller,
         "lines": session.quote["lines"],
         "amount": money(session.quote["total"], session.currency),
-        "paid_on": now,
+        "paid_on": local_date(now, seller.timezone),
         "method": f"{card.brand.title()} ending {card.last4}" if card else "",
         "next_on": day(session.quote["next_on"]),
         "next_amount": money(session.quote["next_total"], session.currency),

@@ -234,6 +234,21 @@ def seller_details() -> tuple[str, str]:
     return "ok", seller.legal_name or seller.name
 
 
+def customers_mode() -> tuple[str, str]:
+    """A database belongs to one mode: nobody is charged whose debts are of the other one than the keys."""
+    from billing.models import Customer
+
+    try:
+        others = Customer.objects.filter(livemode=not settings.STRIPE_LIVE_MODE).count()
+    except DatabaseError:
+        return "fail", "no table yet: manage.py migrate"
+    if others and not settings.STRIPE_LIVE_MODE:
+        return "fail", f"{others:,} live customers beside test keys: none of them can be charged"
+    if others:
+        return "warn", f"{others:,} sandbox customers beside live keys: none of them can be charged"
+    return "ok", "all " + ("live" if settings.STRIPE_LIVE_MODE else "sandbox")
+
+
 # -- Asking Stripe, only when told to (--online) -------------------------------------------------------------
 
 
@@ -284,5 +299,13 @@ NEEDED_EVENTS = (
 MACHINE: list[Check] = [
     python, papers, browser, disk, secrets, site_address, stripe, webhook_secret, mail,
 ]  # fmt: skip
-DATABASE: list[Check] = [migrations, recurring_jobs, worker, queue, seller_details, webhooks_received]
+DATABASE: list[Check] = [
+    migrations,
+    recurring_jobs,
+    worker,
+    queue,
+    seller_details,
+    customers_mode,
+    webhooks_received,
+]
 ONLINE: list[Check] = [stripe_account]

@@ -14,6 +14,7 @@ from django.urls import path
 from billing import collecting, printing, reasons
 from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
 from billing.maths.money import InvalidAmount, to_major, to_minor
+from billing.maths.periods import local_date
 from billing.models import CreditNote, Invoice, Seller
 from billing.templatetags.tandem import money
 
@@ -95,7 +96,7 @@ class InvoiceAdmin(Screen):
         posted = request.POST if request.POST.get("action") == "transfer" else None
         initial = {
             "amount": to_major(row.amount_due, row.currency),
-            "paid_on": now_of(row).date(),
+            "paid_on": local_date(now_of(row), Seller.objects.get().timezone),
             "reference": row.number,
         }
         return {

@@ -161,3 +161,16 @@ def test_a_sandbox_takes_no_real_money(invoice, fake_stripe, settings, books):
     tried = attempt(invoice)
     assert (tried.status, tried.decline_code) == ("failed", "sandbox_on_live")
     assert fake_stripe.rows("payment_intent") == []
+
+
+def test_a_live_debt_is_not_paid_by_a_test_account(card_gateway, fake_stripe, settings):
+    asked = {"key": "k", "customer": "cus_1", "payment_method": "pm_card_visa"}
+    charged = card_gateway.charge(**asked, amount=500, currency="EUR", reference="pay_1", livemode=True)
+    saved = card_gateway.setup(**asked, livemode=True)
+    assert (
+        (charged.state, charged.decline_code)
+        == (saved.state, saved.decline_code)
+        == ("failed", "live_on_test")
+    )
+    assert "Nothing was charged" in charged.message == saved.message
+    assert fake_stripe.rows("payment_intent") == fake_stripe.rows("setup_intent") == []

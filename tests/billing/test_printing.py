@@ -59,6 +59,28 @@ def test_a_transfer_shows_as_paid(make_customer, subscribe, clock):
     assert (paper.amount_paid, paper.amount_due, paper.settlement.method) == (invoice.total, 0, "transfer")
 
 
+def test_papers_are_dated_by_the_sellers_day_and_periods_by_the_customers(make_customer, subscribe, clock):
+    """Noon in the customer's UTC is tomorrow where the seller is."""
+    Seller.objects.update(timezone="Pacific/Kiritimati")
+    subscribe(
+        make_customer(clock, country="US"), collection_method="send_invoice", payment_rule_override="agreed"
+    )
+    invoice = Invoice.objects.get()
+    collecting.record_transfer(
+        invoice=invoice,
+        amount=invoice.total,
+        reference="R1",
+        paid_at=clock.now,
+        now=clock.now,
+        actor="user:1",
+    )
+    paper = printing.invoice_paper(Invoice.objects.get())
+    today = clock.now.date()
+    assert paper.issued_on == paper.settlement.paid_on == today + timedelta(days=1)
+    assert paper.lines[0].period.first == today
+    assert {row.posted_on for row in invoice.posting_set.all()} == {paper.issued_on}
+
+
 def test_a_draft_has_no_paper(make_customer):
     draft = Invoice.objects.create(
         customer=make_customer(), motion="self_serve", collection_method="send_invoice", currency="USD"

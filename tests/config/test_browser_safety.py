@@ -18,10 +18,6 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = ("/pricing/", "/contact-sales/", "/contact-sales/thanks/", "/checkout/start/?plan=pro")
 PRIVATE = ("/portal/", "/portal/payment/card/", "/portal/invoices/", "/portal/team/")
-GUARDS = (
-    doctor.secrets, doctor.site_address, doctor.database, doctor.worker, doctor.mail, doctor.stripe,
-    doctor.webhook_secret, doctor.seller_details, doctor.webhooks_received, doctor.stripe_account,
-)  # fmt: skip
 STRICT = (
     "default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "form-action 'self'",
 )  # fmt: skip
@@ -134,10 +130,8 @@ def test_the_command_tells_of_a_changed_script(monkeypatch, capsys):
 # -- Going live -----------------------------------------------------------------------------------------------
 
 
-def test_the_way_to_real_money_names_every_check_that_guards_it():
+def test_the_way_to_real_money_names_every_event_that_settles_a_payment():
     text = (ROOT / "docs" / "going-live.md").read_text()
-    for check in GUARDS:
-        assert f"`{check.__name__.replace('_', ' ')}`" in text
     for event in doctor.NEEDED_EVENTS:
         assert f"`{event}`" in text
     assert "/webhooks/stripe/" in text

@@ -1,9 +1,11 @@
 import json
+import re
 import shutil
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings as settings_of_django
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -11,7 +13,7 @@ from django_q.models import OrmQ
 
 from billing import gateway
 from billing.gateway import Endpoint, GatewayMisuse, ProviderUnreachable
-from billing.models import ProviderEvent, Seller
+from billing.models import Customer, ProviderEvent, Seller
 from config import doctor, schedules
 
 LIVE = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_PUBLISHABLE_KEY": "pk_live_1", "STRIPE_FAKE": False}
@@ -207,3 +209,28 @@ def test_it_says_when_stripe_called_last(settings) -> None:
     assert doctor.webhooks_received()[0] == "warn"
     ProviderEvent.objects.create(provider_id="evt_1", type="ping", payload={})
     assert doctor.webhooks_received()[0] == "ok"
+
+
+@pytest.mark.django_db
+def test_it_sees_customers_of_the_other_mode(settings, catalogue, make_customer) -> None:
+    assert doctor.customers_mode() == ("ok", "all sandbox")
+    customer = make_customer()
+    given(settings, STRIPE_LIVE_MODE=True)
+    assert doctor.customers_mode()[0] == "warn"
+    Customer.objects.filter(pk=customer.pk).update(livemode=True)
+    assert doctor.customers_mode() == ("ok", "all live")
+    given(settings, STRIPE_LIVE_MODE=False)
+    assert doctor.customers_mode() == (
+        "fail",
+        "1 live customers beside test keys: none of them can be charged",
+    )
+
+
+def test_the_steps_of_going_live_name_every_check_and_no_other() -> None:
+    page = (settings_of_django.BASE_DIR / "docs/going-live.md").read_text()
+    steps = page.partition("| step |")[2].partition("## ")[0]
+    named = set(
+        re.findall(r"`([a-z][a-z ]+)`", "".join(row.rpartition(" | ")[2] for row in steps.splitlines()))
+    )
+    checks = (*doctor.MACHINE, doctor.database, *doctor.DATABASE, *doctor.ONLINE)
+    assert named == {check.__name__.replace("_", " ") for check in checks}

@@ -224,7 +224,7 @@ def use(now: datetime, dice: Random) -> None:
              "timestamp": now, "properties": {"value": str(dice.randint(1, 9000))}}
             for _ in range(5)
         ]  # fmt: skip
-        metering.record(events=events, livemode=True, now=now)
+        metering.record(events=events, livemode=False, now=now)
 
 
 def credit(now: datetime, dice: Random) -> None:

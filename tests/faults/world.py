@@ -47,7 +47,7 @@ def make(clock: Clock, dice: Random, *, customers: int, receiver_url: str = "") 
 
     catalogue.ship(now=clock())
     if receiver_url:
-        webhooks_out.create(url=receiver_url, livemode=True, actor="system", now=clock())
+        webhooks_out.create(url=receiver_url, livemode=False, actor="system", now=clock())
     for number in range(customers):
         clock.advance(hours=dice.randint(1, 36))
         newcomer(clock(), dice, number)
@@ -61,7 +61,7 @@ def someone(now: datetime, dice: Random, number: int | None = None) -> Any:
     number = dice.randrange(10**9) if number is None else number
     with transaction.atomic():
         return customers.create(
-            name=f"Firm {number}", email=f"it@firm{number}.example", livemode=True, now=now, actor="system",
+            name=f"Firm {number}", email=f"it@firm{number}.example", livemode=False, now=now, actor="system",
             country=dice.choice(["IE", "DE", "FR", "US"]), consolidate_invoices=dice.random() < 0.5,
         )  # fmt: skip
 
