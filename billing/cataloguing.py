@@ -164,9 +164,9 @@ def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
     """One more price, or another in place of the active one with its code.
 
     Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
-    flat_amount}], package_size, included, billed, meter (its code), minimum, maximum, prorate, tax_category (the
-    plan's where nothing is said). Amounts are Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue,
-    UnknownMeter, PlanArchived.
+    flat_amount}], package_size, included, included_in_trial, billed, meter (its code), minimum, maximum, prorate,
+    tax_category (the plan's where nothing is said). Amounts are Decimal in major units. Raises InvalidPriceTerms,
+    InvalidCatalogue, UnknownMeter, PlanArchived.
     """
     [price] = _write_prices(_held(plan), [terms], now, path="")
     return price
@@ -242,6 +242,7 @@ def _price(
         currency=typed.currency(terms.get("currency") or "USD", f"{path}currency"),
         unit_amount=terms.get("amount") or Decimal(0), tiers=_tiers(terms.get("tiers") or (), path),
         package_size=terms.get("package_size"), included=terms.get("included") or Decimal(0),
+        included_in_trial=terms.get("included_in_trial"),
         billed=terms.get("billed") or ("arrears" if usage else "advance"),
         meter=_meter(terms.get("meter"), meters, path), minimum=terms.get("minimum"),
         maximum=terms.get("maximum"), prorate=terms.get("prorate", True),

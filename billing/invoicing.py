@@ -216,6 +216,8 @@ def _usage_from(subscriptions: Sequence[Subscription], since: Mapping[str, date]
     for row in subscriptions:
         start, end = row.current_period_start, row.current_period_end
         floors.append(min(start, since[row.pk]) - (end - start) - grace() if start and end else since[row.pk])
+        if row.trial_end_at and row.trial_end_at.date() >= floors[-1]:
+            floors.append(row.start_on)  # what is used in a trial is asked for as one
     return min(floors, default=None)
 
 

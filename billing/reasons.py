@@ -40,7 +40,10 @@ def _what(told: Told, currency: str) -> Iterator[str]:
 
 def _included(told: Told) -> Iterator[str]:
     free, had = _exact(told.get("included")), _decimal(told.get("quantity"))
-    if free and had is not None:
+    if told.get("policy") == "trial" and free is not None and had is not None:
+        words = _("%(had)s were used in the trial, %(free)s of them are included.")
+        yield words % {"had": number(had), "free": number(min(_rounded(free), had))}
+    elif free and had is not None:
         words = _("%(had)s were used, %(free)s of them are included.")
         yield words % {"had": number(had), "free": number(min(_rounded(free), had))}
 
@@ -80,7 +83,7 @@ def _tier(tier: Told, told: Told, currency: str) -> str:
 
 def _span(told: Told) -> Iterator[str]:
     days, whole = told.get("days"), told.get("of_days")
-    if told.get("policy") in ("whole", "once", "usage") or not days or not whole or days == whole:
+    if told.get("policy") in ("whole", "once", "usage", "trial") or not days or not whole or days == whole:
         return
     yield _("For %(days)s of the %(whole)s days of the period.") % {"days": days, "whole": whole}
 

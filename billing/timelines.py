@@ -78,6 +78,7 @@ class PhaseSpec:
             discount=discount_value(self.discount),
             free=self.free,
             prorate=self.prorate,
+            paused=self.paused,
         )
 
     def pure_items(self) -> tuple[timeline.Item, ...]:

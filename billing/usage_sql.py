@@ -24,10 +24,11 @@ TERMS = """
         on i.phase_id = p.id and pr.meter_id = need.meter_id
     left join billing_entitlement e on e.plan_id = p.plan_id and e.meter_id = need.meter_id
     cross join lateral (
-        select coalesce(nullif(pr.included, 0), case
+        select case when p.free and not p.paused and pr.included_in_trial is not null
+            then nullif(pr.included_in_trial, 0) else coalesce(nullif(pr.included, 0), case
             when (pr.tiers -> 0 ->> 'unit_amount')::numeric = 0
                  and coalesce((pr.tiers -> 0 ->> 'flat_amount')::numeric, 0) = 0
-            then (pr.tiers -> 0 ->> 'up_to')::numeric end) as included
+            then (pr.tiers -> 0 ->> 'up_to')::numeric end) end as included
     ) free
     order by need.customer_id, need.meter_id, (pr.id is null and e.id is null), s.start_on desc, s.id desc
 """

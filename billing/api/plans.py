@@ -60,6 +60,10 @@ class PriceNew(Strict):
     tiers = TierNew(many=True, required=False)
     package_size = Quantity(required=False, allow_null=True)
     included = Quantity(required=False, help_text="units of each period that cost nothing")
+    included_in_trial = Quantity(
+        required=False, allow_null=True,
+        help_text="units of a trial that cost nothing; the rest is charged when it ends; null: all are free",
+    )  # fmt: skip
     billed = serializers.ChoiceField(
         required=False, choices=BILLED, help_text="advance; arrears for usage where nothing is said"
     )
@@ -128,6 +132,7 @@ class PriceOut(serializers.Serializer[Any]):
     tiers = TierOut(many=True)
     package_size = Number(allow_null=True)
     included = Number()
+    included_in_trial = Number(allow_null=True)
     billed = serializers.ChoiceField(choices=BILLED)
     meter = serializers.CharField(source="meter.code", allow_null=True, default=None)
     minimum = Number(allow_null=True)

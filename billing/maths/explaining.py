@@ -40,7 +40,10 @@ def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
         "policy": _policy(claim),
     }
     measured_over = claim.portion if price.kind == PriceKind.USAGE else WHOLE
-    if price.included:
+    if claim.item.trial:
+        days = (claim.end - claim.start).days
+        explained |= {"included": plain(price.included), "days": days, "of_days": days}
+    elif price.included:
         explained["included"] = plain(Fraction(price.included) * (measured_over if price.prorate else 1))
     if price.package_size:
         explained["package_size"] = plain(price.package_size)
@@ -67,6 +70,8 @@ def explained_minimum(claim: Claim, gross: int) -> dict[str, Any]:
 
 def _policy(claim: Claim) -> str:
     price = claim.item.price
+    if claim.item.trial:
+        return "trial"
     if price.kind == PriceKind.USAGE:
         return "usage"
     if price.kind == PriceKind.ONE_TIME:

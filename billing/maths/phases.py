@@ -9,7 +9,7 @@ from itertools import pairwise
 from billing.maths.discounts import Discount, step_shares
 from billing.maths.money import round_half_away
 from billing.maths.periods import Cycle, Period
-from billing.maths.pricing import Price, PriceKind, amount_ratio
+from billing.maths.pricing import Price, PriceKind, amount_ratio, in_trial
 
 
 class InvalidTimeline(ValueError):
@@ -22,10 +22,14 @@ class PhasesDoNotTouch(InvalidTimeline):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A price and how many of it. A usage price is charged by its meter, whatever the quantity."""
+    """A price and how many of it. A usage price is charged by its meter, whatever the quantity.
+
+    trial: it is a usage price as it holds in a trial (`pricing.in_trial`).
+    """
 
     price: Price
     quantity: Decimal = Decimal(1)
+    trial: bool = False
 
     @property
     def recurring(self) -> bool:
@@ -43,6 +47,7 @@ class Phase:
     """Terms for [start, end). `anchor` is a boundary of the cycle of every item.
 
     free: a trial or a pause, costs nothing. start == end: replaced on the day it began, costs nothing either.
+    paused: what is free is a pause; in a trial usage may cost something (`tried`).
     prorate: False for a change that moves no money before the period ends (see `in_force`).
     """
 
@@ -53,6 +58,7 @@ class Phase:
     discount: Discount | None = None
     free: bool = False
     prorate: bool = True
+    paused: bool = False
 
     @property
     def costs(self) -> bool:
@@ -62,6 +68,16 @@ class Phase:
     def cycling(self) -> list[Item]:
         """The items that come back: recurring and usage."""
         return [item for item in self.items if item.price.kind != PriceKind.ONE_TIME]
+
+    @property
+    def trial(self) -> bool:
+        return self.free and not self.paused
+
+    @property
+    def tried(self) -> list[Item]:
+        """The usage items that cost something in a trial, as they do there."""
+        charged = ((item, in_trial(item.price)) for item in self.items)
+        return [Item(price, item.quantity, trial=True) for item, price in charged if price]
 
     def __contains__(self, day: date) -> bool:
         return self.start <= day and (self.end is None or day < self.end)

@@ -6,10 +6,11 @@ the flat amount of a tier is charged only once the quantity reaches into the tie
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 from typing import NamedTuple
 
@@ -65,7 +66,8 @@ class Price:
 
     `unit_amount` is the price of the period (flat), of a unit, of a package, or a percentage of a quantity
     that is itself money in major units; tiers take its place. `included` units are free in each period.
-    `minimum` and `maximum` bound what a period costs. Raises InvalidPrice and UnknownCurrency.
+    `minimum` and `maximum` bound what a period costs. `included_in_trial`: of a usage price the units that are free in
+    a trial, all of them where it is None. Raises InvalidPrice and UnknownCurrency.
     """
 
     key: str
@@ -83,6 +85,7 @@ class Price:
     maximum: Decimal | None = None
     prorate: bool = True
     label: str = ""
+    included_in_trial: Decimal | None = None
     _rate: "_Rate" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +105,15 @@ class TierRow(NamedTuple):
     unit_amount: Decimal
     flat_amount: Decimal
     amount: Fraction
+
+
+@lru_cache(maxsize=1024)
+def in_trial(price: Price) -> Price | None:
+    """The price as it is charged for what is used in a trial, taken as one period: it has its own free units and no
+    minimum. None where everything in a trial is free."""
+    if price.kind != PriceKind.USAGE or price.included_in_trial is None:
+        return None
+    return replace(price, included=price.included_in_trial, minimum=None, prorate=False)
 
 
 def amount(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Fraction:
@@ -328,10 +340,14 @@ def _check_kind(price: Price) -> None:
         raise InvalidPrice(f"interval: a {price.kind} price needs one.")
     if (price.kind == PriceKind.USAGE) != bool(price.meter):
         raise InvalidPrice("meter: a usage price has one, and no other price has.")
+    if price.kind != PriceKind.USAGE and price.included_in_trial is not None:
+        raise InvalidPrice(
+            "included_in_trial: only a usage price has it; any other costs nothing in a trial."
+        )
 
 
 def _check_numbers(price: Price) -> None:
-    for name in ("unit_amount", "included", "package_size", "minimum", "maximum"):
+    for name in ("unit_amount", "included", "included_in_trial", "package_size", "minimum", "maximum"):
         _check_number(name, getattr(price, name))
     for tier in price.tiers:
         for name in ("up_to", "unit_amount", "flat_amount"):

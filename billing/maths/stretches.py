@@ -7,6 +7,7 @@ statement that the stretch makes: from when to when, and when it falls due. Noth
 from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
+from itertools import takewhile
 from typing import NamedTuple
 
 from billing.maths.discounts import Discount, taken
@@ -96,7 +97,46 @@ def _by_price(timeline: Timeline, since: date, until: date) -> Iterable[list[Str
             periods = _cut(timeline, phase, since, max(until, phase.start), rows)
             if phase.start <= until:
                 reach = max((reach, *(period.end for period in periods)))
+        elif phase.trial:
+            _cut_trial(timeline, phase, since, rows)
     return rows.values()
+
+
+def _cut_trial(timeline: Timeline, phase: Phase, since: date, rows: dict[str, list[Stretch]]) -> None:
+    """Add what a trial asks for: the usage of items that are not wholly free in it. All of the trial is one period."""
+    items = phase.tried
+    whole = _trial_around(timeline, phase) if items and phase.start != phase.end else []
+    if not whole or phase.end is None or whole[-1].end is None:
+        return
+    for item in phase.cycling:
+        rows.setdefault(item.price.key, [])  # papers keep the order of the items
+    for item in items:
+        period = Period(whole[0].start, _closed_on(item, whole[-1], whole[-1].end))
+        if period.end > since:
+            [off] = fixed_offs([item], phase.discount)
+            stretch = Stretch(item, phase.discount, off, period, phase.start, phase.end, True)
+            rows[item.price.key].append(stretch)
+
+
+def _trial_around(timeline: Timeline, phase: Phase) -> list[Phase]:
+    """The phases of the whole trial that the phase is a part of."""
+    at = timeline.phases.index(phase)
+    before = list(takewhile(lambda each: each.trial, reversed(timeline.phases[:at])))
+    return [*reversed(before), *takewhile(lambda each: each.trial, timeline.phases[at:])]
+
+
+def _closed_on(item: Item, last: Phase, end: date) -> date:
+    """When usage of a trial can come no more: events are taken by the periods of the meter, and the one in which the
+    trial ends may go on after it."""
+    return item.cycle(last.anchor).period_at(end - ONE_DAY).end
+
+
+def _trial_end(timeline: Timeline, day: date) -> date:
+    """The day after the trial that holds the day."""
+    phases = takewhile(
+        lambda each: each.trial, (each for each in timeline.phases if each.end is None or each.end > day)
+    )
+    return max((each.end for each in phases if each.end is not None), default=day)
 
 
 def _cut(
@@ -155,6 +195,9 @@ def _merged(stretches: list[Stretch]) -> list[Stretch]:
 def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     price = stretch.item.price
     usage = price.kind == PriceKind.USAGE
+    if stretch.item.trial:
+        due_on = _trial_end(timeline, stretch.start)
+        return [Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, due_on, True)]
     if not price.prorate and not usage:
         return _whole(timeline, stretch)
     if usage or price.billed == Billed.ARREARS:

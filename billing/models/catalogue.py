@@ -126,6 +126,10 @@ class Price(models.Model):
     tiers = models.JSONField(default=list, blank=True)
     package_size = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
     included = models.DecimalField(max_digits=27, decimal_places=12, default=0)
+    included_in_trial = models.DecimalField(
+        max_digits=27, decimal_places=12, null=True, blank=True,
+        help_text="units of a trial that cost nothing; blank: all of them",
+    )  # fmt: skip
     billed = models.CharField(
         max_length=7, choices=[("advance", "In advance"), ("arrears", "In arrears")], default="advance"
     )
@@ -168,7 +172,7 @@ class Price(models.Model):
                 "currency": self.currency, "unit_amount": self.unit_amount, "tiers": self.tiers,
                 "package_size": self.package_size, "included": self.included, "billed": self.billed,
                 "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
-                "prorate": self.prorate, "label": self.label,
+                "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
             }
         )  # fmt: skip
 
@@ -190,7 +194,7 @@ def price_value(row: dict) -> pricing.Price:
         interval=None if row["interval"] is None else Interval(row["interval"]), currency=row["currency"],
         unit_amount=row["unit_amount"], tiers=tiers, package_size=row["package_size"], included=row["included"],
         billed=pricing.Billed(row["billed"]), meter=row["meter"], minimum=row["minimum"], maximum=row["maximum"],
-        prorate=row["prorate"], label=row["label"],
+        prorate=row["prorate"], label=row["label"], included_in_trial=row.get("included_in_trial"),
     )  # fmt: skip
 
 

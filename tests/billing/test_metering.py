@@ -396,6 +396,14 @@ def test_what_a_price_includes_is_a_limit_where_the_plan_names_none(subscribe, c
     assert (usage.limit, usage.included, usage.percent) == (50_000, 50_000, 80)
 
 
+def test_in_a_trial_the_limit_is_what_a_trial_includes(subscribe, customer):
+    Entitlement.objects.filter(feature="api_calls").delete()
+    Price.objects.filter(plan__code="pro", kind="usage").update(included_in_trial=500)
+    subscribe(customer, plan="pro", trial_days=10)
+    record(event(1, customer, 400))
+    assert reached() == [(80, "500", "400")]
+
+
 def test_a_crossing_stands_or_falls_with_its_events(starter, customer, monkeypatch):
     def fail(facts):
         raise RuntimeError("no event, no usage")

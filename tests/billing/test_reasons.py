@@ -81,6 +81,14 @@ def test_a_line_says_how_its_amount_came_about(one, terms, words):
     assert [sentence.replace("\N{MINUS SIGN}", "-") for sentence in said(one, **terms)] == words
 
 
+def test_what_was_used_in_a_trial_says_so():
+    trial = {"policy": "trial", "included": "0", "quantity": "10", "unit": "2.5", "model": "per_unit"}
+    line = DraftLine(
+        "usage", "", 25_00, 0, 25_00, D(10), None, explanation={**trial, "days": 9, "of_days": 9}
+    )
+    assert why(line, "USD") == ["10 were used in the trial, 0 of them are included.", "10 × $2.50 = $25.00."]
+
+
 def test_a_minimum_says_what_was_had():
     words = said(price("per_unit", "1", meter="m", minimum=D(20)), at=1, used="5")
     assert words == ["The agreed minimum is $20.00; what was had comes to $5.00."]

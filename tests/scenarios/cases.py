@@ -110,6 +110,10 @@ def balance(cents: int) -> Step:
     return {"call": "GET /customers/${customer.id}", "expect": {"balance": money(cents)}}
 
 
+def upcoming(cents: int) -> Step:
+    return {"call": "GET /invoices/upcoming?subscription=${sub.id}", "expect": {"total": money(cents)}}
+
+
 def tax(percentage: str, country: str) -> Step:
     return {"call": "POST /tax_rates", "body": {"name": "VAT", "percentage": percentage, "country": country}}
 
@@ -541,9 +545,39 @@ ENDS = [
     ),
     story(
         "SILVER-TRIAL-SPAN", clock("2015-05-20"), meter(),
-        plan(price("200.00"), price("2.5", meter="${api.code}"), currency="EUR"), customer(currency="EUR"),
-        subscribe(anchor="calendar", trial_days=24), to("2015-06-04"), invoices(), to("2015-06-13T01:00"),
-        totals(12000),
+        plan(price("200.00"), price("2.5", meter="${api.code}", included_in_trial=0), currency="EUR"),
+        customer(currency="EUR"), subscribe(anchor="calendar", trial_days=24), to("2015-06-04"), invoices(), use(5),
+        to("2015-06-12T23:00"), use(5, key="2"), upcoming(14500), to("2015-06-13T01:00"), totals(14500),
+        lines({**span("2015-06-13", "2015-07-01"), "amount": "120.00"},
+              {**span("2015-05-20", "2015-06-13"), "amount": "25.00", "explanation": {"policy": "trial"}}),
+    ),
+    story(
+        "LAGO-TRIAL-UPGRADE", clock("2024-03-05T12:12"), meter("count"),
+        plan(price("50000.00"), price("10.00", meter="${api.code}", included_in_trial="0")),
+        plan(price("100000.00"), price("12.00", meter="${api.code}", included_in_trial="0"), name="other"), customer(),
+        subscribe(anchor="calendar", trial_days=13), to("2024-03-08"), use(1), to("2024-03-10T12:12"),
+        change(plan="other", expect={"due_now": "0.00"}), to("2024-03-11"), use(1, key="2"), to("2024-03-18T12:02"),
+        invoices(), to("2024-03-18T13:00"), totals(4516129 + 1000 + 1200), to("2024-04-01T12:12"),
+        totals(4516129 + 1000 + 1200, 10000000),
+    ),
+    story(
+        "some units of a trial are free, however many months it has", clock("2024-01-16"), meter(),
+        plan(price("31.00"), price("1.00", meter="${api.code}", included=5, included_in_trial=20, minimum="50.00")),
+        customer(), subscribe(anchor="calendar", trial_days=31), use(12), to("2024-02-03"), use(11, key="2"),
+        to("2024-02-16T00:00"), totals(1497 + 300), use(4, "2024-02-15T23:00", key="late"), to("2024-03-01T00:00"),
+        lines({"amount": "4.00"}, {"amount": "31.00"}, {"amount": "24.14"}),
+    ),
+    story(
+        "a trial that is canceled asks for what is beyond its units", clock("2024-01-01"), meter(),
+        plan(price("31.00"), price("1.00", meter="${api.code}", included_in_trial=2)), customer(),
+        subscribe(trial_days=14), to("2024-01-05"), use(5), cancel(), to("2024-01-06T00:00"), totals(300),
+        to("2024-02-10"), totals(300),
+    ),
+    story(
+        "a pause costs nothing, whatever a trial costs", clock("2024-01-01"), meter(),
+        plan(price("31.00"), price("1.00", meter="${api.code}", included_in_trial=0)), customer(), subscribe(),
+        to("2024-01-11"), {"call": "POST /subscriptions/${sub.id}/pause", "body": {"resume_at": "2024-02-01"}},
+        to("2024-01-20"), use(9), to("2024-02-02T00:00"), totals(3100, 3100),
     ),
     story(
         "SILVER-INCLUDED-PRORATED", clock("2015-02-15"), meter(),

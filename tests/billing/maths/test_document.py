@@ -173,6 +173,7 @@ ITEM = re.compile(
     r"(?P<key>[\w-]+) (?P<unit>[\d.]+)(?:/(?P<interval>\w+))?(?P<each> each)?(?: x(?P<quantity>\d+))?"
     r"(?P<once> once)?(?P<arrears> arrears)?(?P<whole> whole)?"
     r"(?: used (?P<used>\d+))?(?: included (?P<included>\d+))?(?: minimum (?P<minimum>[\d.]+))?"
+    r"(?: trial (?P<trial>\d+))?"
 )
 
 
@@ -198,6 +199,7 @@ def _price(found: re.Match[str]) -> Price:
         meter=found["key"] if found["used"] else None,
         prorate=not found["whole"],
         minimum=D(found["minimum"]) if found["minimum"] else None,
+        included_in_trial=D(found["trial"]) if found["trial"] else None,
     )
 
 
@@ -206,7 +208,8 @@ def terms(text: str) -> dict[str, object]:
         return {"discount": Discount(text, parts=tuple(discount(part) for part in text.split(" then ")))}
     if text.endswith("off"):
         return {"discount": discount(text)}
-    return {"": {}, "free": {"free": True}, "not prorated": {"prorate": False}}[text]
+    paused = {"free": True, "paused": True}
+    return {"": {}, "free": {"free": True}, "paused": paused, "not prorated": {"prorate": False}}[text]
 
 
 def discount(text: str) -> Discount:

@@ -353,13 +353,13 @@ def _() -> list[int]:
 
 @case("LAGO-TRIAL-UPGRADE", {"old usage": 1000, "new usage": 1200, "fees": [4516129, 10000000]})
 def _() -> Any:
-    old, new = used("10", "api", "old"), used("12", "api", "new")
+    old, new = (used(n, "api", key, included_in_trial=D(0)) for n, key in (("10", "old"), ("12", "new")))
     life = (
-        phase("2024-03-05", "2024-03-10", old, anchor="2024-03-01"),
-        phase("2024-03-10", "2024-03-18", new, anchor="2024-03-01"),
+        phase("2024-03-05", "2024-03-10", fee(5000000, key="small"), old, anchor="2024-03-01", free=True),
+        phase("2024-03-10", "2024-03-18", fee(10000000, key="fee"), new, anchor="2024-03-01", free=True),
         phase("2024-03-18", None, fee(10000000, key="fee"), new, anchor="2024-03-01"),
-    )  # a trial in which usage counts holds only the usage prices
-    found = entries(*life, until="2024-04-01", usage=lambda *_: D(1))
+    )
+    found = entries(*life, until="2024-04-01", usage=lambda _, start, __: D(start < d("2024-03-18")))
     return {
         "old usage": sum(e.net for e in found if e.price_key == "old"),
         "new usage": sum(e.net for e in found if e.price_key == "new"),
@@ -441,9 +441,9 @@ def _() -> list[str]:
 
 @case("SILVER-TRIAL-SPAN", (12000, 2500))
 def _() -> Any:
-    """The usage may fall in May or June; it is due with its month, the fee with the end of the trial."""
-    plan, api = fee(20000, key="plan"), used("2.5", "api")
-    trial = phase("2015-05-20", "2015-06-13", api, anchor="2015-05-01")
+    """The usage may fall in May or June; it is due with the end of the trial, as the fee."""
+    plan, api = fee(20000, key="plan"), used("2.5", "api", included_in_trial=D(0))
+    trial = phase("2015-05-20", "2015-06-13", plan, api, anchor="2015-05-01", free=True)
     found = entries(
         trial,
         phase("2015-06-13", None, plan, api, anchor="2015-05-01"),
