@@ -25,7 +25,7 @@ Measure = ApprovalRule.Measure
 
 
 class OwnQuote(Refused):
-    """A seller cannot approve what they made, own or submitted."""
+    """A seller cannot approve what they made, own or submitted, nor an exception for their own customer."""
 
     code = "own_quote"
 
@@ -135,7 +135,7 @@ def due(quote: Quote) -> list[Approval]:
 def _due(rows: Sequence[Quote]) -> list[Approval]:
     waiting = Approval.objects.filter(quote__in=rows, decision=Approval.Decision.WAITING)
     lowest: dict[str, int] = {}
-    found = list(waiting.select_related("quote"))
+    found = list(waiting.select_related("quote__customer", "rule"))
     for each in found:
         lowest[each.quote_id] = min(each.step, lowest.get(each.quote_id, each.step))
     return [each for each in found if each.step == lowest[each.quote_id]]
@@ -192,7 +192,7 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
     rows = quote.options(held=True)
     _decide(rows, Approval.Decision.APPROVED, by, now, note)
     roles = roles_of(by, now)
-    while any(each.needed_role in roles for each in _due(rows)):
+    while any(each.needed_role in roles and not _for_own_customer(each, by) for each in _due(rows)):
         _decide(rows, Approval.Decision.APPROVED, by, now, note)
     waiting = _due(rows)
     if waiting:
@@ -231,10 +231,19 @@ def _decide(rows: Sequence[Quote], decision: str, by: User, now: datetime, note:
     if by.pk in _authors(rows):
         raise OwnQuote("Somebody else has to decide about your quote.")
     roles = roles_of(by, now)
-    mine = [each.pk for each in _due(rows) if each.needed_role in roles]
+    due = [each for each in _due(rows) if each.needed_role in roles]
+    mine = [each.pk for each in due if not _for_own_customer(each, by)]
+    if due and not mine:
+        raise OwnQuote("The customer is yours: somebody else decides how it may pay.")
     decided = Approval.objects.filter(decision=Approval.Decision.WAITING, pk__in=mine)
     if not decided.update(decision=decision, decided_by=by, decided_at=now, note=note[:1000]):
         raise NotForYou("Nothing is waiting for your decision.")
+
+
+def _for_own_customer(approval: Approval, by: User) -> bool:
+    """A way of paying that the segment does not allow, for a customer of theirs."""
+    customer = approval.quote.customer
+    return approval.rule.measure == Measure.PAYMENT and customer is not None and customer.owner_id == by.pk
 
 
 def roles_of(user: User, now: datetime) -> list[str]:

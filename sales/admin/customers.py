@@ -10,12 +10,13 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import customers, invoicing, metering, subscribing, switching, timelines
+from billing import customers, invoicing, metering, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
+from billing.admin.catalogue import NET_TERMS
 from billing.models import Customer, Event, Member, Segment, Subscription, User
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
-from sales import consolidating, drafting, handing_over, leads
+from sales import consolidating, drafting, excepting, handing_over, leads
 from sales.models import SalesSettings
 
 # event type -> (words, icon, tone); the words may use the event's data
@@ -175,10 +176,13 @@ class SwitchForm(forms.Form):
     method = forms.ChoiceField(label="Pays by", choices=CollectionMethod.choices)
     net_days = forms.TypedChoiceField(
         label="Payment terms", coerce=int, empty_value=None, required=False,
-        choices=[("", "As for the customer"), *((n, f"Net {n}" if n else "Due on receipt") for n in (0, 15, 30, 45, 60))],
+        choices=[("", "As for the customer"), *NET_TERMS],
     )  # fmt: skip
     reason = forms.CharField(
-        label="Reason", max_length=300, required=False, help_text="where the segment does not allow it"
+        label="Reason",
+        max_length=300,
+        required=False,
+        help_text="where the segment does not allow it; somebody else than you and the owner decides",
     )
 
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
@@ -214,15 +218,20 @@ def _pin(request: HttpRequest, customer: Customer) -> str:
 
 def _switch(request: HttpRequest, customer: Customer) -> str:
     given = _valid(SwitchForm(request.POST, customer=customer))
-    may_override = request.user.has_perm("billing.approve_payment_rule")
-    if given["reason"] and not may_override and not customers.allowed(customer, given["method"]):
-        raise subscribing.CollectionNotAllowed("A manager has to approve this.", field="reason")
-    by_invoice = given["method"] == CollectionMethod.SEND_INVOICE
-    switching.switch(
-        customer=customer, method=given["method"], now=customer.now, actor=staff(request),
-        net_days=given["net_days"] if by_invoice else None, override=given["reason"] if may_override else "",
-    )  # fmt: skip
+    wish = excepting.switch(**given, customer=customer, by=request.user, now=customer.now)  # type: ignore[arg-type]
+    if wish is not None:
+        return "Asked for: somebody who may allow it has been told by mail."
     return f"From the next invoice on: {CollectionMethod(given['method']).label.lower()}."
+
+
+def _allow(request: HttpRequest, customer: Customer) -> str:
+    excepting.allow(customer=customer, by=request.user, now=customer.now)  # type: ignore[arg-type]
+    return "Allowed, from the next invoice on."
+
+
+def _refuse(request: HttpRequest, customer: Customer) -> str:
+    excepting.refuse(customer=customer, by=request.user, now=customer.now)  # type: ignore[arg-type]
+    return "Refused; the customer pays as before."
 
 
 def _demo(request: HttpRequest, customer: Customer) -> str:
@@ -252,6 +261,8 @@ class CustomerAdmin(Screen):
         "company": ("billing.change_customer", _company),
         "pin": ("billing.pin_segment", _pin),
         "switch": ("billing.change_customer", _switch),
+        "allow": (excepting.PERMISSION, _allow),
+        "refuse": (excepting.PERMISSION, _refuse),
     }
 
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
@@ -265,7 +276,7 @@ class CustomerAdmin(Screen):
         specs = timelines.specs_of(running) if running else []
         signals = list(row.signals.filter(status="open").select_related("rule").order_by("-occurred_at")[:12])
         usage = metering.current(row, now)
-        kind = request.GET.get("show", "")
+        kind, wish = request.GET.get("show", ""), excepting.waiting_for(row)
         return {
             "running": running,
             "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
@@ -283,6 +294,8 @@ class CustomerAdmin(Screen):
             "signals": signals,
             "score": handing_over.score(signals, now, SalesSettings.current()),
             "trouble": handing_over.trouble(row, now),
+            "wish": wish,
+            "wish_is_own": wish is not None and excepting.is_own(row, request.user, wish),  # type: ignore[arg-type]
             "joined": consolidating.preview(row),
             **_engagement(row),
             **_forms(request, row),

@@ -8,7 +8,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from billing.models import Invoice, User
-from sales import approving, metrics
+from sales import approving, excepting, metrics
 from sales.models import Approval, HandoffTask, Quote
 
 SHOWN = 6
@@ -22,6 +22,7 @@ def desk(user: User) -> dict[str, Any]:
         made["tasks"], made["task_count"] = _tasks(user)
     if user.has_perm("sales.view_quote"):
         made["decisions"] = _decisions(user)
+        made["wishes"] = list(excepting.waiting_on(user)[:SHOWN])
         made["quotes_out"] = _quotes_out(user)
     if user.has_perm("billing.view_invoice"):
         made["overdue"], made["overdue_sums"] = _overdue(now)

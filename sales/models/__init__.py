@@ -1,5 +1,6 @@
 """Sales' tables. One file per subject; import from here."""
 
+from sales.models.allowances import PaymentException
 from sales.models.automations import Automation, AutomationRun, CustomerTag
 from sales.models.deals import Deal
 from sales.models.leads import Lead, TargetDomain, TargetProfile
@@ -25,7 +26,7 @@ from sales.models.signals import (
 
 __all__ = [
     "Approval", "ApprovalDelegate", "ApprovalRule", "Automation", "AutomationRun",
-    "CustomerTag", "Deal", "EngagementScore", "HandoffTask", "Lead", "Quote",
+    "CustomerTag", "Deal", "EngagementScore", "HandoffTask", "Lead", "PaymentException", "Quote",
     "QuoteComment", "QuoteLine", "QuoteRamp", "Role", "Rule", "SalesSettings", "Signal", "TargetDomain",
     "TargetProfile", "WeighedEvent", "Weight",
 ]  # fmt: skip

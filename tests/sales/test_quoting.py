@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing import customers
 from billing.models import Document, Event, Mail, User
 from billing.moves import IllegalMove
 from billing.refusals import Refused
@@ -130,6 +131,18 @@ def test_it_asks_before_a_small_customer_pays_by_invoice(make_customer, draft):
     quote = draft(customer=make_customer(), quantity=5)
     quoting.submit(quote=quote, now=NOON, actor="user:1")
     assert [a.words for a in quote.approvals.all()] == ["Payment that the segment does not allow: Invoice"]
+
+
+def test_the_owner_of_a_customer_does_not_allow_its_way_of_paying(make_customer, draft, staff):
+    mia, mara = staff("mia", "Sales managers"), staff("mara", "Sales managers")
+    customer = make_customer()
+    quote = draft(customer=customer, quantity=5)
+    customers.assign_owner(customer=customer, owner=mia, now=NOON, actor="system", why="test")
+    quoting.submit(quote=quote, now=NOON, actor="user:1")
+    with pytest.raises(quoting.OwnQuote, match="customer is yours"):
+        quoting.approve(quote=quote, by=mia, now=NOON)
+    quoting.approve(quote=quote, by=mara, now=NOON)
+    assert quote.state == "approved"
 
 
 @pytest.mark.parametrize(
