@@ -31,7 +31,7 @@ RULES: list[dict[str, Any]] = [
     },
     {
         "code": "usage_near_limit", "name": "Usage near limit", "weight": HIGH,
-        "description": "the threshold of a limit or tier is used",
+        "description": "more than the threshold of a limit or tier is used",
         "threshold": 80, "unit": "percent",
         "action": "Expansion offer",
     },
@@ -134,11 +134,21 @@ DIRECTING = [
     "sales.add_approvalrule",
     "sales.change_approvalrule",
 ]
+# What is sold and for how much: finance's to say, not of those who are paid for selling it.
+PRICING = [
+    *(
+        f"billing.{act}_{model}"
+        for model in ("plan", "price", "entitlement", "meter", "discount")
+        for act in ("add", "change")
+    ),
+    "billing.delete_entitlement",
+]
 ACCOUNTING = [
     "billing.record_payment",
     "billing.void_invoice",
     "billing.change_taxrate",
     "billing.add_taxrate",
+    *PRICING,
 ]
 SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]
 # Keys, endpoints and their deliveries, test clocks.

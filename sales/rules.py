@@ -190,10 +190,10 @@ def team_growing(facts: Facts, setting: Setting) -> Finding | None:
 
 
 def usage_near_limit(facts: Facts, setting: Setting) -> Finding | None:
-    """Used the threshold (percent) of a limit or more; once for each meter, period and limit."""
+    """Used more than the threshold (percent) of a limit; once for each meter, period and limit."""
     data = facts.event.data
     used, limit = Decimal(str(data.get("used", 0))), Decimal(str(data.get("limit", 0)))
-    if not limit or used * 100 < setting.threshold * limit:
+    if not limit or used * 100 <= setting.threshold * limit:
         return None
     meter, since = str(data.get("meter", "")), str(data.get("period", {}).get("start", ""))
     percent = (used * 100 / limit).to_integral_value(ROUND_DOWN)  # a limit that is not reached is not 100 %

@@ -7,7 +7,7 @@ twice: a signal's dedupe key is unique.
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -28,10 +28,10 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Concat
 from django_q.tasks import async_task
 
-from billing import timelines, typed
+from billing import metering, timelines, typed
 from billing.events import record
 from billing.maths.periods import local_date
-from billing.models import Customer, Entitlement, Event, Plan, Seller, Subscription
+from billing.models import Customer, Entitlement, Event, Plan, Seller, Subscription, ThresholdCrossing
 from billing.moves import move
 from billing.refusals import Refused
 from sales import handing_over, rules
@@ -39,6 +39,7 @@ from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile,
 from sales.rules import Account, Facts, Finding, Happened, Setting
 
 BATCH = 200
+LONGEST_PERIOD = timedelta(days=367)
 # Terms of a quote begin as the next phase, or as a subscription that waited for its day.
 BEGINNINGS = ("subscription.phase_started", "subscription.activated")
 # No finding about the customer, but work for a person at once, whatever the score.
@@ -252,7 +253,7 @@ def sweep(*, now: datetime) -> int:
     found = 0
     for start in range(0, len(numbers), BATCH):
         found += _try(numbers[start : start + BATCH], now)
-    found += len(look_for_targets(now=now))
+    found += len(look_for_targets(now=now)) + len(look_past_thresholds(now=now))
     handing_over.reconsider(now=now)
     return found
 
@@ -264,6 +265,29 @@ def _try(numbers: Sequence[int], now: datetime) -> int:
     except ExceptionGroup:
         log.exception("events left unweighed")
         return 0
+
+
+def look_past_thresholds(*, now: datetime) -> list[Signal]:
+    """Customers whose usage stood exactly at a threshold when billing said so, and has gone past it since."""
+    exact = ThresholdCrossing.objects.filter(used__gt=0, used=F("limit") * F("percent") / 100)
+    recent = exact.filter(at__gte=now - LONGEST_PERIOD).select_related("customer__test_clock", "meter")
+    settings = _settings()
+    return [signal for crossing in recent for signal in _look_past(crossing, settings, now)]
+
+
+@transaction.atomic
+def _look_past(crossing: ThresholdCrossing, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
+    customer, meter = crossing.customer, crossing.meter
+    moment = customer.on_clock(now)
+    running = next((each for each in metering.current(customer, moment) if each.meter == meter), None)
+    if running is None or running.period.start != crossing.period_start or running.limit != crossing.limit:
+        return []
+    data = {
+        "meter": meter.code, "name": meter.name, "used": str(running.used), "limit": str(running.limit),
+        "period": {"start": running.period.start.isoformat()},
+    }  # fmt: skip
+    facts = Facts(Happened(0, metering.THRESHOLD_REACHED, customer.pk, moment, data=data), customer.pk)
+    return _keep(customer, rules.weigh(facts, settings), moment)
 
 
 def look_for_targets(*, now: datetime) -> list[Signal]:
@@ -308,7 +332,11 @@ def _look_at(customer: Customer, settings: Mapping[str, Setting], now: datetime)
         event=happened, customer=customer.pk, name=customer.name, domain=_business_domain(customer),
         employees=customer.employees, industry=customer.industry, **_company(customer),
     )  # fmt: skip
-    new = _store(customer, rules.weigh(facts, settings), actor="system", now=moment)
+    return _keep(customer, rules.weigh(facts, settings), moment)
+
+
+def _keep(customer: Customer, findings: Iterable[Finding], moment: datetime) -> list[Signal]:
+    new = _store(customer, findings, actor="system", now=moment)
     if new:
         handing_over.consider(customer=customer, now=moment)
     return new

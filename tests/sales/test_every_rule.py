@@ -68,7 +68,7 @@ def is_now(**fields):
 STORIES = {
     "demo_requested": Story([seen("sso", 0)], [asked("SSO")], [], [asked("Audit log")]),
     "company_size": Story([is_now(employees=100)], [is_now(employees=101)], [is_now(employees=5000)], []),
-    "usage_near_limit": Story([used(39_999)], [used(40_000)], [used(50_000)], [used(40_000, "2026-02-15")]),
+    "usage_near_limit": Story([used(40_000)], [used(40_001)], [used(50_000)], [used(40_001, "2026-02-15")]),
     "target_domain": Story(
         [is_now(domain="supernova.example")], [is_now(domain="it.nova.example")], [is_now(domain="nova.example")],
         [is_now(domain="orbit.example")],

@@ -88,8 +88,8 @@ def usage(used, limit=50_000, start="2026-01-15"):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("used", "fires"), [(39_999, 0), (40_000, 1), (41_200, 1)])
-def test_it_finds_usage_at_the_threshold(used, fires):
+@pytest.mark.parametrize(("used", "fires"), [(39_999, 0), (40_000, 0), (40_001, 1)])
+def test_it_finds_usage_past_the_threshold(used, fires):
     assert len(keys("usage_near_limit", facts(usage(used)), 80)) == fires
 
 

@@ -58,6 +58,22 @@ def test_it_hears_usage_near_the_limit(on_pro, found, run_jobs):
     assert signal.occurred_at == customer.now
 
 
+def test_usage_that_stood_exactly_at_the_threshold_is_heard_when_it_goes_on(on_pro, found, run_jobs):
+    customer = on_pro().customer
+    use(customer, 40_000)
+    run_jobs()
+    assert watching.look_past_thresholds(now=NOON) == []
+    use(customer, 1, "u-2")
+    run_jobs()
+    assert found(customer) == []
+    [signal] = watching.look_past_thresholds(now=NOON)
+    assert signal.sentence.startswith("Used 40,001 of 50,000 API calls (80 %)")
+    assert watching.look_past_thresholds(now=NOON) == []
+    use(customer, 10_000, "u-3")
+    run_jobs()
+    assert found(customer) == ["usage_near_limit"]
+
+
 def test_it_hears_a_limit_once_a_period_and_again_in_the_next(on_pro, found, run_jobs, advance):
     subscription = on_pro()
     customer = subscription.customer

@@ -149,14 +149,14 @@ def use_the_portal(story):
 
 
 def use_the_product(story):
-    """3. Usage through the API; at 80 % a signal, five members a signal; one task."""
+    """3. Usage through the API; past 80 % a signal, five members a signal; one task."""
     _, secret = keys.issue(name="product", scopes=["usage", "read"], livemode=False, now=START)
     api = {"HTTP_AUTHORIZATION": f"Bearer {secret}", "content_type": "application/json"}
     story.advance(START + timedelta(days=12))
     batch = {
         "events": [
             {"id": f"use-{n}", "customer": story.customer.pk, "event_name": "api_call",
-             "timestamp": (START + timedelta(days=n)).isoformat(), "properties": {"value": "4000"}}
+             "timestamp": (START + timedelta(days=n)).isoformat(), "properties": {"value": "4001"}}
             for n in range(1, 11)
         ]
     }  # fmt: skip

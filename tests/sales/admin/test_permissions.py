@@ -6,7 +6,19 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from billing.admin.base import Screen
-from billing.models import ApiKey, Customer, Invoice, TestClock, User, WebhookDelivery, WebhookEndpoint
+from billing.models import (
+    ApiKey,
+    Customer,
+    Discount,
+    Invoice,
+    Meter,
+    Plan,
+    Price,
+    TestClock,
+    User,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from sales import catalogue as shipped
 from sales import leads
 from sales.models import (
@@ -39,6 +51,7 @@ MAY = {
     (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
     (Lead, "take_on"): SALES, (Customer, "switch"): {*SALES, shipped.SUPPORT},
+    (Customer, "allow"): LEADERS, (Customer, "refuse"): LEADERS,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
     (Invoice, "transfer"): {shipped.FINANCE, shipped.ADMINS},
@@ -121,11 +134,15 @@ def test_it_refuses_an_act_that_there_is_not(sales_catalogue, browser, address):
 # -- Every screen, every group
 
 ADMIN = "admin"
+PRICERS = {shipped.FINANCE, shipped.ADMINS}
+SOLD = (Plan, Price, Meter, Discount)
 CHANGES = {
+    **dict.fromkeys(SOLD, PRICERS),
     Rule: LEADERS, SalesSettings: LEADERS, TargetDomain: LEADERS, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
     ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS},
 }  # fmt: skip
 ADDS = {
+    **dict.fromkeys(SOLD, PRICERS),
     TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
     ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS}, Automation: LEADERS, Rule: set(), SalesSettings: set(),
 }  # fmt: skip
