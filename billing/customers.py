@@ -25,8 +25,8 @@ from billing.typed import FREE_MAIL, business_domain
 __all__ = [
     "FREE_MAIL", "NET_DAYS", "AlreadyMember", "CurrencyInUse", "ExternalIdTaken", "InvalidValue",
     "LastOwner", "NotChangedHere", "TeamFull", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
-    "business_domain", "change_role", "create", "default_card", "pin_segment", "remove_member", "resegment",
-    "segment_for", "unpin_segment", "update",
+    "business_domain", "change_role", "checked_net_days", "create", "default_card", "pin_segment", "remove_member",
+    "resegment", "segment_for", "unpin_segment", "update",
 ]  # fmt: skip
 
 NET_DAYS = (0, 15, 30, 45, 60)
@@ -205,7 +205,8 @@ def _employees(value: Any) -> int | None:
     return value
 
 
-def _net_days(value: Any) -> int | None:
+def checked_net_days(value: Any) -> int | None:
+    """One of the listed terms, or None for whatever the customer or seller has. Raises InvalidValue."""
     if value is not None and value not in NET_DAYS:
         raise InvalidValue("Net terms are 0, 15, 30, 45 or 60 days.", field="net_days")
     return value
@@ -250,7 +251,7 @@ _CLEANERS: dict[str, Callable[[Any], Any]] = {
     "currency": typed.currency, "country": typed.country, "timezone": typed.timezone,
     "domain": typed.domain, "employees": _employees, "industry": _text("industry", 80),
     "tax_id": _text("tax_id", 40), "tax_exempt": _flag("tax_exempt"),
-    "consolidate_invoices": _flag("consolidate_invoices"), "billing_address": _address, "net_days": _net_days,
+    "consolidate_invoices": _flag("consolidate_invoices"), "billing_address": _address, "net_days": checked_net_days,
     "collection_method": _collection_method, "metadata": _metadata, "test_clock": _test_clock,
     "provider_id": _text("provider_id", 100),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from billing import invoicing, starting, taxes
+from billing import customers, invoicing, starting, taxes
 from billing.events import record
 from billing.invoicing import Draft, DraftLine
 from billing.maths.money import LIMIT, exponent, round_half_away
@@ -77,6 +77,7 @@ def _motion(customer: Customer) -> str:
 
 
 def _net_days(customer: Customer, given: int | None, seller: Seller) -> int:
+    given = customers.checked_net_days(given)
     return next(days for days in (given, customer.net_days, seller.net_days) if days is not None)
 
 

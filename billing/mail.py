@@ -38,11 +38,12 @@ def compose(
     customer: Customer | None = None,
     invoice: Invoice | None = None,
     document: Document | None = None,
+    more_documents: Sequence[Document] = (),
 ) -> Mail | None:
     """Write a mail and enqueue its sending, inside the transaction of its cause.
 
     None when this event already wrote this template to this recipient. `invoice` is attached as its PDF when
-    the mail goes out, `document` as it is.
+    the mail goes out, `document` and `more_documents` as they are.
     """
     cause = event.public_id if isinstance(event, Event) else event
     parts = render(template, {**standard(customer, invoice), "recipient": to, **context})
@@ -52,6 +53,7 @@ def compose(
     )  # fmt: skip
     if not _insert(mail):
         return None
+    mail.more_documents.add(*more_documents)
     async_task("billing.tasks.send_mail", mail.pk)
     return mail
 
@@ -151,7 +153,7 @@ def message(mail: Mail) -> EmailMultiAlternatives:
 
 def attachments(mail: Mail) -> Sequence[Document]:
     """The papers that go with it; an invoice that has none yet is printed now."""
-    papers = [mail.document] if mail.document else []
+    papers = [*([mail.document] if mail.document else []), *mail.more_documents.order_by("name")]
     if mail.invoice_id:
         papers.append(printing.print_invoice(mail.invoice_id))
     return papers

@@ -143,7 +143,8 @@ def subscribe(
     start = local_date(at, customer.timezone)
     spec = PhaseSpec(
         plan=plan, items=items, start_on=start, end_on=None, anchor_on=start, discount=discount,
-        collection_method=collection_method or customer.collection_method, net_days=net_days,
+        collection_method=collection_method or customer.collection_method,
+        net_days=customers.checked_net_days(net_days),
         motion=motion or plan.motion, source=source or "", starts_at=at, po_number=po_number,
     )  # fmt: skip
     free_until = planning.trial_end_of(
@@ -446,6 +447,8 @@ def _changed(
     subscription: Subscription, wish: Wish, effective: Effective, *, now: datetime, source: str, override: str
 ) -> _Plan:
     _refuse_closed(subscription)
+    if wish.net_days is not KEEP:
+        customers.checked_net_days(wish.net_days)
     before = timelines.planned(subscription)
     today = timelines.local_day(subscription, now)
     on = effective_day(subscription, before, effective, now)

@@ -187,7 +187,8 @@ def _freeze(row: Quote, printed: _Printed, now: datetime, actor: str) -> Quote:
 
 
 def _mail_out(sent: Sequence[Quote], lead: Quote, message: str, event: Event, now: datetime) -> None:
-    """One mail: the paper with it, or the options with what each comes to."""
+    """One mail with the paper, or with that of every option and what each comes to."""
+    papers = [row.document for row in sent if row.document is not None]
     options = [(row, addresses.money(row.tcv, row.currency)) for row in sent if row.option]
     context = {
         "quote": lead, "url": sent[0].url, "message": message, "rep": lead.owner and lead.owner.get_full_name(),
@@ -195,7 +196,7 @@ def _mail_out(sent: Sequence[Quote], lead: Quote, message: str, event: Event, no
     }  # fmt: skip
     mail.compose(
         template="quote_sent", to=lead.contact_email, context=context, event=event, now=now,
-        customer=lead.customer, document=None if options else lead.document,
+        customer=lead.customer, document=papers[0], more_documents=papers[1:],
     )  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
+
+NET_TERMS = [(days, f"Net {days}" if days else "Due on receipt") for days in NET_DAYS]
 
 
 class Entitlements(admin.TabularInline):
@@ -72,6 +76,11 @@ class DiscountAdmin(admin.ModelAdmin):
 class SellerAdmin(admin.ModelAdmin):
     list_display = ("name", "legal_name", "currency", "timezone", "net_days")
     exclude = ("logo",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "net_days":
+            return forms.TypedChoiceField(label="Payment terms", coerce=int, choices=NET_TERMS)
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not Seller.objects.exists()

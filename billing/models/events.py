@@ -79,6 +79,7 @@ class Mail(models.Model):
         "billing.Invoice", models.PROTECT, null=True, blank=True, help_text="attached as PDF"
     )
     document = models.ForeignKey("billing.Document", models.PROTECT, null=True, blank=True)
+    more_documents = models.ManyToManyField("billing.Document", blank=True, related_name="+")
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)

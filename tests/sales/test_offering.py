@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from billing.mail import attachments
 from billing.models import Event, Invoice, Mail, Subscription
 from billing.refusals import Refused
 from sales import approving, comparing, offering, quoting
@@ -148,6 +149,7 @@ def test_one_mail_names_them_all(out, fake_print):
     mail = Mail.objects.get(template="quote_sent")
     assert "Option A: One year: USD 59,400.00" in mail.text.replace("$", "USD ")
     assert "Option B: Three years (recommended)" in mail.text
+    assert [paper.pk for paper in attachments(mail)] == [first.document_id, second.document_id]
     assert Event.objects.filter(type="quote.sent").count() == 1
 
 

@@ -150,6 +150,7 @@ def test_it_refuses_changes_by_name(api, pro, code):
     assert code(api.post(path, plan="enterprise")) == (422, "plan_needs_quote")
     assert code(api.post(path, quantity=2, effective="2025-01-01")) == (422, "invalid_date")
     assert code(api.post(path, quantity=2, effective="someday")) == (400, "invalid_date")
+    assert code(api.post(path, quantity=2, net_days=31)) == (422, "invalid_value")
     assert code(api.post(path, quantity=2, effective="2026-02-30")) == (400, "invalid")
     assert code(api.post("subscriptions/sub_1/changes", quantity=2)) == (404, "not_found")
 
