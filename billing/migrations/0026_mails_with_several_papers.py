@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0024_no_doubled_indexes"),
+        ("billing", "0025_usage_in_trials"),
     ]
 
     operations = [
