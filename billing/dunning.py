@@ -143,7 +143,7 @@ def _needs(
 def subscription_needs_card(subscription: Subscription) -> NeedsCard | None:
     """The oldest of its invoices that waits for its customer; a trial by card that has none to go on with."""
     rows = Invoice.objects.of(subscription).filter(status=Invoice.Status.OPEN).order_by("issued_at", "id")
-    for invoice in rows.prefetch_related("payments")[:5]:
+    for invoice in rows.select_related("customer").prefetch_related("payments")[:5]:
         if (found := needs_card(invoice)) is not None:
             return found
     if subscription.status != Subscription.Status.TRIALING or not _begins_by_card(subscription):
