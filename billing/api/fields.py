@@ -16,6 +16,12 @@ from billing.maths.money import LIMIT, exponent, to_major
 PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?", re.ASCII)
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+A_DAY = {
+    "type": "string",
+    "format": "date",
+    "pattern": r"^(19[7-9][0-9]|2[01][0-9]{2}|2200)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+}
 
 
 class Strict(serializers.Serializer[Any]):
@@ -52,6 +58,14 @@ class Strict(serializers.Serializer[Any]):
         return None
 
 
+def whole(value: Any) -> int | None:
+    """The whole number of at most 15 digits that stands in the JSON, if it is one: 3.0 is, 1e999999999 is not
+    worth writing out."""
+    if isinstance(value, Decimal) and value.adjusted() < 15 and value == value.to_integral_value():
+        return int(value)
+    return value if type(value) is int and abs(value) < 10**15 else None
+
+
 WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 # What a column of whole numbers holds.
 LEAST, MOST = -(2**31), 2**31 - 1
@@ -61,9 +75,8 @@ def _is_whole(value: Any, query: bool) -> bool:
     """Others' readers take `1_0`, `"12"` and other alphabets' digits for numbers."""
     if query:
         return isinstance(value, str) and WHOLE.fullmatch(value) is not None and LEAST <= int(value) <= MOST
-    if isinstance(value, Decimal):  # 3.0 is a whole number; 1e999999999 is not worth writing out
-        return value.adjusted() <= 10 and value == value.to_integral_value() and LEAST <= value <= MOST
-    return type(value) is int and LEAST <= value <= MOST
+    found = whole(value)
+    return found is not None and LEAST <= found <= MOST
 
 
 def _is_truth(value: Any, query: bool) -> bool:
@@ -217,9 +230,10 @@ class Quantity(serializers.Field[Decimal, Any, Any, Any]):
     }
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, Decimal) or not _is_exact(data):
+        number = whole(data)
+        if number is None and not (isinstance(data, str) and PLAIN.fullmatch(data)):
             self.fail("invalid_quantity")
-        return Decimal(data)
+        return Decimal(data if number is None else number)
 
     def to_representation(self, value: Any) -> str:
         return str(value)
@@ -236,19 +250,19 @@ class Instant(serializers.DateTimeField):
             instant = datetime.fromisoformat(value.upper())
         except ValueError:
             raise serializers.ValidationError(message, code="invalid_timestamp") from None
-        if not 1970 <= instant.year <= 2200:
+        if not FIRST_YEAR <= instant.year <= LAST_YEAR:
             raise serializers.ValidationError("This time is too far away.", code="invalid_timestamp")
         return instant
 
 
 class Day(serializers.DateField):
-    """`YYYY-MM-DD`, in the customer's zone."""
+    """`YYYY-MM-DD` in the customer's zone, from 1970 to 2200."""
 
     def to_internal_value(self, value: Any) -> date:
         if not isinstance(value, str) or not DATE.fullmatch(value):
             self.fail("invalid", format="YYYY-MM-DD")
         day = super().to_internal_value(value)
-        if not 1970 <= day.year <= 2200:
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
             raise serializers.ValidationError("This day is too far away.", code="invalid")
         return day
 
@@ -257,7 +271,7 @@ class Day(serializers.DateField):
     {
         "oneOf": [
             {"type": "string", "enum": ["now", "period_end", "contract_end"]},
-            {"type": "string", "format": "date"},
+            A_DAY,
             {"type": "string", "format": "date-time"},
         ],
         "description": "When: now, at the period's end, at the contract's end, on a day, or at a time.",
@@ -287,9 +301,7 @@ def day_or_instant(text: str) -> date | datetime:
     return kind.run_validation(text)
 
 
-@extend_schema_field(
-    {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
-)
+@extend_schema_field({"oneOf": [A_DAY, {"type": "string", "format": "date-time"}]})
 class Moment(serializers.Field[Any, Any, Any, Any]):
     """A day in the customer's zone, from its midnight on, or a time."""
 

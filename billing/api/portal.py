@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +16,14 @@ from billing.api.views import ApiView
 TAG = "Portal"
 
 
+@extend_schema_field(
+    {
+        "type": "string",
+        "format": "uri",
+        "pattern": r"^https?://[^/?#@\\\s]+([/?#][^\\\s]*)?$",
+        "maxLength": 500,
+    }
+)
 class Address(Text):
     """An absolute address that a browser may be sent back to."""
 

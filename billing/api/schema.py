@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
-from billing.api.fields import LEAST, MOST, Strict, Text
+from billing.api.fields import A_DAY, LEAST, MOST, Day, Strict, Text
 
 # Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough.
 ANY_TEXT = r"^[^\u0000]*$"
@@ -26,7 +26,14 @@ class Schema(AutoSchema):
                 found["minLength"] = 1
         if isinstance(field, serializers.IntegerField) and isinstance(field.parent, Strict):
             found = {"minimum": LEAST, "maximum": MOST, **found}
+        if isinstance(field, Day) and isinstance(field.parent, Strict):
+            found = {**found, **A_DAY}
         return found
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        """An empty body is not an empty object."""
+        found = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        return {**found, "required": not getattr(self.view, "may_be_empty", False)} if found else found
 
     def _get_serializer_name(self, serializer: Any, direction: Any, bypass_extensions: bool = False) -> str:
         name = super()._get_serializer_name(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]

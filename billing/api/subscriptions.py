@@ -24,6 +24,7 @@ from billing.api.fields import (
     Quantity,
     Strict,
     Text,
+    whole,
 )
 from billing.api.finding import is_id, row
 from billing.api.plans import plan_at
@@ -95,8 +96,10 @@ def discounts_named(given: dict[str, Any]) -> None:
 )
 class Anchor(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> str | int:
-        if data in ("start", "calendar") or (type(data) is int and 1 <= data <= 31):
-            return data
+        if data in ("start", "calendar"):
+            return str(data)
+        if (day := whole(data)) is not None and 1 <= day <= 31:
+            return day
         raise serializers.ValidationError("start, calendar, or a day from 1 to 31.", code="invalid_anchor")
 
     def to_representation(self, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Every operation of the published schema against what a generator makes of it: no 5xx, no answer that the schema does
-not describe. `FUZZ_EXAMPLES=200` sends so many requests to each, and asks besides that nothing is taken that the schema
-forbids and nothing refused that it allows: those two depend on what the generator thinks of, so they are asked by hand.
+not describe, nothing taken that it forbids, nothing refused as malformed that it allows. The same few requests each
+time; `FUZZ_EXAMPLES=200` sends so many others to each operation, and every boundary of every field.
 """
 
 import os
@@ -32,7 +32,6 @@ def alone(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request_started.connect(close_old_connections)
 
 
-# By hand: also every boundary of every field, which takes minutes.
 THOROUGH = "FUZZ_EXAMPLES" in os.environ
 schema = schemathesis.openapi.from_wsgi(
     "/api/v1/schema/",
@@ -58,12 +57,9 @@ def secret(catalogue, no_request_limits):
 def test_it_answers_as_the_schema_says(case, secret):
     headers = {"Authorization": f"Bearer {secret}"}
     batch = case.operation.label == USAGE
-    excluded = [positive_data_acceptance]
-    if batch or not THOROUGH:
-        excluded.append(negative_data_rejection)
+    # What it allows may still be refused for what the world is like: 404, 409, 422.
+    excluded = [positive_data_acceptance, negative_data_rejection] if batch else [positive_data_acceptance]
     response = case.call_and_validate(headers=headers, excluded_checks=excluded)
-    if not THOROUGH:
-        return
     if batch and case.meta.generation.mode == GenerationMode.NEGATIVE and response.status_code == 202:
         assert response.json()["accepted"] == 0, response.text
     if case.meta.generation.mode == GenerationMode.POSITIVE and response.status_code == 400:
@@ -72,8 +68,11 @@ def test_it_answers_as_the_schema_says(case, secret):
 
 # Of a batch the good events are kept: a wrong one is named in the answer, which is a 202 all the same.
 USAGE = "POST /api/v1/usage_events"
-# What no schema can say of a value: that a page begins there, that a range has days, that a year is near.
-UNSAID = {"invalid_cursor", "invalid_range", "invalid_timestamp", "invalid_characters", "ambiguous"}
+# What no schema can say of a value: that a page begins there, that a range has days, that a year is near, that a
+# number has few decimals.
+UNSAID = {
+    "invalid_cursor", "invalid_range", "invalid_timestamp", "invalid_characters", "ambiguous", "invalid_percentage",
+}  # fmt: skip
 
 
 def codes(response: Any) -> Iterable[str]:

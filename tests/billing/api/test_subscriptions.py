@@ -44,6 +44,12 @@ def test_the_same_key_starts_one(api, customer):
     assert Subscription.objects.count() == Invoice.objects.count() == 1
 
 
+def test_a_whole_number_may_be_written_with_a_point(api, customer):
+    body = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3.0, anchor=1.0).json()
+    assert "3" in body["phases"][0]["quantities"].values()
+    assert body["current_period"]["end"] == "2026-02-01"
+
+
 def test_a_trial_costs_nothing_yet(api, customer):
     body = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=2, trial_days=14).json()
     assert (body["status"], body["latest_invoice"], body["mrr"]) == ("trialing", None, "0.00")
@@ -64,6 +70,7 @@ def test_a_trial_costs_nothing_yet(api, customer):
         ({"quantity": "1.5"}, 422, "invalid_quantity"),
         ({"quantity": 1000000001}, 422, "invalid_quantity"),
         ({"quantity": 1.5}, 400, "invalid_quantity"),
+        ({"quantity": 1e18}, 400, "invalid_quantity"),
         ({"quantity": "NaN"}, 400, "invalid_quantity"),
         ({"quantity": "١٠"}, 400, "invalid_quantity"),
         ({"quantity": True}, 400, "invalid_quantity"),
@@ -71,6 +78,7 @@ def test_a_trial_costs_nothing_yet(api, customer):
         ({"quantities": {"nothing": 2}}, 422, "unknown_price"),
         ({"collection_method": "send_invoice"}, 422, "collection_not_allowed"),
         ({"anchor": 32}, 400, "invalid_anchor"),
+        ({"anchor": 1.5}, 400, "invalid_anchor"),
         ({"anchor": "2026-10-25T02:30:00"}, 400, "invalid_anchor"),
         ({"trial_days": -1}, 400, "min_value"),
         ({"price": "1.00"}, 400, "unknown_field"),
