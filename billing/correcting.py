@@ -231,12 +231,7 @@ def _issue(
     note.save(force_insert=True)
     bulk.copy(CreditNoteLine, list(_rows(note, parts)))
     written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
-    bulk.copy(
-        Posting,
-        list(journal.of_correction(
-            note, parts, to_invoice=0 if written_off else to_due, to_bad_debt=to_due if written_off else 0
-        )),
-    )  # fmt: skip
+    bulk.copy(Posting, list(journal.of_credit_note(note, parts, off=to_due, given_up=written_off)))
     if to_due < total:
         invoicing.add_balance(
             invoice.customer,

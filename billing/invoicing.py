@@ -13,9 +13,20 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import F, QuerySet, Sum
 
-from billing import bulk, journal, numbering, quantities, returning, sharing, taxes, timelines
+from billing import (
+    apportioning,
+    bulk,
+    journal,
+    numbering,
+    quantities,
+    returning,
+    settling,
+    sharing,
+    taxes,
+    timelines,
+)
 from billing.events import Fact, record_many
 from billing.maths import splitting, statement, tax, timeline
 from billing.maths.periods import ONE_DAY, midnight
@@ -35,7 +46,6 @@ from billing.models import (
     Subscription,
 )
 from billing.models.ids import new_id
-from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 
 POLICIES = {
@@ -53,12 +63,6 @@ def grace() -> timedelta:
     """For so long a late usage event may still add to what its own, already invoiced, period owed: as long as it is
     taken, and three days at least."""
     return timedelta(days=max(settings.USAGE_GRACE_DAYS, 3))
-
-
-class NothingToCredit(Refused):
-    """A correction gives back more than the invoices of the subscription can carry."""
-
-    code = "nothing_to_credit"
 
 
 @dataclass(slots=True)
@@ -153,7 +157,8 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement says, and the papers that say it (none where nothing was owed or nothing was written)."""
+    """What a statement says, and the papers that say it (none where nothing was owed or nothing was written).
+    `off_invoices`: what of a credit lowers invoices that are not paid; the rest goes to the balance."""
 
     lines: Sequence[DraftLine]
     subtotal: int
@@ -161,6 +166,7 @@ class Result:
     total: int
     issued: Issued | None = None
     credit_notes: Sequence[CreditNote] = ()
+    off_invoices: int = 0
 
     @property
     def invoice(self) -> Invoice | None:
@@ -176,6 +182,7 @@ def joined(first: Result, second: Result) -> Result:
     return Result(
         [*first.lines, *second.lines], first.subtotal + second.subtotal, first.tax_total + second.tax_total,
         first.total + second.total, second.issued or first.issued, [*first.credit_notes, *second.credit_notes],
+        first.off_invoices + second.off_invoices,
     )  # fmt: skip
 
 
@@ -380,27 +387,25 @@ def terms(
 # -- One subscription -----------------------------------------------------------------------------------------
 
 
-def draft(
-    *,
-    subscription: Subscription,
-    specs: Sequence[PhaseSpec],
-    now: datetime,
-    until: date | None = None,
-    facts: Facts | None = None,
-) -> Result:
-    """What would be billed for these phases, up to today or `until`; writes nothing."""
-    day = until or timelines.local_day(subscription, now)
-    lines = draft_lines(
-        subscription=subscription, specs=specs, facts=facts or gather([subscription]), until=day
-    )
-    return _result(lines)
+def draft(*, subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> Result:
+    """What would be billed for these phases, up to today; writes nothing."""
+    day = timelines.local_day(subscription, now)
+    result = _stated(subscription, specs, gather([subscription]), day)
+    if result.total >= 0:
+        return result
+    off = apportioning.off_invoices(subscription.customer, result.lines, -result.total)
+    return replace(result, off_invoices=off)
+
+
+def _stated(subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts, until: date) -> Result:
+    return _result(draft_lines(subscription=subscription, specs=specs, facts=facts, until=until))
 
 
 def _result(
-    lines: Sequence[DraftLine], issued: Issued | None = None, notes: Sequence[CreditNote] = ()
+    lines: Sequence[DraftLine], issued: Issued | None = None, notes: Sequence[CreditNote] = (), off: int = 0
 ) -> Result:
     net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
-    return Result(lines, net, tax_total, net + tax_total, issued, notes)
+    return Result(lines, net, tax_total, net + tax_total, issued, notes, off)
 
 
 def bill(
@@ -446,7 +451,17 @@ def bill_many(
     drafts = [drafted(due, facts, actor) for due in dues]
     on = sharing.together([draft for draft in drafts if draft is not None])
     papers = issue(list({paper.id: paper for paper in on.values()}.values()), facts.seller)
-    return [_result(draft.lines, *papers[on[draft.id].id]) if draft else nothing() for draft in drafts]
+    results = [_result(draft.lines, *papers[on[draft.id].id]) if draft else nothing() for draft in drafts]
+    if any(result.off_invoices for result in results):
+        _late_no_more([due.subscription for due in dues])
+    return results
+
+
+def _late_no_more(rows: Sequence[Subscription]) -> None:
+    """Credit may have paid for what was late: the rows say so too."""
+    found = dict(Subscription.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", "status"))
+    for row in rows:
+        row.status = found[row.pk]
 
 
 def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
@@ -503,7 +518,7 @@ def upcoming(
     facts, first = facts or gather([subscription]), None
     pure = timelines.pure(subscription, specs)
     for on in _due_days(pure, billed):
-        result = draft(subscription=subscription, specs=specs, now=now, until=on, facts=facts)
+        result = _stated(subscription, specs, facts, on)
         method = (timelines.spec_on(specs, on) or specs[-1]).collection_method
         found = Upcoming(on, result, method)
         if result.lines:
@@ -527,7 +542,8 @@ def _due_days(pure: timeline.Timeline, after: date) -> Iterator[date]:
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------
 
 
-type Papers = tuple[Issued | None, Sequence[CreditNote]]
+# The invoice or the credit notes that a draft became, and what those took off unpaid invoices.
+type Papers = tuple[Issued | None, Sequence[CreditNote], int]
 
 
 def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
@@ -536,8 +552,8 @@ def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
     Returns, by draft id, the invoice or the credit notes that it became.
     """
     owing = [d for d in drafts if d.total >= 0]
-    papers: dict[str, Papers] = {i.draft.id: (i, ()) for i in _issue_invoices(owing, seller)}
-    papers.update({d.id: (None, _credit(d, seller)) for d in drafts if d.total < 0})
+    papers: dict[str, Papers] = {i.draft.id: (i, (), 0) for i in _issue_invoices(owing, seller)}
+    papers.update({d.id: (None, *_credit(d, seller)) for d in drafts if d.total < 0})
     return papers
 
 
@@ -702,84 +718,54 @@ def _use_balance(used: _Balance, paper: Issued, amount: int) -> None:
 # -- Credit notes -------------------------------------------------------------------------------------------------
 
 
-def _credit(draft: Draft, seller: Seller) -> list[CreditNote]:
-    """A statement that gives money back: to the customer's balance, with a credit note for each invoice that it
-    takes to carry the amount."""
-    taken = rooms(draft, -draft.total)
-    pieces = _pieces(draft.lines, [amount for _, amount in taken])
+def _credit(draft: Draft, seller: Seller) -> tuple[list[CreditNote], int]:
+    """A statement that gives money back: off what is due for that very time, else to the customer's balance. Answers the
+    notes, one for each invoice that it takes to carry the amount, and what was taken off."""
+    shares = apportioning.shares(draft.customer, draft.lines, -draft.total, held=True)
+    pieces = _pieces(draft.lines, [share.amount for share in shares])
     series = numbering.credit_series_of(draft.customer)
-    numbers = numbering.take([(series, draft.now)] * len(taken), seller)
+    numbers = numbering.take([(series, draft.now)] * len(shares), seller)
     notes = [
-        _credit_note(draft, seller, invoice, lines, number)
-        for (invoice, _), lines, number in zip(taken, pieces, numbers, strict=True)
+        _credit_note(draft, seller, share, lines, number)
+        for share, lines, number in zip(shares, pieces, numbers, strict=True)
     ]
     record_many([_fact_of_note(draft, note) for note in notes])
-    return notes
+    for share in shares:
+        if share.off:
+            settling.count_credit(share.invoice, share.off, now=draft.now, actor=draft.actor)
+    return notes, sum(share.off for share in shares)
 
 
 def _credit_note(
-    draft: Draft, seller: Seller, invoice: Invoice, lines: Sequence[DraftLine], number: numbering.Number
+    draft: Draft,
+    seller: Seller,
+    share: apportioning.Share,
+    lines: Sequence[DraftLine],
+    number: numbering.Number,
 ) -> CreditNote:
     net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
     note = CreditNote(
         livemode=draft.customer.livemode, series_id=number.series, sequence=number.sequence, number=number.text,
-        customer=draft.customer, invoice=invoice, currency=_currency(draft), to="balance",
+        customer=draft.customer, invoice=share.invoice, currency=_currency(draft),
+        to="invoice" if share.off == share.amount else "balance",
         reason="Change of subscription", issued_at=draft.now, issued_on=number.issued_on,
         subtotal=-net, tax_total=-tax_total, total=-net - tax_total,
         seller=seller_snapshot(seller), bill_to=customer_snapshot(draft.customer), created_at=draft.now,
     )  # fmt: skip
     note.save(force_insert=True)
     bulk.copy(CreditNoteLine, list(line_rows(lines, "credit_note_id", note.pk, "cnl", sign=-1)))
-    add_balance(
-        draft.customer,
-        note.total,
-        note.currency,
-        reason=f"Credit note {note.number}",
-        now=draft.now,
-        credit_note=note,
-    )
-    bulk.copy(Posting, list(journal.of_credit_note(note, lines)))
+    if rest := share.amount - share.off:
+        reason = f"Credit note {note.number}"
+        add_balance(draft.customer, rest, note.currency, reason=reason, now=draft.now, credit_note=note)
+    given_up = share.invoice.status == Invoice.Status.UNCOLLECTIBLE
+    postings = journal.of_credit_note(note, lines, off=share.off, given_up=given_up, sign=-1)
+    bulk.copy(Posting, list(postings))
     return note
 
 
 def _fact_of_note(draft: Draft, note: CreditNote) -> Fact:
-    data = {"number": note.number, "total": note.total, "invoice": note.invoice_id}
+    data = {"number": note.number, "total": note.total, "invoice": note.invoice_id, "to": note.to}
     return Fact("credit_note.issued", note.pk, note.customer_id, note.livemode, draft.actor, draft.now, data)
-
-
-def rooms(draft: Draft, amount: int) -> list[tuple[Invoice, int]]:
-    """Which invoice takes how much of a credit (minor units, above zero): the newest that can carry it all, else as
-    many as it takes, newest first. Raises NothingToCredit.
-
-    On a shared paper credit of one subscription has paid for another: then the other's invoices carry it, after the
-    own ones.
-    """
-    rows = _creditable(draft).annotate(given=Sum("credit_notes__total", default=0))
-    found = [
-        (invoice, invoice.total - invoice.given) for invoice in rows.order_by("-own", "-issued_at", "-id")
-    ]
-    whole = next((invoice for invoice, room in found if room >= amount), None)
-    return [(whole, amount)] if whole else _taken(found, amount)
-
-
-def _creditable(draft: Draft) -> QuerySet[Any]:
-    lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription__isnull=False)
-    own = {line.subscription_id for line in draft.lines}
-    issued = Invoice.objects.filter(customer=draft.customer, voided_at__isnull=True)
-    marked = issued.annotate(own=Exists(lines.filter(subscription__in=own)))
-    share = marked.filter(own=True, subscription__isnull=True)
-    return marked.filter(Q(own=True) | Q(Exists(lines), Exists(share)))
-
-
-def _taken(rooms: Iterable[tuple[Invoice, int]], amount: int) -> list[tuple[Invoice, int]]:
-    taken = []
-    for invoice, room in rooms:
-        if amount and room > 0:
-            taken.append((invoice, min(room, amount)))
-            amount -= taken[-1][1]
-    if amount:
-        raise NothingToCredit("The invoices of this subscription together are too small for the credit.")
-    return taken
 
 
 _SPLIT = ("gross", "discount", "tax_amount", "tax_in_gross", "tax_in_discount")

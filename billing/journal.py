@@ -3,7 +3,7 @@
 issue     receivable | revenue or deferred revenue, tax
 payment   cash | receivable (over-payment: customer balance)
 balance   customer balance | receivable
-credit    revenue or deferred revenue, tax | customer balance
+credit    revenue or deferred revenue, tax | receivable (given up: bad debt), then customer balance
 dispute   disputed payments (lost: bad debt), payment fees | cash
 """
 
@@ -41,13 +41,22 @@ def of_invoice(invoice: Mapping[str, Any], lines: Iterable["DraftLine"]) -> Iter
     yield from _postings(_party(invoice), amounts, on, words, invoice_id=invoice["id"])
 
 
-def of_credit_note(note: CreditNote, lines: Iterable["DraftLine"]) -> Iterator[dict[str, Any]]:
-    """The same in reverse, owed to the customer's balance. `lines` have the statement's (negative) signs."""
-    amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: -note.total, Account.TAX: note.tax_total})
+def of_credit_note(
+    note: CreditNote, lines: Iterable["DraftLine"], *, off: int, given_up: bool = False, sign: int = 1
+) -> Iterator[dict[str, Any]]:
+    """The same in reverse. `off` of it is taken off what the invoice asks for (off the loss, where it was given up),
+    the rest is the customer's balance. The lines have positive amounts; with sign -1 those of a statement."""
+    amounts: Counter[str] = Counter(
+        {
+            Account.BAD_DEBT if given_up else Account.RECEIVABLE: -off,
+            Account.CUSTOMER_BALANCE: off - note.total,
+            Account.TAX: note.tax_total,
+        }
+    )
     for line in lines:
-        amounts[earned_account(line, note.issued_on)] -= line.net
-    words, party = f"Credit note {note.number}", Party(note.customer_id, note.currency, note.livemode)
-    yield from _postings(party, amounts, note.issued_on, words, credit_note_id=note.pk)
+        amounts[earned_account(line, note.issued_on)] += sign * line.net
+    words = f"Credit note {note.number}"
+    yield from _postings(_of(note), amounts, note.issued_on, words, credit_note_id=note.pk)
 
 
 def of_payment(
@@ -94,27 +103,6 @@ def of_void(invoice: Invoice, on: date) -> Iterator[dict[str, Any]]:
     for account, amount in Posting.objects.filter(invoice=invoice).values_list("account", "amount"):
         amounts[account] -= amount
     yield from _postings(_of(invoice), amounts, on, f"Void: {invoice.number}", invoice_id=invoice.pk)
-
-
-def of_correction(
-    note: CreditNote, lines: Iterable["DraftLine"], *, to_invoice: int, to_bad_debt: int = 0
-) -> Iterator[dict[str, Any]]:
-    """A credit note that somebody wrote: it takes from what is due first; the rest is the customer's balance.
-    `lines` have positive amounts."""
-    to_balance = note.total - to_invoice - to_bad_debt
-    amounts: Counter[str] = Counter(
-        {
-            Account.RECEIVABLE: -to_invoice,
-            Account.BAD_DEBT: -to_bad_debt,
-            Account.CUSTOMER_BALANCE: -to_balance,
-            Account.TAX: note.tax_total,
-        }
-    )
-    for line in lines:
-        amounts[earned_account(line, note.issued_on)] += line.net
-    yield from _postings(
-        _of(note), amounts, note.issued_on, f"Credit note {note.number}", credit_note_id=note.pk
-    )
 
 
 def of_refund(

@@ -11,7 +11,7 @@ from heapq import nlargest
 
 from django.db.models import Sum
 
-from billing import invoicing, running, sharing, timelines
+from billing import apportioning, invoicing, running, sharing, timelines
 from billing.models import BillingFailure, Customer, InvoiceLine, Seller, Subscription, TestClock
 
 PAGE = 500
@@ -146,7 +146,7 @@ def _walk(
 def _possible(draft: invoicing.Draft) -> invoicing.Draft:
     """Raises NothingToCredit, as issuing it would."""
     if draft.total < 0:
-        invoicing.rooms(draft, -draft.total)
+        apportioning.shares(draft.customer, draft.lines, -draft.total)
     return draft
 
 

@@ -80,8 +80,9 @@ class NoSuchChange(Refused):
 class Change:
     """What a change does, in minor units; the same figures whether previewed or done.
 
-    `next`: the paper that follows, where it was asked for. `phase`: the id under which a change that waits can be
-    removed.
+    `credit_to_invoices`: what of a credit lowers invoices for the same time that are not paid; the rest goes to the
+    balance. `next`: the paper that follows, where it was asked for. `phase`: the id under which a change that waits can
+    be removed.
     """
 
     effective_on: date
@@ -91,6 +92,7 @@ class Change:
     total: int
     due_now: int
     credit_to_balance: int
+    credit_to_invoices: int
     invoice: Invoice | None = None
     next: invoicing.Upcoming | None = None
     phase: str | None = None
@@ -412,7 +414,8 @@ def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
     """A statement in the words of a change."""
     return Change(
         effective_on=on, lines=result.lines, subtotal=result.subtotal, tax_total=result.tax_total,
-        total=result.total, due_now=max(result.total, 0), credit_to_balance=max(-result.total, 0),
+        total=result.total, due_now=max(result.total, 0),
+        credit_to_balance=max(-result.total, 0) - result.off_invoices, credit_to_invoices=result.off_invoices,
         invoice=result.invoice, **more,
     )  # fmt: skip
 

@@ -53,7 +53,8 @@ class Shown:
     @property
     def token(self) -> str:
         change = self.change
-        figures = (change.effective_on.isoformat(), change.subtotal, change.tax_total, change.total)
+        credit = (change.credit_to_invoices, change.credit_to_balance)
+        figures = (change.effective_on.isoformat(), change.subtotal, change.tax_total, change.total, *credit)
         return "|".join(str(figure) for figure in figures)
 
 

@@ -350,6 +350,9 @@ class ChangeOut(serializers.Serializer[Any]):
     total = serializers.CharField(help_text="of this change; below zero where it gives money back")
     due_now = serializers.CharField()
     credit_to_balance = serializers.CharField()
+    credit_to_invoices = serializers.CharField(
+        help_text="taken off invoices for the same time that are not paid yet"
+    )
     effective_at = Day()
     next_invoice = NextInvoiceOut(allow_null=True)
     invoice = serializers.CharField(allow_null=True, help_text="that was made; null for a preview")
@@ -365,6 +368,7 @@ def change_shown(change: subscribing.Change, currency: str) -> dict[str, Any]:
         "currency": currency, "lines": lines, "total": to_major(change.total, currency),
         "due_now": to_major(change.due_now, currency),
         "credit_to_balance": to_major(change.credit_to_balance, currency),
+        "credit_to_invoices": to_major(change.credit_to_invoices, currency),
         "effective_at": change.effective_on.isoformat(), "invoice": change.invoice and change.invoice.pk,
         "next_invoice": _next_shown(change.next, currency), "change": change.phase,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.formats import date_format
 
-from billing import customers, pausing, timelines
+from billing import customers, pausing, subscribing, timelines
 from billing.maths.periods import add_months
 from billing.models import Invoice
 from billing.refusals import Refused
@@ -41,10 +41,16 @@ def pause(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect("portal:plan")
-    back = f" {money(done.credit_to_balance, one.subscription.currency)} went to your balance."
     words = f"Your plan is paused until {date_format(until, 'j F Y')}."
-    messages.success(request, words + (back if done.credit_to_balance else ""))
+    messages.success(request, words + _given_back(done, one.subscription.currency))
     return redirect("portal:plan")
+
+
+def _given_back(done: subscribing.Change, currency: str) -> str:
+    """Where the credit of a pause went."""
+    off = f" {money(done.credit_to_invoices, currency)} less is due on your unpaid invoice."
+    back = f" {money(done.credit_to_balance, currency)} went to your balance."
+    return (off if done.credit_to_invoices else "") + (back if done.credit_to_balance else "")
 
 
 @access.page("plan", methods=["POST"])

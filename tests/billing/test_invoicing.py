@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing import bulk, cataloguing, invoicing, metering, running, subscribing
+from billing import apportioning, bulk, cataloguing, invoicing, metering, running, subscribing
 from billing.models import CreditNote, Invoice, InvoiceLine, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import new_id
 
@@ -95,8 +95,8 @@ def test_it_gives_a_credit_whole_where_one_invoice_can_carry_it(clock, make_cust
 def test_it_refuses_to_give_back_more_than_was_invoiced(clock, make_customer, subscribe, books):
     subscription = subscribe(make_customer(clock), quantity=3)
     invoice = subscription.invoices.get()
-    with pytest.raises(invoicing.NothingToCredit):
-        invoicing._taken([(invoice, 50_00), (invoice, 0)], 50_01)
+    with pytest.raises(apportioning.NothingToCredit):
+        apportioning._as_many([(invoice, 50_00), (invoice, 0)], 50_01)
 
 
 # -- One customer with very many lines ---------------------------------------------------------------------

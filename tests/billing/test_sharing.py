@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import (
+    apportioning,
     collecting,
     correcting,
     dunning,
@@ -153,17 +154,16 @@ def test_a_credit_goes_on_to_the_invoices_of_whom_it_paid_for(clock, sharer, sub
     a, b = _swap(clock, sharer, subscribe)
     shared = Invoice.objects.get(subscription=None)
     lines = [_given(a, shared.total + 1)]
-    draft = invoicing.Draft(
-        customer=sharer, subscription=a, lines=lines, now=clock.now, actor="user:1", net_days=0, motion="self_serve",
-        collection_method="send_invoice",
-    )  # fmt: skip
     own = Invoice.objects.get(subscription=a)
-    assert {i.pk for i, _ in invoicing.rooms(draft, shared.total + own.total)} == {shared.pk, own.pk}
+    assert {s.invoice.pk for s in apportioning.shares(sharer, lines, shared.total + own.total)} == {
+        shared.pk,
+        own.pk,
+    }
     everything = shared.total + 2 * own.total
-    found = invoicing.rooms(draft, everything)
-    assert found[-1][0].subscription_id == b.pk
-    with pytest.raises(invoicing.NothingToCredit):
-        invoicing.rooms(draft, everything + 1)
+    found = apportioning.shares(sharer, lines, everything)
+    assert found[-1].invoice.subscription_id == b.pk
+    with pytest.raises(apportioning.NothingToCredit):
+        apportioning.shares(sharer, lines, everything + 1)
 
 
 def _given(row, amount):

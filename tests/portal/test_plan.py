@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
-from billing.models import Event, Invoice, Seller
+from billing.models import Event, Invoice, Payment, Seller
 
 pytestmark = pytest.mark.django_db
 
@@ -162,3 +162,14 @@ def test_less_begins_at_once_where_the_seller_has_it_so(alice, nova, sub, books)
     nova.refresh_from_db()
     assert (nova.mrr, nova.balance) == (2900, page.context["shown"].change.credit_to_balance)
     assert nova.balance == 2 * 3567
+
+
+def test_less_lowers_an_invoice_that_is_not_paid_and_says_so(alice, nova, sub):
+    """What nobody has paid for is not money: the invoice asks for less."""
+    Seller.objects.update(downgrades_at_once=True)
+    Payment.objects.create(
+        customer=nova, invoice=nova.invoices.get(), amount=1, currency=nova.currency, key="k", status="failed"
+    )
+    page = preview(alice, sub, quantity=1)
+    assert "Off your unpaid invoice" in page.text
+    assert "Credit to your account" not in page.text
