@@ -64,7 +64,7 @@ def ensure_provider_customer(customer: Customer) -> str:
 @transaction.atomic
 def keep(*, customer: Customer, card: Card, now: datetime, actor: str, default: bool = True) -> PaymentMethod:
     """Write down a card that the provider has saved. The first one is the default, whatever is asked."""
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     saved = PaymentMethod.objects.filter(customer=customer, detached_at__isnull=True)
     default = default or not saved.filter(is_default=True).exists()
     if default:
@@ -152,7 +152,7 @@ def _kept(customer: Customer, outcome: SetupOutcome, now: datetime, actor: str) 
 @transaction.atomic
 def make_default(*, payment_method: PaymentMethod, now: datetime, actor: str) -> None:
     """Charge this card from now on. Raises UnknownCard for one that was removed."""
-    Customer.objects.select_for_update().get(pk=payment_method.customer_id)
+    Customer.objects.select_for_update(no_key=True).get(pk=payment_method.customer_id)
     row = PaymentMethod.objects.filter(pk=payment_method.pk, detached_at__isnull=True).first()
     if row is None:
         raise UnknownCard("This card is no longer saved.", field="payment_method")

@@ -93,7 +93,9 @@ def _open_attempt(
     try:
         with transaction.atomic():
             fresh = (
-                Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+                Invoice.objects.select_for_update(of=("customer", "self"), no_key=True)
+                .select_related("customer")
+                .get(pk=invoice.pk)
             )
             if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
                 raise NothingDue(f"Nothing is due on {fresh.number}.")
@@ -134,7 +136,7 @@ def _charge(payment: Payment) -> dict[str, Any]:
 @together()
 def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Payment:
     """Write down what became of an attempt. The same answer twice changes nothing."""
-    payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment = locked(payment_id)
     if outcome.state not in Payment.MOVES[payment.status]:
         return payment  # it says so already, has gone further, or there is nothing to say yet
     fields: dict[str, Any] = {
@@ -151,6 +153,13 @@ def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Pa
         if outcome.state == "requires_action" and payment.invoice and payment.off_session:
             _ask_to_confirm(payment, now)
     return payment
+
+
+def locked(payment_id: str) -> Payment:
+    """The attempt as it is now, held until the transaction ends; its customer first, where it has one yet."""
+    owner = Customer.objects.select_for_update(of=("self",), no_key=True).filter(payments=payment_id)
+    list(owner.values_list("pk"))
+    return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
 
 
 def succeeded(
@@ -178,7 +187,9 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     """Put a succeeded payment to its invoice; what is over goes to the customer's balance. In a transaction."""
     assert payment.invoice_id is not None
     zone = Subquery(Seller.objects.values("timezone")[:1])
-    rows = Invoice.objects.select_for_update(of=("self",)).select_related("customer", "subscription")
+    rows = Invoice.objects.select_for_update(of=("customer", "self"), no_key=True).select_related(
+        "customer", "subscription"
+    )
     invoice = rows.annotate(seller_zone=zone).get(pk=payment.invoice_id)
     written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
     to_invoice = min(payment.amount, invoice.amount_due) if invoice.status in ("open", "uncollectible") else 0
@@ -285,7 +296,11 @@ def record_transfer(
         raise InvalidAmount("The amount must be more than nothing.", field="amount")
     if paid_at > now:
         raise InvalidAmount("A transfer cannot arrive in the future.", field="paid_at")
-    fresh = Invoice.objects.select_for_update(of=("self",)).select_related("customer").get(pk=invoice.pk)
+    fresh = (
+        Invoice.objects.select_for_update(of=("customer", "self"), no_key=True)
+        .select_related("customer")
+        .get(pk=invoice.pk)
+    )
     if reference:
         known = fresh.payments.filter(method="bank_transfer", reference=reference, amount=amount).first()
         if known:
@@ -427,7 +442,7 @@ def _look_only(payment: Payment, now: datetime) -> Payment:
     if outcome is not None:
         return apply(payment_id=payment.pk, outcome=outcome, now=at, actor="provider")
     with transaction.atomic():
-        fresh = Payment.objects.select_for_update().get(pk=payment.pk)
+        fresh = locked(payment.pk)
         if fresh.status in ("new", "sent", "unknown") and now - fresh.recorded_at > GIVE_UP_AFTER:
             move(fresh, "canceled", event=None, actor="system", now=at, message="Paid otherwise.")
     return fresh
@@ -483,6 +498,7 @@ def overdue(*, now: datetime, clock: TestClock | None = None) -> int:
 
 @transaction.atomic
 def _say_overdue(invoice: Invoice, now: datetime) -> bool:
+    customers.hold(invoice.customer_id)
     claimed = Invoice.objects.filter(pk=invoice.pk, status="open", attempts=0).update(attempts=1)
     if claimed:
         record("invoice.overdue", subject=invoice, actor="system", now=now, data={"number": invoice.number})

@@ -108,9 +108,9 @@ def credit(
 
 
 def locked(invoice: Invoice) -> Invoice:
-    """The row as it is now, held until the transaction ends."""
+    """The row as it is now, held until the transaction ends; its customer's first."""
     return (
-        Invoice.objects.select_for_update(of=("self",))
+        Invoice.objects.select_for_update(of=("customer", "self"), no_key=True)
         .select_related("customer__test_clock", "subscription")
         .get(pk=invoice.pk)
     )

@@ -109,10 +109,16 @@ def create(*, name: str, email: str, livemode: bool, now: datetime, actor: str, 
     return customer
 
 
+def hold(customer_id: str) -> None:
+    """Keep everybody else from this customer's money until the transaction ends: who writes more than one row of a
+    customer's does this first (see “Locks” in docs/architecture.md)."""
+    Customer.objects.select_for_update(no_key=True).values("pk").get(pk=customer_id)
+
+
 @transaction.atomic
 def update(*, customer: Customer, now: datetime, actor: str, **fields: Any) -> Customer:
     """Change what is given; the event says before and after. The collection method is switched elsewhere."""
-    row = Customer.objects.select_for_update(of=("self",)).get(pk=customer.pk)
+    row = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     given = cleaned(fields, known=row)
     if "email" in given and "domain" not in given and row.domain == business_domain(row.email):
         given["domain"] = business_domain(given["email"])
@@ -302,7 +308,7 @@ def add_member(
 
 def _refuse_full(customer: Customer, now: datetime) -> None:
     """The plan's limit on people, counted with the customer's row held, so that the last place goes to one person."""
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     limit = entitlements.limit_of(customer, "seats", now)
     have = Member.objects.filter(customer=customer, removed_at__isnull=True).count()
     if limit is not None and have >= limit:
@@ -366,7 +372,7 @@ def change_role(*, member: Member, role: str, now: datetime, actor: str) -> None
 
 def _locked(member: Member) -> Member:
     """The row, with its customer's members held still."""
-    Customer.objects.select_for_update().get(pk=member.customer_id)
+    Customer.objects.select_for_update(no_key=True).get(pk=member.customer_id)
     return Member.objects.select_related("user", "customer").get(pk=member.pk)
 
 
@@ -386,7 +392,7 @@ def _keep_an_owner(member: Member) -> None:
 @transaction.atomic
 def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor: str, why: str) -> None:
     """Whose customer this is in sales. The same owner again changes nothing."""
-    row = Customer.objects.select_for_update(of=("self",)).get(pk=customer.pk)
+    row = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     if row.owner_id == (owner.pk if owner else None):
         return
     before, customer.owner, row.owner = row.owner_id, owner, owner

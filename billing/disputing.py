@@ -18,7 +18,7 @@ from billing import bulk, collecting, journal, mail
 from billing.events import record, together
 from billing.gateway import DisputeFacts, gateway
 from billing.maths.periods import local_date
-from billing.models import Dispute, Invoice, Payment, Posting, Seller
+from billing.models import Dispute, Payment, Posting, Seller
 from billing.moves import move
 from billing.templatetags.tandem import money
 
@@ -70,9 +70,7 @@ def _payment_of(facts: DisputeFacts) -> Payment | None:
 def write(*, payment_id: str, facts: DisputeFacts, now: datetime, actor: str) -> Dispute:
     """Make our row say what the provider says, post what moved, and tell of a new state. The same answer twice, or an
     older one, changes nothing."""
-    held = Invoice.objects.filter(payments=payment_id).select_for_update(of=("self",))
-    list(held.values_list("pk"))  # before the payment, in the order in which a refund takes them
-    payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment = collecting.locked(payment_id)
     row = payment.disputes.filter(provider_id=facts.id).first()
     if row is not None and _nothing_new(row, facts):
         return row

@@ -158,7 +158,7 @@ def discard(*, invoice: Invoice) -> None:
 
 
 def _held(invoice: Invoice) -> Invoice:
-    row = Invoice.objects.select_for_update(of=("self",)).select_related(
+    row = Invoice.objects.select_for_update(of=("customer", "self"), no_key=True).select_related(
         "customer__test_clock", "customer__segment"
     )
     held = row.filter(pk=invoice.pk).first()

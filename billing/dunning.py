@@ -163,7 +163,7 @@ def _begins_by_card(subscription: Subscription) -> bool:
 def ask_for_card(*, invoice: Invoice, now: datetime, actor: str) -> None:
     """A step on a day on which there is nothing to try."""
     fresh = (
-        Invoice.objects.select_for_update(of=("self",))
+        Invoice.objects.select_for_update(of=("customer", "self"), no_key=True)
         .select_related("customer", "subscription")
         .get(pk=invoice.pk)
     )
@@ -233,7 +233,7 @@ def remind(*, now: datetime, clock: TestClock | None = None, limit: int = 500) -
 @transaction.atomic
 def _remind(pk: str, seller: Seller, now: datetime) -> bool:
     invoice = (
-        Invoice.objects.select_for_update(of=("self",), skip_locked=True)
+        Invoice.objects.select_for_update(of=("customer", "self"), no_key=True, skip_locked=True)
         .select_related("customer__test_clock", "subscription")
         .filter(pk=pk, status="open", next_reminder_at__lte=now)
         .first()

@@ -52,7 +52,7 @@ def _shut(customer: Customer, now: datetime) -> None:
 def delete_clock(*, clock: TestClock, now: datetime) -> None:
     """The clock and its customers are gone from everywhere; nothing more happens to them. Repeatable."""
     TestClock.objects.select_for_update().get(pk=clock.pk)
-    for customer in Customer.objects.filter(test_clock=clock):
+    for customer in Customer.objects.select_for_update(no_key=True).filter(test_clock=clock).order_by("pk"):
         _shut(customer, now)
     Subscription.objects.filter(test_clock=clock).update(next_due_at=None)
     Customer.objects.filter(test_clock=clock).update(deleted_at=now, external_id=None)

@@ -137,7 +137,7 @@ def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
 
 def _reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime) -> Refund:
     """The refund's row, its money taken from the balance to which the note (or the over-payment) has brought it."""
-    held = Payment.objects.select_for_update().get(pk=payment.pk)
+    held = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
     if held.contested:
         raise NotRefundable(
             "The card holder's bank has taken this payment back: answer the dispute instead.", field="payment"
@@ -185,7 +185,7 @@ def apply(*, refund_id: str, outcome: RefundOutcome, now: datetime, actor: str) 
     """Write down what became of a refund: banks turn some down days after they took them. The same answer twice changes
     nothing."""
     row = (
-        Refund.objects.select_for_update(of=("self",))
+        Refund.objects.select_for_update(of=("customer", "self"), no_key=True)
         .select_related("customer", "credit_note", "payment")
         .get(pk=refund_id)
     )

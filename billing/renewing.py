@@ -30,7 +30,7 @@ def notify(*, now: datetime, clock: TestClock | None = None) -> int:
 @transaction.atomic
 def _one_chunk(now: datetime, clock: TestClock | None) -> list[int]:
     rows = (
-        Subscription.objects.select_for_update(skip_locked=True, of=("self",))
+        Subscription.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
         .filter(next_notice_at__lte=now, test_clock=clock)
         .select_related("customer__test_clock")
         .order_by("next_notice_at", "id")[:CHUNK]

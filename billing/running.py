@@ -163,10 +163,10 @@ def due_at(now: datetime, clock: TestClock | None) -> QuerySet[Subscription]:
 
 
 def _claim(now: datetime, clock: TestClock | None, size: int, *, alone: bool = False) -> list[Subscription]:
-    """The next that are due, with what shares a day with them."""
+    """The next that are due, with what shares a day with them; their customers are held too."""
     due = due_at(now, clock)
-    held = sharing.leading(due).select_for_update(skip_locked=True, of=("self",)).select_related("customer")
-    rows = list(held.order_by("next_due_at", "id")[:size])
+    held = sharing.leading(due).select_for_update(skip_locked=True, of=("customer", "self"), no_key=True)
+    rows = list(held.select_related("customer").order_by("next_due_at", "id")[:size])
     for row in rows:
         if row.customer.test_clock_id == row.test_clock_id:
             row.customer.test_clock = clock
@@ -284,7 +284,7 @@ def _set_aside(row: Subscription, now: datetime, error: Exception) -> RunResult:
     """
     with transaction.atomic():
         due = Subscription.objects.filter(pk=row.pk, next_due_at__lte=now, billing_failure__isnull=True)
-        mine = due.select_for_update(skip_locked=True, of=("self",)).first()
+        mine = due.select_for_update(skip_locked=True, of=("self",), no_key=True).first()
         if mine is not None:
             BillingFailure.objects.create(subscription=mine, reason=reason_of(error), at=now)
     return RunResult(subscriptions=1, failures=int(mine is not None))

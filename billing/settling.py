@@ -54,10 +54,10 @@ def no_longer_late(invoice: Invoice, *, now: datetime, actor: str) -> None:
 @transaction.atomic
 def use_balance(*, customer: Customer, now: datetime, actor: str) -> int:
     """Pay what is open from the customer's credit, the oldest invoice first. Returns what was used, in minor units."""
-    left = Customer.objects.select_for_update().get(pk=customer.pk).balance
+    left = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk).balance
     used = 0
     open_ones = Invoice.objects.filter(customer=customer, status=Invoice.Status.OPEN, amount_due__gt=0)
-    held = open_ones.select_for_update(of=("self",)).select_related("subscription")
+    held = open_ones.select_for_update(of=("self",), no_key=True).select_related("subscription")
     for invoice in held.exclude(payments__status__in=Payment.OPEN).order_by("issued_at", "id"):
         amount = min(left - used, invoice.amount_due)
         if amount > 0:

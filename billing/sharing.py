@@ -68,7 +68,9 @@ def siblings(due: QuerySet[Subscription], leaders: Sequence[Subscription]) -> li
     if not customers:
         return []
     rest = due.filter(customer__in=list(customers)).exclude(pk__in=[row.pk for row in leaders])
-    rows = list(rest.select_for_update(skip_locked=True, of=("self",)).order_by("next_due_at", "id"))
+    rows = list(
+        rest.select_for_update(skip_locked=True, of=("self",), no_key=True).order_by("next_due_at", "id")
+    )
     for row in rows:
         row.customer = customers[row.customer_id]
     return rows

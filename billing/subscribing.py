@@ -133,6 +133,7 @@ def subscribe(
     Raises PlanNeedsQuote, UnknownPrice, InvalidQuantity, InvalidTrial, InvalidDate, DiscountRefused,
     CollectionNotAllowed; IntegrityError for a `source` that already made one.
     """
+    customers.hold(customer.pk)
     if plan.quote_only and origin != "quote":
         raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
     items = choose_items(
@@ -177,6 +178,7 @@ def subscribe_to(
     payment_rule_override: str = "",
 ) -> Subscription:
     """A new subscription made of given phases (an accepted quote). Same errors as `subscribe`."""
+    customers.hold(customer.pk)
     first, tz = phases[0].start_on, customer.timezone
     started_at = midnight(first, tz) if first > local_date(now, tz) else now
     subscription = _start(
@@ -793,9 +795,9 @@ def _settled_at(subscription: Subscription, specs: Sequence[PhaseSpec]) -> datet
 
 
 def locked(subscription: Subscription) -> Subscription:
-    """The row as it is now, held until the transaction ends."""
+    """The row as it is now, held until the transaction ends; its customer's first."""
     return (
-        Subscription.objects.select_for_update(of=("self",))
+        Subscription.objects.select_for_update(of=("customer", "self"), no_key=True)
         .select_related("customer__test_clock")
         .get(pk=subscription.pk)
     )

@@ -34,7 +34,7 @@ def switch(
 
     Raises CollectionNotAllowed, CardMissing.
     """
-    before = Customer.objects.select_for_update().get(pk=customer.pk).collection_method
+    before = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk).collection_method
     if method == CollectionMethod.CHARGE_AUTOMATICALLY:
         _refuse_without_card(customer, now)
     if not override and not customers.allowed(customer, method):

@@ -277,7 +277,7 @@ def _accept(
 def _customer(quote: Quote, signature: Signature, now: datetime) -> Customer:
     """The customer, held; a lead becomes one now."""
     if quote.customer is not None:
-        rows = Customer.objects.select_for_update(of=("self",)).select_related(
+        rows = Customer.objects.select_for_update(of=("self",), no_key=True).select_related(
             "test_clock", "segment", "owner"
         )
         return rows.get(pk=quote.customer_id)

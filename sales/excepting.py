@@ -71,7 +71,7 @@ def _ask(
 ) -> PaymentException:
     """A newer wish takes the place of one that waits. Whoever may decide gets a mail."""
     why = typed.text(reason, "reason", limit=300, required=True)
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     PaymentException.objects.filter(customer=customer, decision=Decision.WAITING).delete()
     wish = PaymentException.objects.create(
         customer=customer, method=method, net_days=net_days, reason=why, asked_by=by, asked_at=now
