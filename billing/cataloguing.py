@@ -164,9 +164,9 @@ def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
     """One more price, or another in place of the active one with its code.
 
     Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
-    flat_amount}], package_size, included, included_in_trial, billed, meter (its code), minimum, maximum, prorate,
-    tax_category (the plan's where nothing is said). Amounts are Decimal in major units. Raises InvalidPriceTerms,
-    InvalidCatalogue, UnknownMeter, PlanArchived.
+    flat_amount}], package_size, per_transaction {fixed_amount, minimum, maximum, free_events, free_amount}, included,
+    included_in_trial, billed, meter (its code), minimum, maximum, prorate, tax_category (the plan's where nothing is
+    said). Amounts are Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue, UnknownMeter, PlanArchived.
     """
     [price] = _write_prices(_held(plan), [terms], now, path="")
     return price
@@ -243,6 +243,7 @@ def _price(
         unit_amount=terms.get("amount") or Decimal(0), tiers=_tiers(terms.get("tiers") or (), path),
         package_size=terms.get("package_size"), included=terms.get("included") or Decimal(0),
         included_in_trial=terms.get("included_in_trial"),
+        per_transaction=_transactions(terms.get("per_transaction")),
         billed=terms.get("billed") or ("arrears" if usage else "advance"),
         meter=_meter(terms.get("meter"), meters, path), minimum=terms.get("minimum"),
         maximum=terms.get("maximum"), prorate=terms.get("prorate", True),
@@ -276,6 +277,12 @@ def _tiers(given: Sequence[Mapping[str, Any]], path: str) -> list[dict[str, str 
         }
         for tier in given
     ]
+
+
+def _transactions(given: Mapping[str, Any] | None) -> dict[str, str] | None:
+    if given is None:
+        return None
+    return {name: _plain(Decimal(number)) for name, number in given.items() if number is not None}
 
 
 def _plain(number: Decimal) -> str:
@@ -317,6 +324,8 @@ def _check(price: Price, path: str) -> None:
     _one_of(price.billed, ("advance", "arrears"), f"{path}billed")
     if price.interval is not None:
         _one_of(price.interval, Interval, f"{path}interval")
+    if price.per_transaction and price.meter and price.meter.aggregation != "sum":
+        raise InvalidPriceTerms("The meter adds up an amount (sum).", field=f"{path}per_transaction")
     if price.kind == "one_time" and price.interval is not None:
         raise InvalidPriceTerms("A one-time price has no interval.", field=f"{path}interval")
     try:

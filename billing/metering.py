@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from django.db import connection, transaction
 
 from billing import prepared, usage_sql
 from billing.events import Fact, record_many
+from billing.maths import pricing, timeline
+from billing.maths.money import exponent
 from billing.maths.periods import Period, local_date
 from billing.models import Customer, Meter, UsageEvent
 from billing.refusals import Refused
@@ -196,6 +199,21 @@ def quantity(customer: Customer | str, meter: Meter | str, start: date, end: dat
     """What the meter measured in [start, end) of the customer's local days."""
     wanted = (_pk(customer), _pk(meter), start, end)
     return quantities([wanted])[wanted]
+
+
+def fees(customer: Customer | str, price: pricing.Price, start: date, end: date) -> timeline.Fees:
+    """What the single events in [start, end) of the customer's local days cost: one statement."""
+    terms = price.per_transaction or pricing.PerTransaction()
+    given: Any = {
+        "customer": _uuid(_pk(customer)), "meter": _uuid(price.meter or ""), "start": start, "end": end,
+        "rate": price.unit_amount, "fixed_amount": terms.fixed_amount, "minimum": terms.minimum,
+        "maximum": terms.maximum, "free_events": terms.free_events, "free_amount": terms.free_amount,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.FEES, given)
+        events, free, free_amount, hundredths = cursor.fetchone()
+    scale = Fraction(10 ** exponent(price.currency), 100)
+    return timeline.Fees(events, free, free_amount, Fraction(hundredths) * scale)
 
 
 type Wanted = tuple[str, str, date, date]

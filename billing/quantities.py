@@ -1,14 +1,16 @@
 """How much of a meter was used in a stretch of local days, for many customers with one query."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from django.db.models import Case, F, When
 
 from billing import metering
-from billing.maths.timeline import Usage
+from billing.maths import pricing
+from billing.maths.timeline import Fees, Usage
 from billing.models import Customer, Meter, UsageDay
 
 ZERO = Decimal(0)
@@ -38,16 +40,30 @@ def reader(customers: Collection[str], *, since: date | None) -> Callable[[Custo
         days[customer, meter].append((day, value))
         adds_up[meter] = aggregation
 
-    def of_customer(customer: Customer) -> Usage:
-        def usage(meter: str, start: date, end: date) -> Decimal:
-            found = [value for day, value in days.get((customer.pk, meter), ()) if start <= day < end]
-            if found and adds_up[meter] == Meter.Aggregation.UNIQUE:
-                return metering.quantity(customer.pk, meter, start, end)
-            return quantity(adds_up[meter], found) if found else ZERO
+    return lambda customer: _Used(customer.pk, days, adds_up)
 
-        return usage
 
-    return of_customer
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """What one customer used: a `Usage` that also `KnowsEvents`."""
+
+    customer: str
+    days: Mapping[tuple[str, str], Sequence[Day]]
+    adds_up: Mapping[str, str]
+
+    def __call__(self, meter: str, start: date, end: date) -> Decimal:
+        found = self._found(meter, start, end)
+        if found and self.adds_up[meter] == Meter.Aggregation.UNIQUE:
+            return metering.quantity(self.customer, meter, start, end)
+        return quantity(self.adds_up[meter], found) if found else ZERO
+
+    def fees(self, price: pricing.Price, start: date, end: date) -> Fees:
+        if not self._found(price.meter or "", start, end):
+            return Fees(0, 0, ZERO, pricing.NOTHING)
+        return metering.fees(self.customer, price, start, end)
+
+    def _found(self, meter: str, start: date, end: date) -> list[Decimal | None]:
+        return [value for day, value in self.days.get((self.customer, meter), ()) if start <= day < end]
 
 
 def quantity(aggregation: str, days: Sequence[Decimal | None]) -> Decimal:

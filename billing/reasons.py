@@ -32,6 +32,9 @@ def _what(told: Told, currency: str) -> Iterator[str]:
         tier for tier in told.get("tiers", ()) if _some(tier["quantity"]) or _some(tier.get("flat_amount"))
     ]
     yield from _included(told)
+    if each := told.get("per_transaction"):
+        yield from _transactions(each, told, currency)
+        return
     for tier in tiers:
         yield _tier(tier, told, currency)
     if not tiers and _decimal(told.get("unit")) and told.get("model"):
@@ -46,6 +49,23 @@ def _included(told: Told) -> Iterator[str]:
     elif free and had is not None:
         words = _("%(had)s were used, %(free)s of them are included.")
         yield words % {"had": number(had), "free": number(min(_rounded(free), had))}
+
+
+def _transactions(each: Told, told: Told, currency: str) -> Iterator[str]:
+    """What single events cost, and what of them was free."""
+    words = _("%(n)s transactions of %(sum)s together.")
+    yield words % {"n": each["events"], "sum": _money(Fraction(told["quantity"]), currency)}
+    if each["free_events"] or _some(each["free_amount"]):
+        words = _("Free: %(n)s of them, %(sum)s of the sum.")
+        free = _money(Fraction(each["free_amount"]), currency)
+        yield words % {"n": each["free_events"], "sum": free}
+    price = f"{number(Decimal(told['unit']))} %"
+    if _some(each["fixed_amount"]):
+        price += f" + {unit_price(Decimal(each['fixed_amount']), currency)}"
+    for name, limit in (("minimum", _("at least")), ("maximum", _("at most"))):
+        if name in each:
+            price += f", {limit} {unit_price(Decimal(each[name]), currency)}"
+    yield _("Each costs %(price)s: %(total)s.") % {"price": price, "total": money(each["came_to"], currency)}
 
 
 def _untiered(told: Told, currency: str) -> Iterator[str]:

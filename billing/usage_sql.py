@@ -227,6 +227,33 @@ where span.subscription_id is not null or used.used <> 0
 order by span.code
 """
 
+# What every single event of a stretch costs, in hundredths of a percentage's amount (`pricing.PerTransaction` says the
+# rules): how many, how many of them and how much of their sum were free, and the fees.
+FEES = """
+select count(*), count(*) filter (where free >= value and value > 0), coalesce(sum(free), 0), coalesce(sum(fee), 0)
+from (
+    select value, free, case
+        when value <= 0 then value * %(rate)s::numeric
+        when free >= value then 0
+        else least(greatest((value - free) * %(rate)s::numeric + %(fixed_amount)s::numeric * 100,
+                            %(minimum)s::numeric * 100), %(maximum)s::numeric * 100) end as fee
+    from (
+        select value, case
+            when value <= 0 or (%(free_events)s > 0 and nth > %(free_events)s) then 0
+            when %(free_amount)s::numeric > 0 then least(value, greatest(%(free_amount)s::numeric - before, 0))
+            when %(free_events)s > 0 then value else 0 end as free
+        from (
+            select value, count(*) filter (where value > 0) over so_far as nth,
+                   sum(greatest(value, 0)) over so_far - greatest(value, 0) as before
+            from billing_usageevent
+            where customer_id = %(customer)s and meter_id = %(meter)s and day >= %(start)s and day < %(end)s
+              and voided_at is null
+            window so_far as (order by occurred_at, key rows unbounded preceding)
+        ) in_order
+    ) freed
+) charged
+"""
+
 QUANTITIES = f"""
 select span.n, used.used
 from (

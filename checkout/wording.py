@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from billing import taxes, typed
 from billing.invoicing import DraftLine
 from billing.maths.money import exponent, round_ratio
+from billing.maths.pricing import PriceModel
 from billing.models import Plan, Price
 from billing.offering import Offer
 from billing.templatetags.tandem import number, short_money, unit_price
@@ -113,7 +114,7 @@ def _usage(price: Price) -> str:
     free, paid = included(price)
     what = price.label or "units"
     per = _(PER.get(price.interval or "", ""))
-    then = f"{unit_price(paid, price.currency)} {_('each')}" if paid is not None else ""
+    then = _next_one(price, paid) if paid is not None else ""
     if not free:
         return f"{what}: {then}" if then else ""
     start = f"{number(free)} {what} {per} {_('included')}"
@@ -123,7 +124,20 @@ def _usage(price: Price) -> str:
 def _beyond(prices: Iterable[Price]) -> list[str]:
     """ "More API calls: $0.0015 each": what the plan's highlights leave out."""
     found = [(price, included(price)[1]) for price in prices if price.kind == "usage"]
-    return [f"{_('More')} {p.label}: {unit_price(paid, p.currency)} {_('each')}" for p, paid in found if paid]
+    return [f"{_('More')} {p.label}: {_next_one(p, paid)}" for p, paid in found if paid]
+
+
+def _next_one(price: Price, paid: Decimal) -> str:
+    """ "$0.0015 each", or "1.3 % + $2.00 each" of a percentage."""
+    if price.model != PriceModel.PERCENTAGE:
+        return f"{unit_price(paid, price.currency)} {_('each')}"
+    terms = price.value.per_transaction
+    fixed = (
+        f" + {unit_price(terms.fixed_amount, price.currency)} {_('each')}"
+        if terms and terms.fixed_amount
+        else ""
+    )
+    return f"{number(paid)} %{fixed}"
 
 
 def included(price: Price) -> tuple[Decimal, Decimal | None]:

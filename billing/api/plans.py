@@ -33,6 +33,18 @@ class TierNew(Strict):
     flat_amount = UnitAmount(required=False, help_text="once the quantity reaches into the tier")
 
 
+class PerTransactionNew(Strict):
+    fixed_amount = UnitAmount(required=False, help_text="for each event, beside the percentage")
+    minimum = UnitAmount(required=False, allow_null=True, help_text="the least that an event costs")
+    maximum = UnitAmount(required=False, allow_null=True, help_text="the most that an event costs")
+    free_events = serializers.IntegerField(
+        required=False, min_value=0, max_value=999_999_999, help_text="the first ones of a period"
+    )
+    free_amount = Quantity(
+        required=False, help_text="the first of a period's sum; with free_events whichever is over first"
+    )
+
+
 class PriceNew(Strict):
     code = Text(
         required=False, max_length=60, help_text="made of what the price is for where nothing is said"
@@ -59,6 +71,11 @@ class PriceNew(Strict):
     )
     tiers = TierNew(many=True, required=False)
     package_size = Quantity(required=False, allow_null=True)
+    per_transaction = PerTransactionNew(
+        required=False,
+        allow_null=True,
+        help_text="of a percentage: what is taken of every single usage event",
+    )
     included = Quantity(required=False, help_text="units of each period that cost nothing")
     included_in_trial = Quantity(
         required=False, allow_null=True,
@@ -120,6 +137,14 @@ class TierOut(serializers.Serializer[Any]):
     flat_amount = serializers.CharField(default="0")
 
 
+class PerTransactionOut(serializers.Serializer[Any]):
+    fixed_amount = serializers.CharField(default="0")
+    minimum = serializers.CharField(allow_null=True, default=None)
+    maximum = serializers.CharField(allow_null=True, default=None)
+    free_events = serializers.IntegerField(default=0)
+    free_amount = serializers.CharField(default="0")
+
+
 class PriceOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     code = serializers.CharField()
@@ -131,6 +156,7 @@ class PriceOut(serializers.Serializer[Any]):
     amount = Number(source="unit_amount", help_text="major units, up to 12 decimals")
     tiers = TierOut(many=True)
     package_size = Number(allow_null=True)
+    per_transaction = PerTransactionOut(allow_null=True)
     included = Number()
     included_in_trial = Number(allow_null=True)
     billed = serializers.ChoiceField(choices=BILLED)

@@ -3,12 +3,24 @@
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billing.maths.discounts import Discount
 from billing.maths.money import plain, round_ratio, share
-from billing.maths.pricing import WHOLE, Price, PriceKind, TierRow, explain, spend_limits, unlimited_ratio
+from billing.maths.pricing import (
+    WHOLE,
+    PerTransaction,
+    Price,
+    PriceKind,
+    TierRow,
+    explain,
+    spend_limits,
+    unlimited_ratio,
+)
 from billing.maths.stretches import Claim
+
+if TYPE_CHECKING:
+    from billing.maths.timeline import Fees
 
 ROUNDING = "half away from zero, once"
 
@@ -52,6 +64,21 @@ def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
     if price.maximum is not None:
         explained |= _limits(price, quantity, claim.portion)
     return explained
+
+
+def explained_fees(told: dict[str, Any], price: Price, fees: "Fees") -> dict[str, Any]:
+    """The explanation with what each event cost: the terms in major units, and how many there were."""
+    terms = price.per_transaction or PerTransaction()
+    limits = {"minimum": terms.minimum, "maximum": terms.maximum}
+    each = {
+        "events": fees.events,
+        "free_events": fees.free_events,
+        "free_amount": plain(fees.free_amount),
+        "fixed_amount": plain(terms.fixed_amount),
+        **{name: plain(limit) for name, limit in limits.items() if limit is not None},
+        "came_to": round_ratio(Fraction(*fees.ratio)),
+    }
+    return {**told, "per_transaction": each}
 
 
 def explained_minimum(claim: Claim, gross: int) -> dict[str, Any]:

@@ -61,6 +61,23 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class PerTransaction:
+    """What a percentage price takes of every single event. Amounts in major units.
+
+    Each event that is not free costs the percentage and `fixed_amount`, at least `minimum`, at most `maximum`. Free are
+    the first `free_events` and the first `free_amount` of a period, whichever is over first; an event that
+    `free_amount` covers in part pays for the rest. An event of zero or less is a correction: its percentage, nothing
+    else.
+    """
+
+    fixed_amount: Decimal = ZERO
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    free_events: int = 0
+    free_amount: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """One price of a plan. Amounts are in major units of the currency, with up to 12 decimals.
 
@@ -86,6 +103,7 @@ class Price:
     prorate: bool = True
     label: str = ""
     included_in_trial: Decimal | None = None
+    per_transaction: PerTransaction | None = None
     _rate: "_Rate" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -127,7 +145,11 @@ def amount(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Fractio
 
 def amount_ratio(price: Price, quantity: Number, portion: Fraction = WHOLE) -> Ratio:
     """`amount` as numerator and denominator, not reduced."""
-    ratio = unlimited_ratio(price, quantity, portion)
+    return limited_ratio(price, unlimited_ratio(price, quantity, portion), portion)
+
+
+def limited_ratio(price: Price, ratio: Ratio, portion: Fraction = WHOLE) -> Ratio:
+    """What a portion of a period came to, within minimum and maximum."""
     return ratio if price._rate.limits is None else _within(spend_limits(price, portion), ratio)
 
 
@@ -331,6 +353,21 @@ def _check(price: Price) -> None:
         raise InvalidPrice("package_size: a package price has a size above zero, and no other price has one.")
     if price.minimum is not None and price.maximum is not None and price.minimum > price.maximum:
         raise InvalidPrice("minimum: it is above the maximum.")
+    if price.per_transaction is not None:
+        _check_transactions(price, price.per_transaction)
+
+
+def _check_transactions(price: Price, terms: PerTransaction) -> None:
+    if price.kind != PriceKind.USAGE or price.model != PriceModel.PERCENTAGE or price.tiers:
+        raise InvalidPrice("per_transaction: only a percentage of usage without tiers has it.")
+    if price.included or price.included_in_trial:
+        raise InvalidPrice("included: per_transaction has free_events and free_amount instead.")
+    if type(terms.free_events) is not int or not 0 <= terms.free_events < 10**9:
+        raise InvalidPrice("per_transaction.free_events: a whole number from zero up.")
+    for name in ("fixed_amount", "minimum", "maximum", "free_amount"):
+        _check_number(f"per_transaction.{name}", getattr(terms, name))
+    if terms.minimum is not None and terms.maximum is not None and terms.minimum > terms.maximum:
+        raise InvalidPrice("per_transaction.minimum: it is above the maximum.")
 
 
 def _check_kind(price: Price) -> None:

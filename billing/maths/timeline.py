@@ -7,10 +7,11 @@ entry. Entries are never stored: a paper stores lines, and `statement.difference
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from billing.maths.explaining import explained_discount, explained_minimum, explanation_of
+from billing.maths.explaining import explained_discount, explained_fees, explained_minimum, explanation_of
 from billing.maths.money import round_half_away, share
 from billing.maths.periods import Period, add_months
 from billing.maths.phases import (
@@ -21,7 +22,7 @@ from billing.maths.phases import (
     Timeline,
     in_force,
 )
-from billing.maths.pricing import Price, PriceKind, amount_ratio, unlimited_ratio
+from billing.maths.pricing import NOTHING, Price, PriceKind, amount_ratio, limited_ratio, unlimited_ratio
 from billing.maths.proration import prorated
 from billing.maths.recurring import arr, mrr
 from billing.maths.stretches import ADVANCE, ARREARS, CREDIT, Claim, claims
@@ -52,6 +53,29 @@ MINIMUM = ":minimum"  # behind the kind of a key
 ONE = Decimal(1)
 
 type Usage = Callable[[str, date, date], Decimal]
+
+
+class Fees(NamedTuple):
+    """What the single events of a stretch cost (`PerTransaction`): how many, how many of them and how much of their
+    sum were free, and the exact amount in minor units."""
+
+    events: int
+    free_events: int
+    free_amount: Decimal
+    amount: Fraction
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """The amount, or nothing where corrections outweigh it."""
+        return max(self.amount, NOTHING).as_integer_ratio()
+
+
+@runtime_checkable
+class KnowsEvents(Protocol):
+    """A Usage that has read single events: `fees` of a price on the local days [start, end). One that has not, such as
+    a projection, prices their sum by the percentage alone."""
+
+    def fees(self, price: Price, start: date, end: date) -> Fees: ...
 
 
 class Key(NamedTuple):
@@ -92,6 +116,7 @@ class Entry(NamedTuple):
     gross: int
     discount: int
     claim: Claim
+    fees: Fees | None = None
 
     @property
     def net(self) -> int:
@@ -145,6 +170,8 @@ class Entry(NamedTuple):
             if self.true_up
             else explanation_of(self.claim, self.quantity)
         )
+        if self.fees and not self.true_up:
+            told = explained_fees(told, self.price, self.fees)
         return explained_discount(told, self.claim, self.gross, self.discount) if self.discount else told
 
 
@@ -241,11 +268,20 @@ def _measured(claim: Claim, usage: Usage) -> tuple[Entry, ...]:
     """A usage price: what was measured is not prorated, only what is free or bounded in a period."""
     price = claim.item.price
     quantity = usage(price.meter or "", claim.start, claim.end)
-    gross = round_half_away(*amount_ratio(price, quantity, claim.portion))
-    whole = _made(claim, quantity, gross)
+    fees = _fees(claim, usage)
+    plain = unlimited_ratio(price, quantity, claim.portion) if fees is None else fees.ratio
+    gross = round_half_away(*limited_ratio(price, plain, claim.portion))
+    whole = _made(claim, quantity, gross)._replace(fees=fees)
     if price.minimum is None:
         return (whole,)
-    return _with_true_up(whole, round_half_away(*unlimited_ratio(price, quantity, claim.portion)))
+    return _with_true_up(whole, round_half_away(*plain))
+
+
+def _fees(claim: Claim, usage: Usage) -> Fees | None:
+    price = claim.item.price
+    if price.per_transaction is None or not isinstance(usage, KnowsEvents):
+        return None
+    return usage.fees(price, claim.start, claim.end)
 
 
 def _with_true_up(whole: Entry, plain: int) -> tuple[Entry, ...]:

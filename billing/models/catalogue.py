@@ -1,7 +1,10 @@
 """What is sold: plans, their prices, what they entitle to, and the meters and taxes behind them."""
 
+from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
@@ -124,6 +127,11 @@ class Price(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     unit_amount = models.DecimalField(max_digits=27, decimal_places=12, default=0, help_text="major units")
     tiers = models.JSONField(default=list, blank=True)
+    per_transaction = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="of a percentage: what is taken of every single event; decimals as texts",
+    )
     package_size = models.DecimalField(max_digits=27, decimal_places=12, null=True, blank=True)
     included = models.DecimalField(max_digits=27, decimal_places=12, default=0)
     included_in_trial = models.DecimalField(
@@ -163,6 +171,14 @@ class Price(models.Model):
     def __str__(self) -> str:
         return f"{self.plan} · {self.label or self.code}"
 
+    def clean(self) -> None:
+        """A form says what is wrong with the terms before they are stored."""
+        self.__dict__.pop("value", None)
+        try:
+            _ = self.value
+        except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
+            raise ValidationError(str(error) or "The terms contradict each other.") from None
+
     @cached_property
     def value(self) -> pricing.Price:
         """The pure value that `billing.maths` computes with."""
@@ -173,14 +189,13 @@ class Price(models.Model):
                 "package_size": self.package_size, "included": self.included, "billed": self.billed,
                 "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
                 "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
+                "per_transaction": self.per_transaction,
             }
         )  # fmt: skip
 
 
 def price_value(row: dict) -> pricing.Price:
     """A pure price from a row of the price table (`tiers` as stored: decimal strings)."""
-    from decimal import Decimal
-
     tiers = tuple(
         pricing.Tier(
             up_to=None if t.get("up_to") is None else Decimal(t["up_to"]),
@@ -195,7 +210,21 @@ def price_value(row: dict) -> pricing.Price:
         unit_amount=row["unit_amount"], tiers=tiers, package_size=row["package_size"], included=row["included"],
         billed=pricing.Billed(row["billed"]), meter=row["meter"], minimum=row["minimum"], maximum=row["maximum"],
         prorate=row["prorate"], label=row["label"], included_in_trial=row.get("included_in_trial"),
+        per_transaction=_transactions(row.get("per_transaction")),
     )  # fmt: skip
+
+
+def _transactions(stored: Any) -> pricing.PerTransaction | None:
+    """As stored: decimal texts. A form may hold anything: raises InvalidPrice."""
+    if stored is None:
+        return None
+    try:
+        given = {name: Decimal(number) for name, number in stored.items() if number is not None}
+        free = int(given.pop("free_events", 0))
+        return pricing.PerTransaction(free_events=free, **given)
+    except (AttributeError, TypeError, ValueError, ArithmeticError):
+        names = "fixed_amount, minimum, maximum, free_events, free_amount"
+        raise pricing.InvalidPrice(f"per_transaction: {names}, each a number.") from None
 
 
 class Entitlement(models.Model):

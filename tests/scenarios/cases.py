@@ -645,6 +645,16 @@ def measured(name: str, quantities: dict[Any, int], *, aggregation: str = "sum",
     return story(name, *steps, totals(*expected))
 
 
+def paid_each(name: str, values: list[int], cents: int, rate: str, **terms: Any) -> dict[str, Any]:
+    """Transactions of one month, each of which costs its part."""
+    dearer = price(rate, model="percentage", meter="${api.code}", per_transaction=terms)
+    sent = [use(value, f"2025-01-02T09:0{n}", key=str(n)) for n, value in enumerate(values)]
+    return story(
+        name, clock("2025-01-01"), meter(), plan(dearer), customer(), subscribe(), to("2025-01-05"), *sent,
+        to("2025-02-01T01:00"), totals(*[cents] * bool(cents)),
+    )  # fmt: skip
+
+
 def tier(up_to: Any, unit: str = "0", flat: str = "0") -> dict[str, Any]:
     return {"up_to": up_to, "unit_amount": unit, "flat_amount": flat}
 
@@ -664,6 +674,22 @@ PRICING = [
     measured("BB-USAGE-RESET sum", {30: 2500}, model="graduated",
              tiers=[tier(20, flat="10.00"), tier(None, flat="15.00")]),
     measured("LAGO-PERCENT 1.3", {"800.00": 1040}, model="percentage", amount="1.3"),
+    *(
+        paid_each(f"LAGO-PERCENT-MINMAX {name}", [10, 80, 10000], cents, "2.99", minimum="1.75", maximum="12", **more)
+        for name, cents, more in (
+            ("bounds", 1614, {}), ("fixed amount", 1869, {"fixed_amount": "2"}), ("two free", 1200, {"free_events": 2}),
+            ("30.00 free", 1379, {"free_amount": 30}), ("both", 269, {"free_events": 3, "free_amount": 10000}),
+        )
+    ),
+    paid_each("LAGO-PERCENT-MINMAX none", [10, 80, 10000], 30169, "2.99"),
+    *(
+        paid_each(f"LAGO-PERCENT-FREE {name}", [50, 100, 250, 400], cents, "1.3", fixed_amount="2.0", **more)
+        for name, cents, more in (
+            ("both", 1115, {"free_events": 3, "free_amount": 250}), ("events", 720, {"free_events": 3}),
+            ("more than the events come to", 720, {"free_events": 3, "free_amount": 500}), ("none", 1840, {}),
+            ("all", 0, {"free_events": 5}),
+        )
+    ),
     measured("LAGO-GRADPERCENT", {1: 20001, 10: 20010, 11: 50012, 12: 50014, 21: 90033}, model="percentage",
              tiers=[tier(10, "1", "200"), tier(20, "2", "300"), tier(None, "3", "400")]),
     *(

@@ -13,6 +13,7 @@ from tests.scenarios.cases import (
     clock,
     customer,
     invoices,
+    lines,
     meter,
     money,
     plan,
@@ -157,6 +158,18 @@ METERS = [
         subscribe(), to("2024-03-10T00:00"), use(10, key="a"), to("2024-03-29T00:00"), use(20, key="b"),
         to("2024-04-28T00:00"), use(30, key="c"), to("2024-04-29T00:00"), use(40, key="d"), to("2024-05-30"),
         totals(120000, 500, 2500, 2000),
+    ),
+    story(
+        "transactions by themselves: late, negative, taken back, and what each line says", clock("2024-01-01"), meter(),
+        plan(price("10", model="percentage", meter="${api.code}", minimum="3.00", per_transaction={
+            "fixed_amount": "1.00", "maximum": "20.00", "free_events": 1})),
+        customer(), subscribe(), to("2024-01-05"), use("100.00", "2024-01-02", key="b"), use("500.00", key="c"),
+        {"call": "POST /usage_events/${run}-c/void", "status": 204}, use("50.00", "2024-01-04", key="d"),
+        use("-20.00", "2024-01-03", key="e"), to("2024-02-01T01:00"), totals(400),
+        lines({"amount": "4.00", "quantity": "130", "explanation": {"per_transaction": {
+            "events": 3, "free_events": 1, "free_amount": "100", "fixed_amount": "1", "maximum": "20",
+            "came_to": 400}}}),
+        use("30.00", "2024-01-01", key="a"), to("2024-03-01T01:00"), totals(400, 1400),
     ),
     story(
         "included units of both terms by their days", clock("2024-04-01"), meter(),

@@ -650,13 +650,8 @@ def _() -> Any:
 
 @case("LAGO-PERCENT-MINMAX", "301.691")
 def _() -> str:
+    """What is taken of each transaction stands in `tests/scenarios` and `tests/billing/test_metering.py`."""
     return at(fee(299, model=PERCENTAGE), "10090")["10090"]
-
-
-@case("LAGO-PERCENT-FREE", {"nothing_free": "18.4"})
-def _() -> Any:
-    events = amount(fee(200, model=PER_UNIT), D(4))
-    return {"nothing_free": f"{float((amount(fee(130, model=PERCENTAGE), D(800)) + events) / 100):g}"}
 
 
 @case("LAGO-GRADPERCENT", {"1": "200.01", "10": "200.1", "11": "500.12", "12": "500.14", "21": "900.33"})
