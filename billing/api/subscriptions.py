@@ -1,11 +1,13 @@
 """Subscriptions: started, read, changed, ended."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models import CharField, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast, JSONObject
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -28,6 +30,7 @@ from billing.api.fields import (
 )
 from billing.api.finding import is_id, row
 from billing.api.plans import plan_at
+from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
@@ -254,7 +257,7 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
     @extend_schema_field(PhaseOut(many=True))
     def get_pending_changes(self, row: Any) -> Any:
-        today = local_date(row.customer.now, row.timezone).isoformat()
+        today = local_date(row.clock_now or timezone.now(), row.timezone).isoformat()
         return [
             _phase(phase)
             for phase in row.phase_rows
@@ -325,10 +328,10 @@ def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
         .order_by("-pk")
         .values(text=Cast("pk", CharField()))
     )
-    return (
-        Subscription.objects.filter(customer__livemode=livemode)
-        .select_related("customer__test_clock")
-        .annotate(phase_rows=ArraySubquery(phases.values(json=phase)), last_invoice=Subquery(latest[:1]))
+    return Subscription.objects.filter(customer__livemode=livemode).annotate(
+        phase_rows=ArraySubquery(phases.values(json=phase)),
+        last_invoice=Subquery(latest[:1]),
+        clock_now=F("customer__test_clock__now"),
     )
 
 
@@ -437,17 +440,24 @@ class Subscriptions(ApiView):
         page=SubscriptionOut,
     )
     def get(self, request: Request) -> Response:
-        asked, rows = self.asked(SubscriptionQuery), subscriptions(livemode=self.livemode)
+        asked = self.asked(SubscriptionQuery)
         if "customer" in asked:
-            rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
-        if "status" in asked:
-            rows = rows.filter(status=asked["status"])
-        if "plan" in asked:
-            rows = rows.filter(pk__in=Phase.objects.filter(plan__code=asked["plan"]).values("subscription"))
-        return self.page(SubscriptionOut, rows, asked)
+            asked["customer"] = self.customer(asked["customer"], "customer")
+        return self.listed(SubscriptionOut, _listed, asked)
 
     def _shown(self, made: Subscription, status: int) -> Response:
         return self.answer(SubscriptionFullOut, subscriptions(livemode=self.livemode).get(pk=made.pk), status)
+
+
+def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Subscription]:
+    rows = subscriptions(livemode=livemode)
+    if "customer" in slots:
+        rows = rows.filter(customer=slots["customer"])
+    if "status" in slots:
+        rows = rows.filter(status=slots["status"])
+    if "plan" in slots:
+        rows = rows.filter(pk__in=Phase.objects.filter(plan__code=slots["plan"]).values("subscription"))
+    return rows
 
 
 class OneSubscription(ApiView):

@@ -3,6 +3,7 @@ POSTs."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -11,7 +12,6 @@ from django.utils import timezone
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from billing import throttling
@@ -22,8 +22,13 @@ from billing.api.parsing import malformed
 from billing.api.problems import FieldProblem, Problem
 from billing.api.rendering import Renderer
 from billing.api.schema import Schema
+from billing.api.showing import shower
 from billing.models import Customer
 
+# What every list takes; the rest of a query says which rows.
+PAGE = ("limit", "cursor")
+# A class of serializers; as such, type checkers take it for unhashable.
+type Shown = Any
 MIB = 1024 * 1024
 
 
@@ -152,31 +157,46 @@ class ApiView(APIView):
             if len(values) > 1:
                 error = FieldProblem(name, "repeated_parameter", "This is given more than once.")
                 raise Problem(400, "repeated_parameter", f"{name} is given more than once.", [error])
-        read = serializer(data=self.request.query_params.dict(), context={"query": True})
-        read.is_valid(raise_exception=True)
-        return dict(read.validated_data)
+        return dict(_query(serializer).run_validation(self.request.query_params.dict()))
 
     def customer(self, ref: str, field: str = "") -> Customer:
         """By id or external id, on this key's side."""
         return customer_at(ref, livemode=self.livemode, field=field)
 
-    def answer(self, serializer: type[BaseSerializer[Any]], row: Any, status: int = 200) -> Response:
-        return Response(serializer(row).data, status=status)
+    def answer(self, serializer: Shown, row: Any, status: int = 200) -> Response:
+        return Response(shower(serializer)(row), status=status)
 
-    def list_of(self, serializer: type[BaseSerializer[Any]], rows: Any) -> Response:
+    def list_of(self, serializer: Shown, rows: Any) -> Response:
         """A list that is always whole."""
-        return Response({"results": serializer(rows, many=True).data, "next": None, "previous": None})
+        return Response({"results": list(map(shower(serializer), rows)), "next": None, "previous": None})
 
     def page(
         self,
-        serializer: type[BaseSerializer[Any]],
+        serializer: Shown,
         rows: QuerySet[Any],
         asked: Mapping[str, Any],
         **order: Any,
     ) -> Response:
         found = paging.page(self.request, rows, limit=asked["limit"], cursor=asked["cursor"], **order)
-        results = serializer(found.rows, many=True).data
+        return self._paged(serializer, found)
+
+    def listed(self, serializer: Shown, rows: paging.Listing, asked: Mapping[str, Any]) -> Response:
+        """As `page`, by a query that is written once; a row may stand where its name was asked for."""
+        wanted = {name: value for name, value in asked.items() if name not in PAGE}
+        found = paging.listed(
+            self.request, rows, livemode=self.livemode, wanted=wanted, limit=asked["limit"], cursor=asked["cursor"]
+        )  # fmt: skip
+        return self._paged(serializer, found)
+
+    def _paged(self, serializer: Shown, found: paging.Page) -> Response:
+        results = list(map(shower(serializer), found.rows))
         return Response({"results": results, "next": found.next, "previous": found.previous})
+
+
+@cache
+def _query(serializer: type[Strict]) -> Strict:
+    """Asked once for its fields, which are copied for each new one; reading a query leaves nothing behind in it."""
+    return serializer(context={"query": True})
 
 
 def _length(request: HttpRequest) -> int:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from billing import keys
+from billing.api import showing, views
 from sales import deals, leads, watching
 from tests.config.test_api_access import ROOT, served
 from tests.fixtures_billing import NOON
@@ -67,3 +68,24 @@ def test_every_read_keeps_to_its_statements_at_two_sizes(things, more, no_reques
     assert over == {}
     grown = {path: (small[path][0], large[path][0]) for path in small if large[path][0] > small[path][0]}
     assert grown == {}
+
+
+def test_answers_say_what_their_serializers_say(things, more, no_request_limits, monkeypatch):
+    client, secret = Client(), keys.issue(name="test", livemode=False, now=NOON)[1]
+    more()
+    shown = []
+
+    def both(serializer):
+        def show(row):
+            quick, careful = showing.shower(serializer)(row), serializer(row).data
+            shown.append(serializer.__name__)
+            assert quick == careful
+            assert list(quick) == list(careful)
+            return quick
+
+        return show
+
+    monkeypatch.setattr(views, "shower", both)
+    for path in addresses():
+        statements(client, path, things, secret)
+    assert len(set(shown)) > 20

@@ -224,3 +224,22 @@ def test_it_takes_several_discounts_in_their_order(api, code):
     assert len(api.get("discounts").json()["results"]) == 2
     changed = api.post(f"subscriptions/{made['id']}/changes", discounts=[]).json()
     assert changed["total"] == "15.95"
+
+
+@pytest.mark.parametrize(
+    "wanted", [(), ("customer",), ("status",), ("plan",), ("customer", "status", "plan")]
+)
+def test_a_list_finds_by_every_set_of_names_on_both_sides(api, make_customer, subscribe, wanted):
+    rows = [subscribe(make_customer(external_id=f"many-{n}")) for n in range(3)]
+    query = {"customer": "many-1", "status": "active", "plan": "pro"}
+    asked = {name: query[name] for name in wanted}
+    expected = [rows[1].pk] if "customer" in wanted else [row.pk for row in reversed(rows)]
+    first = api.get("subscriptions", limit=2, **asked).json()
+    assert [row["id"] for row in first["results"]] == expected[:2]
+    if first["next"]:
+        second = api.get(first["next"].removeprefix("http://testserver")).json()
+        assert [row["id"] for row in second["results"]] == expected[2:]
+        back = api.get(second["previous"].removeprefix("http://testserver")).json()
+        assert [row["id"] for row in back["results"]] == expected[:2]
+    nothing = {**asked, "status": "canceled"}
+    assert api.get("subscriptions", limit=2, **nothing).json()["results"] == []
