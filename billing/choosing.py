@@ -47,11 +47,15 @@ def choose_items(
 ) -> tuple[tuple[Price, Decimal], ...]:
     """The plan's prices for an interval and currency, with how many of each.
 
-    `quantity` counts the per-unit price (seats); `quantities` names prices by code. Usage prices come along.
-    Raises UnknownPrice, InvalidQuantity.
+    `quantity` counts the per-unit price (seats); `quantities` names prices by code. Usage prices come along: of a
+    meter that is sold by several intervals those of this one. Raises UnknownPrice, InvalidQuantity.
     """
     prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
-    chosen = [p for p in prices if p.kind == "usage" or p.kind == "one_time" or p.interval == interval]
+    by_interval = {p.meter_id for p in prices if p.kind == "usage" and p.interval == interval}
+    chosen = [
+        p for p in prices
+        if p.kind == "one_time" or p.interval == interval or (p.kind == "usage" and p.meter_id not in by_interval)
+    ]  # fmt: skip
     metered_only = bool(prices) and all(p.kind == "usage" for p in prices)
     if not metered_only and not any(p.kind == "recurring" for p in chosen):
         raise UnknownPrice(f"{plan.name} has no {interval} price in {currency}.", field="interval")
