@@ -53,7 +53,8 @@ class InvalidAmount(Refused):
 
 # Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
 # locked payment, the card that paid and now, which gives the payment its customer and its invoice.
-on_source_paid: dict[str, Callable[[Payment, Card | None, datetime], None]] = {}
+type OnPaid = Callable[[Payment, Card | None, datetime], None]
+on_source_paid: dict[str, OnPaid] = {}
 # Whether a customer (held) is paying for a subscription of its own choice just now; who sells so registers it.
 is_buying: list[Callable[[Customer], bool]] = []
 # What it sets in the payment; it is stored with the payment's own move.
@@ -134,8 +135,11 @@ def _charge(payment: Payment) -> dict[str, Any]:
 
 @transaction.atomic
 @together()
-def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Payment:
-    """Write down what became of an attempt. The same answer twice changes nothing."""
+def apply(
+    *, payment_id: str, outcome: Outcome, now: datetime, actor: str, make: OnPaid | None = None
+) -> Payment:
+    """Write down what became of an attempt. The same answer twice changes nothing. `make` stands in for the registered
+    maker of what was paid for, where the caller has at hand what that one would read."""
     payment = locked(payment_id)
     if outcome.state not in Payment.MOVES[payment.status]:
         return payment  # it says so already, has gone further, or there is nothing to say yet
@@ -145,7 +149,7 @@ def apply(*, payment_id: str, outcome: Outcome, now: datetime, actor: str) -> Pa
         "action_url": outcome.action_url or "",
     }  # fmt: skip
     if outcome.state == "succeeded":
-        succeeded(payment, now=now, actor=actor, card=outcome.card, **fields)
+        succeeded(payment, now=now, actor=actor, card=outcome.card, make=make, **fields)
     elif outcome.state == "failed":
         failed(payment, now=now, actor=actor, **fields)
     else:
@@ -163,11 +167,17 @@ def locked(payment_id: str) -> Payment:
 
 
 def succeeded(
-    payment: Payment, *, now: datetime, actor: str, card: Card | None = None, **fields: Any
+    payment: Payment,
+    *,
+    now: datetime,
+    actor: str,
+    card: Card | None = None,
+    make: OnPaid | None = None,
+    **fields: Any,
 ) -> None:
     """The money has moved: settle what it was for."""
     if payment.invoice_id is None and payment.source:
-        on_source_paid[payment.source.partition("_")[0]](payment, card, now)
+        (make or on_source_paid[payment.source.partition("_")[0]])(payment, card, now)
         fields |= {name: getattr(payment, name) for name in SOLD}
     data = {
         "amount": payment.amount,

@@ -1,6 +1,6 @@
 """Who buys: made, changed, given members and an owner, and put in the segment that its revenue earns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from billing.events import record
 from billing.models import (
     CollectionMethod,
     Customer,
+    Event,
     Member,
     PaymentMethod,
     Segment,
@@ -25,8 +26,8 @@ from billing.typed import FREE_MAIL, business_domain
 __all__ = [
     "FREE_MAIL", "NET_DAYS", "AlreadyMember", "CurrencyInUse", "ExternalIdTaken", "InvalidValue",
     "LastOwner", "NotChangedHere", "TeamFull", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
-    "business_domain", "change_role", "checked_net_days", "create", "default_card", "pin_segment", "remove_member",
-    "resegment", "segment_for", "unpin_segment", "update",
+    "business_domain", "change_role", "checked_net_days", "create", "default_card", "first_member", "pin_segment",
+    "remove_member", "resegment", "segment_for", "unpin_segment", "update",
 ]  # fmt: skip
 
 NET_DAYS = (0, 15, 30, 45, 60)
@@ -94,7 +95,16 @@ class LastOwner(Refused):
 
 
 @transaction.atomic
-def create(*, name: str, email: str, livemode: bool, now: datetime, actor: str, **fields: Any) -> Customer:
+def create(
+    *,
+    name: str,
+    email: str,
+    livemode: bool,
+    now: datetime,
+    actor: str,
+    segments: Sequence[Segment] | None = None,
+    **fields: Any,
+) -> Customer:
     """A customer in the segment of no revenue yet. `fields` as in the API; raises `Refused` naming the field.
 
     The domain comes from the mail address unless that is a free one; the country from the address, and the
@@ -102,7 +112,7 @@ def create(*, name: str, email: str, livemode: bool, now: datetime, actor: str, 
     """
     given = cleaned({"name": name, "email": email, **fields})
     given.setdefault("domain", business_domain(given["email"]))
-    customer = Customer(livemode=livemode, segment=segment_for(0), created_at=now, **given)
+    customer = Customer(livemode=livemode, segment=segment_for(0, segments), created_at=now, **given)
     _refuse_taken_external_id(customer)
     customer.save(force_insert=True)
     record("customer.created", subject=customer, customer=customer, actor=actor, now=now, data=_shown(given))
@@ -290,20 +300,28 @@ def add_member(
         raise AlreadyMember(f"{address} already has access.", field="email")
     if others:
         _refuse_full(customer, now)
-    member = Member.objects.create(customer=customer, user=user, role=role, added_by=actor, added_at=now)
-    event = record(
-        "member.added",
-        subject=member,
-        actor=actor,
-        now=now,
-        data={**_member(member), "members": len(others) + 1},
-    )
+    member, event = _join(customer, user, role, len(others) + 1, now=now, actor=actor)
     if others or role != Member.Role.OWNER:
         context = {"member": member, "inviter": name_of(actor)}
         mail.compose(
             template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
         )
     return member
+
+
+@transaction.atomic
+def first_member(*, customer: Customer, name: str, now: datetime, actor: str) -> Member:
+    """Whoever bought, as the owner of a customer that has just been made and has nobody else."""
+    user = _user(customer.email, typed.text(name, "name", limit=200))
+    return _join(customer, user, Member.Role.OWNER, 1, now=now, actor=actor)[0]
+
+
+def _join(
+    customer: Customer, user: User, role: str, members: int, *, now: datetime, actor: str
+) -> tuple[Member, Event]:
+    member = Member.objects.create(customer=customer, user=user, role=role, added_by=actor, added_at=now)
+    data = {**_member(member), "members": members}
+    return member, record("member.added", subject=member, actor=actor, now=now, data=data)
 
 
 def _refuse_full(customer: Customer, now: datetime) -> None:
@@ -335,8 +353,16 @@ def _user(address: str, name: str) -> User:
     """The person with this address; made without a password, whoever else makes it at the same moment."""
     fresh = User(email=address.lower(), name=name)
     fresh.set_unusable_password()
-    User.objects.bulk_create([fresh], ignore_conflicts=True)
-    return User.objects.get(email__iexact=address)
+    given = [fresh.password, fresh.email, fresh.name, fresh.date_joined]
+    return User.objects.raw(_FIND_OR_MAKE, given)[0]
+
+
+_FIND_OR_MAKE = """
+insert into billing_user as u (password, is_superuser, is_staff, is_active, email, name, date_joined)
+values (%s, false, false, true, %s, %s, %s)
+on conflict (lower(email)) do update set email = u.email
+returning *
+"""
 
 
 def _member(member: Member) -> dict[str, Any]:
@@ -401,8 +427,11 @@ def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor
     record("customer.owner_assigned", subject=row, customer=row, actor=actor, now=now, data=data)
 
 
-def segment_for(arr: int) -> Segment | None:
-    """The segment whose band holds this yearly revenue (minor units of the seller's currency)."""
+def segment_for(arr: int, among: Sequence[Segment] | None = None) -> Segment | None:
+    """The segment whose band holds this yearly revenue (minor units of the seller's currency); `among` all of them,
+    where the caller has read them."""
+    if among is not None:
+        return next((segment for segment in among if segment.holds(arr)), None)
     above = Q(max_arr__isnull=True) | Q(max_arr__gt=arr)
     return Segment.objects.filter(above, min_arr__lte=arr).order_by("-min_arr").first()
 

@@ -464,6 +464,20 @@ def _late_no_more(rows: Sequence[Subscription]) -> None:
         row.status = found[row.pk]
 
 
+def of_nothing_yet(seller: Seller, rates: taxes.Table) -> Facts:
+    """The facts of subscriptions that have just been made: no paper has said anything, and nothing is used."""
+    return Facts(seller, rates, {}, lambda _customer: _no_usage)
+
+
+def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
+    return Decimal(0)
+
+
+def issued(draft: Draft | None, seller: Seller) -> Result:
+    """One draft as a paper; nothing where nothing was owed."""
+    return _result(draft.lines, *issue([draft], seller)[draft.id]) if draft else nothing()
+
+
 def drafted(due: Due, facts: Facts, actor: str) -> Draft | None:
     """The paper that is due, if anything is owed. What is due by the day counts as said from here on."""
     row = due.subscription

@@ -5,16 +5,15 @@ the same phases (`subscribing.subscribe_to`), so what was shown is what is charg
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal
 
 from billing import invoicing, planning, subscribing, timelines
 from billing import taxes as taxing
 from billing.choosing import Items
 from billing.maths import timeline
 from billing.maths.periods import local_date
-from billing.models import CollectionMethod, Customer, Discount, Plan, Seller, Subscription
+from billing.models import CollectionMethod, Customer, Discount, Plan, Segment, Seller, Subscription
 from billing.timelines import PhaseSpec
 
 # Due days to look at for the next charge: a year of months, and a few to spare.
@@ -68,7 +67,7 @@ def price(
         start_on=specs[0].start_on, started_at=now,
     )  # fmt: skip
     said: dict[str, tuple[int, int]] = {}
-    facts = invoicing.Facts(seller, taxes, {subscription.pk: said}, lambda _customer: _no_usage)
+    facts = replace(invoicing.of_nothing_yet(seller, taxes), said={subscription.pk: said})
     today = _said_on(subscription, specs, facts, specs[0].start_on)
     invoicing.tell(said, today.lines)
     next_on, after = _next(subscription, specs, facts, said)
@@ -104,10 +103,6 @@ def _said_on(
     return invoicing.Result(lines, net, tax, net + tax)
 
 
-def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
-    return Decimal(0)
-
-
-def check(customer: Customer, specs: Sequence[PhaseSpec]) -> None:
+def check(customer: Customer, specs: Sequence[PhaseSpec], segments: Sequence[Segment]) -> None:
     """Raises CollectionNotAllowed when the segment that the terms lead to does not pay this way."""
-    subscribing.check_collection(customer, specs[-1])
+    subscribing.check_collection(customer, specs[-1], among=segments)

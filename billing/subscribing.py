@@ -207,14 +207,16 @@ def sell(
     The payment rule was asked when they were offered: to refuse now would keep the money and sell nothing.
     """
     specs = list(phases)
-    subscription = _start(
-        customer=customer, specs=specs, now=now, started_at=now, actor=actor, origin=origin, source=source,
-        override=payment_rule_override, settled=False,
-    )  # fmt: skip
+    subscription = _new(customer, specs, now=now, started_at=now, origin=origin, source=source)
     first = subscription.start_on
     due = invoicing.Due(subscription, first, now, first, source, specs)
-    result = invoicing.bill_many([due], actor=actor, seller=seller, rates=rates)[0]
-    settle_derived(subscription, now=now, actor=actor, why=STARTED, specs=specs, first=True)
+    draft = invoicing.drafted(due, invoicing.of_nothing_yet(seller, rates), actor)
+    timelines.refresh(subscription, specs)
+    _write(subscription, specs, actor=actor, now=now, override=payment_rule_override)
+    movements.note([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
+    result = invoicing.issued(draft, seller)
+    timelines.refresh_customer(customer)
+    customers.resegment(customer=customer, now=now, why=STARTED)
     return subscription, result
 
 
@@ -229,30 +231,62 @@ def _start(
     source: str | None,
     override: str,
     metadata: Mapping[str, str] | None = None,
-    settled: bool = True,
 ) -> Subscription:
-    paid = next(spec for spec in specs if not spec.free)
-    if settled:
-        check_collection(customer, paid, override=override)
-    start_on = specs[0].start_on
-    subscription = Subscription(
+    check_collection(customer, next(spec for spec in specs if not spec.free), override=override)
+    subscription = _new(
+        customer, specs, now=now, started_at=started_at, origin=origin, source=source, metadata=metadata
+    )
+    _write(subscription, specs, actor=actor, now=now, override=override, settled=False)
+    return subscription
+
+
+def _new(
+    customer: Customer,
+    specs: Sequence[PhaseSpec],
+    *,
+    now: datetime,
+    started_at: datetime,
+    origin: str,
+    source: str | None,
+    metadata: Mapping[str, str] | None = None,
+) -> Subscription:
+    """The row, not stored yet."""
+    paid, start_on = next(spec for spec in specs if not spec.free), specs[0].start_on
+    return Subscription(
         customer=customer, test_clock_id=customer.test_clock_id, motion=paid.motion, origin=origin, source=source,
         currency=customer.currency, timezone=customer.timezone, start_on=start_on, started_at=started_at,
         trial_end_at=_trial_end(specs, customer.timezone),
         status=_first_status(specs, started_at, now, customer.timezone), created_at=now, noticed_at=now,
         metadata=dict(metadata or {}),
     )  # fmt: skip
+
+
+def _write(
+    subscription: Subscription,
+    specs: Sequence[PhaseSpec],
+    *,
+    actor: str,
+    now: datetime,
+    override: str,
+    settled: bool = True,
+) -> None:
+    """Store it with its phases and say so; what is derived of them too, unless that is `settled` in it."""
+    paid = next(spec for spec in specs if not spec.free)
     subscription.save(force_insert=True)
     timelines.lay(subscription, specs)
-    if settled:
+    if not settled:
         settle_derived(subscription, now=now, actor=actor, why=STARTED)
-    data = {**_facts(paid), "origin": origin, "mrr_before": 0, "mrr_after": timelines.committed(paid)[0]}
+    data = {
+        **_facts(paid),
+        "origin": subscription.origin,
+        "mrr_before": 0,
+        "mrr_after": timelines.committed(paid)[0],
+    }
     if override:
         data["payment_rule_override"] = override
     record("subscription.created", subject=subscription, actor=actor, now=now, data=data)
     if subscription.status == "active":
         record("subscription.activated", subject=subscription, actor=actor, now=now, data=_facts(paid))
-    return subscription
 
 
 def _trial_end(specs: Sequence[PhaseSpec], tz: str) -> datetime | None:
@@ -318,18 +352,22 @@ def _paid_as_allowed(customer: Customer, specs: Sequence[PhaseSpec]) -> list[Pha
     return [replace(spec, collection_method=method) for spec in specs]
 
 
-def _segment_of(customer: Customer, spec: PhaseSpec) -> Segment | None:
+def _segment_of(
+    customer: Customer, spec: PhaseSpec, among: Sequence[Segment] | None = None
+) -> Segment | None:
     """The segment that the customer would be in with these terms."""
     arr = timeline.arr(spec.pure_items(), timelines.discount_value(spec.discount))
-    return customers.segment_for(max(arr, customer.arr))
+    return customers.segment_for(max(arr, customer.arr), among)
 
 
-def check_collection(customer: Customer, spec: PhaseSpec, *, override: str = "") -> None:
+def check_collection(
+    customer: Customer, spec: PhaseSpec, *, override: str = "", among: Sequence[Segment] | None = None
+) -> None:
     """The payment rule: the segment that the terms lead to must allow how they are collected.
 
     Raises CollectionNotAllowed unless somebody with the right gave a reason.
     """
-    segment = _segment_of(customer, spec)
+    segment = _segment_of(customer, spec, among)
     if segment is None or override or segment.allows(spec.collection_method):
         return
     words = "invoice" if spec.collection_method == CollectionMethod.SEND_INVOICE else "card"
@@ -809,15 +847,12 @@ def settle_derived(
     now: datetime,
     actor: str,
     why: str,
-    specs: Sequence[PhaseSpec] | None = None,
-    first: bool = False,
 ) -> None:
-    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases; `specs` saves reading
-    them, and `first` what came before a subscription that has just been made."""
-    specs = timelines.specs_of(subscription) if specs is None else specs
+    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
+    specs = timelines.specs_of(subscription)
     before = movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
-    movements.note([movements.Step(subscription, before, specs, now, first)])
+    movements.note([movements.Step(subscription, before, specs, now)])
     subscription.save(
         update_fields=[
             "current_period_start",

@@ -8,8 +8,10 @@ lock. The others find it done. Locks are taken in one order: payment, session, c
 
 import logging
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -28,7 +30,7 @@ from billing.gateway import (
     to_provider,
 )
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Payment, PaymentMethod, Seller, Subscription
+from billing.models import Customer, Invoice, Payment, PaymentMethod, Price, Seller, Subscription
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -69,12 +71,21 @@ class TooManyCards(Refused):
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """What the request that made the offer has read, so that completing need not read it again."""
+
+    table: quoting.Table
+    prices: Mapping[str, Price]
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A committed intent to charge (`payment`), or to save a card while nothing is due."""
 
     session: CheckoutSession
     payment: Payment | None
     key: str
+    offered: Offered
 
 
 # -- Paying -------------------------------------------------------------------------------------------------
@@ -110,9 +121,17 @@ def pay(
     except IntegrityError as error:
         raise BeingDecided("Another checkout of this customer is being paid.") from error
     if attempt.payment is None:
-        settle_setup(session_id=session.pk, outcome=_call_setup(attempt), now=now)
+        settle_setup(
+            session_id=session.pk,
+            outcome=_call_setup(attempt.session, attempt.key),
+            now=now,
+            offered=attempt.offered,
+        )
         return fresh(session)
-    payment = collecting.apply(payment_id=attempt.payment.pk, outcome=_call(attempt), now=now, actor=BUYER)
+    payment = collecting.apply(
+        payment_id=attempt.payment.pk, outcome=_call(attempt), now=now, actor=BUYER,
+        make=partial(paid, offered=attempt.offered),
+    )  # fmt: skip
     if payment.status != Payment.Status.SUCCEEDED:
         return fresh(session)
     session.status = "completed"  # all that its buyer is told next; the rest stands in the row
@@ -164,27 +183,40 @@ def prepare(
 ) -> Attempt:
     """Freeze the quote and commit the attempt with its key, before anybody is called.
 
-    `typed` is the session as the request has it; its row is locked and takes over what was typed.
+    `typed` is the session as the request has it, with what was typed. Its row takes that over if it is still as the
+    request read it, and is held from then on.
     """
-    session = _locked(typed.pk)
+    session = copy(typed)
     _refuse_closed(session, now)
-    if session.customer is not None:
-        _refuse_second(session, session.customer)
-    for name in (*sessions.TYPED, "plan", "provider_customer_id"):
-        setattr(session, name, getattr(typed, name))
     payer = _payer(session, fields)
     made = quoting.offer(session, table, now=now, customer=payer)
     _refuse_amount(made.today.total, session.currency, expected)
     if not card_token and not asks_no_card(session, made):
         raise CardMissing("Please enter your card.")
-    sessions.hold_discount(session)
     session.attempts += 1
     session.attempted_at = session.quoted_at = now
     session.quote = quoting.frozen(session, made, payer, fields)
     session.card_token, session.message, session.setup_id, session.setup_url = card_token, "", "", ""
-    session.save(update_fields=[*sessions.TYPED, *ATTEMPT])
+    _claim(session, now)
     key = f"{session.pk}-{session.attempts}"
-    return Attempt(session, _payment(session, key, made.today.total, now), key)
+    return Attempt(session, _payment(session, key, made.today.total, now), key, _offered(table, made))
+
+
+def _offered(table: quoting.Table, made: Offer) -> Offered:
+    return Offered(table, {price.pk: price for spec in made.specs for price, _ in spec.items})
+
+
+def _claim(session: CheckoutSession, now: datetime) -> None:
+    """Compare-and-set: nobody has paid, ended or tried it since it was read. Holds its row, then its customer's."""
+    as_read = CheckoutSession.objects.filter(
+        pk=session.pk, status="open", attempted_at=None, attempts=session.attempts - 1, expires_at__gt=now
+    )
+    if not as_read.update(**{name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}):
+        _refuse_closed(fresh(session), now)
+        raise BeingDecided("Your payment is still being decided.")
+    if session.customer is not None:
+        _refuse_second(session, session.customer)
+    sessions.hold_discount(session)
 
 
 # What an attempt to pay changes.
@@ -198,7 +230,6 @@ ATTEMPT = (
     "message",
     "setup_id",
     "setup_url",
-    "discount_held",
 )
 
 
@@ -288,20 +319,15 @@ def _call(attempt: Attempt) -> Outcome:
         return Outcome("failed", decline_code="never_made", message=NOT_SENT)
 
 
-def _call_setup(attempt: Attempt) -> SetupOutcome:
+def _call_setup(session: CheckoutSession, key: str) -> SetupOutcome:
     """Save the card while nothing is due; repeating it with the same key saves it once. Where none was asked for,
     there is nobody to call."""
-    if not attempt.session.card_token:
+    if not session.card_token:
         return SetupOutcome("succeeded")
     try:
-        return gateway().setup(
-            key=attempt.key,
-            reference=attempt.session.pk,
-            livemode=attempt.session.livemode,
-            **_card_of(attempt.session),
-        )
+        return gateway().setup(key=key, reference=session.pk, livemode=session.livemode, **_card_of(session))
     except GatewayMisuse:
-        log.exception("Saving a card was refused as malformed: %s", attempt.session.pk)
+        log.exception("Saving a card was refused as malformed: %s", session.pk)
         return SetupOutcome("failed", decline_code="never_made", message=NOT_SENT)
 
 
@@ -347,13 +373,15 @@ def use_another_card(*, session: CheckoutSession, now: datetime) -> CheckoutSess
 
 @transaction.atomic
 @together()
-def settle_setup(*, session_id: str, outcome: SetupOutcome, now: datetime) -> None:
+def settle_setup(
+    *, session_id: str, outcome: SetupOutcome, now: datetime, offered: Offered | None = None
+) -> None:
     """Write down what became of saving a card; a saved one completes the session. Repeatable."""
     session = _locked(session_id)
     if session.status == "completed" or outcome.state in ("unknown", "processing"):
         return
     if outcome.state == "succeeded":
-        complete(session, card=outcome.card, now=now)
+        complete(session, card=outcome.card, now=now, offered=offered)
     elif outcome.state == "requires_action":
         where = {"setup_id": outcome.setup_id or "", "setup_url": outcome.action_url or ""}
         CheckoutSession.objects.filter(pk=session.pk).update(**where)
@@ -361,7 +389,7 @@ def settle_setup(*, session_id: str, outcome: SetupOutcome, now: datetime) -> No
         _let_try_again(session, outcome.message or NEVER_MADE)
 
 
-def paid(payment: Payment, card: Card | None, now: datetime) -> None:
+def paid(payment: Payment, card: Card | None, now: datetime, *, offered: Offered | None = None) -> None:
     """Billing tells that a payment for a session went through: make what it paid for, once. Billing stores what is set
     in the payment.
 
@@ -369,7 +397,7 @@ def paid(payment: Payment, card: Card | None, now: datetime) -> None:
     """
     session = _locked(payment.source)
     if session.status != "completed":
-        payment.payment_method = complete(session, card=card, now=now)
+        payment.payment_method = complete(session, card=card, now=now, offered=offered)
     payment.customer, payment.invoice = session.customer, session.invoice
     payment.card_label = str(card) if card else ""
 
@@ -395,7 +423,9 @@ def _note(session: CheckoutSession, message: str) -> CheckoutSession:
 # -- Completing ---------------------------------------------------------------------------------------------
 
 
-def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> PaymentMethod | None:
+def complete(
+    session: CheckoutSession, *, card: Card | None, now: datetime, offered: Offered | None
+) -> PaymentMethod | None:
     """Customer, owner, card, subscription, first invoice, events and mail, all or nothing. The row is locked.
 
     Everything happens at the instant of the quote, so that it is billed as it was shown. Answers the saved
@@ -404,11 +434,12 @@ def complete(session: CheckoutSession, *, card: Card | None, now: datetime) -> P
     at = session.quoted_at
     assert at is not None
     newcomer = session.customer is None
-    customer = _customer(session, at)
+    table = offered.table if offered else quoting.table()
+    customer = _customer(session, at, table)
     method = _save_card(customer, card, at, newcomer=newcomer)
-    table = quoting.table()
+    phases = quoting.thawed(session, customer, offered.prices if offered else None)
     subscription, bill = subscribing.sell(
-        customer=customer, phases=quoting.thawed(session, customer), seller=table.seller, rates=table.taxes,
+        customer=customer, phases=phases, seller=table.seller, rates=table.taxes,
         now=at, actor=BUYER, origin="checkout", source=session.pk, payment_rule_override=_override(session),
     )  # fmt: skip
     move(
@@ -430,18 +461,15 @@ def _override(session: CheckoutSession) -> str:
     return f"Checkout unlocked by {session.unlocked_by}" if session.unlocked_by else ""
 
 
-def _customer(session: CheckoutSession, at: datetime) -> Customer:
+def _customer(session: CheckoutSession, at: datetime, table: quoting.Table) -> Customer:
     fields = session.quote["customer"]
     if session.customer is not None:
         return customers.update(customer=session.customer, now=at, actor=BUYER, **fields)
     customer = customers.create(
         **fields, livemode=session.livemode, now=at, actor=BUYER, currency=session.currency,
-        test_clock=session.test_clock, provider_id=session.provider_customer_id,
+        test_clock=session.test_clock, provider_id=session.provider_customer_id, segments=table.segments,
     )  # fmt: skip
-    person = session.quote["person"]
-    customers.add_member(
-        customer=customer, email=customer.email, name=person, role="owner", now=at, actor=BUYER
-    )
+    customers.first_member(customer=customer, name=session.quote["person"], now=at, actor=BUYER)
     return customer
 
 
@@ -529,7 +557,7 @@ def reconcile(*, now: datetime) -> int:
     for session in CheckoutSession.objects.filter(status="open", attempted_at__isnull=False)[:200]:
         if session.quote.get("total") or session.setup_url:
             continue
-        outcome = _call_setup(Attempt(session, None, f"{session.pk}-{session.attempts}"))
+        outcome = _call_setup(session, f"{session.pk}-{session.attempts}")
         settle_setup(session_id=session.pk, outcome=outcome, now=now)
         settled += outcome.state != "unknown"
     return settled

@@ -1,5 +1,6 @@
 """Routing a session: what is known of its buyer, the rules in the database, and what follows from them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,8 +20,7 @@ from sales.models import Lead
 BY_INVOICE = "Paid by invoice at this size"
 
 
-def rules() -> list[Rule]:
-    rows = RoutingRule.objects.filter(active=True)
+def rules(rows: Iterable[RoutingRule]) -> list[Rule]:
     return [Rule(row.name, row.outcome, row.conditions, row.owner_id) for row in rows]
 
 
@@ -48,13 +48,13 @@ def _domain(email: str) -> str:
         return ""
 
 
-def judge(session: CheckoutSession, offer: Offer) -> Decision:
+def judge(session: CheckoutSession, offer: Offer, table: quoting.Table) -> Decision:
     """Where this buyer goes: by the rules, and by how the segment that the purchase leads to may pay."""
-    decision = decide(rules(), inputs_of(session))
+    decision = decide(rules(table.rules), inputs_of(session))
     if not decision.self_serve:
         return decision
     try:
-        offering.check(quoting.buyer(session), offer.specs)
+        offering.check(quoting.buyer(session), offer.specs, table.segments)
     except CollectionNotAllowed as refusal:
         because = (refusal.message,)
         return replace(decision, outcome=str(Outcome.CONTACT_SALES), rule=BY_INVOICE, because=because)

@@ -4,31 +4,39 @@ A frozen quote is plain JSON: whom to bill, which prices and how many, what was 
 alone, so nothing that is repriced or typed in between can change what was agreed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from billing import offering, subscribing, taxes, typed
+from billing import bulk, offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, Discount, Price, Seller
+from billing.models import Customer, Discount, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
-from checkout.models import CheckoutSession
+from checkout.models import CheckoutSession, RoutingRule
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What every price needs: the seller and the tax rates, read once a request."""
+    """What every price and every decision needs, read once a request."""
 
     seller: Seller
     taxes: taxes.Table
+    rules: Sequence[RoutingRule]
+    segments: Sequence[Segment]
 
 
 def table() -> Table:
-    return Table(Seller.objects.get(), taxes.rates())
+    sellers, rates, rules, segments = bulk.read(
+        Seller.objects.defer("logo"),
+        TaxRate.objects.filter(active=True),
+        RoutingRule.objects.filter(active=True),
+        Segment.objects.all(),
+    )
+    return Table(sellers[0], taxes.table_of(rates), rules, segments)
 
 
 # -- While it is filled in ----------------------------------------------------------------------------------
@@ -118,10 +126,13 @@ def lines_of(made: Offer) -> list[dict[str, Any]]:
     ]
 
 
-def thawed(session: CheckoutSession, customer: Customer) -> list[PhaseSpec]:
-    """The phases that were agreed, from the quote: the same prices, quantities and discount."""
+def thawed(
+    session: CheckoutSession, customer: Customer, known: Mapping[str, Price] | None = None
+) -> list[PhaseSpec]:
+    """The phases that were agreed, from the quote: the same prices, quantities and discount. `known` prices are not
+    read again: one that was used never changes."""
     wanted = {key: Decimal(quantity) for key, quantity in session.quote["items"]}
-    prices = {price.pk: price for price in Price.objects.filter(pk__in=wanted)}
+    prices = known or {price.pk: price for price in Price.objects.filter(pk__in=wanted)}
     items = tuple((prices[key], quantity) for key, quantity in wanted.items())
     at = session.quoted_at
     assert at is not None

@@ -356,7 +356,8 @@ def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Dis
 
 
 def hold_discount(session: CheckoutSession) -> None:
-    """Count a redemption before paying, so that the last one goes to one buyer. Raises CodeRefused."""
+    """Count a redemption before paying, so that the last one goes to one buyer. Call with its row held. Raises
+    CodeRefused."""
     if session.discount is None or session.discount_held:
         return
     try:
@@ -364,6 +365,7 @@ def hold_discount(session: CheckoutSession) -> None:
     except discounting.DiscountUsedUp as refused:
         raise CodeRefused(refused.message, field="promotion_code") from refused
     session.discount_held = True
+    CheckoutSession.objects.filter(pk=session.pk).update(discount_held=True)
 
 
 def release_discount(session: CheckoutSession) -> None:

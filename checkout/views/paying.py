@@ -127,7 +127,7 @@ def _update(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> H
     """Show what the answers change. With htmx the summary alone; without, the page again."""
     _forget_errors(form, SOON, also_empty=True)
     sums, before = _reckoned(row), row.routing
-    sessions.note_routing(row, judging.judge(row, sums.offer))
+    sessions.note_routing(row, judging.judge(row, sums.offer, sums.table))
     sessions.keep(row)
     if request.headers.get("HX-Request"):
         return _page(request, row, form, sums, status=200, template="checkout/_refreshed.html", before=before)
@@ -200,7 +200,7 @@ def _origin(url: str) -> str:
 
 def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> HttpResponse:
     sums = _reckoned(row)
-    decision = judging.judge(row, sums.offer)
+    decision = judging.judge(row, sums.offer, sums.table)
     sessions.note_routing(row, decision)
     if judging.needs_a_person(row, decision):
         return _hand_over(request, row, form, sums, decision)

@@ -8,7 +8,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
-from billing.models import Customer, UsageDay
+from billing.models import Customer, TaxRate, UsageDay
 from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +101,23 @@ def test_it_does_nothing_for_no_rows():
         bulk.copy(Customer, [])
         bulk.update(Customer, [], ["arr"])
     assert len(queries) == 0
+
+
+def test_it_reads_several_small_tables_at_once_as_each_alone_would():
+    bulk.copy(Customer, customers(name="ß\t\\N", arr=10**15, billing_address={"n": [1, {"line1": "a"}]}))
+    TaxRate.objects.create(name="Half", percentage=Decimal("19.125"), country="DE")
+    TaxRate.objects.create(name="None", percentage=Decimal("0.1"), country="FR")
+    wanted = [
+        Customer.objects.defer("metadata"), TaxRate.objects.filter(name="Half"), TaxRate.objects.order_by("-name"),
+        Customer.objects.filter(name="nobody"),
+    ]  # fmt: skip
+    with CaptureQueriesContext(connection) as asked:
+        found = bulk.read(*wanted)
+    assert len(asked) == 1
+    for rows, same in zip(found, wanted, strict=True):
+        assert [vars_of(row) for row in rows] == [vars_of(row) for row in same]
+    assert found[0][0].get_deferred_fields() == {"metadata"}
+
+
+def vars_of(row):
+    return {name: (type(value), value) for name, value in vars(row).items() if name != "_state"}
