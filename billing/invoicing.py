@@ -444,11 +444,14 @@ def bill_many(
     actor: str,
     seller: Seller | None = None,
     rates: taxes.Table | None = None,
+    ahead: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements; `seller` and `rates`
-    save theirs where the caller has read them."""
+    save theirs where the caller has read them. `ahead` is done when everything is priced: from the numbers on, nobody
+    else of the series can issue until the transaction ends."""
     facts = gather([due.subscription for due in dues], seller=seller, rates=rates)
     drafts = [drafted(due, facts, actor) for due in dues]
+    ahead()
     on = sharing.together([draft for draft in drafts if draft is not None])
     papers = issue(list({paper.id: paper for paper in on.values()}.values()), facts.seller)
     results = [_result(draft.lines, *papers[on[draft.id].id]) if draft else nothing() for draft in drafts]

@@ -182,9 +182,8 @@ def _of_one_day(siblings: Sequence[Subscription], leaders: Sequence[Subscription
 def _bill(rows: Sequence[Subscription], now: datetime) -> RunResult:
     specs = timelines.read(rows)
     dues = [_begin_day(row, specs[row.pk], now) for row in rows]
-    results = invoicing.bill_many(dues, actor="system")
+    results = invoicing.bill_many(dues, actor="system", ahead=partial(_end_day, dues))
     invoices = len({result.issued.draft.id for result in results if result.issued})
-    _end_day(dues)
     if invoices and rows[0].test_clock_id is None:
         async_task("billing.tasks.after_issue")
     return RunResult(subscriptions=len(rows), invoices=invoices)

@@ -186,6 +186,20 @@ def test_it_uses_as_many_statements_for_forty_as_for_four(clock, make_customer, 
     assert few <= 30
 
 
+def test_nothing_of_the_subscriptions_is_written_while_the_numbers_are_held(clock, make_customer, subscribe):
+    for _ in range(3):
+        subscribe(make_customer(clock))
+    clock.now += timedelta(days=32)
+    clock.save()
+    with CaptureQueriesContext(connection) as queries:
+        running._one_chunk(clock.now, clock, 500)
+    said = [one["sql"].lower() for one in queries]
+    taken = next(n for n, sql in enumerate(said) if "update billing_numberseries" in sql)
+    moved = [n for n, sql in enumerate(said) if 'update "billing_subscription"' in sql]
+    assert moved
+    assert max(moved) < taken
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_shares_the_work_between_workers_without_billing_twice(clock, make_customer, subscribe, books):
     for _ in range(30):
