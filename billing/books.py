@@ -149,7 +149,9 @@ INVARIANTS = (
                 select currency, amount - amount_refunded a from billing_payment
                 where status = 'succeeded' and method <> 'balance' and invoice_id is not null
                 union all select currency, -withdrawn from billing_dispute
-                union all select fee_currency, -fee from billing_dispute) m group by 1) p
+                union all select fee_currency, -fee from billing_dispute
+                union all select currency, -amount from billing_refund
+                where payment_id is null and status <> 'failed') m group by 1) p
             on p.currency = j.currency
         where coalesce(j.a, 0) <> coalesce(p.a, 0)"""),
     Invariant("I-18e", "disputed payments in the journal are what banks hold of disputes that are not lost", """
@@ -158,6 +160,12 @@ INVARIANTS = (
             full join (select currency, sum(withdrawn) a from billing_dispute where status <> 'lost' group by 1) d
             on d.currency = j.currency
         where coalesce(j.a, 0) <> coalesce(d.a, 0)"""),
+    Invariant("I-18f", "refunds to be explained in the journal are those made elsewhere that nobody has explained", """
+        select coalesce(j.currency, r.currency) from
+            (select currency, sum(amount) a from billing_posting where account = 'refunds_elsewhere' group by 1) j
+            full join (select currency, sum(amount) a from billing_refund
+                where elsewhere and explained_at is null and status <> 'failed' group by 1) r on r.currency = j.currency
+        where coalesce(j.a, 0) <> coalesce(r.a, 0)"""),
     Invariant("I-14c", "a payment says what became of its newest dispute", """
         select p.key from billing_payment p left join (
             select distinct on (payment_id) payment_id, status from billing_dispute

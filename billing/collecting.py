@@ -51,6 +51,10 @@ class InvalidAmount(Refused):
     code = "invalid_amount"
 
 
+class PaymentNotSettled(Exception):
+    """What is disputed or given back has no final answer here yet: ask again later."""
+
+
 # Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
 # locked payment, the card that paid and now, which gives the payment its customer and its invoice.
 type OnPaid = Callable[[Payment, Card | None, datetime], None]
@@ -341,6 +345,28 @@ def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
 
 def _by_reference(reference: str) -> Payment | None:
     return Payment.objects.filter(pk=reference).first() if reference.startswith("pay_") else None
+
+
+def settled_of(intent_id: str | None, *, now: datetime, actor: str) -> Payment | None:
+    """The payment that the provider speaks of, asked about first where it has no answer here yet; None: it is none of
+    ours. `now` is real time. Raises PaymentNotSettled."""
+    payment = _of_intent(intent_id) if intent_id else None
+    if payment is None or payment.status == Payment.Status.SUCCEEDED:
+        return payment
+    payment = look(payment, now=now_of(payment, now), actor=actor)
+    if payment.status != Payment.Status.SUCCEEDED:
+        raise PaymentNotSettled(f"{payment.pk} is {payment.status}")
+    return payment
+
+
+def _of_intent(intent_id: str) -> Payment | None:
+    """By the intent; by our own reference where the answer to the charge has not reached us yet."""
+    rows = Payment.objects.select_related("customer__test_clock")
+    known = rows.filter(provider_id=intent_id).first()
+    if known is not None:
+        return known
+    reference = gateway().resume(intent_id).reference
+    return rows.filter(pk=reference).first() if reference.startswith("pay_") else None
 
 
 def now_of(payment: Payment, now: datetime) -> datetime:

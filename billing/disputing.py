@@ -28,13 +28,9 @@ log = logging.getLogger(__name__)
 LOOKS_BACK = timedelta(days=30)
 
 
-class PaymentNotSettled(Exception):
-    """What is disputed has no final answer here yet: ask again later."""
-
-
 def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
-    """Act on a provider's verified event about a dispute; others are not ours. Raises PaymentNotSettled and what the
-    gateway raises: the event waits and is tried again."""
+    """Act on a provider's verified event about a dispute; others are not ours. Raises collecting.PaymentNotSettled and
+    what the gateway raises: the event waits and is tried again."""
     if event["type"].startswith("charge.dispute."):
         look(provider_id=event["data"]["object"]["id"], now=now, actor="provider")
 
@@ -42,27 +38,10 @@ def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
 def look(*, provider_id: str, now: datetime, actor: str) -> Dispute | None:
     """Ask the provider about a dispute and write it down. None: it is about no payment of ours. `now` is real time."""
     facts = gateway().dispute(provider_id)
-    payment = _payment_of(facts) if facts else None
+    payment = collecting.settled_of(facts.intent_id, now=now, actor=actor) if facts else None
     if facts is None or payment is None:
         return None
-    at = collecting.now_of(payment, now)
-    if payment.status != Payment.Status.SUCCEEDED:
-        payment = collecting.look(payment, now=at, actor=actor)
-    if payment.status != Payment.Status.SUCCEEDED:
-        raise PaymentNotSettled(f"{payment.pk} is {payment.status}")
     return write(payment_id=payment.pk, facts=facts, now=collecting.now_of(payment, now), actor=actor)
-
-
-def _payment_of(facts: DisputeFacts) -> Payment | None:
-    """By the intent; by our own reference where the answer to the charge has not reached us yet."""
-    if not facts.intent_id:
-        return None
-    rows = Payment.objects.select_related("customer__test_clock")
-    known = rows.filter(provider_id=facts.intent_id).first()
-    if known is not None:
-        return known
-    reference = gateway().resume(facts.intent_id).reference
-    return rows.filter(pk=reference).first() if reference.startswith("pay_") else None
 
 
 @transaction.atomic

@@ -105,6 +105,15 @@ class RefundOutcome:
 
 
 @dataclass(frozen=True)
+class RefundFacts:
+    """A refund as it is at Stripe now. key: ours, where we made it."""
+
+    intent_id: str | None
+    key: str
+    outcome: RefundOutcome
+
+
+@dataclass(frozen=True)
 class DisputeFacts:
     """A dispute as it is at Stripe now.
 
@@ -434,6 +443,18 @@ class Gateway:
         found = [row for row in rows if (row.get("metadata") or {}).get("tandem_key") == key]
         return _of_refund(found[0]) if found else None
 
+    def refunds(
+        self, *, payment_intent: str | None = None, since: datetime | None = None
+    ) -> Iterator[RefundFacts]:
+        """Every refund there is, wherever it was made: of a payment, or made since then. Raises ProviderUnreachable,
+        GatewayMisuse."""
+        params: Any = {"limit": 100}
+        params |= {"payment_intent": payment_intent} if payment_intent else {}
+        params |= {"created": {"gte": int(since.timestamp())}} if since else {}
+        with _plain():
+            for row in self._stripe.v1.refunds.list(params).auto_paging_iter():
+                yield _facts_of_refund(row.to_dict())
+
     # Disputes
 
     def dispute(self, id: str) -> DisputeFacts | None:
@@ -662,6 +683,11 @@ def _of_refund(row: Row) -> RefundOutcome:
     state = states.get(row["status"], "failed")
     amount = from_provider(row["amount"], currency)
     return RefundOutcome(state, row["id"], amount, currency, row.get("failure_reason"))
+
+
+def _facts_of_refund(row: Row) -> RefundFacts:
+    key = (row.get("metadata") or {}).get("tandem_key", "")
+    return RefundFacts(row.get("payment_intent"), key, _of_refund(row))
 
 
 def _of_dispute(row: Row) -> DisputeFacts:

@@ -4,6 +4,7 @@ issue     receivable | revenue or deferred revenue, tax
 payment   cash | receivable (over-payment: customer balance)
 balance   customer balance | receivable
 credit    revenue or deferred revenue, tax | receivable (given up: bad debt), then customer balance
+refund    customer balance (made at Stripe and not explained yet: refunds to be explained) | cash
 dispute   disputed payments (lost: bad debt), payment fees | cash
 """
 
@@ -108,8 +109,18 @@ def of_void(invoice: Invoice, on: date) -> Iterator[dict[str, Any]]:
 def of_refund(
     refund: Refund, amount: int, on: date, words: str, **refs: str | None
 ) -> Iterator[dict[str, Any]]:
-    """Credit leaves as money; a negative amount comes back."""
-    amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.CASH: -amount})
+    """Credit leaves as money; a negative amount comes back. What left elsewhere waits for somebody to say why."""
+    owed = Account.ELSEWHERE if refund.unexplained else Account.CUSTOMER_BALANCE
+    amounts: Counter[str] = Counter({owed: amount, Account.CASH: -amount})
+    yield from _postings(_of(refund), amounts, on, words, **refs)
+
+
+def of_explanation(refund: Refund, on: date, **refs: str | None) -> Iterator[dict[str, Any]]:
+    """What left elsewhere was credit of the customer's."""
+    amounts: Counter[str] = Counter(
+        {Account.CUSTOMER_BALANCE: refund.amount, Account.ELSEWHERE: -refund.amount}
+    )
+    words = f"Refund {refund.provider_id}"[:100]
     yield from _postings(_of(refund), amounts, on, words, **refs)
 
 

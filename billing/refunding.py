@@ -6,9 +6,8 @@ asked about and never guessed; a refund that fails leaves the credit on the cust
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Sum
@@ -58,18 +57,18 @@ def refund(
         invoice = correcting.locked(payment.invoice)
         over = _left_over(payment)
         if over and (amount is None or amount <= over):
-            row = _reserve(None, payment, over if amount is None else amount, now)
+            row = reserve(None, payment, over if amount is None else amount, now)
         else:
             _refuse_part(over, payment.currency)
             row = _credited(invoice, payment, amount, reason, now, actor)
-    return _send(row, now, actor)
+    return send(row, now, actor)
 
 
 def _left_over(payment: Payment) -> int:
     """What of a payment was more than was due, went to the balance, and is there still. Minor units."""
     over = BalanceEntry.objects.filter(payment=payment, amount__gt=0)
     brought = over.aggregate(sum=Sum("amount", default=0))["sum"]
-    back = payment.refunds.filter(credit_note=None).exclude(status=Refund.Status.FAILED)
+    back = payment.refunds.filter(credit_note=None, elsewhere=False).exclude(status=Refund.Status.FAILED)
     left = brought - back.aggregate(sum=Sum("amount", default=0))["sum"]
     held = Customer.objects.select_for_update(no_key=True).get(pk=payment.customer_id)
     return max(min(left, held.balance), 0)
@@ -86,13 +85,13 @@ def _refuse_part(over: int, currency: str) -> None:
 def _credited(
     invoice: Invoice, payment: Payment, amount: int | None, reason: str, now: datetime, actor: str
 ) -> Refund:
-    _refuse_unpaid(invoice)
+    refuse_unpaid(invoice)
     rest = payment.amount - payment.amount_refunded
     note = correcting.credit(
         invoice=invoice, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
         actor=actor,
     )  # fmt: skip
-    return _reserve(note, payment, note.total, now)
+    return reserve(note, payment, note.total, now)
 
 
 def credit_and_refund(
@@ -107,15 +106,16 @@ def credit_and_refund(
     """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction."""
     with transaction.atomic():
         held = correcting.locked(invoice)
-        _refuse_unpaid(held)
+        refuse_unpaid(held)
         note = correcting.credit(
             invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
         )
         rows = _reserve_all(note, now)
-    return note, [_send(row, now, actor) for row in rows]
+    return note, [send(row, now, actor) for row in rows]
 
 
-def _refuse_unpaid(invoice: Invoice) -> None:
+def refuse_unpaid(invoice: Invoice) -> None:
+    """Raises NotRefundable for one that something is due on: a credit note would lower that."""
     if invoice.amount_due > 0:
         raise NotRefundable(f"{invoice} is not paid yet: credit it instead.", field="invoice")
 
@@ -128,14 +128,14 @@ def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
     for payment in paid:
         part = min(left, payment.amount - payment.amount_refunded)
         if part > 0:
-            rows.append(_reserve(note, payment, part, now))
+            rows.append(reserve(note, payment, part, now))
             left -= part
     if left:
         raise NotRefundable("The cards that paid cannot take back so much: credit the balance.", field="to")
     return rows
 
 
-def _reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime) -> Refund:
+def reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime) -> Refund:
     """The refund's row, its money taken from the balance to which the note (or the over-payment) has brought it."""
     held = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
     if held.contested:
@@ -150,28 +150,27 @@ def _reserve(note: CreditNote | None, payment: Payment, amount: int, now: dateti
         customer=held.customer, payment=held, credit_note=note, livemode=held.livemode, amount=amount,
         currency=held.currency, key=new_id("refund"), created_at=now,
     )  # fmt: skip
-    _move_money(row, amount, now, f"Refund of {note.number}" if note else "Refund of what was paid too much")
+    leave(row, amount, now, f"Refund of {note.number}" if note else "Refund of what stood on the balance")
     return row
 
 
-def _move_money(row: Refund, amount: int, now: datetime, words: str) -> None:
-    """From the balance to the card; a negative amount comes back."""
-    BalanceEntry.objects.create(
-        customer=row.customer,
-        amount=-amount,
-        currency=row.currency,
-        reason=words,
-        at=now,
-        credit_note=row.credit_note,
-    )
-    Customer.objects.filter(pk=row.customer_id).update(balance=F("balance") - amount)
+def leave(row: Refund, amount: int, now: datetime, words: str) -> None:
+    """Money leaves, from the balance (made elsewhere, nobody knows yet from where); a negative amount comes back."""
+    if not row.unexplained:
+        BalanceEntry.objects.create(
+            customer=row.customer, amount=-amount, currency=row.currency, reason=words, at=now,
+            credit_note=row.credit_note,
+        )  # fmt: skip
+        Customer.objects.filter(pk=row.customer_id).update(balance=F("balance") - amount)
     Payment.objects.filter(pk=row.payment_id).update(amount_refunded=F("amount_refunded") + amount)
     on = local_date(now, Seller.objects.get().timezone)
     refs = {"payment_id": row.payment_id, "credit_note_id": row.credit_note_id}
     bulk.copy(Posting, list(journal.of_refund(row, amount, on, words, **refs)))
 
 
-def _send(row: Refund, now: datetime, actor: str) -> Refund:
+def send(row: Refund, now: datetime, actor: str) -> Refund:
+    """Ask the provider to give back what was reserved. Repeating it with the row's key gives back once."""
+    assert row.payment is not None
     assert row.payment.provider_id is not None
     outcome = gateway().refund(
         key=row.key, payment_intent=row.payment.provider_id, amount=row.amount, currency=row.currency,
@@ -194,21 +193,24 @@ def apply(*, refund_id: str, outcome: RefundOutcome, now: datetime, actor: str) 
     )
     if state not in Refund.MOVES[row.status]:
         return row
+    if state == "failed":
+        leave(row, -row.amount, now, "Refund failed")
     move(
         row, state, event=None, actor=actor, now=now, settled_at=None if state == "unknown" else now,
-        provider_id=outcome.refund_id or "", message=(outcome.message or "")[:300],
+        provider_id=outcome.refund_id or row.provider_id, message=(outcome.message or "")[:300],
     )  # fmt: skip
     if state == "succeeded":
-        data = {
-            "amount": row.amount,
-            "currency": row.currency,
-            "refund": row.pk,
-            "credit_note": row.credit_note_id,
-        }
-        record("payment.refunded", subject=row.payment, actor=actor, now=now, data=data)
-    if state == "failed":
-        _move_money(row, -row.amount, now, "Refund failed")
+        tell(row, now=now, actor=actor)
     return row
+
+
+def tell(row: Refund, *, now: datetime, actor: str) -> None:
+    """That money went back to a card."""
+    data = {
+        "amount": row.amount, "currency": row.currency, "refund": row.pk, "credit_note": row.credit_note_id,
+        "elsewhere": row.elsewhere,
+    }  # fmt: skip
+    record("payment.refunded", subject=row.payment, customer=row.customer, actor=actor, now=now, data=data)
 
 
 def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> int:
@@ -221,26 +223,12 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
 
 def _asked(row: Refund, now: datetime) -> bool:
     """One that the provider will not answer about holds up no other."""
-    at = row.customer.on_clock(now)
+    at, intent = row.customer.on_clock(now), row.payment.provider_id if row.payment else None
     try:
-        found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
+        found = gateway().look_up_refund(key=row.key, payment_intent=intent or "")
         if found is None:
-            return _send(row, at, "provider").status not in Refund.OPEN
+            return send(row, at, "provider").status not in Refund.OPEN
     except GatewayMisuse:
         log.exception("The provider will not answer about the refund %s.", row.pk)
         return False
     return apply(refund_id=row.pk, outcome=found, now=at, actor="provider").status not in Refund.OPEN
-
-
-def apply_provider_event(event: Mapping[str, Any], now: datetime) -> None:
-    """Act on a provider's verified event about a refund of ours: it is asked how it stands."""
-    thing = event["data"]["object"]
-    if thing.get("object") != "refund":
-        return
-    rows = Refund.objects.select_related("payment", "customer__test_clock")
-    row = rows.filter(key=(thing.get("metadata") or {}).get("tandem_key", "")).first()
-    if row is None:
-        return
-    found = gateway().look_up_refund(key=row.key, payment_intent=row.payment.provider_id or "")
-    if found is not None:
-        apply(refund_id=row.pk, outcome=found, now=row.customer.on_clock(now), actor="provider")

@@ -17,6 +17,7 @@ from billing import (
     expiring,
     importing,
     mail,
+    noticing,
     portal_links,
     printing,
     refunding,
@@ -155,13 +156,18 @@ def reconcile_disputes() -> int:
     return disputing.reconcile(now=timezone.now())
 
 
+def reconcile_refunds() -> int:
+    """Find the refunds that were made in the provider's own pages and that no webhook has told of."""
+    return noticing.reconcile(now=timezone.now())
+
+
 def apply_stripe_event(event_id: str) -> None:
     """Act on one noted event of the provider."""
     event = ProviderEvent.objects.filter(provider_id=event_id, applied_at__isnull=True).first()
     if event is not None:
         now = timezone.now()
         collecting.apply_provider_event(event.payload, now)
-        refunding.apply_provider_event(event.payload, now)
+        noticing.apply_provider_event(event.payload, now)
         disputing.apply_provider_event(event.payload, now)
         ProviderEvent.objects.filter(pk=event.pk).update(applied_at=now)
 

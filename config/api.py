@@ -73,6 +73,8 @@ urlpatterns = [
     path("payments", invoices.Payments.as_view()),
     path("payments/<str:payment>", invoices.PaymentDetail.as_view()),
     path("payments/<str:payment>/refund", invoices.PaymentRefund.as_view()),
+    path("refunds/<str:refund>/explain", invoices.RefundExplain.as_view()),
+    path("customers/<str:customer>/pay_out", invoices.PayOut.as_view()),
     path("credit_notes", credit_notes.CreditNotes.as_view()),
     path("credit_notes/<str:credit_note>", credit_notes.CreditNoteDetail.as_view()),
     path("credit_notes/<str:credit_note>/pdf", credit_notes.CreditNotePdf.as_view()),

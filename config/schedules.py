@@ -33,6 +33,7 @@ JOBS: list[Job] = [
     Job("say what ends soon", "billing.tasks.give_notice", minutes=15),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
     Job("ask about disputes", "billing.tasks.reconcile_disputes", at=time(5, 40)),
+    Job("look for refunds made elsewhere", "billing.tasks.reconcile_refunds", at=time(5, 50)),
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
     Job("put customers where their ARR belongs", "billing.tasks.recompute_segments", at=time(2, 30)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 
-from billing import collecting, printing, reasons
+from billing import collecting, noticing, printing, reasons
 from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
 from billing.maths.money import InvalidAmount, to_major, to_minor
 from billing.maths.periods import local_date
-from billing.models import CreditNote, Invoice, Seller
+from billing.models import CreditNote, Invoice, Refund, Seller
 from billing.templatetags.tandem import money
 
 # 87,00 is eighty-seven to many who type it: it must not be booked as eight thousand seven hundred.
@@ -34,13 +34,29 @@ class TransferForm(forms.Form):
         self.invoice = invoice
 
     def clean_amount(self) -> int:
-        text = self.cleaned_data["amount"].strip()
-        if "," in text and not THOUSANDS.fullmatch(text):
-            raise forms.ValidationError("Write the amount like 1,234.50: the comma parts thousands.")
-        try:
-            return to_minor(text.replace(",", ""), self.invoice.currency)
-        except InvalidAmount as error:
-            raise forms.ValidationError(str(error)) from error
+        return typed_amount(self.cleaned_data["amount"], self.invoice.currency)
+
+
+def typed_amount(typed: str, currency: str) -> int:
+    """What somebody typed, in minor units. Raises forms.ValidationError."""
+    text = typed.strip()
+    if "," in text and not THOUSANDS.fullmatch(text):
+        raise forms.ValidationError("Write the amount like 1,234.50: the comma parts thousands.")
+    try:
+        return to_minor(text.replace(",", ""), currency)
+    except InvalidAmount as error:
+        raise forms.ValidationError(str(error)) from error
+
+
+def _explain(request: HttpRequest, invoice: Invoice) -> str:
+    """Of a refund that was made at Stripe: what it was for."""
+    rows = Refund.objects.filter(payment__invoice=invoice)
+    by: noticing.Reason = "balance" if request.POST.get("by") == "balance" else "credit_note"
+    refund = next((row for row in rows if row.pk == request.POST.get("refund")), None)
+    if refund is None:
+        raise Http404
+    row = noticing.explain(refund=refund, by=by, now=now_of(invoice), actor=staff(request))
+    return f"Credit note {row.credit_note} written." if row.credit_note else "Taken from the balance."
 
 
 def _book(request: HttpRequest, invoice: Invoice) -> str:
@@ -78,7 +94,7 @@ class InvoiceAdmin(Screen):
     date_hierarchy = "issued_on"
     actions = ("as_csv",)
     template = "admin/tandem/invoice.html"
-    acts = {"transfer": ("billing.record_payment", _book)}
+    acts = {"transfer": ("billing.record_payment", _book), "explain": ("billing.record_payment", _explain)}
 
     def get_urls(self) -> list[Any]:
         own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="billing_invoice_pdf")

@@ -11,7 +11,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import collecting, correcting, drafting, dunning, invoicing, printing, refunding
+from billing import (
+    collecting,
+    correcting,
+    drafting,
+    dunning,
+    invoicing,
+    noticing,
+    paying_out,
+    printing,
+    refunding,
+)
 from billing.api.fields import (
     Amount,
     Day,
@@ -198,10 +208,15 @@ class RefundOut(serializers.Serializer[Any]):
     status = serializers.ChoiceField(
         choices=Refund.Status.choices, help_text="unknown: the provider is asked again"
     )
-    payment = serializers.CharField(source="payment_id")
-    credit_note = serializers.CharField(
-        source="credit_note_id", allow_null=True, help_text="null where it gives back what was paid too much"
+    payment = serializers.CharField(
+        source="payment_id", allow_null=True, help_text="null where the balance was paid out by bank transfer"
     )
+    credit_note = serializers.CharField(
+        source="credit_note_id", allow_null=True, help_text="null where it pays out what stood on the balance"
+    )
+    elsewhere = serializers.BooleanField(help_text="made in Stripe's own pages, not here")
+    unexplained = serializers.BooleanField(help_text="made elsewhere, and nobody has said yet what for")
+    reference = serializers.CharField(help_text="of the bank transfer")
     amount = Money()
     currency = serializers.CharField()
     message = serializers.CharField()
@@ -507,6 +522,63 @@ class PaymentRefund(ApiView):
             given["amount"] = minor(given["amount"], found.currency)
         made = refunding.refund(payment=found, now=self.now(found.customer), actor=self.actor, **given)
         return self.answer(RefundOut, made, 201)
+
+
+class RefundReason(Strict):
+    by = serializers.ChoiceField(
+        choices=["credit_note", "balance"], help_text="balance: it was credit that stood there"
+    )
+    reason = Text(required=False, max_length=200, help_text="printed on the credit note")
+
+
+class RefundExplain(ApiView):
+    @operation(
+        "Say what a refund was for", tag="Payments", name="explain_refund", body=RefundReason, answer=RefundOut,
+        posts=True,
+        description="Of a refund that was made in Stripe's own pages: it is booked as gone, and waits for its reason.",
+    )  # fmt: skip
+    def post(self, request: Request, refund: str) -> Response:
+        rows = Refund.objects.filter(livemode=self.livemode).select_related("customer__test_clock")
+        found, given = row(rows, refund, what="refund"), self.given(RefundReason)
+        made = noticing.explain(refund=found, now=self.now(found.customer), actor=self.actor, **given)
+        return self.answer(RefundOut, made)
+
+
+class PayOutNew(Strict):
+    amount = Amount(required=False, help_text="all that is there where nothing is said")
+    method = serializers.ChoiceField(
+        choices=["card", "bank_transfer"], default="card",
+        help_text="card: back to the cards that paid, the oldest payment first; bank_transfer: books one that was made",
+    )  # fmt: skip
+    reference = Text(required=False, max_length=200, help_text="of the bank transfer, which it needs")
+
+
+class PaidOutOut(serializers.Serializer[Any]):
+    refunds = RefundOut(many=True)
+
+
+class PayOut(ApiView):
+    in_one_transaction = False
+    may_be_empty = True
+
+    @operation(
+        "Pay the balance out", tag="Payments", name="pay_out_balance", body=PayOutNew, answer=PaidOutOut, status=201,
+        posts=True, description="Never more than stands there. What a card does not take back stands there again.",
+    )  # fmt: skip
+    def post(self, request: Request, customer: str) -> Response:
+        found, given = self.customer(customer), self.given(PayOutNew)
+        wanted = minor(given["amount"], found.currency) if "amount" in given else None
+        by: dict[str, Any] = {
+            "customer": found,
+            "amount": wanted,
+            "now": self.now(found),
+            "actor": self.actor,
+        }
+        if given["method"] == "card":
+            rows = paying_out.to_cards(**by)
+        else:
+            rows = [paying_out.by_transfer(**by, reference=given.get("reference", ""))]
+        return self.answer(PaidOutOut, {"refunds": rows}, 201)
 
 
 class PaymentDetail(ApiView):

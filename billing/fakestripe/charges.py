@@ -53,9 +53,14 @@ def listed(call: Call) -> Row:
 
 # -- refunds ----------------------------------------
 def create_refund(call: Call) -> Row:
-    charge = _charge_to_refund(call)
+    asked = integer(call.params, "amount") if call.params.get("amount") else None
+    return refund(call, _charge_to_refund(call), asked)
+
+
+def refund(call: Call, charge: Row, asked: int | None) -> Row:
+    """All that is left where no amount is asked for."""
     left = charge["amount"] - charge["amount_refunded"]
-    amount = integer(call.params, "amount", left)
+    amount = left if asked is None else asked
     _check_refund(charge, amount, left)
     reason = choice(call.params, "reason", ("duplicate", "fraudulent", "requested_by_customer"))
     row = shapes.refund("re_3" + call.new_id("x")[2:25], call.now, charge, amount, reason)

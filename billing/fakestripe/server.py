@@ -232,6 +232,10 @@ class FakeStripe:
         """End a pending refund, or let a succeeded one fail late."""
         return self._act(refund, lambda call, row: charges.settle_refund(call, row, ok))
 
+    def refund(self, charge: str, amount: int | None = None) -> Row:
+        """Somebody gives money back in Stripe's own pages."""
+        return self._act(charge, lambda call, row: charges.refund(call, row, amount))
+
     def dispute(self, charge: str, reason: str = "fraudulent") -> Row:
         """The card holder disputes a paid charge."""
         return self._act(charge, lambda call, row: charges.open_dispute(call, row, reason))

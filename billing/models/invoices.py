@@ -330,6 +330,7 @@ class Posting(models.Model):
         BAD_DEBT = "bad_debt", "Bad debt"
         DISPUTED = "disputed_payments", "Disputed payments"
         FEES = "payment_fees", "Payment fees"
+        ELSEWHERE = "refunds_elsewhere", "Refunds to be explained"
 
     id = models.BigAutoField(primary_key=True)
     transaction = models.UUIDField()

@@ -169,11 +169,21 @@ class Refund(models.Model):
 
     id = IdField("ref")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="refunds")
-    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, null=True, blank=True, related_name="refunds",
+        help_text="none where it was paid out by bank transfer",
+    )  # fmt: skip
     credit_note = models.ForeignKey(
         "billing.CreditNote", models.PROTECT, null=True, blank=True, related_name="refunds",
-        help_text="none where it gives back what was paid too much",
+        help_text="none where it pays out what stood on the balance",
     )  # fmt: skip
+    elsewhere = models.BooleanField(
+        default=False, db_default=False, help_text="made in the provider's own pages, not here"
+    )
+    explained_at = models.DateTimeField(
+        null=True, blank=True, help_text="when somebody said what one made elsewhere was for"
+    )
+    reference = models.CharField(max_length=200, blank=True, db_default="", help_text="of the bank transfer")
     livemode = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.NEW)
     amount = models.BigIntegerField()
@@ -187,7 +197,13 @@ class Refund(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive"),
+            models.CheckConstraint(
+                condition=Q(payment__isnull=False) | Q(elsewhere=False),
+                name="refund_elsewhere_is_of_a_payment",
+            ),
+        ]
         indexes = [
             models.Index(
                 fields=["recorded_at"],
@@ -198,6 +214,11 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
+
+    @property
+    def unexplained(self) -> bool:
+        """Money left at the provider, and nobody has said yet what for."""
+        return self.elsewhere and self.explained_at is None and self.status != self.Status.FAILED
 
 
 _DECIDED = {"won", "lost", "prevented"}

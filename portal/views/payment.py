@@ -13,7 +13,7 @@ from django.views.decorators.csp import csp_override
 
 from billing import cards, customers, switching
 from billing.gateway import ProviderUnreachable, SetupOutcome
-from billing.models import CollectionMethod, Invoice, PaymentMethod
+from billing.models import CollectionMethod, Invoice, PaymentMethod, Refund
 from billing.refusals import Refused
 from portal import access, reading
 from portal.access import Visit
@@ -42,9 +42,15 @@ def payment(request: HttpRequest, visit: Visit) -> HttpResponse:
         "net_days": _net_days(visit, days), "expired": _expired(visit),
         "may_invoice": customers.allowed(visit.customer, "send_invoice"),
         "may_card": customers.allowed(visit.customer, "charge_automatically"),
-        "asked": _asked_for_invoice(visit),
+        "asked": _asked_for_invoice(visit), "paid_out": _paid_out(visit),
     }  # fmt: skip
     return access.show(request, visit, "portal/payment.html", context)
+
+
+def _paid_out(visit: Visit) -> list[Refund]:
+    """Credit that was paid out as money, the newest first."""
+    rows = Refund.objects.filter(customer=visit.customer, credit_note=None, elsewhere=False)
+    return list(rows.order_by("-created_at", "-id")[:5])
 
 
 def _net_days(visit: Visit, of_phase: int | None) -> int:

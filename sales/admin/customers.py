@@ -10,9 +10,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import customers, invoicing, metering, timelines
+from billing import customers, invoicing, metering, paying_out, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
+from billing.admin.papers import typed_amount
+from billing.maths.money import to_major
 from billing.models import Customer, Event, Member, Segment, Subscription, User
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
@@ -55,6 +57,9 @@ WORDS = {
     "quote.converted": ("Quote converted", "file-text", "good"),
     "quote.schedule_differs": ("Invoices differ from the signed quote", "triangle-alert", "bad"),
     "credit_note.issued": ("Credit note issued", "undo-2", ""),
+    "payment.refunded": ("Money went back to a card", "undo-2", ""),
+    "payment.refund_explained": ("Refund explained", "undo-2", ""),
+    "customer.balance_paid_out": ("Credit paid out", "wallet", ""),
     "payment.unanswered": ("Payment without an answer", "circle-alert", "bad"),
     "payment_method.attached": ("Card saved", "wallet", ""),
     "demo.requested": ("Asked for a demo", "zap", "accent"),
@@ -170,6 +175,26 @@ class PinForm(forms.Form):
         super().__init__(*args, initial=known, **options)  # type: ignore[misc]
 
 
+class PayOutForm(forms.Form):
+    """Credit paid out as money: back to the cards that paid, or by a bank transfer that was made."""
+
+    amount = forms.CharField(label="Amount", max_length=30)
+    reference = forms.CharField(
+        label="Bank reference",
+        max_length=200,
+        required=False,
+        help_text="of the transfer you made; without one it goes back to the cards that paid",
+    )
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        self.currency = customer.currency
+        known = {"amount": to_major(customer.balance, customer.currency)}
+        super().__init__(*args, initial=known, **options)  # type: ignore[misc]
+
+    def clean_amount(self) -> int:
+        return typed_amount(self.cleaned_data["amount"], self.currency)
+
+
 class SwitchForm(forms.Form):
     """Card or invoice, from the next invoice on. What the segment does not allow needs a reason, and the right to it."""
 
@@ -224,6 +249,25 @@ def _switch(request: HttpRequest, customer: Customer) -> str:
     return f"From the next invoice on: {CollectionMethod(given['method']).label.lower()}."
 
 
+def _pay_out(request: HttpRequest, customer: Customer) -> str:
+    given = _valid(PayOutForm(request.POST, customer=customer))
+    act: dict[str, Any] = {
+        "customer": customer,
+        "now": customer.now,
+        "actor": staff(request),
+        "amount": given["amount"],
+    }
+    paid = money(given["amount"], customer.currency)
+    if given["reference"]:
+        paying_out.by_transfer(**act, reference=given["reference"])
+        return f"{paid} booked as paid out."
+    rows = paying_out.to_cards(**act)
+    failed = sum(row.amount for row in rows if row.status == "failed")
+    if failed:
+        return f"{money(failed, customer.currency)} of {paid} was not taken back and stands on the balance again."
+    return f"{paid} is on its way back to the card."
+
+
 def _allow(request: HttpRequest, customer: Customer) -> str:
     excepting.allow(customer=customer, by=request.user, now=customer.now)  # type: ignore[arg-type]
     return "Allowed, from the next invoice on."
@@ -261,6 +305,7 @@ class CustomerAdmin(Screen):
         "company": ("billing.change_customer", _company),
         "pin": ("billing.pin_segment", _pin),
         "switch": ("billing.change_customer", _switch),
+        "pay_out": ("billing.record_payment", _pay_out),
         "allow": (excepting.PERMISSION, _allow),
         "refuse": (excepting.PERMISSION, _refuse),
     }
@@ -324,7 +369,8 @@ def _forms(request: HttpRequest, row: Customer) -> dict[str, Any]:
     company = CompanyForm(request.POST if act == "company" else None, customer=row)
     pin = PinForm(request.POST if act == "pin" else None, customer=row)
     switch = SwitchForm(request.POST if act == "switch" else None, customer=row)
-    forms_ = {"company": company, "pin": pin, "switch": switch}
+    pay_out = PayOutForm(request.POST if act == "pay_out" else None, customer=row)
+    forms_ = {"company": company, "pin": pin, "switch": switch, "pay_out": pay_out}
     return {**forms_, "form": forms_.get(act or "")}
 
 

@@ -49,6 +49,7 @@ BROKEN = {
     "I-18b": "update billing_posting set amount = amount + 1 where account = 'receivable'",
     "I-18c": "update billing_posting set amount = amount + 1 where account = 'customer_balance'",
     "I-18d": "update billing_posting set amount = amount + 1 where account = 'cash'",
+    "I-18f": "update billing_refund set elsewhere = true",
     "I-18e": "update billing_posting set amount = amount + 1 where account = 'disputed_payments'",
     "I-19": "update billing_customer set balance = balance + 1",
     "I-19b": "update billing_customer set mrr = mrr + 1",

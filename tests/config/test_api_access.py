@@ -65,6 +65,8 @@ invoices/{invoice}/pay                       POST write
 payments                                     GET read
 payments/{payment}                           GET read
 payments/{payment}/refund                    POST write
+refunds/{refund}/explain                     POST write
+customers/{customer}/pay_out                 POST write
 credit_notes                                 GET read      POST write
 credit_notes/{credit_note}                   GET read
 credit_notes/{credit_note}/pdf               GET read

@@ -17,7 +17,7 @@ WITHOUT = {
     "billing/collecting.py:locked": "the statement before it holds the customer",
     "billing/dunning.py:late": "the invoice is held, and with it the customer",
     "billing/printing.py:_kept": "one row, and nothing after it",
-    "billing/refunding.py:_reserve": "the invoice is held, and with it the customer",
+    "billing/refunding.py:reserve": "the invoice is held, and with it the customer",
     "billing/renewing.py:_one_chunk": "skips what is held, and waits for nothing after it",
     "billing/running.py:_set_aside": "skips what is held; one row",
     "billing/settling.py:use_balance": "the statement before it holds the customer",

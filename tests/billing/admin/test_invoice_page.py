@@ -3,8 +3,10 @@
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
-from billing.models import Invoice, User
+from billing import cards, collecting, noticing
+from billing.models import Invoice, Refund, User
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +85,30 @@ def test_it_is_closed_to_staff_who_may_not_look(invoice, part):
 
 def test_it_knows_no_other_invoice(fay, invoice):
     assert fay.get("/admin/billing/invoice/inv_nothing/change/").status_code == 404
+
+
+def test_it_asks_what_a_refund_made_at_stripe_was_for(fay, make_customer, subscribe, fake_stripe):
+    customer = make_customer()
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    paid = subscribe(customer).invoices.get()
+    collecting.attempt(invoice=paid, now=paid.issued_at, actor="system")
+    fake_stripe.refund(fake_stripe.rows("charge")[-1]["id"], 10_00)
+    noticing.reconcile(now=timezone.now())
+    refund = Refund.objects.get()
+    page = fay.get(where(paid))
+    assert "What was it for?" in page.text
+    explain = {"action": "explain", "refund": refund.pk}
+    assert fay.post(where(paid), {**explain, "by": "balance"}).status_code == 422
+    assert fay.post(where(paid), {**explain, "by": "credit_note"}).status_code == 302
+    assert "What was it for?" not in fay.get(where(paid)).text
+    assert paid.credit_notes.get().total == 10_00
+    assert fay.post(where(paid), {**explain, "refund": "ref_none"}).status_code == 404
+    assert signed_in_as_viewer().post(where(paid), explain).status_code == 403
+
+
+def signed_in_as_viewer():
+    user = User.objects.create_user("val@seller.example", name="Val", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_invoice"))
+    browser = Client()
+    browser.force_login(user)
+    return browser

@@ -1,0 +1,68 @@
+"""Credit paid out, and refunds made elsewhere explained, over the API and on the customer's pages."""
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing import cards, collecting, invoicing, noticing
+from billing.models import Refund, User
+
+
+@pytest.fixture
+def acme(make_customer, subscribe, fake_stripe):
+    """Has paid 29.00 by card, and has 40.00 on the balance."""
+    customer = make_customer(external_id="acme", tax_exempt=True)
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    invoice = subscribe(customer, quantity=1).invoices.get()
+    collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
+    invoicing.add_balance(customer, 40_00, "USD", reason="kind", now=customer.now)
+    return customer
+
+
+def test_it_pays_out_to_the_card_and_by_transfer(api, acme, fake_stripe):
+    short = api.post("customers/acme/pay_out")
+    assert (short.status_code, short.json()["errors"][0]["field"]) == (409, "amount")
+    back = api.post("customers/acme/pay_out", amount="29.00")
+    assert back.status_code == 201
+    [refund] = back.json()["refunds"]
+    assert (refund["status"], refund["amount"], refund["credit_note"]) == ("succeeded", "29.00", None)
+    bank = {"amount": "11.00", "method": "bank_transfer"}
+    assert api.post("customers/acme/pay_out", **bank).json()["code"] == "reference_missing"
+    [booked] = api.post("customers/acme/pay_out", **bank, reference="SEPA 7").json()["refunds"]
+    assert (booked["payment"], booked["reference"]) == (None, "SEPA 7")
+    assert api.get("customers/acme").json()["balance"] == "0.00"
+    assert api.post("customers/acme/pay_out").json()["code"] == "balance_too_small"
+
+
+def test_a_repeated_request_pays_out_once(api, acme, fake_stripe):
+    for _ in range(2):
+        answer = api.post("customers/acme/pay_out", amount="5.00", key="once")
+        assert answer.status_code == 201
+    assert [row["amount"] for row in fake_stripe.rows("refund")] == [5_00]
+
+
+def test_a_refund_made_at_stripe_is_explained(api, acme, fake_stripe):
+    fake_stripe.refund(fake_stripe.rows("charge")[-1]["id"], 10_00)
+    noticing.reconcile(now=timezone.now())
+    address = f"refunds/{Refund.objects.get().pk}/explain"
+    assert api.post(address, by="magic").status_code == 400
+    done = api.post(address, by="balance").json()
+    assert (done["elsewhere"], done["unexplained"]) == (True, False)
+    assert api.post(address, by="balance").json()["code"] == "nothing_to_explain"
+    assert api.get("customers/acme").json()["balance"] == "30.00"
+
+
+def test_staff_pay_out_on_the_customers_page(acme):
+    browser = Client()
+    browser.force_login(User.objects.create_superuser("boss@tandem.example", "x"))
+    where = f"/admin/billing/customer/{acme.pk}/change/"
+    assert "Pay it out" in browser.get(where).text
+    refused = browser.post(where, {"action": "pay_out", "amount": "50.00", "reference": "SEPA 9"})
+    assert refused.status_code == 422
+    assert "There is 40.00 USD on the balance." in refused.text
+    assert 'value="SEPA 9"' in refused.text
+    assert browser.post(where, {"action": "pay_out", "amount": "29.00"}).status_code == 302
+    assert browser.post(where, {"action": "pay_out", "amount": "11", "reference": "S"}).status_code == 302
+    acme.refresh_from_db()
+    assert acme.balance == 0
+    assert "Pay it out" not in browser.get(where).text
