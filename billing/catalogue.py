@@ -4,13 +4,24 @@
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
 
-from billing.models import Entitlement, Meter, Motion, NumberSeries, Plan, Price, Segment, Seller, TaxRate
+from billing.models import (
+    Entitlement,
+    ExchangeRate,
+    Meter,
+    Motion,
+    NumberSeries,
+    Plan,
+    Price,
+    Segment,
+    Seller,
+    TaxRate,
+)
 
 SEGMENTS = [
     # code, name, ARR from, ARR to (minor units), motion, card, invoice, sales touch
@@ -28,6 +39,9 @@ TAXES = [
     ("FR", "TVA France", "20"),
     ("NL", "BTW Netherlands", "21"),
 ]
+
+# The shipped price list asks as many euros as dollars. Staff type today's rate.
+PRICED_SINCE = date(2000, 1, 1)
 
 # The seller to rename.
 SAMPLE_SELLER = "Lumen Analytics Ltd"
@@ -83,6 +97,8 @@ def ship(*, now: datetime) -> None:
         if not TaxRate.objects.filter(country=country).exists():
             TaxRate.objects.create(country=country, name=tax_name, percentage=Decimal(percentage))
     _ship_seller()
+    if not ExchangeRate.objects.exists():
+        ExchangeRate.objects.create(currency="EUR", into="USD", rate=1, since=PRICED_SINCE)
     meter, _ = Meter.objects.get_or_create(
         code="api_calls",
         defaults={

@@ -1,13 +1,14 @@
 """Who buys: made, changed, given members and an owner, and put in the segment that its revenue earns."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
-from billing import entitlements, mail, typed
+from billing import entitlements, exchanging, mail, typed
 from billing.events import record
 from billing.models import (
     CollectionMethod,
@@ -24,10 +25,34 @@ from billing.refusals import Refused
 from billing.typed import FREE_MAIL, business_domain
 
 __all__ = [
-    "FREE_MAIL", "NET_DAYS", "AlreadyMember", "CurrencyInUse", "ExternalIdTaken", "InvalidValue",
-    "LastOwner", "NotChangedHere", "TeamFull", "UnknownField", "UnknownRole", "add_member", "allowed", "assign_owner",
-    "business_domain", "change_role", "checked_net_days", "create", "default_card", "first_member", "pin_segment",
-    "remove_member", "resegment", "segment_for", "unpin_segment", "update",
+    "FREE_MAIL",
+    "NET_DAYS",
+    "AlreadyMember",
+    "Bands",
+    "CurrencyInUse",
+    "ExternalIdTaken",
+    "InvalidValue",
+    "LastOwner",
+    "NotChangedHere",
+    "TeamFull",
+    "UnknownField",
+    "UnknownRole",
+    "add_member",
+    "allowed",
+    "assign_owner",
+    "business_domain",
+    "change_role",
+    "checked_net_days",
+    "create",
+    "default_card",
+    "first_member",
+    "pin_segment",
+    "remove_member",
+    "resegment",
+    "segment_for",
+    "segment_with",
+    "unpin_segment",
+    "update",
 ]  # fmt: skip
 
 NET_DAYS = (0, 15, 30, 45, 60)
@@ -35,6 +60,14 @@ ADDRESS = {"line1": 200, "line2": 200, "city": 100, "state": 100, "postal_code":
 MAX_EMPLOYEES = 10_000_000
 
 Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """The table of segments as a caller has read it, with the seller's currency."""
+
+    into: str
+    segments: Sequence[Segment]
 
 
 class UnknownField(Refused):
@@ -102,7 +135,7 @@ def create(
     livemode: bool,
     now: datetime,
     actor: str,
-    segments: Sequence[Segment] | None = None,
+    segments: Bands | None = None,
     **fields: Any,
 ) -> Customer:
     """A customer in the segment of no revenue yet. `fields` as in the API; raises `Refused` naming the field.
@@ -112,7 +145,7 @@ def create(
     """
     given = cleaned({"name": name, "email": email, **fields})
     given.setdefault("domain", business_domain(given["email"]))
-    customer = Customer(livemode=livemode, segment=segment_for(0, segments), created_at=now, **given)
+    customer = Customer(livemode=livemode, segment=_band(0, segments), created_at=now, **given)
     _refuse_taken_external_id(customer)
     customer.save(force_insert=True)
     record("customer.created", subject=customer, customer=customer, actor=actor, now=now, data=_shown(given))
@@ -427,22 +460,44 @@ def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor
     record("customer.owner_assigned", subject=row, customer=row, actor=actor, now=now, data=data)
 
 
-def segment_for(arr: int, among: Sequence[Segment] | None = None) -> Segment | None:
-    """The segment whose band holds this yearly revenue (minor units of the seller's currency); `among` all of them,
-    where the caller has read them."""
-    if among is not None:
-        return next((segment for segment in among if segment.holds(arr)), None)
+def _band(arr: int, bands: Bands | None = None) -> Segment | None:
+    """The segment whose band holds this yearly revenue (minor units of the seller's currency)."""
+    if bands is not None:
+        return next((segment for segment in bands.segments if segment.holds(arr)), None)
     above = Q(max_arr__isnull=True) | Q(max_arr__gt=arr)
     return Segment.objects.filter(above, min_arr__lte=arr).order_by("-min_arr").first()
 
 
-def resegment(customer: Customer, now: datetime, why: str, actor: str = "system") -> Segment | None:
-    """Put the customer where its committed ARR belongs, unless staff pinned it. Answers where it is."""
+def segment_for(arr: int, currency: str, day: date, bands: Bands | None = None) -> Segment | None:
+    """Where this yearly revenue (minor units of `currency`) belongs; None while there is no exchange rate."""
+    if bands is not None and currency == bands.into:
+        return _band(arr, bands)
+    for segment in Segment.objects.annotate(**exchanging.rate_beside(currency, day)):
+        value = exchanging.worth_beside(segment, arr, currency)
+        if value is not None and segment.holds(value):
+            return segment
+    return None
+
+
+def segment_with(customer: Customer, arr: int, day: date, bands: Bands | None = None) -> Segment | None:
+    """Where the customer would be with this much a year, or with what it has if that is more. Who is pinned stays,
+    and so does who pays in a currency without an exchange rate."""
     if customer.segment_pinned_reason:
         return customer.segment
-    if customer.segment is not None and customer.segment.holds(customer.arr):
+    return segment_for(max(arr, customer.arr), customer.currency, day, bands) or customer.segment
+
+
+def resegment(
+    customer: Customer, now: datetime, why: str, actor: str = "system", into: str = ""
+) -> Segment | None:
+    """Put the customer where its committed ARR belongs, unless staff pinned it or nobody knows what it is worth.
+    `into` is the seller's currency, where it is known. Answers where it is."""
+    if customer.segment_pinned_reason:
         return customer.segment
-    segment = segment_for(customer.arr)
+    value = exchanging.worth(customer.arr, customer.currency, now.date(), into)
+    if value is None or (customer.segment is not None and customer.segment.holds(value)):
+        return customer.segment
+    segment = _band(value)
     if segment is not None and segment.pk != customer.segment_id:
         _enter(customer, segment, now=now, why=why, actor=actor)
     return customer.segment
@@ -480,8 +535,7 @@ def _enter(customer: Customer, segment: Segment, *, now: datetime, why: str, act
 
 def allowed(customer: Customer, method: str) -> bool:
     """Does the customer's segment allow this collection method?"""
-    segment = customer.segment or segment_for(customer.arr)
-    return segment is None or segment.allows(method)
+    return customer.segment is None or customer.segment.allows(method)
 
 
 def default_card(customer: Customer) -> PaymentMethod | None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from billing import invoicing, planning, subscribing, timelines
+from billing import customers, invoicing, planning, subscribing, timelines
 from billing import taxes as taxing
 from billing.choosing import Items
 from billing.maths import timeline
 from billing.maths.periods import local_date
-from billing.models import CollectionMethod, Customer, Discount, Plan, Segment, Seller, Subscription
+from billing.models import CollectionMethod, Customer, Discount, Plan, Seller, Subscription
 from billing.timelines import PhaseSpec
 
 # Due days to look at for the next charge: a year of months, and a few to spare.
@@ -103,6 +103,6 @@ def _said_on(
     return invoicing.Result(lines, net, tax, net + tax)
 
 
-def check(customer: Customer, specs: Sequence[PhaseSpec], segments: Sequence[Segment]) -> None:
+def check(customer: Customer, specs: Sequence[PhaseSpec], segments: customers.Bands) -> None:
     """Raises CollectionNotAllowed when the segment that the terms lead to does not pay this way."""
     subscribing.check_collection(customer, specs[-1], among=segments)

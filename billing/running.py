@@ -256,8 +256,8 @@ def _end_day(dues: Sequence[invoicing.Due]) -> None:
             subscribing.finish(due.subscription, now=due.now, actor="system")
     for step in steps:
         customer = step.subscription.customer
-        timelines.refresh_customer(customer)
-        subscribing.customers.resegment(customer=customer, now=step.now, why="terms changed")
+        into = timelines.refresh_customer(customer)
+        subscribing.customers.resegment(customer=customer, now=step.now, why="terms changed", into=into)
 
 
 def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[Fact]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Count, F, OuterRef, Q, Subquery
 
-from billing import customers
-from billing.maths.money import to_major
-from billing.models import Customer, Segment, SegmentChange, Seller
+from billing import customers, exchanging, typed
+from billing.maths.money import spans_at_most, to_major
+from billing.models import Customer, ExchangeRate, Segment, SegmentChange, Seller
 from billing.refusals import Refused
 
 
@@ -23,6 +24,12 @@ class SegmentInUse(Refused):
     """Customers are in it, or were: their history names it."""
 
     code = "segment_in_use"
+
+
+class InvalidRate(Refused):
+    """Not a rate between two currencies."""
+
+    code = "invalid_rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +81,15 @@ def save_table(*, segments: Sequence[Segment], removed: Sequence[Segment] = ()) 
 def recompute(*, now: datetime, why: str = "nightly") -> int:
     """Put every customer that is not pinned where its ARR belongs; each on its clock. Answers how many moved.
 
-    One statement finds those who are elsewhere; only they are looked at one by one.
+    Three statements find those who are elsewhere; only they are looked at one by one. Who pays in a currency without
+    an exchange rate stays.
     """
-    above = Q(max_arr__isnull=True) | Q(max_arr__gt=OuterRef("arr"))
-    right = Segment.objects.filter(above, min_arr__lte=OuterRef("arr")).order_by("-min_arr").values("pk")[:1]
-    rows = Customer.objects.filter(segment_pinned_reason="").annotate(right=Subquery(right))
+    above = Q(max_arr__isnull=True) | Q(max_arr__gt=OuterRef("worth"))
+    right = (
+        Segment.objects.filter(above, min_arr__lte=OuterRef("worth")).order_by("-min_arr").values("pk")[:1]
+    )
+    rows = Customer.objects.filter(segment_pinned_reason="")
+    rows = rows.alias(worth=exchanging.rates_on(now.date()).expression("arr")).annotate(right=Subquery(right))
     elsewhere = rows.filter(Q(segment__isnull=True) | ~Q(segment=F("right")), right__isnull=False)
     moved = 0
     for customer in elsewhere.select_related("segment", "test_clock").order_by("pk"):
@@ -87,3 +98,29 @@ def recompute(*, now: datetime, why: str = "nightly") -> int:
         customers.resegment(customer, present, why)
         moved += customer.segment_id != before
     return moved
+
+
+def without_rate(now: datetime) -> dict[str, int]:
+    """Currencies of revenue that nobody can compare with the bands, with how many customers stay where they are."""
+    rates = exchanging.rates_on(now.date())
+    rows = Customer.objects.filter(segment_pinned_reason="", arr__gt=0)
+    rows = rows.exclude(currency__in=[rates.into, *rates.rates])
+    return dict(
+        rows.values("currency").annotate(n=Count("pk")).values_list("currency", "n").order_by("currency")
+    )
+
+
+@transaction.atomic
+def set_rate(*, currency: str, rate: Decimal, since: date) -> ExchangeRate:
+    """What one unit is worth from a day on; the same day again replaces what was typed. Raises InvalidRate."""
+    code, into = typed.currency(currency), Seller.objects.get().currency
+    if code == into:
+        raise InvalidRate(f"{into} is the currency of the bands.", field="currency")
+    if not rate.is_finite() or not 0 < rate < 10**9 or not spans_at_most(rate, 9, 9):
+        raise InvalidRate(
+            "A rate is above 0 and has up to 9 digits on either side of the point.", field="rate"
+        )
+    row, _ = ExchangeRate.objects.update_or_create(
+        currency=code, into=into, since=since, defaults={"rate": rate}
+    )
+    return row

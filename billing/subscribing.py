@@ -215,8 +215,8 @@ def sell(
     _write(subscription, specs, actor=actor, now=now, override=payment_rule_override)
     movements.note([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
     result = invoicing.issued(draft, seller)
-    timelines.refresh_customer(customer)
-    customers.resegment(customer=customer, now=now, why=STARTED)
+    into = timelines.refresh_customer(customer)
+    customers.resegment(customer=customer, now=now, why=STARTED, into=into)
     return subscription, result
 
 
@@ -352,16 +352,14 @@ def _paid_as_allowed(customer: Customer, specs: Sequence[PhaseSpec]) -> list[Pha
     return [replace(spec, collection_method=method) for spec in specs]
 
 
-def _segment_of(
-    customer: Customer, spec: PhaseSpec, among: Sequence[Segment] | None = None
-) -> Segment | None:
+def _segment_of(customer: Customer, spec: PhaseSpec, among: customers.Bands | None = None) -> Segment | None:
     """The segment that the customer would be in with these terms."""
     arr = timeline.arr(spec.pure_items(), timelines.discount_value(spec.discount))
-    return customers.segment_for(max(arr, customer.arr), among)
+    return customers.segment_with(customer, arr, spec.start_on, among)
 
 
 def check_collection(
-    customer: Customer, spec: PhaseSpec, *, override: str = "", among: Sequence[Segment] | None = None
+    customer: Customer, spec: PhaseSpec, *, override: str = "", among: customers.Bands | None = None
 ) -> None:
     """The payment rule: the segment that the terms lead to must allow how they are collected.
 
@@ -816,8 +814,8 @@ def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
         next_due_at=_settled_at(subscription, specs), next_notice_at=None, mrr=0, arr=0,
         billed_through=subscription.billed_through, data={"reason": subscription.cancel_reason},
     )  # fmt: skip
-    timelines.refresh_customer(subscription.customer)
-    customers.resegment(customer=subscription.customer, now=now, why="subscription ended")
+    into = timelines.refresh_customer(subscription.customer)
+    customers.resegment(customer=subscription.customer, now=now, why="subscription ended", into=into)
 
 
 def _settled_at(subscription: Subscription, specs: Sequence[PhaseSpec]) -> datetime | None:
@@ -864,5 +862,5 @@ def settle_derived(
             "billed_through",
         ]
     )
-    timelines.refresh_customer(subscription.customer)
-    customers.resegment(customer=subscription.customer, now=now, why=why)
+    into = timelines.refresh_customer(subscription.customer)
+    customers.resegment(customer=subscription.customer, now=now, why=why, into=into)

@@ -351,9 +351,13 @@ def _next_day(
     return min((day for day in days if day is not None and day > done), default=None)
 
 
-def refresh_customer(customer: Customer) -> None:
+_REFRESH = "select *, (select currency from billing_seller limit 1) from tandem_refresh_customer(%s)"
+
+
+def refresh_customer(customer: Customer) -> str:
     """A customer's committed MRR and ARR: the sum over its live subscriptions, added up by the database with the customer
-    held, so that two of them that change at once are both in it. One statement."""
+    held, so that two of them that change at once are both in it. Answers the seller's currency. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute("select * from tandem_refresh_customer(%s)", [UUID(hex=customer.pk.partition("_")[2])])
-        customer.mrr, customer.arr = cursor.fetchone()
+        cursor.execute(_REFRESH, [UUID(hex=customer.pk.partition("_")[2])])
+        customer.mrr, customer.arr, into = cursor.fetchone()
+    return into or ""

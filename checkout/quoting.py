@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from billing import bulk, offering, subscribing, taxes, typed
+from billing import bulk, customers, offering, subscribing, taxes, typed
 from billing.choosing import Items
 from billing.models import Customer, Discount, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
@@ -26,7 +26,7 @@ class Table:
     seller: Seller
     taxes: taxes.Table
     rules: Sequence[RoutingRule]
-    segments: Sequence[Segment]
+    segments: customers.Bands
 
 
 def table() -> Table:
@@ -36,7 +36,7 @@ def table() -> Table:
         RoutingRule.objects.filter(active=True),
         Segment.objects.all(),
     )
-    return Table(sellers[0], taxes.table_of(rates), rules, segments)
+    return Table(sellers[0], taxes.table_of(rates), rules, customers.Bands(sellers[0].currency, segments))
 
 
 # -- While it is filled in ----------------------------------------------------------------------------------

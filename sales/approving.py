@@ -76,8 +76,11 @@ def _measured(measure: str, quote: Quote, figures: Figures) -> Decimal:
 
 def breaks_payment_rule(quote: Quote, figures: Figures) -> bool:
     """Does the segment that the quote leads to not allow how it is to be paid?"""
-    arr = max(figures.arr, quote.customer.arr if quote.customer else 0)
-    segment = customers.segment_for(arr)
+    day = figures.start_on
+    if quote.customer is not None:
+        segment = customers.segment_with(quote.customer, figures.arr, day)
+    else:
+        segment = customers.segment_for(figures.arr, quote.currency, day)
     return segment is not None and not segment.allows(quote.collection_method)
 
 

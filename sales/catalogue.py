@@ -148,6 +148,7 @@ ACCOUNTING = [
     "billing.void_invoice",
     "billing.change_taxrate",
     "billing.add_taxrate",
+    "billing.add_exchangerate",
     *PRICING,
 ]
 SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]

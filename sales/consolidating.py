@@ -68,7 +68,8 @@ def _joined(customer: Customer, found: Sequence[Customer]) -> Joined:
         domain=customer.domain, currency=customer.currency, accounts=tuple(accounts), members=single,
         shared_members=sum(each.members for each in accounts) - single,
         seats=sum((each.seats for each in summed), Decimal(0)), mrr=sum(each.mrr for each in summed), arr=arr,
-        owed=sum(each.owed for each in summed), segment=customers.segment_for(arr),
+        owed=sum(each.owed for each in summed),
+        segment=customers.segment_for(arr, customer.currency, customer.now.date()),
         other_currencies=tuple(sorted({each.customer.currency for each in accounts} - {customer.currency})),
     )  # fmt: skip
 

@@ -9,11 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from billing import segmenting
 from billing.admin.base import ReadOnly
 from billing.maths.money import exponent, to_major
-from billing.models import Segment, Seller
+from billing.models import ExchangeRate, Segment, Seller
 from billing.refusals import Refused
 
 
@@ -42,6 +43,16 @@ class MajorAmount(forms.DecimalField):
         if minor != minor.to_integral_value():
             raise forms.ValidationError("Too many decimals.")
         return int(minor)
+
+
+class RateForm(forms.Form):
+    """What one unit of a currency is worth in the seller's, from a day on."""
+
+    currency = forms.CharField(
+        max_length=3, widget=forms.TextInput({"size": 4, "autocapitalize": "characters"})
+    )
+    rate = forms.DecimalField(label="One of it is worth", widget=forms.NumberInput({"step": "any"}))
+    since = forms.DateField(label="From", widget=forms.DateInput({"type": "date"}))
 
 
 class BandForm(forms.ModelForm):
@@ -84,6 +95,8 @@ class SegmentAdmin(ReadOnly):
         if not self.has_view_permission(request):
             raise PermissionDenied
         may = request.user.has_perm("billing.change_segment")
+        if request.method == "POST" and request.POST.get("action") == "rate":
+            return self._rate(request)
         if request.method == "POST" and not may:
             raise PermissionDenied
         bands = Bands(request.POST or None, queryset=Segment.objects.order_by("min_arr"))
@@ -91,9 +104,33 @@ class SegmentAdmin(ReadOnly):
         if request.method == "POST" and not problem and bands.is_valid():
             messages.success(request, "Saved; customers move tonight, or when their subscription changes.")
             return redirect("admin:billing_segment_changelist")
+        return self._shown(request, bands, RateForm(), problem=problem)
+
+    def _rate(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("billing.add_exchangerate"):
+            raise PermissionDenied
+        form = RateForm(request.POST)
+        try:
+            if form.is_valid():
+                rate = segmenting.set_rate(**form.cleaned_data)
+                messages.success(request, f"Saved: {rate}. Customers move tonight.")
+                return redirect("admin:billing_segment_changelist")
+        except Refused as refusal:
+            form.add_error(refusal.field, refusal.message)
+        return self._shown(request, Bands(queryset=Segment.objects.order_by("min_arr")), form)
+
+    def _shown(
+        self, request: HttpRequest, bands: Any, rate: "RateForm", *, problem: str = ""
+    ) -> HttpResponse:
+        missing = [
+            f"Customers who pay in {currency} and have revenue: {number}. They stay where they are until a rate is known."
+            for currency, number in segmenting.without_rate(timezone.now()).items()
+        ]
         context = {
             **self.admin_site.each_context(request), "title": "Segments", "opts": Segment._meta, "bands": bands,
-            "problem": problem, "may": may, "currency": Seller.objects.get().currency,
+            "problem": problem, "may": request.user.has_perm("billing.change_segment"),
+            "currency": Seller.objects.get().currency, "rate": rate, "missing": missing,
+            "may_rate": request.user.has_perm("billing.add_exchangerate"), "rates": ExchangeRate.objects.all()[:40],
         }  # fmt: skip
         status = 422 if request.method == "POST" else 200
         return TemplateResponse(request, "admin/tandem/segments.html", context, status=status)

@@ -135,6 +135,13 @@ def round_ratio(value: Fraction | Decimal) -> int:
     return round_half_away(*value.as_integer_ratio())
 
 
+def converted(minor: int, currency: str, into: str, rate: Decimal) -> int:
+    """An amount in another currency, `rate` units of it for one: (10000, "EUR", "JPY", 160) -> 16000 yen. Raises
+    UnknownCurrency."""
+    exact = Fraction(minor) * Fraction(rate) * Fraction(10) ** (exponent(into) - exponent(currency))
+    return round_ratio(exact)
+
+
 def share(total: int, weights: Sequence[int]) -> list[int]:
     """The one splitting: whole parts in proportion to the weights that sum to the total exactly.
 

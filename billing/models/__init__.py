@@ -6,6 +6,7 @@ from billing.models.customers import (
     BalanceEntry,
     CollectionMethod,
     Customer,
+    ExchangeRate,
     Member,
     Motion,
     Segment,
@@ -33,7 +34,8 @@ from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, Webh
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
-    "CreditNoteLine", "Customer", "Discount", "Dispute", "Document", "Entitlement", "Event", "IdempotentRequest",
+    "CreditNoteLine", "Customer", "Discount", "Dispute", "Document", "Entitlement", "Event", "ExchangeRate",
+    "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
     "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",

@@ -102,6 +102,33 @@ class Segment(models.Model):
         return self.allows_card
 
 
+class ExchangeRate(models.Model):
+    """What one unit of a currency is worth to the seller from a day on. It puts customers in segments, and never
+    touches a price or a paper."""
+
+    currency = models.CharField(max_length=3)
+    into = models.CharField(max_length=3, help_text="the seller's currency when it was typed")
+    rate = models.DecimalField(max_digits=18, decimal_places=9, help_text="units of it for one of the other")
+    since = models.DateField()
+
+    class Meta:
+        ordering = ["currency", "-since"]
+        constraints = [
+            models.UniqueConstraint(fields=["currency", "into", "since"], name="exchange_rate_once_a_day"),
+            models.CheckConstraint(condition=models.Q(rate__gt=0), name="exchange_rate_above_nothing"),
+            models.CheckConstraint(
+                condition=~models.Q(currency=models.F("into")), name="exchange_rate_between_two"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.words} from {self.since}"
+
+    @property
+    def words(self) -> str:
+        return f"1 {self.currency} = {self.rate.normalize():f} {self.into}"
+
+
 class Seller(models.Model):
     """The organisation that runs Tandem. One row; what papers print of it is copied into them."""
 

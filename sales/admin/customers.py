@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import customers, invoicing, metering, paying_out, timelines
+from billing import customers, exchanging, invoicing, metering, paying_out, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
@@ -339,6 +339,7 @@ class CustomerAdmin(Screen):
             "signals": signals,
             "score": handing_over.score(signals, now, SalesSettings.current()),
             "trouble": handing_over.trouble(row, now),
+            "without_rate": exchanging.worth(row.arr, row.currency, now.date()) is None,
             "wish": wish,
             "wish_is_own": wish is not None and excepting.is_own(row, request.user, wish),  # type: ignore[arg-type]
             "joined": consolidating.preview(row),

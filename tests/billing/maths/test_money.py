@@ -9,6 +9,7 @@ from billing.maths.money import (
     EXPONENTS,
     InvalidAmount,
     UnknownCurrency,
+    converted,
     exponent,
     plain,
     round_half_away,
@@ -150,6 +151,17 @@ def test_it_rounds_to_the_nearest_and_the_same_on_both_sides_of_zero(
     assert abs(Fraction(numerator, denominator) - rounded) <= Fraction(1, 2)
     assert round_half_away(-numerator, denominator) == -rounded
     assert round_ratio(Fraction(numerator, denominator)) == rounded
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "into", "rate", "gives"),
+    [
+        (10_000, "EUR", "JPY", "160", 16_000), (160, "JPY", "EUR", "0.00625", 100), (1, "JPY", "USD", "0.005", 1),
+        (-1, "JPY", "USD", "0.005", -1), (1_000, "KWD", "USD", "3.25", 325), (0, "EUR", "USD", "1.1", 0),
+    ],
+)  # fmt: skip
+def test_it_converts_and_rounds_once(minor: int, currency: str, into: str, rate: str, gives: int) -> None:
+    assert converted(minor, currency, into, Decimal(rate)) == gives
 
 
 def test_it_rounds_a_decimal_exactly() -> None:

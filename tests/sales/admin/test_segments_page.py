@@ -1,8 +1,10 @@
 """The segmentation table in the admin."""
 
 import pytest
+from django.test import Client
 
-from billing.models import Segment
+from billing.models import Customer, Segment
+from sales import catalogue as shipped
 
 pytestmark = pytest.mark.django_db
 WHERE = "/admin/billing/segment/"
@@ -43,3 +45,24 @@ def test_it_names_the_gap_and_keeps_what_was_typed(boss, filled):
 def test_anybody_on_the_staff_may_look(browser):
     assert browser.get(WHERE).status_code == 200
     assert "Save the table" not in browser.get(WHERE).text
+
+
+def test_finance_types_a_rate_and_others_look(boss, browser, staff):
+    typed = {"action": "rate", "currency": "eur", "rate": "1.08", "since": "2026-01-01"}
+    assert boss.post(WHERE, typed).status_code == 403
+    finance = Client()
+    finance.force_login(staff("fay", shipped.FINANCE))
+    wrong = finance.post(WHERE, {**typed, "rate": "0"})
+    assert wrong.status_code == 422
+    assert "A rate is above 0" in wrong.text
+    assert 'value="eur"' in wrong.text
+    assert finance.post(WHERE, typed).status_code == 302
+    assert "1 EUR = 1.08 USD" in browser.get(WHERE).text
+
+
+def test_it_says_whose_revenue_cannot_be_compared(browser, address, make_customer, sales_catalogue):
+    customer = make_customer(currency="CHF")
+    assert "No exchange rate" not in browser.get(WHERE).text
+    Customer.objects.filter(pk=customer.pk).update(arr=90_000_00)
+    assert "Customers who pay in CHF and have revenue: 1." in browser.get(WHERE).text
+    assert "Nobody has typed what CHF is worth" in browser.get(address(customer)).text
