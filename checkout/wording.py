@@ -57,14 +57,17 @@ class Summary:
     total: int
     next_on: date | None
     next_total: int
+    next_tax: int
     per: str
     usage: Sequence[str]
     trial_until: date | None
+    trial_off: int
 
 
 def summary(session: CheckoutSession, offer: Offer) -> Summary:
     first = offer.today if offer.today.lines else offer.next
     off = sum(line.shown[1] for line in first.lines)
+    free = offer.specs[0].free and not offer.today.lines
     return Summary(
         currency=session.currency,
         lines=[_row(session, line) for line in first.lines if line.gross],
@@ -74,9 +77,11 @@ def summary(session: CheckoutSession, offer: Offer) -> Summary:
         total=offer.today.total,
         next_on=offer.next_on,
         next_total=offer.next.total,
+        next_tax=offer.next.tax_total,
         per=_(PER.get(session.interval, "")),
         usage=usage_notes(price for spec in offer.specs[-1:] for price, _quantity in spec.items),
         trial_until=offer.specs[0].end_on if offer.specs[0].free else None,
+        trial_off=off - sum(line.shown[0] for line in first.lines) if free else 0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing.models import Plan, Price
+from billing.models import Invoice, Plan, Price
 from billing.subscribing import interval_of, seats
 from billing.templatetags.tandem import number, unit_price
 from billing.timelines import PhaseSpec
@@ -86,3 +86,9 @@ def intervals(plans: Iterable[Offer]) -> list[tuple[str, str]]:
     """The intervals that any of the plans can be paid by."""
     found = {interval for one in plans for interval in one.intervals}
     return [(name, _(ADVERB[name]).capitalize()) for name in PER if name in found]
+
+
+def late(invoice: Invoice, now: datetime) -> bool:
+    """Whether an invoice is past due for its reader: still to be paid after its day, or after a card that failed."""
+    owed = invoice.status in ("open", "uncollectible") and invoice.amount_due > 0
+    return owed and (invoice.attempts > 0 or (invoice.due_at is not None and invoice.due_at <= now))

@@ -59,7 +59,7 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
         "invoice": found, "lines": lines, "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if due else [],
         "notes": found.credit_notes.all(), "due": due,
-        "overdue": due and found.due_at and found.due_at <= visit.now,
+        "overdue": wording.late(found, visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
     }  # fmt: skip
 

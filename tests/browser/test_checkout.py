@@ -107,13 +107,26 @@ def fill(page, card="4242424242424242", employees="12"):
         page.check("#id_terms")
 
 
+# What a finger cannot hit on a phone: less than 44 px high, and no word inside a sentence. A label counts with its box.
+TOO_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary, textarea')]
+    .filter(one => {
+        const box = (one.closest('label') ?? one.labels?.[0] ?? one).getBoundingClientRect()
+        const own = one.getBoundingClientRect()
+        const seen = own.width > 1 && own.height > 1 && own.right > 0 && getComputedStyle(one).visibility !== 'hidden'
+        const inText = one.closest('p, dd, footer, .visually-hidden, .skip, .fakestripe, #card-element')
+        return seen && !inText && Math.max(box.height, own.height) < 43.5
+    })
+    .map(one => `${one.tagName} ${one.innerText || one.name} ${one.className}`)"""
+
+
 def sound(page):
-    """No complaint of the browser, no finding of axe, no sideways scrolling."""
+    """No complaint of the browser, no finding of axe, no sideways scrolling, nothing too small for a finger."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.viewport_size["width"] > 640 or page.evaluate(TOO_SMALL) == []
     assert page.complaints == []
 
 

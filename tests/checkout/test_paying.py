@@ -407,7 +407,11 @@ def a_saved_card_and_nothing_paid(session):
 def test_a_trial_saves_the_card_and_charges_nothing(make_session, press, client, fake_stripe, books):
     session = make_session(trial_days=14)
     html = client.get(f"/checkout/{session.token}/").content.decode()
-    assert "Your trial is free until" in html
+    lines, _, due = html.partition("Due today")
+    assert "$87.00" in lines
+    assert "Free until" in lines
+    assert "-$87.00" in lines.replace("\u2212", "-")
+    assert "$0.00" in due
     assert "Save the card and start" in html
     to_the_receipt(press(session), session)
     row = a_saved_card_and_nothing_paid(session)

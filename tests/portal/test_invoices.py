@@ -144,3 +144,11 @@ def test_refunds_and_disputes_are_shown_with_their_payment(alice, nova, invoice,
     fake_stripe.close_dispute(opened["id"], won=False)
     disputing.look(provider_id=opened["id"], now=nova.now, actor="provider")
     assert "Your bank has given you this money back." in alice.get(at(invoice)).text
+
+
+def test_what_is_late_says_so_wherever_it_is_listed(alice, invoice):
+    Invoice.objects.filter(pk=invoice.pk).update(status="open", amount_paid=0, attempts=1)
+    for page in ("/portal/", "/portal/invoices/", at(invoice)):
+        assert "Past due" in alice.get(page).text, page
+    html = alice.get(at(invoice)).text
+    assert html.index("Pay $") < html.index("What it is for") < html.index("Billed to")
