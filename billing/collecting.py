@@ -88,6 +88,16 @@ def attempt(
     return apply(payment_id=payment.pk, outcome=outcome, now=now, actor=actor)
 
 
+def resumed(*, invoice: Invoice, since: datetime, now: datetime) -> Payment | None:
+    """The attempt that a request had begun when it was killed, asked about as `reconcile` does; None: there is none.
+    `since` and `now` are real time. Must not run inside a transaction."""
+    rows = Payment.objects.filter(invoice=invoice, method="card", recorded_at__gte=since)
+    joined = rows.select_related("customer__test_clock", "payment_method", "invoice")
+    payment = joined.order_by("-recorded_at").first()
+    waits = payment is not None and payment.status in ("new", "sent", "unknown")
+    return _settle_unknown(payment, now) if payment is not None and waits else payment
+
+
 def _open_attempt(
     invoice: Invoice, now: datetime, payment_method: PaymentMethod | None, off_session: bool
 ) -> Payment:

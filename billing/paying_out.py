@@ -37,14 +37,25 @@ class _Part:
     amount: int
 
 
-def to_cards(*, customer: Customer, now: datetime, actor: str, amount: int | None = None) -> list[Refund]:
+def to_cards(
+    *, customer: Customer, now: datetime, actor: str, amount: int | None = None, once: str = ""
+) -> list[Refund]:
     """Pay the balance, or a part of it (minor units), back to the cards. Must not run inside a transaction; the answers
-    are in the refunds' status, unknown means wait. Raises NothingToPayOut, NotRefundable."""
+    are in the refunds' status, unknown means wait. `once` as for `refunding.refund`. Raises NothingToPayOut,
+    NotRefundable."""
     with transaction.atomic():
-        wanted = _held(customer, amount)
-        rows = [refunding.reserve(None, part.payment, part.amount, now) for part in _parts(customer, wanted)]
-        _tell(customer, rows, "card", now=now, actor=actor)
+        customers.hold(customer.pk)
+        rows = refunding.begun(once) or _reserved(customer, amount, once, now=now, actor=actor)
     return [refunding.send(row, now, actor) for row in rows]
+
+
+def _reserved(
+    customer: Customer, amount: int | None, once: str, *, now: datetime, actor: str
+) -> list[Refund]:
+    keys, parts = refunding.keys_of(once), _parts(customer, _held(customer, amount))
+    rows = [refunding.reserve(None, part.payment, part.amount, now, next(keys)) for part in parts]
+    _tell(customer, rows, "card", now=now, actor=actor)
+    return rows
 
 
 @transaction.atomic

@@ -6,8 +6,9 @@ asked about and never guessed; a refund that fails leaves the credit on the cust
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 
 from django.db import transaction
 from django.db.models import F, Sum
@@ -43,25 +44,48 @@ class NotRefundable(Refused):
 
 
 def refund(
-    *, payment: Payment, now: datetime, actor: str, amount: int | None = None, reason: str = ""
+    *,
+    payment: Payment,
+    now: datetime,
+    actor: str,
+    amount: int | None = None,
+    reason: str = "",
+    once: str = "",
 ) -> Refund:
     """Credit a part (or all that is left) of what a card payment paid, and send it back to the card. What was paid too
     much, and still stands on the balance, goes back first and needs no credit note.
 
-    Must not run inside a transaction. The answer is in the refund's status; unknown means wait. Raises
-    NotRefundable, and as `correcting.credit`.
+    Must not run inside a transaction. The answer is in the refund's status; unknown means wait. `once`: what makes a
+    request that is made again the same; it goes on where it was killed. Raises NotRefundable, and as
+    `correcting.credit`.
     """
     if payment.invoice is None:
         raise NotRefundable("The payment pays no invoice.", field="payment")
     with transaction.atomic():
         invoice = correcting.locked(payment.invoice)
-        over = _left_over(payment)
-        if over and (amount is None or amount <= over):
-            row = reserve(None, payment, over if amount is None else amount, now)
-        else:
-            _refuse_part(over, payment.currency)
-            row = _credited(invoice, payment, amount, reason, now, actor)
+        [row] = begun(once) or [_begin(invoice, payment, amount, reason, now, actor, next(keys_of(once)))]
     return send(row, now, actor)
+
+
+def begun(once: str) -> list[Refund]:
+    """What a request that was killed had reserved."""
+    rows = Refund.objects.select_related("payment", "customer", "credit_note").order_by("created_at", "key")
+    return list(rows.filter(key__startswith=f"refund-{once}-")) if once else []
+
+
+def keys_of(once: str) -> Iterator[str]:
+    """The keys of the refunds of a request, the same when it is made again; of no request in particular others."""
+    return (f"refund-{once}-{n}" if once else new_id("refund") for n in count(1))
+
+
+def _begin(
+    invoice: Invoice, payment: Payment, amount: int | None, reason: str, now: datetime, actor: str, key: str
+) -> Refund:
+    over = _left_over(payment)
+    if over and (amount is None or amount <= over):
+        return reserve(None, payment, over if amount is None else amount, now, key)
+    _refuse_part(over, payment.currency)
+    return _credited(invoice, payment, amount, reason, now, actor, key)
 
 
 def _left_over(payment: Payment) -> int:
@@ -83,7 +107,7 @@ def _refuse_part(over: int, currency: str) -> None:
 
 
 def _credited(
-    invoice: Invoice, payment: Payment, amount: int | None, reason: str, now: datetime, actor: str
+    invoice: Invoice, payment: Payment, amount: int | None, reason: str, now: datetime, actor: str, key: str
 ) -> Refund:
     refuse_unpaid(invoice)
     rest = payment.amount - payment.amount_refunded
@@ -91,7 +115,7 @@ def _credited(
         invoice=invoice, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
         actor=actor,
     )  # fmt: skip
-    return reserve(note, payment, note.total, now)
+    return reserve(note, payment, note.total, now, key)
 
 
 def credit_and_refund(
@@ -102,16 +126,22 @@ def credit_and_refund(
     actor: str,
     lines: Sequence[LineCredit] | None = None,
     amount: int | None = None,
+    once: str = "",
 ) -> tuple[CreditNote, list[Refund]]:
-    """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction."""
+    """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction. `once` as for
+    `refund`."""
     with transaction.atomic():
         held = correcting.locked(invoice)
-        refuse_unpaid(held)
-        note = correcting.credit(
-            invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
-        )
-        rows = _reserve_all(note, now)
-    return note, [send(row, now, actor) for row in rows]
+        rows = begun(once)
+        if not rows:
+            refuse_unpaid(held)
+            note = correcting.credit(
+                invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
+            )
+            rows = _reserve_all(note, now, once)
+    made = rows[0].credit_note
+    assert made is not None
+    return made, [send(row, now, actor) for row in rows]
 
 
 def refuse_unpaid(invoice: Invoice) -> None:
@@ -120,22 +150,22 @@ def refuse_unpaid(invoice: Invoice) -> None:
         raise NotRefundable(f"{invoice} is not paid yet: credit it instead.", field="invoice")
 
 
-def _reserve_all(note: CreditNote, now: datetime) -> list[Refund]:
+def _reserve_all(note: CreditNote, now: datetime, once: str) -> list[Refund]:
     """One refund for each card payment that is needed, the largest first."""
     paid = note.invoice.payments.filter(method="card", status="succeeded").order_by("-amount", "id")
     paid = paid.exclude(dispute_status__in=Dispute.CONTESTED)
-    rows, left = [], note.total
+    rows, left, keys = [], note.total, keys_of(once)
     for payment in paid:
         part = min(left, payment.amount - payment.amount_refunded)
         if part > 0:
-            rows.append(reserve(note, payment, part, now))
+            rows.append(reserve(note, payment, part, now, next(keys)))
             left -= part
     if left:
         raise NotRefundable("The cards that paid cannot take back so much: credit the balance.", field="to")
     return rows
 
 
-def reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime) -> Refund:
+def reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime, key: str) -> Refund:
     """The refund's row, its money taken from the balance to which the note (or the over-payment) has brought it."""
     held = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
     if held.contested:
@@ -148,7 +178,7 @@ def reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetim
     assert held.customer is not None
     row = Refund.objects.create(
         customer=held.customer, payment=held, credit_note=note, livemode=held.livemode, amount=amount,
-        currency=held.currency, key=new_id("refund"), created_at=now,
+        currency=held.currency, key=key, created_at=now,
     )  # fmt: skip
     leave(row, amount, now, f"Refund of {note.number}" if note else "Refund of what stood on the balance")
     return row
@@ -170,6 +200,8 @@ def leave(row: Refund, amount: int, now: datetime, words: str) -> None:
 
 def send(row: Refund, now: datetime, actor: str) -> Refund:
     """Ask the provider to give back what was reserved. Repeating it with the row's key gives back once."""
+    if row.status not in Refund.OPEN:
+        return row
     assert row.payment is not None
     assert row.payment.provider_id is not None
     outcome = gateway().refund(

@@ -91,8 +91,9 @@ class CreditNoteQuery(ListQuery):
 
 
 class CreditNotes(ApiView):
-    # A refund speaks to the card network.
-    in_one_transaction = False
+    def holds_one_transaction(self) -> bool:
+        """A refund speaks to the card network; what goes to the balance is answered with it, or not done."""
+        return bool(self.given(CreditNoteNew)["to"] != "refund")
 
     @operation(
         "Credit an invoice", tag=TAG, name="create_credit_note", body=CreditNoteNew, answer=CreditNoteOut,
@@ -108,7 +109,7 @@ class CreditNotes(ApiView):
             "now": self.now(invoice.customer), **_wanted(given, invoice),
         }  # fmt: skip
         if given["to"] == "refund":
-            note, _ = refunding.credit_and_refund(**terms)
+            note, _ = refunding.credit_and_refund(**terms, once=self.once)
         else:
             note = correcting.credit(**terms)
         return self.answer(CreditNoteOut, _notes(self).prefetch_related("lines").get(pk=note.pk), 201)

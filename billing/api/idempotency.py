@@ -77,13 +77,13 @@ def answer_once(
     ahead: Callable[[], None],
     work: Callable[[], Response],
     excuse: Callable[[Exception], Response],
-    in_one_transaction: bool,
+    in_one_transaction: Callable[[], bool],
 ) -> HttpResponse:
     """Do the work and keep its answer. `ahead` is done before anything is held, and may be done again; `excuse`
     makes the answer out of what was raised."""
     try:
         ahead()
-        if not in_one_transaction:
+        if not in_one_transaction():
             return keep(row, work())
         with transaction.atomic():
             return keep(row, work())

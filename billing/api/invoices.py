@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -464,7 +465,8 @@ class Pay(OneInvoice):
     )  # fmt: skip
     def post(self, request: Request, invoice: str) -> Response:
         found, card = self.found(invoice), self.given(PayNew).get("payment_method")
-        payment = collecting.attempt(
+        begun = self.since and collecting.resumed(invoice=found, since=self.since, now=timezone.now())
+        payment = begun or collecting.attempt(
             invoice=found, now=self.now(found.customer), actor=self.actor,
             payment_method=card_named(self, found.customer, card, default=False) if card else None,
         )  # fmt: skip
@@ -520,7 +522,8 @@ class PaymentRefund(ApiView):
         found, given = row(rows, payment, what="payment"), self.given(RefundNew)
         if "amount" in given:
             given["amount"] = minor(given["amount"], found.currency)
-        made = refunding.refund(payment=found, now=self.now(found.customer), actor=self.actor, **given)
+        by: dict[str, Any] = {"now": self.now(found.customer), "actor": self.actor, "once": self.once}
+        made = refunding.refund(payment=found, **by, **given)
         return self.answer(RefundOut, made, 201)
 
 
@@ -575,7 +578,7 @@ class PayOut(ApiView):
             "actor": self.actor,
         }
         if given["method"] == "card":
-            rows = paying_out.to_cards(**by)
+            rows = paying_out.to_cards(**by, once=self.once)
         else:
             rows = [paying_out.by_transfer(**by, reference=given.get("reference", ""))]
         return self.answer(PaidOutOut, {"refunds": rows}, 201)

@@ -55,6 +55,9 @@ class ApiView(APIView):
         self.args, self.kwargs = args, kwargs
         self.request = self.initialize_request(request, *args, **kwargs)
         self.headers: dict[str, str] = {}
+        # What makes a request with a key the same when it is made again; since when, if an earlier one was killed.
+        self.once = ""
+        self.since: datetime | None = None
         try:
             self.initial(self.request, *args, **kwargs)
             key = idempotency.key_of(self.request) if self.request.method == "POST" else None
@@ -69,6 +72,10 @@ class ApiView(APIView):
     def ahead(self) -> None:
         """What a POST does before it holds anything: read, find, speak to the card network."""
 
+    def holds_one_transaction(self) -> bool:
+        """Whether the answer is kept in the transaction of the work; asked after `ahead`."""
+        return self.in_one_transaction
+
     def _call(self) -> Response:
         name = (self.request.method or "").lower()
         handler = getattr(self, name, None) if name in self.http_method_names else None
@@ -78,9 +85,11 @@ class ApiView(APIView):
         row = idempotency.claim(self.key, key, idempotency.fingerprint(self.request), timezone.now())
         if row.status is not None:
             return idempotency.replay(row)
+        self.once = f"{row.pk}-{row.created_at:%Y%m%d%H%M%S%f}"
+        self.since = row.created_at if row.locked_at > row.created_at else None
         return idempotency.answer_once(
             row, ahead=self.ahead, work=lambda: self._finished(self._call()),
-            in_one_transaction=self.in_one_transaction,
+            in_one_transaction=self.holds_one_transaction,
             excuse=lambda error: self._finished(self.handle_exception(error)),
         )  # fmt: skip
 

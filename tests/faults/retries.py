@@ -2,7 +2,7 @@
 
 A second later the same request is refused as still running, or answered if the answer was kept; ninety-one seconds
 later it is taken up, and the answer stays the same from then on. A subscription is made then, once. A payment that was
-on its way is not made again: the answer may be that it is still being decided, or that nothing is due any more. The
+on its way is not made again: the answer is what came of it. The
 places at which the process dies are those that the request passes (see `points`).
 """
 
@@ -115,9 +115,9 @@ class Request:
 
 
 class Payment(Request):
-    """It may also be given up, when it is sure that the provider was never asked."""
+    """Made again it says what came of it; it may be given up, when it is sure that the provider was never asked."""
 
-    statuses, times = (200, 409), (0, 1)
+    statuses, times = (200,), (0, 1)
 
 
 def secret() -> str:

@@ -1,11 +1,14 @@
 """Credit paid out, and refunds made elsewhere explained, over the API and on the customer's pages."""
 
+from datetime import timedelta
+
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
 from billing import cards, collecting, invoicing, noticing
-from billing.models import Refund, User
+from billing.models import CreditNote, IdempotentRequest, Payment, Refund, User
 
 
 @pytest.fixture
@@ -66,3 +69,59 @@ def test_staff_pay_out_on_the_customers_page(acme):
     acme.refresh_from_db()
     assert acme.balance == 0
     assert "Pay it out" not in browser.get(where).text
+
+
+# -- A process that is killed when money is reserved and before it has answered ----------------------------------
+
+
+def killed(monkeypatch, where, api, path, **body):
+    """The first request, which leaves its row in progress; then time passes."""
+    with monkeypatch.context() as patched:
+        patched.setattr(where, raises_exit)
+        with pytest.raises(SystemExit):
+            api.post(path, body, key="once")
+    IdempotentRequest.objects.update(locked_at=F("locked_at") - timedelta(minutes=5))
+
+
+def raises_exit(*args, **kwargs):
+    raise SystemExit
+
+
+REFUND = "billing.refunding.send"
+
+
+def test_a_pay_out_that_was_killed_goes_on_where_it_was(api, acme, fake_stripe, monkeypatch):
+    killed(monkeypatch, REFUND, api, "customers/acme/pay_out", amount="5.00")
+    [refund] = api.post("customers/acme/pay_out", {"amount": "5.00"}, key="once").json()["refunds"]
+    assert (refund["status"], refund["amount"]) == ("succeeded", "5.00")
+    assert [row["amount"] for row in fake_stripe.rows("refund")] == [5_00]
+    assert api.get("customers/acme").json()["balance"] == "35.00"
+
+
+def test_a_refund_that_was_killed_credits_once(api, acme, fake_stripe, monkeypatch):
+    path = f"payments/{Payment.objects.get(method='card').pk}/refund"
+    killed(monkeypatch, REFUND, api, path, amount="3.00")
+    assert api.post(path, {"amount": "3.00"}, key="once").json()["status"] == "succeeded"
+    assert (CreditNote.objects.count(), len(fake_stripe.rows("refund"))) == (1, 1)
+
+
+@pytest.mark.parametrize("to", ["refund", "balance"])
+def test_a_credit_note_that_was_killed_is_one(api, acme, fake_stripe, monkeypatch, to):
+    body = {"invoice": acme.invoices.get().pk, "amount": "3.00", "to": to, "reason": "sorry"}
+    where = REFUND if to == "refund" else "billing.api.idempotency.keep"
+    killed(monkeypatch, where, api, "credit_notes", **body)
+    assert api.post("credit_notes", body, key="once").status_code == 201
+    assert CreditNote.objects.count() == 1
+
+
+@pytest.mark.parametrize("where", ["billing.collecting.call", "billing.collecting.apply"])
+def test_a_payment_that_was_killed_says_what_came_of_it(
+    api, acme, subscribe, fake_stripe, monkeypatch, where
+):
+    invoice = subscribe(acme, quantity=3).invoices.get(amount_due__gt=0)
+    path = f"invoices/{invoice.pk}/pay"
+    killed(monkeypatch, where, api, path)
+    answer = api.post(path, {}, key="once")
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+    assert len(fake_stripe.rows("charge")) == 2
+    assert api.post(path, {}, key="once").content == answer.content
