@@ -33,6 +33,7 @@ class Remembered:
         self.rows = rows
         self.compiler = rows.query.get_compiler(connection=connection)
         text, params = self.compiler.as_sql()
+        self.converters = self.compiler.get_converters([column for column, *_ in self.compiler.select])
         self.names = [param.name for param in params if isinstance(param, Slot)]
         written = tuple("%s" if isinstance(param, Slot) else _literal(param) for param in params)
         self.text = text.replace("%%", "%%%%") % written
@@ -43,6 +44,7 @@ class Remembered:
             found = cursor.execute(self.text, [_sent(values[name]) for name in self.names]).fetchall()
         compiler = copy(self.compiler)
         compiler.connection, compiler.execute_sql = connection, lambda **_: [found]
+        compiler.get_converters = lambda _: self.converters
         rows: Any = self.rows.all()
         rows.query.get_compiler = lambda **_: compiler
         return list(rows)
