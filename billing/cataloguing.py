@@ -70,13 +70,14 @@ class PlanArchived(Refused):
 def create_meter(
     *,
     code: str,
-    name: str,
     event_name: str,
     aggregation: str,
+    name: str | None = None,
     property: str | None = None,
     unit: str = "",
 ) -> Meter:
-    """What turns the usage events of a name into a quantity. All but `count` read a property of the event.
+    """What turns the usage events of a name into a quantity. All but `count` read a property of the event. It is
+    called by its code where no name is said.
 
     Raises CodeTaken, InvalidCatalogue, and what `typed` says of texts.
     """
@@ -86,7 +87,8 @@ def create_meter(
     read = "" if aggregation == "count" else "value"
     _refuse_taken(Meter, code)
     return Meter.objects.create(
-        code=code, name=typed.text(name, "name", limit=100, required=True), aggregation=aggregation,
+        code=code, name=code if name is None else typed.text(name, "name", limit=100, required=True),
+        aggregation=aggregation,
         event_name=typed.text(event_name, "event_name", limit=100, required=True),
         property=read if property is None else typed.text(property, "property", limit=100),
         unit=typed.text(unit, "unit", limit=40),
@@ -165,7 +167,7 @@ def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
 
     Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
     flat_amount}], package_size, per_transaction {fixed_amount, minimum, maximum, free_events, free_amount}, included,
-    included_in_trial, billed, meter (its code), minimum, maximum, prorate, tax_category (the plan's where nothing is
+    included_in_trial, billed, meter (code or id), minimum, maximum, prorate, tax_category (the plan's where nothing is
     said). Amounts are Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue, UnknownMeter, PlanArchived.
     """
     [price] = _write_prices(_held(plan), [terms], now, path="")
@@ -198,7 +200,7 @@ def _write_prices(
 ) -> list[Price]:
     if len(given) > MOST_PRICES:
         raise InvalidCatalogue(f"At most {MOST_PRICES} prices at once.", field="prices")
-    meters = _meters({terms.get("meter") for terms in given})
+    meters = _meters() if any(terms.get("meter") for terms in given) else {}
     sold = list(plan.prices.filter(active=True))
     taken = {price.code for price in sold}
     made: list[Price] = []
@@ -216,9 +218,10 @@ def _write_prices(
     return made
 
 
-def _meters(codes: Collection[Any]) -> dict[str, Meter]:
-    wanted = [code for code in codes if code]
-    return {meter.code: meter for meter in Meter.objects.filter(code__in=wanted)} if wanted else {}
+def _meters() -> dict[str, Meter]:
+    """Every meter under its code and its id."""
+    found = list(Meter.objects.all())
+    return {meter.pk: meter for meter in found} | {meter.code: meter for meter in found}
 
 
 def _retire(plan: Plan, code: str) -> None:
@@ -260,10 +263,10 @@ def _usual_model(terms: Mapping[str, Any], usage: bool) -> str:
     return PriceModel.PER_UNIT if usage else PriceModel.FLAT
 
 
-def _meter(code: str | None, meters: Mapping[str, Meter], path: str) -> Meter | None:
-    if code and code not in meters:
+def _meter(ref: str | None, meters: Mapping[str, Meter], path: str) -> Meter | None:
+    if ref and ref not in meters:
         raise UnknownMeter("There is no such meter.", field=f"{path}meter")
-    return meters[code] if code else None
+    return meters[ref] if ref else None
 
 
 def _tiers(given: Sequence[Mapping[str, Any]], path: str) -> list[dict[str, str | None]]:
@@ -393,7 +396,7 @@ def _code(value: Any, field: str, *, limit: int) -> str:
 def _write_entitlements(plan: Plan, given: Sequence[Mapping[str, Any]]) -> None:
     if len(given) > MOST_ENTITLEMENTS:
         raise InvalidCatalogue(f"At most {MOST_ENTITLEMENTS} entitlements.", field="entitlements")
-    meters = {meter.code: meter for meter in Meter.objects.all()} if given else {}
+    meters = _meters() if given else {}
     rows: dict[str, Entitlement] = {}
     for n, one in enumerate(given):
         path = f"entitlements.{n}."

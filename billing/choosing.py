@@ -47,8 +47,9 @@ def choose_items(
 ) -> tuple[tuple[Price, Decimal], ...]:
     """The plan's prices for an interval and currency, with how many of each.
 
-    `quantity` counts the per-unit price (seats); `quantities` names prices by code. Usage prices come along: of a
-    meter that is sold by several intervals those of this one. Raises UnknownPrice, InvalidQuantity.
+    `quantity` counts the per-unit price (seats); `quantities` names prices by code, 0 of what is not taken (yet).
+    Usage prices come along: of a meter that is sold by several intervals those of this one. Raises UnknownPrice,
+    InvalidQuantity.
     """
     prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
     by_interval = {p.meter_id for p in prices if p.kind == "usage" and p.interval == interval}
@@ -93,7 +94,7 @@ def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal 
         return Decimal(1)
     given = wanted.get(price.code, quantity if price.model != "flat" else None)
     value = Decimal(1) if given is None else Decimal(given)
-    if not value.is_finite() or value <= 0 or value >= MAX_QUANTITY:
+    if not value.is_finite() or not 0 <= value < MAX_QUANTITY or (value == 0 and price.code not in wanted):
         raise InvalidQuantity(
             "The quantity must be more than 0 and less than 1,000,000,000.", field="quantity"
         )
@@ -103,8 +104,8 @@ def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal 
 
 
 def seats(specs_items: Sequence[tuple[Price, Decimal]]) -> Decimal | None:
-    """How many of the per-unit recurring price; None for plans without one."""
-    return next((q for p, q in specs_items if p.kind == "recurring" and p.model != "flat"), None)
+    """How many of the per-unit recurring price, the first that is taken; None where there is none."""
+    return next((q for p, q in specs_items if p.kind == "recurring" and p.model != "flat" and q), None)
 
 
 def interval_of(spec: PhaseSpec) -> str:

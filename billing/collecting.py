@@ -310,13 +310,14 @@ def _collect(invoice: Invoice, now: datetime) -> bool:
 
 @transaction.atomic
 def record_transfer(
-    *, invoice: Invoice, amount: int, reference: str, paid_at: datetime, now: datetime, actor: str
+    *, invoice: Invoice, amount: int | None, reference: str, paid_at: datetime, now: datetime, actor: str
 ) -> Payment:
-    """Staff saw the money on the account. Partial is fine; what is over goes to the customer's balance.
+    """Staff saw the money on the account; without an amount all that was due. Partial is fine; what is over goes to
+    the customer's balance.
 
     Raises InvalidAmount, NothingDue. The same reference for the same invoice and amount is one payment.
     """
-    if amount <= 0 or amount > 10**15:
+    if amount is not None and not 0 < amount <= 10**15:
         raise InvalidAmount("The amount must be more than nothing.", field="amount")
     if paid_at > now:
         raise InvalidAmount("A transfer cannot arrive in the future.", field="paid_at")
@@ -326,11 +327,13 @@ def record_transfer(
         .get(pk=invoice.pk)
     )
     if reference:
-        known = fresh.payments.filter(method="bank_transfer", reference=reference, amount=amount).first()
+        said = {} if amount is None else {"amount": amount}
+        known = fresh.payments.filter(method="bank_transfer", reference=reference, **said).first()
         if known:
             return known
     if fresh.status not in ("open", "uncollectible"):
         raise NothingDue(f"{fresh.number} is {fresh.get_status_display().lower()}: nothing is due on it.")
+    amount = fresh.amount_due if amount is None else amount
     payment = Payment.objects.create(
         customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=amount, currency=fresh.currency,
         method="bank_transfer", key=f"transfer-{uuid7().hex}", reference=reference, created_at=paid_at,

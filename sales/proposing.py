@@ -314,7 +314,7 @@ def counts_seats(price: Price) -> bool:
 
 
 def seats_of(items: Items) -> Decimal | None:
-    return next((quantity for price, quantity in items if counts_seats(price)), None)
+    return next((quantity for price, quantity in items if counts_seats(price) and quantity), None)
 
 
 def _same_terms(

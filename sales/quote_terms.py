@@ -173,7 +173,8 @@ def write_parts(quote: Quote, terms: Mapping[str, Any]) -> None:
 def _write_plan_lines(quote: Quote, quantity: Any, quantities: Mapping[str, Any] | None) -> None:
     """The plan's prices for the interval and currency; seats stay as they were unless given."""
     if quantity is None and not quantities:
-        seats = quote.lines.filter(kind="recurring").exclude(price__model="flat").order_by("position").first()
+        counted = quote.lines.filter(kind="recurring", quantity__gt=0).exclude(price__model="flat")
+        seats = counted.order_by("position").first()
         quantity = seats.quantity if seats else None
     items = subscribing.choose_items(
         quote.plan, interval=quote.interval, currency=quote.currency,

@@ -1,7 +1,7 @@
 """Invoices and payments: read, printed, paid."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -145,11 +145,24 @@ class UpcomingOut(serializers.Serializer[Any]):
 
 class InvoiceLineNew(Strict):
     description = Text(max_length=300)
-    unit_amount = Amount(help_text="major units; with up to 12 decimals")
-    quantity = Quantity(default=Decimal(1))
+    unit_amount = Amount(required=False, help_text="major units; with up to 12 decimals; times the quantity")
+    quantity = Quantity(required=False, help_text="1 where nothing is said")
+    amount = Amount(required=False, help_text="of the whole line, instead of unit_amount and quantity")
     tax_category = Text(
         required=False, allow_blank=True, max_length=40, help_text="the `category` of its tax rates"
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The line with a unit amount, whichever way it was said."""
+        if "amount" not in attrs and "unit_amount" not in attrs:
+            self._refuse("unit_amount", "required", "Say an amount.")
+        if "amount" in attrs and attrs.keys() & {"unit_amount", "quantity"}:
+            self._refuse("amount", "ambiguous", "Give amount, or unit_amount and quantity.")
+        whole = attrs.pop("amount", None)
+        return attrs if whole is None else {**attrs, "unit_amount": whole}
+
+    def _refuse(self, field: str, code: str, words: str) -> NoReturn:
+        raise serializers.ValidationError({field: [serializers.ErrorDetail(words, code=code)]})
 
 
 class InvoiceNew(Strict):
@@ -167,7 +180,7 @@ class Reason(Strict):
 
 
 class TransferNew(Strict):
-    amount = Amount()
+    amount = Amount(required=False, help_text="all that is due, where nothing is said")
     paid_at = Instant(required=False, help_text="now, where nothing is said")
     reference = Text(
         default="", allow_blank=True, max_length=200, help_text="the same reference and amount count once"
@@ -439,6 +452,8 @@ class InvoicePdf(OneInvoice):
 
 
 class MarkPaid(OneInvoice):
+    may_be_empty = True
+
     @operation(
         "Record a bank transfer", tag=TAG, name="mark_invoice_paid", answer=InvoiceOut, posts=True,
         body=TransferNew,
@@ -446,9 +461,10 @@ class MarkPaid(OneInvoice):
     )  # fmt: skip
     def post(self, request: Request, invoice: str) -> Response:
         found, given = self.found(invoice), self.given(TransferNew)
-        now = self.now(found.customer)
+        now, amount = self.now(found.customer), given.get("amount")
         collecting.record_transfer(
-            invoice=found, amount=minor(given["amount"], found.currency), reference=given["reference"],
+            invoice=found, reference=given["reference"],
+            amount=None if amount is None else minor(amount, found.currency),
             paid_at=given.get("paid_at") or now, now=now, actor=self.actor,
         )  # fmt: skip
         return self.shown(invoice)

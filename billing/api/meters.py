@@ -18,7 +18,7 @@ TAG = "Usage"
 
 class MeterNew(Strict):
     code = Text(max_length=50)
-    name = Text()
+    name = Text(required=False, help_text="the code, where nothing is said")
     event_name = Text(help_text="events of this name are counted")
     aggregation = serializers.ChoiceField(choices=Meter.Aggregation.choices)
     property = Text(
@@ -54,8 +54,13 @@ class Meters(ApiView):
 class MeterDetail(ApiView):
     @operation("Read a meter", tag=TAG, name="read_meter", answer=MeterOut, description="By id or code.")
     def get(self, request: Request, meter: str) -> Response:
-        named = {"pk": meter} if is_id(meter, "meter") else {"code": meter}
-        found = Meter.objects.filter(**named).first()
-        if found is None:
-            raise missing("meter")
-        return self.answer(MeterOut, found)
+        return self.answer(MeterOut, meter_named(meter))
+
+
+def meter_named(ref: str, field: str = "") -> Meter:
+    """By id or code. Raises Problem: 404, or 422 where a query names it in `field`."""
+    named = {"pk": ref} if is_id(ref, "meter") else {"code": ref}
+    found = Meter.objects.filter(**named).first()
+    if found is None:
+        raise missing("meter", field)
+    return found

@@ -67,6 +67,7 @@ class PriceNew(Strict):
     currency = Text(required=False, help_text="ISO 4217; USD where nothing is said")
     amount = UnitAmount(
         required=False,
+        allow_null=True,
         help_text="major units, up to 12 decimals: of the period, a unit or a package; a percentage is in percent",
     )
     tiers = TierNew(many=True, required=False)
@@ -76,7 +77,7 @@ class PriceNew(Strict):
         allow_null=True,
         help_text="of a percentage: what is taken of every single usage event",
     )
-    included = Quantity(required=False, help_text="units of each period that cost nothing")
+    included = Quantity(required=False, allow_null=True, help_text="units of each period that cost nothing")
     included_in_trial = Quantity(
         required=False, allow_null=True,
         help_text="units of a trial that cost nothing; the rest is charged when it ends; null: all are free",
@@ -84,7 +85,7 @@ class PriceNew(Strict):
     billed = serializers.ChoiceField(
         required=False, choices=BILLED, help_text="advance; arrears for usage where nothing is said"
     )
-    meter = Text(required=False, allow_null=True, help_text="a meter's code")
+    meter = Text(required=False, allow_null=True, help_text="a meter's code or id")
     minimum = UnitAmount(required=False, allow_null=True, help_text="the least that a period costs")
     maximum = UnitAmount(required=False, allow_null=True, help_text="the most that a period costs")
     prorate = serializers.BooleanField(required=False)

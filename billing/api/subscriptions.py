@@ -1,5 +1,6 @@
 """Subscriptions: started, read, changed, ended."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -48,12 +49,15 @@ from billing.models import (
 
 TAG = "Subscriptions"
 INTERVALS = [str(interval) for interval in Interval]
+DAY = re.compile(r"[0-9]{1,2}", re.ASCII)
 
 
 class Terms(Strict):
     quantity = Quantity(required=False, help_text="of the plan's per-unit price (seats)")
     quantities = serializers.DictField(
-        required=False, child=Quantity(), help_text="by price code, instead of quantity"
+        required=False,
+        child=Quantity(),
+        help_text="by price code, instead of quantity; 0 of what is not taken",
     )
     collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
     net_days = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=60)
@@ -101,7 +105,8 @@ class Anchor(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> str | int:
         if data in ("start", "calendar"):
             return str(data)
-        if (day := whole(data)) is not None and 1 <= day <= 31:
+        day = int(data) if isinstance(data, str) and DAY.fullmatch(data) else whole(data)
+        if day is not None and 1 <= day <= 31:
             return day
         raise serializers.ValidationError("start, calendar, or a day from 1 to 31.", code="invalid_anchor")
 

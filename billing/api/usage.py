@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from billing import metering
 from billing.api import parsing
 from billing.api.fields import Day, Instant, Number, Strict, Text
-from billing.api.finding import missing
+from billing.api.meters import meter_named
 from billing.api.problems import FieldProblem, Problem
 from billing.api.schema import operation
 from billing.api.views import MIB, ApiView
@@ -191,11 +191,7 @@ class Usage(ApiView):
 def _spans(asked: dict[str, Any], current: list[metering.MeterUsage]) -> list[tuple[Meter, date, date]]:
     """(meter, first day, day after the last) of what was asked for."""
     known = {usage.meter.code: usage for usage in current}
-    meters = (
-        list(Meter.objects.filter(code=asked["meter"])) if "meter" in asked else [u.meter for u in current]
-    )
-    if "meter" in asked and not meters:
-        raise missing("meter", "meter")
+    meters = [meter_named(asked["meter"], "meter")] if "meter" in asked else [u.meter for u in current]
     return [(meter, *_days(asked, known.get(meter.code))) for meter in meters]
 
 

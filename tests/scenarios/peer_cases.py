@@ -229,6 +229,11 @@ POLAR = [
         subscribe(quantity=2, discount="${ten.code}"), to(JUNE[1]),
         change(quantity=4, expect={"total": "45.00", "lines": [{"amount": "-45.00"}, {"amount": "90.00"}]}),
     ),
+    in_june(
+        "POLAR-DISCOUNT-OF-A-PLAN-STAYS", plan(price("10.00"), name="go"), plan(price("20.00"), name="pro"),
+        off("half", percent_off="50", plans=["${go.code}"]), customer(), subscribe("go", discount="${half.code}"),
+        to(JUNE[1]), change(plan="pro", expect={"lines": [{"amount": "-2.50"}, {"amount": "5.00"}]}),
+    ),
     story(
         "POLAR-SEAT-DELTA", clock("2024-01-01"), plan(price("999.00", code="fee"), price(code="seat", **GRADUATED)),
         customer(), subscribe(quantity=100), totals(199900), to("2024-01-16"),
@@ -396,6 +401,7 @@ def changed_on_the_15th(case: str, before: Step, after: Step, first: Any, then: 
     )  # fmt: skip
 
 
+ITEMS = plan(price("0.00", code="base"), seats("25.00", code="added"), seats("40.00", code="removed"))
 PRICES = [
     measured("OM-UNIT", {10: 100000}, amount="100"),
     measured("OM-UNIT-MINIMUM", {0: 10000}, amount="10", minimum="100"),
@@ -437,6 +443,38 @@ PRICES = [
     changed_on_the_15th(
         "QUANTITY", plan(seats("10.00")), plan(seats("1.00"), name="unused"), {"quantity": 5}, {"quantity": 10},
         "-27.42", "54.84"),
+    changed_on_the_15th(
+        "ADD-ITEM", ITEMS, plan(seats("1.00"), name="unused"), {"quantities": {"added": 0, "removed": 1}},
+        {"quantities": {"added": 1, "removed": 1}}, "13.71"),
+    changed_on_the_15th(
+        "REMOVE-ITEM", ITEMS, plan(seats("1.00"), name="unused"), {"quantities": {"added": 0, "removed": 1}},
+        {"quantities": {"added": 0, "removed": 0}}, "-21.94"),
+]  # fmt: skip
+
+# -- What somebody sends who knows the contract alone ----------------------------------------------------------
+
+SENT = [
+    story(
+        "a meter without a name, named by its id", clock("2024-01-01"),
+        {"call": "POST /meters", "as": "api",
+         "body": {"code": "m-${run}", "event_name": "api-${run}", "aggregation": "sum"}},
+        plan(price("1.00", meter="${api.id}", included=None, package_size=None), price("0.00", minimum=None)),
+        customer(), subscribe(anchor="1"), use(3), to("2024-02-01T01:00"), totals(300),
+        {"call": "GET /usage?customer=${customer.id}&meter=${api.id}&start=2024-01-01&end=2024-02-01",
+         "expect": {"results": [{"quantity": "3"}]}},
+        {"call": "GET /meters/m-${run}", "expect": {"name": "m-${run}", "id": "${api.id}"}},
+    ),
+    story(
+        "a one-off invoice whose lines have amounts, paid in whole", clock("2024-01-01"), customer(),
+        {"call": "POST /invoices", "as": "one_off", "body": {"customer": "${customer.id}", "lines": [
+            {"description": "Setup", "amount": "100.00"},
+            {"description": "Hours", "quantity": "2.5", "unit_amount": "40.00"}]}},
+        {"call": "POST /invoices/${one_off.id}/finalize", "expect": {"total": "200.00", "amount_due": "200.00"}},
+        {"call": "POST /invoices/${one_off.id}/mark_paid",
+         "expect": {"status": "paid", "amount_paid": "200.00", "amount_due": "0.00"}},
+        {"call": "POST /invoices/${one_off.id}/mark_paid", "body": {}, "status": 409, "expect": {"code": "nothing_due"}},
+        balance(0),
+    ),
 ]  # fmt: skip
 
 # -- meteroid-oss/meteroid, modules/meteroid/tests/integration/subscription ------------------------------------
@@ -496,4 +534,4 @@ METEROID = [
     ),
 ]  # fmt: skip
 
-STORIES = [*LAGO, *POLAR, *SILVER, *KILL_BILL, *PRICES, *METEROID]
+STORIES = [*LAGO, *POLAR, *SILVER, *KILL_BILL, *PRICES, *SENT, *METEROID]

@@ -53,6 +53,8 @@ def test_a_draft_is_thrown_away_and_an_invoice_is_not(api, draft, code):
     [
         ({"lines": []}, 422, "invalid_line"),
         ({"lines": [{"description": "x", "unit_amount": 1.5}]}, 400, "invalid_amount"),
+        ({"lines": [{"description": "x"}]}, 400, "required"),
+        ({"lines": [{"description": "x", "amount": "1.00", "quantity": 2}]}, 400, "ambiguous"),
         ({"lines": [{"description": "x", "unit_amount": "-1.00"}]}, 422, "invoice_negative"),
         ({"lines": [{"description": "x", "unit_amount": "999999999999999"}]}, 422, "invalid_line"),
         ({"currency": "EUR"}, 422, "currency_mismatch"),
