@@ -70,11 +70,8 @@ def print_credit_note(credit_note_id: str) -> Document:
 @transaction.atomic
 def _kept(model: type[Invoice] | type[CreditNote], pk: str, number: str, content: bytes) -> Document:
     """Store the bytes, unless another worker was first: then its paper is the paper."""
-    row = (
-        model._default_manager.select_for_update(of=("self",), no_key=True)
-        .select_related("document")
-        .get(pk=pk)
-    )
+    # Not joined: whoever waited here would see the row as it is now, and what it points at as it was before.
+    row = model._default_manager.select_for_update(no_key=True).get(pk=pk)
     if row.document is not None:
         return row.document
     digest = hashlib.sha256(content).hexdigest()

@@ -291,7 +291,8 @@ def take_on(
     Where it looks like one that is there, somebody has to say which, or that it is `new`. Repeatable.
     Raises LooksKnown, IllegalMove for a closed lead.
     """
-    row = Lead.objects.select_for_update(of=("self",)).select_related("customer", "owner").get(pk=lead.pk)
+    # Not joined to its customer: whoever waited here would see the customer as it was before, none.
+    row = Lead.objects.select_for_update().get(pk=lead.pk)
     if row.status != Lead.Status.CONVERTED:
         if customer is None and not new and lookalikes(row):
             raise LooksKnown("Choose the customer that this is, or make a new one.", field="customer")

@@ -1,13 +1,10 @@
 """Whoever waits for a customer holds nothing of that customer's: so nobody can wait for each other."""
 
-import threading
-import time
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from billing import (
     cards,
@@ -23,7 +20,7 @@ from billing import (
     switching,
 )
 from billing.models import Customer, Invoice, NumberSeries, Payment, PaymentMethod, Refund, Subscription
-from tests.races import at_once
+from tests.races import at_once, beside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ACTOR = "user:1"
@@ -62,36 +59,6 @@ def deeds(first, second, invoice):
     }  # fmt: skip
 
 
-@contextmanager
-def beside(customer_id, deed):
-    """In a transaction that holds the customer, while the deed waits in a thread of its own; then it goes on. The
-    deed's answers, afterwards."""
-    answers = []
-    thread = threading.Thread(target=lambda: answers.extend(at_once(deed)))
-    with transaction.atomic():
-        customers.hold(customer_id)
-        thread.start()
-        _until_it_waits(answers)
-        yield answers
-    thread.join(30)
-
-
-def _until_it_waits(answers):
-    until = time.monotonic() + 20
-    while not _somebody_waits():
-        assert time.monotonic() < until, answers
-        time.sleep(0.01)
-
-
-def _somebody_waits():
-    """For this connection. (What `pg_stat_activity` says stands still within a transaction.)"""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid)))"
-        )
-        return cursor.fetchone()[0]
-
-
 OWNED = (Subscription, Invoice, Payment, Refund, PaymentMethod, NumberSeries)
 
 
@@ -105,7 +72,7 @@ def test_it_waits_for_the_customer_with_empty_hands(paid_and_open):
     found = deeds(*paid_and_open)
     assert set(NAMES) == set(found)
     for name in NAMES:
-        with beside(paid_and_open[0].customer_id, found[name]) as answers:
+        with beside(partial(customers.hold, paid_and_open[0].customer_id), found[name]) as answers:
             for model in OWNED:
                 list(model.objects.select_for_update(nowait=True).values_list("pk"))
         assert not [each for each in answers if isinstance(each, OperationalError)], name
@@ -125,7 +92,7 @@ def test_a_run_leaves_out_who_is_held(paid_and_open):
 def test_an_over_payment_and_the_use_of_credit_do_not_wait_for_each_other(paid_and_open, books):
     """One writes the invoice and then the balance, the other the balance and then the invoice."""
     deed = deeds(*paid_and_open)
-    with beside(paid_and_open[0].customer_id, deed["transfer"]) as answers:
+    with beside(partial(customers.hold, paid_and_open[0].customer_id), deed["transfer"]) as answers:
         deed["use balance"]()
     assert [each.status for each in answers] == ["succeeded"]
     assert Invoice.objects.get(pk=paid_and_open[2].pk).amount_due == 0

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from django.db import connection
 from billing import collecting, printing
 from billing.models import Document, Invoice, Seller
 from billing.models.invoices import CreditNote
+from tests.races import beside
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +28,21 @@ def test_it_is_stored_once(invoice):
     assert first.name == f"{invoice.number}.pdf"
     assert first.sha256 == hashlib.sha256(bytes(first.content)).hexdigest()
     assert bytes(first.content).startswith(b"%PDF-")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_comes_second_takes_the_paper_of_the_first(invoice):
+    """It was typeset twice at the same time; the second waits to keep its own."""
+    first = []
+
+    def keep(content):
+        first.append(printing._kept(Invoice, invoice.pk, invoice.number, content))
+        return first[-1]
+
+    with beside(partial(keep, b"%PDF-1"), partial(keep, b"%PDF-2")) as answers:
+        assert not answers
+    assert answers == first[:1] == [Document.objects.get()]
+    assert bytes(first[0].content) == b"%PDF-1"
 
 
 def test_it_says_what_the_row_froze(invoice):

@@ -11,10 +11,10 @@ from billing import subscribing
 from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
 from billing.moves import StaleMove
 from billing.refusals import Refused
-from sales import automating, quoting, watching
-from sales.models import Automation, AutomationRun, HandoffTask, Quote, Signal
+from sales import automating, leads, quoting, watching
+from sales.models import Automation, AutomationRun, HandoffTask, Lead, Quote, Signal
 from tests.fixtures_billing import NOON
-from tests.races import ROUNDS, at_once
+from tests.races import ROUNDS, at_once, beside
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -176,3 +176,18 @@ def test_an_automation_runs_once_on_many_workers(make_customer, rita):
     assert [a for a in answers if isinstance(a, Exception)] == []
     assert sum(answers) == 1
     assert (HandoffTask.objects.count(), AutomationRun.objects.get().status) == (1, "done")
+
+
+def test_it_takes_a_lead_on_once_however_many_click(rita):
+    """The second waits until the first has made the customer, and finds it."""
+    ada = {"name": "Ada Byron", "email": "ada@nova.example", "company": "Nova", "livemode": False}
+    lead, first = leads.contact(**ada, now=NOON, actor="buyer"), []
+
+    def take_on():
+        first.append(leads.take_on(lead=lead, now=NOON, actor="user:1"))
+
+    second = partial(leads.take_on, lead=Lead.objects.get(), now=NOON, actor="user:2")
+    with beside(take_on, second) as answers:
+        assert Customer.objects.count() == 1
+    assert answers == first
+    assert Customer.objects.count() == 1
