@@ -274,17 +274,18 @@ def _accept(
     return row
 
 
+def _held(customer_id: str) -> Customer:
+    rows = Customer.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("test_clock", "segment", "owner").get(pk=customer_id)
+
+
 def _customer(quote: Quote, signature: Signature, now: datetime) -> Customer:
     """The customer, held; a lead becomes one now."""
-    if quote.customer is not None:
-        rows = Customer.objects.select_for_update(of=("self",), no_key=True).select_related(
-            "test_clock", "segment", "owner"
-        )
-        return rows.get(pk=quote.customer_id)
-    lead = (
-        Lead.objects.select_for_update(of=("self",)).select_related("customer", "owner").get(pk=quote.lead_id)
-    )
-    customer = lead.customer or customers.create(
+    if quote.customer_id is not None:
+        return _held(quote.customer_id)
+    # Not joined to its customer: another quote of the lead may have made one while this waited.
+    lead = Lead.objects.select_for_update().get(pk=quote.lead_id)
+    customer = _held(lead.customer_id) if lead.customer_id else customers.create(
         name=lead.company, email=quote.contact_email or signature.email, livemode=lead.livemode, now=now,
         actor=BUYER, country=lead.country, employees=lead.employees, industry=lead.industry,
         currency=quote.currency, collection_method=quote.collection_method, net_days=quote.net_days,

@@ -178,10 +178,26 @@ def test_an_automation_runs_once_on_many_workers(make_customer, rita):
     assert (HandoffTask.objects.count(), AutomationRun.objects.get().status) == (1, "done")
 
 
-def test_it_takes_a_lead_on_once_however_many_click(rita):
-    """The second waits until the first has made the customer, and finds it."""
+@pytest.fixture
+def lead(rita):
     ada = {"name": "Ada Byron", "email": "ada@nova.example", "company": "Nova", "livemode": False}
-    lead, first = leads.contact(**ada, now=NOON, actor="buyer"), []
+    return leads.contact(**ada, now=NOON, actor="buyer")
+
+
+def test_two_quotes_of_a_lead_make_one_customer(lead, draft, sign):
+    """Both are signed at once; the second waits for what the first moves, and is refused."""
+    first, second = (draft(lead=lead, quantity=60, expires_at=NOON + timedelta(days=3650)) for _ in range(2))
+    for quote in (first, second):
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+    with beside(partial(sign, first, now=NOON), partial(sign, second, now=NOON)) as answers:
+        assert not answers
+    assert isinstance(answers[0], StaleMove), answers
+    assert Customer.objects.count() == Subscription.objects.count() == 1
+
+
+def test_it_takes_a_lead_on_once_however_many_click(lead):
+    """The second waits until the first has made the customer, and finds it."""
+    first = []
 
     def take_on():
         first.append(leads.take_on(lead=lead, now=NOON, actor="user:1"))
