@@ -57,7 +57,7 @@ def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str])
 
 def read(*wanted: models.QuerySet[Any]) -> list[list[Any]]:
     """The rows of several small querysets, each in its order, by one statement. No joins, no `values`."""
-    asked = [rows.query.sql_with_params() for rows in wanted]
+    asked = [rows.query.get_compiler(rows.db, elide_empty=False).as_sql() for rows in wanted]
     parts = ", ".join(f"(select coalesce(jsonb_agg(t), '[]')::text from ({sql}) t)" for sql, _ in asked)  # noqa: S608 - Django's own
     with connection.cursor() as cursor:
         cursor.execute(f"select {parts}", [value for _, given in asked for value in given])

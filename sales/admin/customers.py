@@ -1,12 +1,12 @@
 """A customer on one page: plan, revenue, usage, people, cards, papers, signals, quotes, and one timeline of it all."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -15,11 +15,12 @@ from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
 from billing.maths.money import to_major
-from billing.models import Customer, Event, Member, Segment, Subscription, User
+from billing.models import Customer, Event, Segment, Subscription
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, excepting, handing_over, leads
-from sales.models import SalesSettings
+from sales.admin import reading
+from sales.models import EngagementScore
 
 # event type -> (words, icon, tone); the words may use the event's data
 WORDS = {
@@ -80,33 +81,38 @@ class Moment:
     tone: str
 
 
-MEMBER = re.compile(r"mem_[0-9a-f]{32}")
-
 # Facts that are about a value which became another.
 CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
 
 
-def moments(customer: Customer, kind: str = "") -> list[Moment]:
-    """The newest facts in words; `kind` narrows to one prefix of event types."""
+def events_of(customer: Customer, kind: str = "") -> QuerySet[Event]:
+    """The newest facts that have words; `kind` narrows to one prefix of event types."""
     rows = Event.objects.filter(customer=customer, type__in=WORDS).order_by("-at", "-number")
     if kind:
         rows = rows.filter(type__startswith=kind)
-    found = list(rows[:SHOWN])
-    names = _names({event.actor for event in found})
-    return [_moment(event, names) for event in found]
+    return rows[:SHOWN]
 
 
-def _names(actors: set[str]) -> dict[str, str]:
-    """Whom each actor is for a reader; colleagues and members by name."""
-    split = [(actor, *actor.partition(":")[::2]) for actor in actors]
-    users = User.objects.in_bulk([int(key) for _, kind, key in split if kind == "user" and key.isdigit()])
-    keys = [key for _, kind, key in split if kind == "member" and MEMBER.fullmatch(key)]
-    members = {row.pk: row.user for row in Member.objects.filter(pk__in=keys).select_related("user")}
-    made = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
-    for actor, kind, key in split:
-        user = users.get(int(key)) if kind == "user" and key.isdigit() else members.get(key)
-        made.setdefault(actor, (user.name or user.email) if user else "API" if kind == "key" else kind)
-    return made
+def moments(shown: reading.Shown) -> list[Moment]:
+    """The facts in words, with who did them."""
+    names = {event.actor: _name(event.actor, shown) for event in shown.events}
+    return [_moment(event, names) for event in shown.events]
+
+
+PROGRAMS = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
+
+
+def _name(actor: str, shown: reading.Shown) -> str:
+    """Whom an actor is for a reader; colleagues and members by name."""
+    if actor in PROGRAMS:
+        return PROGRAMS[actor]
+    kind, _, key = actor.partition(":")
+    if kind == "user" and key.isdigit():
+        user = shown.users.get(int(key))
+    else:
+        member = shown.members.get(key)
+        user = member.user if member else None
+    return (user.name or user.email) if user else "API" if kind == "key" else kind
 
 
 def _moment(event: Event, names: dict[str, str]) -> Moment:
@@ -310,6 +316,9 @@ class CustomerAdmin(Screen):
         "refuse": (excepting.PERMISSION, _refuse),
     }
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
+        return super().get_queryset(request).select_related("segment", "owner", "test_clock")
+
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
         subscriptions = list(
@@ -319,9 +328,10 @@ class CustomerAdmin(Screen):
         )
         running = subscriptions[0] if subscriptions else None
         specs = timelines.specs_of(running) if running else []
-        signals = list(row.signals.filter(status="open").select_related("rule").order_by("-occurred_at")[:12])
         usage = metering.current(row, now)
-        kind, wish = request.GET.get("show", ""), excepting.waiting_for(row)
+        kind = request.GET.get("show", "")
+        shown = reading.read(row, events_of(row, kind))
+        wish = shown.wish
         return {
             "running": running,
             "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
@@ -333,24 +343,22 @@ class CustomerAdmin(Screen):
             "usage": usage,
             "days": _days(row, usage, now),
             "day_series": [usage[0].meter.name] if usage else [],
-            "people": row.members.filter(removed_at__isnull=True).select_related("user").order_by("added_at"),
-            "cards": row.payment_methods.filter(detached_at__isnull=True),
-            "invoices": row.invoices.order_by("-issued_at", "-sequence")[:10],
-            "signals": signals,
-            "score": handing_over.score(signals, now, SalesSettings.current()),
+            "people": shown.people,
+            "cards": shown.cards,
+            "invoices": shown.invoices,
+            "signals": shown.signals,
+            "score": handing_over.score(shown.signals, now, shown.settings),
             "trouble": handing_over.trouble(row, now),
             "without_rate": exchanging.worth(row.arr, row.currency, now.date()) is None,
             "wish": wish,
             "wish_is_own": wish is not None and excepting.is_own(row, request.user, wish),  # type: ignore[arg-type]
             "joined": consolidating.preview(row),
-            **_engagement(row),
+            **_engagement(shown.engagement),
             **_forms(request, row),
-            "segment_changes": row.segment_changes.select_related("before", "after").order_by("-at", "-pk")[
-                :6
-            ],
-            "task": row.handoff_tasks.filter(status__in=("open", "accepted")).select_related("owner").first(),
-            "quotes": row.quotes.select_related("plan").order_by("-created_at")[:8],
-            "timeline": moments(row, kind),
+            "segment_changes": shown.segment_changes,
+            "task": shown.task,
+            "quotes": shown.quotes,
+            "timeline": moments(shown),
             "kinds": [
                 ("", "All"),
                 ("invoice", "Invoices"),
@@ -375,9 +383,8 @@ def _forms(request: HttpRequest, row: Customer) -> dict[str, Any]:
     return {**forms_, "form": forms_.get(act or "")}
 
 
-def _engagement(row: Customer) -> dict[str, Any]:
+def _engagement(found: list[EngagementScore]) -> dict[str, Any]:
     """Today's score with its parts, and sixty days of it."""
-    found = list(row.engagement.order_by("-day")[:60])
     days = [(f"{each.day:%d %b}", [each.score]) for each in reversed(found)]
     return {
         "engagement": found[0] if found else None,

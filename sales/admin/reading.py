@@ -1,0 +1,96 @@
+"""What a customer's page shows beside its terms, read in two statements: its rows, then what those point at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from billing import bulk
+from billing.models import Customer, Event, Invoice, Member, PaymentMethod, Plan, Segment, SegmentChange, User
+from sales.models import (
+    EngagementScore,
+    HandoffTask,
+    PaymentException,
+    Quote,
+    Rule,
+    SalesSettings,
+    Signal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The newest of each, with their foreign keys filled in. `actors` are the names behind the events."""
+
+    signals: list[Signal]
+    people: list[Member]
+    cards: list[PaymentMethod]
+    invoices: list[Invoice]
+    segment_changes: list[SegmentChange]
+    quotes: list[Quote]
+    engagement: list[EngagementScore]
+    task: HandoffTask | None
+    wish: PaymentException | None
+    settings: SalesSettings
+    events: list[Event]
+    users: dict[Any, User]
+    members: dict[Any, Member]
+
+
+def read(customer: Customer, events: Any) -> Shown:
+    """`events` are those of the timeline, in their order."""
+    row = {"customer": customer}
+    signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened = bulk.read(
+        Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12],
+        Member.objects.filter(**row).order_by("added_at"),
+        PaymentMethod.objects.filter(**row, detached_at__isnull=True),
+        Invoice.objects.filter(**row).order_by("-issued_at", "-sequence")[:10],
+        SegmentChange.objects.filter(**row).order_by("-at", "-pk")[:6],
+        Quote.objects.filter(**row).order_by("-created_at")[:8],
+        EngagementScore.objects.filter(**row).order_by("-day")[:60],
+        HandoffTask.objects.filter(**row, status__in=HandoffTask.OPEN)[:1],
+        PaymentException.objects.filter(**row, decision="waiting")[:1],
+        SalesSettings.objects.filter(pk=1),
+        events,
+    )
+    people = {member.user_id for member in members} | {task.owner_id for task in tasks}
+    people |= {wish.asked_by_id for wish in wishes} | set(_colleagues(happened))
+    rules, plans, segments, users = bulk.read(
+        Rule.objects.filter(pk__in={signal.rule_id for signal in signals}),
+        Plan.objects.filter(pk__in={quote.plan_id for quote in quotes}),
+        Segment.objects.all(),
+        User.objects.filter(pk__in=people - {None}),
+    )
+    known = _by_key(users)
+    _fill(signals, "rule", rules)
+    _fill(quotes, "plan", plans)
+    _fill(members, "user", users)
+    _fill(tasks, "owner", users)
+    _fill(wishes, "asked_by", users)
+    _fill(changes, "before", segments)
+    _fill(changes, "after", segments)
+    return Shown(
+        signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
+        next(iter(tasks), None), next(iter(wishes), None), next(iter(settings), SalesSettings(pk=1)), happened,
+        known, _by_key(members),
+    )  # fmt: skip
+
+
+def _colleagues(events: Iterable[Event]) -> Iterable[int]:
+    """The staff who did something, by what their actor says: `user:7`."""
+    for event in events:
+        kind, _, key = event.actor.partition(":")
+        if kind == "user" and key.isascii() and key.isdigit() and len(key) < 10:
+            yield int(key)
+
+
+def _by_key(rows: Iterable[Any]) -> dict[Any, Any]:
+    return {row.pk: row for row in rows}
+
+
+def _fill(rows: Iterable[Model], field: str, targets: Iterable[Model]) -> None:
+    """Set a foreign key to the row that was read beside it."""
+    known = _by_key(targets)
+    for row in rows:
+        setattr(row, field, known.get(getattr(row, f"{field}_id")))
