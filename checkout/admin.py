@@ -8,12 +8,13 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from billing.admin.base import Screen, StaffOwner, staff
 from billing.models import Customer
 from billing.refusals import Refused
-from checkout import sending, sessions
+from checkout import sending, sessions, trying
 from checkout.models import CheckoutSession, RoutingRule
 
 
@@ -23,6 +24,24 @@ class RoutingRuleAdmin(StaffOwner):
     list_display_links = ("name",)
     list_editable = ("active",)
     list_select_related = ("owner",)
+    change_list_template = "admin/checkout/routing_rules.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.try_out)
+        return [path("try/", page, name="checkout_routingrule_try"), *super().get_urls()]
+
+    def try_out(self, request: HttpRequest) -> HttpResponse:
+        """Which way would this buyer go, and why? A GET, so that a question can be sent to a colleague."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = trying.TryForm(request.GET or None)
+        found = trying.tried(form.inputs) if form.is_bound and form.is_valid() else {}
+        context = {
+            **self.admin_site.each_context(request), "title": "Try the rules", "opts": self.model._meta,
+            "form": form, **found,
+        }  # fmt: skip
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/tandem/routing_try.html", context, status=status)
 
 
 def _unlock(request: HttpRequest, session: CheckoutSession) -> str:

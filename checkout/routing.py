@@ -85,6 +85,29 @@ def decide(rules: Sequence[Rule], inputs: Inputs) -> Decision:
     return Decision(SELF_SERVE, "", (NOBODY_DECIDES,), inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A rule held against a buyer: which of its conditions hold, in words, and the names of those that do not."""
+
+    rule: Rule
+    holds: tuple[str, ...]
+    fails: tuple[str, ...]
+
+    @property
+    def applies(self) -> bool:
+        return not self.fails
+
+
+def verdicts(rules: Sequence[Rule], inputs: Inputs) -> list[Verdict]:
+    """Every rule in its order, so that one can see which decides and why those before it do not."""
+    found = []
+    for rule in rules:
+        said = {name: _holds(name, wanted, inputs) for name, wanted in rule.conditions.items()}
+        fails = tuple(name for name, words in said.items() if not words)
+        found.append(Verdict(rule, tuple(words for words in said.values() if words), fails))
+    return found
+
+
 def check(conditions: Mapping[str, Any]) -> None:
     """Raise InvalidRule at the first condition that `decide` could not judge."""
     for name, wanted in conditions.items():

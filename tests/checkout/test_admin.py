@@ -5,8 +5,9 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from billing.models import Mail, User
+from checkout import catalogue as shipped
 from checkout import sessions
-from checkout.models import CheckoutSession
+from checkout.models import CheckoutSession, RoutingRule
 
 pytestmark = pytest.mark.django_db
 
@@ -94,3 +95,51 @@ def test_a_link_may_be_for_a_customer(make_customer, catalogue, sign_in):
 
 def test_looking_is_not_sending(catalogue, sign_in):
     assert sign_in("view_checkoutsession").get(SEND).status_code == 403
+
+
+# -- Trying the rules ------------------------------------------------------------------------------------------
+
+TRY = "/admin/checkout/routingrule/try/"
+
+
+@pytest.fixture
+def rules(catalogue):
+    shipped.ship(now=timezone.now())
+    gov = {"domain": ["*.gov"], "seats": {"over": 5}}
+    RoutingRule.objects.create(position=10, name="Public sector", conditions=gov, outcome="demo")
+    RoutingRule.objects.create(position=20, name="Off", conditions={}, outcome="demo", active=False)
+
+
+@pytest.mark.parametrize(
+    ("question", "way", "words"),
+    [
+        ("employees=500", "A person gets in touch", "Rule “More than 100 people” decides."),
+        (
+            "employees=500&seats=6&email=a@tax.gov",
+            "A demo comes first",
+            "seats 6 is over 5; domain “tax.gov” is “*.gov”",
+        ),
+        ("employees=100&email=a@tax.gov", "Buys alone, by card", "does not hold: seats"),
+        ("employees=", "Buys alone, by card", "No rule applies"),
+    ],
+)
+def test_it_says_which_way_a_buyer_would_go_and_why(rules, sign_in, question, way, words):
+    answer = sign_in("view_routingrule").get(f"{TRY}?{question}")
+    assert (answer.status_code, answer.context["way"]) == (200, way)
+    assert words in answer.text
+    assert not CheckoutSession.objects.exists()
+
+
+def test_a_wrong_question_names_its_field_and_keeps_the_rest(rules, sign_in):
+    answer = sign_in("view_routingrule").get(f"{TRY}?employees=many&country=ZZ&need=%00SSO&industry=Law")
+    assert answer.status_code == 422
+    assert {"employees", "country", "need"} <= answer.context["form"].errors.keys()
+    assert 'value="Law"' in answer.text
+
+
+def test_only_who_sees_the_rules_tries_them(rules, sign_in):
+    assert sign_in("view_checkoutsession").get(TRY).status_code == 403
+
+
+def test_the_list_of_rules_leads_there(rules, sign_in):
+    assert TRY in sign_in("view_routingrule").get("/admin/checkout/routingrule/").text
