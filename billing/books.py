@@ -4,7 +4,7 @@ Ids are those of the reliability catalogue. Most are also enforced by constraint
 of the data, so that a hole in those is seen too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -37,6 +37,8 @@ class Breach:
 
 
 ISSUED = "i.status <> 'draft'"
+# Gross and discount by the key under which they are owed or said.
+type Amounts = dict[str, tuple[int, int]]
 
 INVARIANTS = (
     Invariant("I-01", "the lines of an issued invoice add up to it", f"""
@@ -269,8 +271,21 @@ def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[
         if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - invoicing.grace():
             wanted.pop(key_text(entry.key), None)
             said.pop(key_text(entry.key), None)
+    wanted = _as_one_line(owed, wanted, said)
     return [
         f"{key} owed {wanted.get(key)} said {said.get(key)}"
         for key in wanted.keys() | said.keys()
         if wanted.get(key) != said.get(key)
     ]
+
+
+def _as_one_line(owed: Iterable[timeline.Entry], wanted: Amounts, said: Amounts) -> Amounts:
+    """What a minimum adds stood on the line of its price before it had one of its own: papers that say it so say the
+    same amount."""
+    found = dict(wanted)
+    for key in (entry.key for entry in owed if entry.key.true_up):
+        base = key_text(key._replace(kind=key.kind.removesuffix(timeline.MINIMUM)))
+        if key_text(key) in found and key_text(key) not in said and base in said:
+            more, plain = found.pop(key_text(key)), found.get(base, (0, 0))
+            found[base] = (plain[0] + more[0], plain[1] + more[1])
+    return found

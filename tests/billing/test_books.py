@@ -1,5 +1,6 @@
 """Each invariant of `check_books` is broken once, with triggers and constraints out of the way, and must be found."""
 
+from decimal import Decimal
 from hashlib import sha256
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import books, cards, correcting, disputing, metering, refunding
-from billing.models import Discount, Document, Mail
+from billing.models import Discount, Document, InvoiceLine, Mail, Price
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +120,20 @@ def test_every_invariant_sees_what_breaks_it(lived, without_triggers):
         asked = [invariant for invariant in books.INVARIANTS if invariant.id in BROKEN]
         assert [each.id for each in asked if not seen(each, BROKEN[each.id])] == []
     assert books.check() == []
+
+
+def test_a_paper_that_says_the_minimum_on_the_line_of_its_price_is_right(
+    make_customer, subscribe, without_triggers
+):
+    """So they did before a minimum had a line of its own; the amount is judged, and is wrong when it is."""
+    Price.objects.filter(plan__code="pro").update(minimum=Decimal(100))
+    subscribe(make_customer(tax_exempt=True), quantity=1)
+    line, minimum = InvoiceLine.objects.order_by("position")
+    assert (line.gross, minimum.gross) == (29_00, 71_00)
+    with without_triggers():
+        minimum.delete()
+        assert [breach.id for breach in books._unsaid()] == ["I-11"]
+        InvoiceLine.objects.filter(pk=line.pk).update(gross=100_00, net=100_00)
+        assert list(books._unsaid()) == []
+        InvoiceLine.objects.filter(pk=line.pk).update(gross=100_01, net=100_01)
+        assert [breach.id for breach in books._unsaid()] == ["I-11"]
