@@ -22,7 +22,9 @@ class DiscountNew(Strict):
     code = Text(required=False, allow_null=True, max_length=60, help_text="what buyers type at checkout")
     label = Text(required=False, allow_blank=True, help_text="what papers call it")  # type: ignore[assignment]
     percent_off = Percent(required=False)
-    amount_off = Amount(required=False, help_text="off each period's recurring price, in `currency`")
+    amount_off = Amount(
+        required=False, help_text="off each period: its recurring prices, then its usage; in `currency`"
+    )
     currency = Text(required=False)
     duration = serializers.ChoiceField(
         required=False, choices=cataloguing.DURATIONS, help_text="once where nothing is said"

@@ -1,5 +1,5 @@
-"""Discounts: percent off every entry, or a fixed amount shared over the recurring items of a phase; alone, or several
-in a row, each taken off what those before it left."""
+"""Discounts: percent off every entry, or a fixed amount shared over the recurring items of a phase, and what they
+leave of it over usage; alone, or several in a row, each taken off what those before it left."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,18 +44,23 @@ def percent_of(gross: int, discount: Discount) -> int:
     return round_half_away(gross * discount.fraction.numerator, discount.fraction.denominator)
 
 
-def fixed_shares(discount: Discount, amounts: Sequence[int]) -> list[int]:
-    """A fixed discount over full-period amounts: in proportion to them, and never more than they are."""
+def fixed_shares(discount: Discount, amounts: Sequence[int], most: int | None = None) -> list[int]:
+    """A fixed discount over amounts: in proportion to them, and never more than they are. `most`: how much of it there
+    is, where that is not all."""
     if discount.amount_off is None:
         return [0] * len(amounts)
-    return share(min(discount.amount_off, sum(amounts)), amounts)
+    return share(min(discount.amount_off if most is None else most, sum(amounts)), amounts)
 
 
-def step_shares(discount: Discount, amounts: Sequence[int]) -> list[tuple[int, ...]]:
-    """For each full-period amount what the fixed steps take off it, step by step; zero where a step is a percentage."""
+def step_shares(
+    discount: Discount, amounts: Sequence[int], most: Sequence[int] | None = None
+) -> list[tuple[int, ...]]:
+    """For each amount what the fixed steps take off it, step by step; zero where a step is a percentage. `most`: how
+    much there is of each step."""
     left, columns = list(amounts), []
-    for step in discount.steps:
-        column = fixed_shares(step, left)
+    limits: Sequence[int | None] = most or [None] * len(discount.steps)
+    for step, limit in zip(discount.steps, limits, strict=True):
+        column = fixed_shares(step, left, limit)
         columns.append(column)
         left = [each - off - percent_of(each, step) for each, off in zip(left, column, strict=True)]
     return list(zip(*columns, strict=True))

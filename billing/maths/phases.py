@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from billing.maths.discounts import Discount, step_shares
 from billing.maths.money import round_half_away
-from billing.maths.periods import Cycle, Period
+from billing.maths.periods import Cycle, Interval, Period
 from billing.maths.pricing import Price, PriceKind, amount_ratio, in_trial
 
 
@@ -79,6 +79,13 @@ class Phase:
         charged = ((item, in_trial(item.price)) for item in self.items)
         return [Item(price, item.quantity, trial=True) for item, price in charged if price]
 
+    @property
+    def interval(self) -> str | None:
+        """The longest interval of the recurring items; failing those, of usage."""
+        items = [item for item in self.items if item.recurring] or self.cycling
+        intervals = {item.price.interval for item in items if item.price.interval}
+        return str(max(intervals, key=list(Interval).index)) if intervals else None
+
     def __contains__(self, day: date) -> bool:
         return self.start <= day and (self.end is None or day < self.end)
 
@@ -128,6 +135,16 @@ def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[tuple[i
     if discount is None or all(step.amount_off is None for step in discount.steps):
         return [()] * len(items)
     return step_shares(discount, [full_amount(item) if item.recurring else 0 for item in items])
+
+
+def left_for_usage(phase: Phase) -> list[int]:
+    """What the recurring items of a phase leave of each fixed step of its discount, in minor units of a whole period;
+    zero where a step is a percentage."""
+    assert phase.discount is not None
+    taken = fixed_offs([item for item in phase.items if item.recurring], phase.discount)
+    return [
+        (step.amount_off or 0) - sum(offs[n] for offs in taken) for n, step in enumerate(phase.discount.steps)
+    ]
 
 
 def in_force(timeline: Timeline) -> Timeline:

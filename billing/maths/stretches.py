@@ -46,7 +46,8 @@ class Stretch(NamedTuple):
 
 class Claim(NamedTuple):
     """The terms of a stretch, for some days of its period. `whole`: all of the period, whatever the days; of usage
-    what is bounded in a period, since the rest is measured."""
+    what is bounded in a period, since the rest is measured. `shared`: what each fixed step of the discount takes off
+    usage, once it is known what all of it came to."""
 
     item: Item
     discount: Discount | None
@@ -57,17 +58,23 @@ class Claim(NamedTuple):
     end: date
     due_on: date
     whole: bool = False
+    shared: tuple[int, ...] = ()
 
     @property
     def days(self) -> int:
         """The days charged for."""
         return self.period.days if self.whole else (self.end - self.start).days
 
+    @property
+    def fixed_steps(self) -> bool:
+        """Whether its discount has a fixed amount."""
+        return self.discount is not None and any(step.amount_off is not None for step in self.discount.steps)
+
     def steps(self, gross: int) -> list[int]:
         """What each step of the discount takes off an amount of this claim, in minor units."""
         if self.discount is None:
             return []
-        fixed = [prorated((off, 1), self.days, self.period.days) for off in self.off]
+        fixed = self.shared or [prorated((off, 1), self.days, self.period.days) for off in self.off]
         return list(taken(gross, self.discount, fixed))
 
     @property

@@ -4,6 +4,7 @@ The phases are cut into stretches (`stretches.py`); each of their claims is pric
 entry. Entries are never stored: a paper stores lines, and `statement.difference` makes lines of entries.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -11,8 +12,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from billing.maths.discounts import Discount, step_shares
 from billing.maths.explaining import explained_discount, explained_fees, explained_minimum, explanation_of
-from billing.maths.money import round_half_away, share
+from billing.maths.money import round_half_away, round_ratio, share
 from billing.maths.periods import Period, add_months
 from billing.maths.phases import (
     InvalidTimeline,
@@ -21,6 +23,7 @@ from billing.maths.phases import (
     PhasesDoNotTouch,
     Timeline,
     in_force,
+    left_for_usage,
 )
 from billing.maths.pricing import NOTHING, Price, PriceKind, amount_ratio, limited_ratio, unlimited_ratio
 from billing.maths.proration import prorated
@@ -182,9 +185,13 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     gives the same entries and more. On one day the credits of a change stand before the charges, and each
     in the order of the items.
     """
+    due = _due(timeline, since, until)
+    measured = {claim: _measured(claim, usage) for claim, entries in due if not entries}
+    if any(claim.fixed_steps and not claim.item.trial for claim in measured):
+        measured = _with_what_is_left(in_force(timeline), measured)
     found: list[Entry] = []
-    for claim, entries in _due(timeline, since, until):
-        found += entries or _measured(claim, usage)
+    for claim, entries in due:
+        found += entries or measured[claim].entries
     return found
 
 
@@ -264,17 +271,58 @@ def _prorated(claim: Claim) -> tuple[Entry, ...]:
     return _with_true_up(whole, prorated(unlimited_ratio(item.price, item.quantity), days, of_days))
 
 
-def _measured(claim: Claim, usage: Usage) -> tuple[Entry, ...]:
+class _Measured(NamedTuple):
+    """What usage came to, with its bounds (gross) and without them (plain), before discounts."""
+
+    claim: Claim
+    quantity: Decimal
+    gross: int
+    plain: int
+    fees: Fees | None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        whole = _made(self.claim, self.quantity, self.gross)._replace(fees=self.fees)
+        return (whole,) if self.claim.item.price.minimum is None else _with_true_up(whole, self.plain)
+
+
+def _measured(claim: Claim, usage: Usage) -> _Measured:
     """A usage price: what was measured is not prorated, only what is free or bounded in a period."""
     price = claim.item.price
     quantity = usage(price.meter or "", claim.start, claim.end)
     fees = _fees(claim, usage)
     plain = unlimited_ratio(price, quantity, claim.portion) if fees is None else fees.ratio
     gross = round_half_away(*limited_ratio(price, plain, claim.portion))
-    whole = _made(claim, quantity, gross)._replace(fees=fees)
-    if price.minimum is None:
-        return (whole,)
-    return _with_true_up(whole, round_half_away(*plain))
+    return _Measured(claim, quantity, gross, round_half_away(*plain), fees)
+
+
+def _with_what_is_left(timeline: Timeline, measured: dict[Claim, _Measured]) -> dict[Claim, _Measured]:
+    """Fixed amounts that recurring items did not use up are taken off the usage of the period, shared by what it
+    came to."""
+    periods: dict[tuple[Discount, Period], list[_Measured]] = defaultdict(list)
+    for claim, one in measured.items():
+        if claim.discount is not None and claim.fixed_steps and not claim.item.trial:
+            periods[claim.discount, claim.period].append(one)
+    found = dict(measured)
+    for (discount, period), together in periods.items():
+        left = _left_of(timeline, discount, period, str(together[0].claim.item.price.interval))
+        shares = step_shares(discount, [one.gross for one in together], left)
+        for one, shared in zip(together, shares, strict=True):
+            found[one.claim] = one._replace(claim=one.claim._replace(shared=shared))
+    return found
+
+
+def _left_of(timeline: Timeline, discount: Discount, period: Period, interval: str) -> list[int]:
+    """What is left of each step for the usage of a period: of the phases that have it, by their days. Usage of another
+    interval than the recurring items (failing those, than the longest of usage) has none."""
+    exact = [Fraction(0)] * len(discount.steps)
+    for phase in timeline.phases:
+        end = period.end if phase.end is None else min(phase.end, period.end)
+        days = (end - max(phase.start, period.start)).days
+        if phase.costs and phase.discount == discount and days > 0 and phase.interval == interval:
+            whole = zip(exact, left_for_usage(phase), strict=True)
+            exact = [sum_ + Fraction(off * days, period.days) for sum_, off in whole]
+    return [round_ratio(one) for one in exact]
 
 
 def _fees(claim: Claim, usage: Usage) -> Fees | None:
@@ -307,6 +355,6 @@ def _made(claim: Claim, quantity: Decimal, gross: int) -> Entry:
 
 
 def _key(claim: Claim, what: str = "") -> Key:
-    item, discount, _, period, kind, start, end, _, _ = claim
+    item, discount, _, period, kind, start, end = claim[:7]
     off = discount.key if discount else ""
     return Key(kind + what, item.price.key, item.quantity, start, end, period.start, period.end, off)

@@ -186,7 +186,7 @@ class PhaseItem(models.Model):
 
 
 class Discount(models.Model):
-    """A reduction of the recurring price. `amount_off` in minor units of `currency`.
+    """A reduction of what a period costs. `amount_off` in minor units of `currency`.
 
     Several that hold at once are a row of their own, made when they are given: `parts` copies what each of them says,
     in the order in which they are taken off. It has no code, and no limits but those of its parts.

@@ -412,6 +412,39 @@ def test_it_shares_a_fixed_discount_over_the_recurring_items() -> None:
     assert [(e.price_key, e.gross, e.discount) for e in entries if e.price_key == "api"] == [("api", 400, 0)]
 
 
+def test_usage_has_what_the_fee_leaves_by_the_days_that_have_the_discount() -> None:
+    """10.00 of 39.00 for 15 days of January, over two meters of which one changes its price with the discount's end."""
+    off = Discount("d", amount_off=39_00)
+    api, disk = used("api", "1"), used("disk", "1")
+    entries = ask(
+        phase("01-01", "01-16", PRO, api, disk, discount=off),
+        phase("01-16", None, PRO, api, used("disk-2", "2")),
+        until="02-01",
+        usage=lambda *_: D(4),
+    )
+    taken = [(e.price_key, e.gross, e.discount) for e in entries if e.price_key != "pro"]
+    assert taken == [("api", 400, 242), ("api", 400, 0), ("disk", 400, 242), ("disk-2", 800, 0)]
+
+
+def test_several_discounts_reach_usage_in_their_order_and_say_so() -> None:
+    steps = Discount("s", parts=(Discount("a", percent_off=D(50)), Discount("b", amount_off=300)))
+    api = ask(phase("01-01", None, used("api", "1"), discount=steps), until="02-01", usage=lambda *_: D(10))[
+        0
+    ]
+    assert (api.gross, api.discount) == (1000, 800)
+    assert [step["off"] for step in api.explanation["discount"]] == [500, 300]
+
+
+def test_usage_of_another_interval_has_no_part_in_a_fixed_discount() -> None:
+    yearly = fee("yearly", "10.00", interval=Interval.YEAR)
+    entries = ask(
+        phase("01-01", None, yearly, used("api", "1"), discount=Discount("d", amount_off=99_00)),
+        until="02-01",
+        usage=lambda *_: D(4),
+    )
+    assert [(e.price_key, e.discount) for e in entries] == [("yearly", 1000), ("api", 0)]
+
+
 def test_it_never_discounts_below_nothing() -> None:
     entries = ask(phase("01-16", None, PRO, discount=Discount("d", amount_off=99999)), until="01-20")
     assert [(e.gross, e.net) for e in entries] == [(1497, 0)]
