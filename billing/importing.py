@@ -24,7 +24,7 @@ from billing.usage_input import MOST_EVENTS, Rejection, rejection
 PIECE = MOST_EVENTS
 MOST_LINES = 1_000_000
 ERRORS_KEPT = 1_000
-OWN = ("id", "customer", "event_name", "timestamp")
+OWN = ("id", "customer", "event_name", "timestamp", "replaces")
 NEEDED = ("id", "customer", "event_name")
 
 
@@ -37,7 +37,7 @@ class UnreadableFile(Refused):
 def take(*, content: bytes, format: str, livemode: bool, now: datetime, actor: str) -> UsageImport:
     """Keep the file and have a job read it. `format` is csv or jsonl. Raises UnreadableFile.
 
-    CSV: columns id, customer, event_name, timestamp; every other column is a property of the event.
+    CSV: columns id, customer, event_name, timestamp, replaces; every other column is a property of the event.
     """
     lines = sum(1 for _ in events(content, format))
     if not lines:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -71,21 +71,81 @@ class MeterUsage:
 def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str = "system") -> Recorded:
     """Take a batch: each id counts once per meter, bad events are refused one by one and the good ones kept.
 
-    `events`: {id, customer, event_name, timestamp?, properties?}; without a timestamp it happened just now.
+    `events`: {id, customer, event_name, timestamp?, properties?, replaces?}; without a timestamp it happened just now.
+    One that replaces another takes its place, both or neither, after the rest of the batch is in.
     Raises TooManyEvents.
     """
     if len(events) > MOST_EVENTS:
         raise TooManyEvents(f"A batch has at most {MOST_EVENTS:,} events.", field="events")
     rows, rejected = sort_out(events)
-    if not rows:
-        return Recorded(0, 0, rejected)
+    batch = _Batch(events, livemode, now, actor)
+    plain = [row for row in rows if "r" not in row]
+    parts = [_take(plain, batch)] if plain else []
+    parts += [_replace(row, batch) for row in rows if "r" in row]
+    rejected += [bad for part in parts for bad in part.rejected]
+    return Recorded(
+        sum(part.accepted for part in parts),
+        sum(part.duplicates for part in parts),
+        sorted(rejected, key=lambda bad: bad.index),
+    )
+
+
+class _Batch(NamedTuple):
+    events: Sequence[Any]
+    livemode: bool
+    now: datetime
+    actor: str
+
+    def refused(self, index: int, code: str, about: str = "") -> Rejection:
+        return rejection(index, self.events[index], code, about)
+
+
+def _take(rows: Sequence[Mapping[str, Any]], batch: _Batch) -> Recorded:
+    livemode, now = batch.livemode, batch.now
     with transaction.atomic():
         accepted, taken, refused, crossed, unique = _store(rows, livemode, now)
         crossed += _cross_unique(unique, now) if unique else []
         if crossed:
-            record_many([_fact(crossing, livemode, actor) for crossing in crossed])
-    rejected += [rejection(n, events[n], code, about or "") for n, code, about in refused]
-    return Recorded(accepted, taken - accepted, sorted(rejected, key=lambda bad: bad.index))
+            record_many([_fact(crossing, livemode, batch.actor) for crossing in crossed])
+    return Recorded(
+        accepted, taken - accepted, [batch.refused(n, code, about or "") for n, code, about in refused]
+    )
+
+
+class _NotTaken(Exception):
+    """The event that was to take another's place: what stands is left as it is."""
+
+    def __init__(self, done: Recorded) -> None:
+        super().__init__()
+        self.done = done
+
+
+def _replace(row: Mapping[str, Any], batch: _Batch) -> Recorded:
+    """One event in another's place. Its own id counts once, as any: sent again, it changes nothing."""
+    if UsageEvent.objects.filter(livemode=batch.livemode, key=row["k"]).exists():
+        return Recorded(0, 1, [])
+    try:
+        with transaction.atomic():
+            _hold_around(row["r"], batch.livemode)
+            if not void(key=row["r"], livemode=batch.livemode, now=batch.now):
+                return Recorded(0, 0, [batch.refused(row["n"], "already_taken_back")])
+            done = _take([row], batch)
+            if not done.accepted:
+                raise _NotTaken(done)
+            return done
+    except _NotTaken as not_taken:
+        return not_taken.done
+    except UnknownUsageEvent:
+        return Recorded(0, 0, [batch.refused(row["n"], "unknown_replaced")])
+    except UsageClosed:
+        return Recorded(0, 0, [batch.refused(row["n"], "replaced_is_closed")])
+
+
+def _hold_around(key: str, livemode: bool) -> None:
+    """The days of the event's customer and meters, in the order in which batches take them: the new event may fall on
+    another of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.HOLD_AROUND, {"key": key, "livemode": livemode})
 
 
 def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ MOST_PROPERTIES = 50
 LONGEST_NAME = 100
 LONGEST_VALUE = 500
 TEXTS = (("id", 255), ("event_name", LONGEST_NAME), ("customer", 200))
-FIELDS = frozenset({"id", "customer", "event_name", "timestamp", "properties"})
+FIELDS = frozenset({"id", "customer", "event_name", "timestamp", "properties", "replaces"})
 
 _OUR_ID = re.compile(r"cus_[0-9a-f]{32}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -23,7 +23,13 @@ _YEARS = range(1970, 2200)
 
 DETAILS = {
     "invalid_event": "An event is an object.",
-    "unknown_field": "An event has id, customer, event_name, timestamp and properties; “{}” is none of them.",
+    "unknown_field": (
+        "An event has id, customer, event_name, timestamp, properties and replaces; “{}” is none of them."
+    ),
+    "invalid_replaces": "replaces is the id of another event.",
+    "unknown_replaced": "There is no event with the id that it replaces.",
+    "already_taken_back": "The event that it replaces was taken back or replaced before.",
+    "replaced_is_closed": "The usage period of the event that it replaces is closed to late events.",
     "invalid_id": "id is a text of 1 to 255 characters.",
     "invalid_customer": "customer is a customer's id or external id.",
     "invalid_event_name": "event_name is a text of 1 to 100 characters.",
@@ -89,11 +95,19 @@ def row_of(index: int, event: Any) -> dict[str, Any]:
         row["c"] = customer[4:]
     else:
         row["x"] = customer
+    if (replaces := get("replaces")) is not None:
+        row["r"] = _replaced(replaces, event["id"])
     if (timestamp := get("timestamp")) is not None:
         row["t"] = _instant(timestamp)
     if properties := get("properties"):
         row["p"] = _properties(properties)
     return row
+
+
+def _replaced(key: Any, own: str) -> str:
+    if type(key) is not str or not 0 < len(key) <= dict(TEXTS)["id"] or "\0" in key or key == own:
+        raise Bad("invalid_replaces")
+    return key
 
 
 def _instant(value: Any) -> datetime:

@@ -306,6 +306,11 @@ HOLD_DAYS = """
 select d.id from billing_usageday d join billing_usageevent e using (customer_id, meter_id, day)
 where e.id = any(%(events)s) order by d.customer_id, d.meter_id, d.day for update of d
 """
+HOLD_AROUND = """
+select d.id from billing_usageday d join billing_usageevent e using (customer_id, meter_id)
+where e.key = %(key)s and e.livemode = %(livemode)s and abs(d.day - e.day) < 400
+order by d.customer_id, d.meter_id, d.day for update of d
+"""
 HOLD_COUNTERS = """
 select u.id from billing_usagecounter u join billing_usageevent e using (customer_id, meter_id)
 where e.id = any(%(events)s) order by u.customer_id, u.meter_id, u.start_on for update of u

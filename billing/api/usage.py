@@ -31,6 +31,12 @@ class UsageEventNew(Strict):
     event_name = Text(max_length=100)
     timestamp = Instant(required=False, allow_null=True, help_text="now, where nothing is said")
     properties = serializers.DictField(required=False)
+    replaces = Text(
+        required=False,
+        allow_null=True,
+        max_length=255,
+        help_text="the id of an event that this one takes the place of",
+    )
 
 
 class UsageBatch(Strict):

@@ -55,6 +55,12 @@ def test_it_reads_csv_and_names_the_lines_that_are_wrong(acme, run_jobs):
     assert bytes(made.content) == b""
 
 
+def test_a_line_of_a_file_replaces_an_event(acme, run_jobs):
+    take("id,customer,event_name,value,replaces\na,acme,api_call,10,\nb,acme,api_call,3,a\n")
+    run_jobs()
+    assert used(acme) == 3
+
+
 def test_it_reads_json_lines(acme, run_jobs):
     made = take(
         '{"id": "a", "customer": "acme", "event_name": "api_call", "properties": {"value": 3}}\n[1]\n{"id": 1}\n',

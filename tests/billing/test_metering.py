@@ -7,8 +7,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
-from hypothesis import given, settings
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import invoicing, metering, usage_sql
@@ -539,6 +539,86 @@ def test_it_takes_back_only_what_is_there_on_its_side(customer):
     for key, livemode in (("e-9", False), ("e-1", True)):
         with pytest.raises(metering.UnknownUsageEvent):
             metering.void(key=key, livemode=livemode, now=NOON)
+
+
+# -- Replacing -------------------------------------------------------------------------------------
+
+
+def instead(n, of, who, value=1, **fields):
+    return event(n, who, value, replaces=f"e-{of}", **fields)
+
+
+def test_an_event_takes_the_place_of_another(starter, customer):
+    record(event(1, customer, 7000, at="2026-01-15T08:00:00Z"))
+    sent = instead(2, 1, customer, 7500, at="2026-01-15T10:00:00Z")
+    assert record(sent) == metering.Recorded(1, 0, [])
+    assert record(sent) == metering.Recorded(0, 1, [])
+    assert record(event(1, customer, 7000)) == metering.Recorded(0, 1, [])
+    assert totals(customer) == {date(2026, 1, 15): (1, 7500)}
+    assert UsageCounter.objects.get().used == 7500
+    assert reached() == []
+
+
+def test_one_in_the_same_batch_is_replaced_too_and_a_limit_is_crossed_by_what_is_left(starter, customer):
+    record(instead(2, 1, customer, 8000), event(1, customer, 9000), instead(3, 2, customer, 8100))
+    assert totals(customer) == {date(2026, 1, 15): (1, 8100)}
+    assert reached()[-1] == (80, "10000", "9000")
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"replaces": "e-9"}, "unknown_replaced"),
+        ({"replaces": "e-2"}, "already_taken_back"),
+        ({"replaces": "e-5"}, "invalid_replaces"),
+        ({"replaces": 1}, "invalid_replaces"),
+        ({"replaces": "e-1", "customer": "nobody"}, "unknown_customer"),
+        ({"replaces": "e-1", "properties": {"value": "x"}}, "invalid_value"),
+    ],
+)
+def test_what_cannot_be_replaced_is_named_and_stands(customer, sent, code):
+    record(event(1, customer, 10), event(2, customer, 20))
+    metering.void(key="e-2", livemode=False, now=NOON)
+    done = record({**event(5, customer, 99), **sent})
+    assert [bad.code for bad in done.rejected] == [code]
+    assert totals(customer) == {date(2026, 1, 15): (1, 10)}
+
+
+def test_nothing_is_replaced_in_a_closed_period(starter, customer, clock, advance):
+    record(event(1, customer, 5))
+    advance(clock, to=datetime(2026, 2, 18, 12, tzinfo=UTC))
+    done = record(instead(2, 1, customer, 7), now=clock.now)
+    assert [bad.code for bad in done.rejected] == ["replaced_is_closed"]
+
+
+SENT = st.tuples(st.integers(1, 5), st.none() | st.integers(1, 6), st.integers(-3, 9), st.integers(0, 2))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(SENT, max_size=4), max_size=4))
+def test_replacing_agrees_with_a_book_kept_by_hand(starter, customer, batches):
+    book: dict[int, tuple[int, int] | None] = {}
+    with transaction.atomic():
+        for batch in batches:
+            expected = 0
+            for n, of, value, day in sorted(batch, key=lambda sent: sent[1] is not None):
+                if n in book or of == n or (of is not None and book.get(of) is None):
+                    continue
+                expected, book[n] = expected + 1, (value, day)
+                book |= {of: None} if of is not None else {}
+            rows = [(n, of, value, f"2026-01-1{5 - day}T08:00:00Z") for n, of, value, day in batch]
+            done = record(
+                *[
+                    event(n, customer, value, at, **({"replaces": f"e-{of}"} if of else {}))
+                    for n, of, value, at in rows
+                ]
+            )
+            assert done.accepted == expected
+        standing = [one for one in book.values() if one]
+        by_day = {day: sum(value for value, on in standing if on == day) for _, day in standing}
+        found = {15 - on.day: total for on, (count, total) in totals(customer).items() if count}
+        assert found == by_day
+        transaction.set_rollback(True)
 
 
 # -- At once ---------------------------------------------------------------------------------------

@@ -160,6 +160,14 @@ METERS = [
         totals(120000, 500, 2500, 2000),
     ),
     story(
+        "an event that was billed is replaced", clock("2024-01-01"), meter(), plan(price("1.00", meter="${api.code}")),
+        customer(), subscribe(), to("2024-01-05"), use(10), to("2024-02-01T01:00"), totals(1000),
+        {"call": "POST /usage_events", "expect": {"accepted": 1}, "body": {
+            "id": "${run}-2", "replaces": "${run}-1", "customer": "${customer.id}", "event_name": "api-${run}",
+            "timestamp": "2024-01-05T00:00:00Z", "properties": {"value": 4}}},
+        to("2024-03-01T01:00"), totals(1000), notes(600),
+    ),
+    story(
         "transactions by themselves: late, negative, taken back, and what each line says", clock("2024-01-01"), meter(),
         plan(price("10", model="percentage", meter="${api.code}", minimum="3.00", per_transaction={
             "fixed_amount": "1.00", "maximum": "20.00", "free_events": 1})),

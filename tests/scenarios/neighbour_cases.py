@@ -1,6 +1,7 @@
-"""More cases of other billing systems' suites, neighbours of those in `cases` and `peer_cases`. A story is named after the system and what
-its test is about, and its amounts are the expected ones there; where ours fall on another day or paper, the story says
-so in its name and docs/scenarios.md gives the reason.
+"""More cases of other billing systems' suites, neighbours of those in `cases` and `peer_cases`.
+
+A story is named after the system and what its test is about, and its amounts are the expected ones there; where ours
+fall on another day or paper, the story says so in its name and docs/scenarios.md gives the reason.
 """
 
 from typing import Any
