@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from billing.moves import StaleMove
 from billing.refusals import Refused
 from sales import accepting, addresses, comparing
 from sales.models import Quote, QuoteComment
@@ -137,6 +138,9 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     except Refused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
         return _page(request, quote, token, 422, accept_form=form)
+    except StaleMove:  # another quote of the same deal was signed in the same moment
+        form.add_error(None, "Something changed while you signed. Please look again, and sign once more.")
+        return _page(request, _find(token), token, 409, accept_form=form)
     return _private(redirect("quotes:show", token=token))
 
 

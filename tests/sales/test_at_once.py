@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from billing import subscribing
@@ -185,13 +186,21 @@ def lead(rita):
 
 
 def test_two_quotes_of_a_lead_make_one_customer(lead, draft, sign):
-    """Both are signed at once; the second waits for what the first moves, and is refused."""
-    first, second = (draft(lead=lead, quantity=60, expires_at=NOON + timedelta(days=3650)) for _ in range(2))
+    """Both are signed at once; the second waits for what the first moves, and is asked to look again."""
+    first, second = (
+        draft(lead=lead, quantity=60, expires_at=timezone.now() + timedelta(days=9)) for _ in "ab"
+    )
     for quote in (first, second):
-        quoting.send(quote=quote, now=NOON, actor="user:1")
-    with beside(partial(sign, first, now=NOON), partial(sign, second, now=NOON)) as answers:
+        quoting.send(quote=quote, now=timezone.now(), actor="user:1")
+    typed = {"name": "Ada Byron", "title": "CFO", "email": "ada@nova.example", "signature": "Ada Byron",
+             "agreed": "on", "version": 1, "po_number": "PO-77"}  # fmt: skip
+    press = partial(Client().post, f"/quotes/{second.token}/accept/", typed)
+    with beside(partial(sign, first, now=timezone.now()), press) as answers:
         assert not answers
-    assert isinstance(answers[0], StaleMove), answers
+    assert answers[0].status_code == 409
+    page = answers[0].content.decode()
+    assert "Something changed while you signed." in page
+    assert "PO-77" in page
     assert Customer.objects.count() == Subscription.objects.count() == 1
 
 
