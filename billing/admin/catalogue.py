@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
 
@@ -19,7 +20,7 @@ class Entitlements(admin.TabularInline):
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(PriceList):
     list_display = ("name", "code", "motion", "published", "quote_only", "requires_demo", "rank")
     list_filter = ("motion", "published")
     search_fields = ("name", "code")

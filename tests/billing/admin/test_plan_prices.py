@@ -1,0 +1,114 @@
+"""A plan's prices for any quantity before it is published, and moving who is on an old one."""
+
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from billing import cataloguing
+from billing.models import PhaseItem, Plan, User
+from tests.fixtures_billing import NOON
+
+pytestmark = pytest.mark.django_db
+
+TIERS = [
+    {"up_to": Decimal(100), "unit_amount": Decimal("0.30"), "flat_amount": Decimal(5)},
+    {"up_to": None, "unit_amount": Decimal("0.20"), "flat_amount": Decimal(0)},
+]
+
+
+def signed_in(*permissions):
+    user = User.objects.create_user(f"{permissions[0]}@seller.example", name="Fay", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def plan(catalogue):
+    prices = [
+        {"code": "fee", "amount": Decimal(49)},
+        {"code": "calls", "meter": "api_calls", "model": "graduated", "tiers": TIERS, "maximum": Decimal(60)},
+    ]
+    return cataloguing.create_plan(
+        code="gold", name="Gold", motion="self_serve", prices=prices, now=NOON, actor="user:1", livemode=False
+    )
+
+
+def where(plan, **query):
+    return f"/admin/billing/plan/{plan.pk}/prices/?" + "&".join(f"{k}={v}" for k, v in query.items())
+
+
+@pytest.mark.parametrize(
+    ("quantity", "shown"),
+    [
+        ("10", ["$49.00", "$8.00"]),  # 10 x 0.30 + 5
+        ("150", ["$35.00", "$10.00", "$45.00"]),  # 100 x 0.30 + 5, 50 x 0.20
+        ("1000", ["$180.00", "$60.00", "the maximum"]),
+        ("0", ["$49.00", "Nothing is charged for so few."]),
+    ],
+)
+def test_it_shows_what_any_quantity_comes_to_tier_by_tier(plan, quantity, shown):
+    page = signed_in("view_plan").get(where(plan, quantity=quantity)).content.decode()
+    assert "Not published" in page
+    for words in shown:
+        assert words in page
+
+
+@pytest.mark.parametrize("wrong", ["-1", "many", "", "1e400", "NaN"])
+def test_a_wrong_quantity_is_named_and_kept(plan, wrong):
+    answer = signed_in("view_plan").get(where(plan, quantity=wrong))
+    assert answer.status_code == 422
+    assert f'value="{wrong}"' in answer.content.decode() or not wrong
+
+
+def test_only_who_may_see_plans_sees_it(plan):
+    assert signed_in("view_invoice").get(where(plan)).status_code == 403
+    assert signed_in("view_plan").get(where(Plan(pk="plan_0"))).status_code == 404
+
+
+@pytest.fixture
+def behind(plan, make_customer, subscribe, clock):
+    row = subscribe(make_customer(clock, name="Nova <b>"), plan="gold", quantity=None)
+    cataloguing.add_price(plan=plan, terms={"code": "fee", "amount": Decimal(59)}, now=NOON)
+    return row
+
+
+def amounts(subscription):
+    items = PhaseItem.objects.filter(phase__subscription=subscription, price__code="fee")
+    return list(items.order_by("phase__start_on").values_list("price__unit_amount", flat=True))
+
+
+def test_it_lists_who_is_on_an_old_price_and_moves_only_who_is_ticked(
+    plan, behind, make_customer, subscribe, books
+):
+    browser = signed_in("view_plan", "change_plan")
+    page = browser.get(where(plan)).content.decode()
+    assert "Nova &lt;b&gt;" in page
+    assert amounts(behind) == [49]
+    assert "Tick who is to move." in browser.post(where(plan), follow=True).content.decode()
+    said = browser.post(where(plan), {"subscription": [behind.pk, "sub_0"]}, follow=True).content.decode()
+    assert "1 subscription moves to today" in said
+    assert amounts(behind) == [49, 59]
+
+
+def test_looking_is_not_moving(plan, behind):
+    browser = signed_in("view_plan")
+    assert f'value="{behind.pk}"' not in browser.get(where(plan)).content.decode()
+    assert browser.post(where(plan), {"subscription": behind.pk}).status_code == 403
+    assert amounts(behind) == [49]
+
+
+def test_it_asks_as_often_for_many_as_for_one(
+    plan, behind, make_customer, subscribe, django_assert_max_num_queries
+):
+    browser = signed_in("view_plan")
+    for n in range(5):
+        subscribe(make_customer(name=f"Customer {n}"), plan="gold", quantity=None)
+    cataloguing.add_price(plan=plan, terms={"code": "fee", "amount": Decimal(69)}, now=NOON)
+    browser.get(where(plan))
+    with django_assert_max_num_queries(10):
+        page = browser.get(where(plan)).content.decode()
+    assert page.count("Customer ") >= 5
