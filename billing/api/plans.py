@@ -96,6 +96,13 @@ class PriceNew(Strict):
         help_text="the `category` of its tax rates; the plan's",
     )
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Nothing stands for the tiers' own amounts; elsewhere it is a price that somebody forgot to fill in."""
+        if attrs.get("amount", 0) is None and not attrs.get("tiers"):
+            words = "Say what it costs; a price of tiers alone goes without."
+            raise serializers.ValidationError({"amount": [serializers.ErrorDetail(words, code="null")]})
+        return attrs
+
 
 class EntitlementNew(Strict):
     feature = Text(max_length=60)

@@ -49,7 +49,7 @@ from billing.models import (
 
 TAG = "Subscriptions"
 INTERVALS = [str(interval) for interval in Interval]
-DAY = re.compile(r"[0-9]{1,2}", re.ASCII)
+DAY = re.compile(r"[1-9][0-9]?", re.ASCII)
 
 
 class Terms(Strict):
@@ -98,6 +98,7 @@ def discounts_named(given: dict[str, Any]) -> None:
         "oneOf": [
             {"type": "string", "enum": ["start", "calendar"]},
             {"type": "integer", "minimum": 1, "maximum": 31},
+            {"type": "string", "pattern": "^([1-9]|[12][0-9]|3[01])$"},
         ]
     }
 )

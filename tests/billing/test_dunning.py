@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from billing import cards, collecting, refunding, running
+from billing import cards, collecting, noticing, refunding, running
 from billing.gateway import Gateway, GatewayMisuse
 from billing.models import Event, Mail, Payment, Seller
 
@@ -246,7 +246,7 @@ def test_a_refund_that_the_bank_sends_back_is_credit_again(payer, clock, advance
     fake_stripe.store.put({**kept, "status": "failed", "failure_reason": "expired_or_canceled_card"})
     said = {"type": "refund.failed", "data": {"object": fake_stripe.rows("refund")[0]}}
     for _ in range(2):
-        refunding.apply_provider_event(said, clock.now)
+        noticing.apply_provider_event(said, clock.now)
     row.refresh_from_db()
     payment.refresh_from_db()
     sub.customer.refresh_from_db()

@@ -54,7 +54,7 @@ MAY = {
     (Customer, "allow"): LEADERS, (Customer, "refuse"): LEADERS,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
-    (Invoice, "transfer"): {shipped.FINANCE, shipped.ADMINS},
+    **{act: {shipped.FINANCE, shipped.ADMINS} for act in ((Invoice, "transfer"), (Invoice, "explain"), (Customer, "pay_out"))},
     **{(WebhookEndpoint, act): DEVELOPERS for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
     (WebhookDelivery, "again"): DEVELOPERS, (ApiKey, "revoke"): DEVELOPERS, (TestClock, "advance"): DEVELOPERS,
     (TestClock, "remove"): DEVELOPERS,
