@@ -296,12 +296,13 @@ TASKS: list[tuple[Task, int]] = [
 
 
 def finish(clock: Clock) -> None:
-    """A clean run, as the next day brings it: nothing is due any more when it returns."""
+    """A clean run, as the next day brings it: nothing is due or unanswered any more when it returns. The provider may
+    still be at work on what a killed worker asked, and say so for a while."""
     from django.utils import timezone
     from django_q.models import OrmQ
 
     from billing import collecting, refunding, running, webhooks_out
-    from billing.models import Invoice, WebhookDelivery
+    from billing.models import Invoice, Payment, WebhookDelivery
 
     OrmQ.objects.update(lock=timezone.now() - timedelta(days=1))  # the locks of the dead have run out
     for _ in range(200):
@@ -317,7 +318,7 @@ def finish(clock: Clock) -> None:
         due = Invoice.objects.filter(
             status="open", next_attempt_at__lte=now, collection_method="charge_automatically"
         )
-        if not due.exists():
+        if not due.exists() and not Payment.objects.filter(status__in=("new", "sent", "unknown")).exists():
             break
     later = timezone.now() + timedelta(minutes=2)  # the claims of the dead have run out
     for step in range(60):
