@@ -46,13 +46,19 @@ def one(clock: Clock, dice: Random, log: Path, task: "Task | None" = None) -> No
     """One task, by lot unless it is said."""
     from django.db import InterfaceError, OperationalError, connection
 
+    from billing.gateway import ProviderUnreachable
     from billing.moves import IllegalMove, StaleMove
     from billing.refusals import Refused
 
     task = task or dice.choices([task for task, _ in TASKS], [weight for _, weight in TASKS])[0]
     try:
         task(clock(), dice)
-    except (Refused, IllegalMove, StaleMove):
+    except (
+        Refused,
+        IllegalMove,
+        StaleMove,
+        ProviderUnreachable,
+    ):  # told by name, as to whoever would try again
         pass
     except (OperationalError, InterfaceError) as error:
         if "deadlock" in str(error) or "serialize" in str(error):
