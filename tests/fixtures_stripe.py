@@ -86,3 +86,14 @@ def stripe_door(fake_stripe, db):
 
     fake_stripe.webhooks.to(post)
     return fake_stripe.webhooks
+
+
+@pytest.fixture
+def told(stripe_door, run_jobs):
+    """told(duplicate=, shuffle=): webhooks come in, and their jobs run."""
+
+    def tell(**how):
+        assert set(stripe_door.deliver(**how)) <= {200}
+        run_jobs()
+
+    return tell

@@ -5,35 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from billing import cards, collecting, disputing, refunding, tasks
+from billing import collecting, disputing, refunding, tasks
 from billing.gateway import ProviderUnreachable
 from billing.models import Dispute, Event, Mail, Posting, ProviderEvent, User
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
-
-
-@pytest.fixture
-def invoice(make_customer, subscribe):
-    """Open, of a customer with a card."""
-    customer = make_customer()
-    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
-    return subscribe(customer).invoices.get()
-
-
-@pytest.fixture
-def payment(invoice):
-    return collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
-
-
-@pytest.fixture
-def told(stripe_door, run_jobs):
-    """told(duplicate=, shuffle=): webhooks come in, and their jobs run."""
-
-    def tell(**how):
-        assert set(stripe_door.deliver(**how)) <= {200}
-        run_jobs()
-
-    return tell
 
 
 def dispute(fake_stripe, **options):

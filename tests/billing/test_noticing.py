@@ -5,35 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing import cards, collecting, noticing, refunding, tasks
+from billing import collecting, noticing, refunding, tasks
 from billing.models import CreditNote, Customer, Event, Mail, Posting, ProviderEvent, Refund
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
 STAFF = "user:1"
-
-
-@pytest.fixture
-def invoice(make_customer, subscribe):
-    """Open, of a customer with a card."""
-    customer = make_customer()
-    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
-    return subscribe(customer).invoices.get()
-
-
-@pytest.fixture
-def payment(invoice):
-    return collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
-
-
-@pytest.fixture
-def told(stripe_door, run_jobs):
-    """told(duplicate=, shuffle=): webhooks come in, and their jobs run."""
-
-    def tell(**how):
-        assert set(stripe_door.deliver(**how)) <= {200}
-        run_jobs()
-
-    return tell
 
 
 def give_back(fake_stripe, amount=None):
