@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from billing import cards, collecting, noticing
 from billing.models import Invoice, Refund, User
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -15,14 +16,6 @@ pytestmark = pytest.mark.django_db
 def invoice(make_customer, subscribe, clock):
     row = subscribe(make_customer(clock, country="US"), "pro", "month", 3)
     return Invoice.objects.get(subscription=row)
-
-
-def signed_in(*permissions):
-    user = User.objects.create_user("fay@seller.example", name="Fay", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    browser = Client()
-    browser.force_login(user)
-    return browser
 
 
 @pytest.fixture

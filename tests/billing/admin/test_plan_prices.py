@@ -3,12 +3,11 @@
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.test import Client
 
 from billing import cataloguing
-from billing.models import PhaseItem, Plan, User
+from billing.models import PhaseItem, Plan
 from tests.fixtures_billing import NOON
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -16,14 +15,6 @@ TIERS = [
     {"up_to": Decimal(100), "unit_amount": Decimal("0.30"), "flat_amount": Decimal(5)},
     {"up_to": None, "unit_amount": Decimal("0.20"), "flat_amount": Decimal(0)},
 ]
-
-
-def signed_in(*permissions):
-    user = User.objects.create_user(f"{permissions[0]}@seller.example", name="Fay", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    browser = Client()
-    browser.force_login(user)
-    return browser
 
 
 @pytest.fixture
