@@ -14,7 +14,7 @@ from billing.models import CollectionMethod, Customer, Invoice, InvoiceLine, Pay
 from billing.refusals import Refused
 
 if TYPE_CHECKING:
-    from billing.invoicing import DraftLine
+    from billing.issuing import DraftLine
 
 type Rooms = Sequence[tuple[Invoice, int]]
 

@@ -11,7 +11,7 @@ from datetime import date
 from django.db import connection
 from django.db.models import prefetch_related_objects
 
-from billing import invoicing, timelines
+from billing import owing, timelines
 from billing.maths import timeline
 from billing.maths.pricing import PriceKind
 from billing.maths.statement import key_text
@@ -251,7 +251,7 @@ def _unsaid_of(page: list[Subscription]) -> Iterator[Breach]:
     billed = {row.pk: row.billed_through for row in page}
     for row in page:
         row.billed_through = row.current_period_start = None  # from the first day, not from the last paper
-    facts = invoicing.gather(page)
+    facts = owing.gather(page)
     for row in page:
         until = billed[row.pk]
         assert until is not None
@@ -260,7 +260,7 @@ def _unsaid_of(page: list[Subscription]) -> Iterator[Breach]:
             yield Breach("I-11", "papers say what the timeline owes", f"{row.pk}: {', '.join(wrong)}")
 
 
-def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[str]:
+def _difference(row: Subscription, facts: owing.Facts, until: date) -> list[str]:
     specs = timelines.specs_of(row)
     pure = timelines.pure(row, specs)
     owed = timeline.owed(pure, since=row.start_on, until=until, usage=facts.usage(row.customer))
@@ -268,7 +268,7 @@ def _difference(row: Subscription, facts: invoicing.Facts, until: date) -> list[
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
     for entry in owed:
         # An event may come late until the period is settled: the next paper says what it adds.
-        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - invoicing.grace():
+        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - owing.grace():
             wanted.pop(key_text(entry.key), None)
             said.pop(key_text(entry.key), None)
     wanted = _as_one_line(owed, wanted, said)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet, Subquery
 
-from billing import bulk, correcting, customers, dunning, invoicing, journal, mail, settling
+from billing import bulk, correcting, customers, dunning, issuing, journal, mail, settling
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
@@ -221,7 +221,7 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     if to_invoice:
         settling.count(invoice, to_invoice, now=now, actor=actor)
     if over:
-        invoicing.add_balance(
+        issuing.add_balance(
             invoice.customer,
             over,
             payment.currency,

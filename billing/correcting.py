@@ -13,9 +13,9 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import Sum
 
-from billing import bulk, invoicing, journal, numbering, settling
+from billing import bulk, issuing, journal, numbering, settling
 from billing.events import record
-from billing.invoicing import DraftLine
+from billing.issuing import DraftLine
 from billing.maths.money import round_half_away, share
 from billing.maths.periods import local_date
 from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, Payment, Posting, Seller
@@ -226,14 +226,14 @@ def _issue(
         customer=invoice.customer, invoice=invoice, currency=invoice.currency, reason=reason, issued_at=now,
         to="invoice" if to_due == total else to, issued_on=number.issued_on,
         subtotal=sum(part.net for part in parts), tax_total=sum(part.tax_amount for part in parts), total=total,
-        seller=invoicing.seller_snapshot(seller), bill_to=invoicing.customer_snapshot(invoice.customer), created_at=now,
+        seller=issuing.seller_snapshot(seller), bill_to=issuing.customer_snapshot(invoice.customer), created_at=now,
     )  # fmt: skip
     note.save(force_insert=True)
     bulk.copy(CreditNoteLine, list(_rows(note, parts)))
     written_off = invoice.status == Invoice.Status.UNCOLLECTIBLE
     bulk.copy(Posting, list(journal.of_credit_note(note, parts, off=to_due, given_up=written_off)))
     if to_due < total:
-        invoicing.add_balance(
+        issuing.add_balance(
             invoice.customer,
             total - to_due,
             note.currency,
@@ -250,7 +250,7 @@ def _issue(
 
 def _rows(note: CreditNote, parts: Sequence[DraftLine]) -> Iterable[dict[str, Any]]:
     """The lines of the note, each naming the invoice line that it takes back."""
-    rows = invoicing.line_rows(parts, "credit_note_id", note.pk, "cnl")
+    rows = issuing.line_rows(parts, "credit_note_id", note.pk, "cnl")
     for row, part in zip(rows, parts, strict=True):
         yield {**row, "invoice_line_id": part.explanation["line"]}
 
@@ -292,7 +292,7 @@ def _refuse_settled(invoice: Invoice) -> None:
 
 def _return_balance(invoice: Invoice, now: datetime) -> None:
     for payment in invoice.payments.filter(method="balance", status="succeeded"):
-        invoicing.add_balance(
+        issuing.add_balance(
             invoice.customer, payment.amount, payment.currency, reason=f"{invoice.number} is void", now=now,
             payment=payment,
         )  # fmt: skip

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from billing import customers, invoicing, starting, taxes
+from billing import customers, issuing, owing, starting, taxes
 from billing.events import record
-from billing.invoicing import Draft, DraftLine
+from billing.issuing import Draft, DraftLine
 from billing.maths.money import LIMIT, exponent, round_half_away
 from billing.models import Customer, Invoice, InvoiceLine, Seller
 from billing.refusals import Refused
@@ -59,9 +59,7 @@ def write(
         raise InvalidLine(f"From 1 to {MOST_LINES} lines.", field="lines")
     seller = Seller.objects.get()
     rate_of = taxes.rate_of(customer, seller, taxes.rates())
-    made = [
-        invoicing.taxed(_line(line, customer.currency), rate_of(line.tax_category.lower())) for line in lines
-    ]
+    made = [owing.taxed(_line(line, customer.currency), rate_of(line.tax_category.lower())) for line in lines]
     draft = Draft(
         customer=customer, subscription=None, lines=made, now=now, actor=actor, motion=_motion(customer),
         collection_method=collection_method or customer.collection_method, net_days=_net_days(customer, net_days, seller),
@@ -128,7 +126,7 @@ def finalize(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
     seller = Seller.objects.get()
     rate_of = taxes.rate_of(held.customer, seller, taxes.rates())
     lines = [
-        invoicing.taxed(_drafted(line), rate_of(line.explanation.get("tax_category", "")))
+        owing.taxed(_drafted(line), rate_of(line.explanation.get("tax_category", "")))
         for line in held.lines.all()
     ]
     draft = Draft(
@@ -139,7 +137,7 @@ def finalize(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
     if draft.total < 0:
         raise NegativeInvoice("With today's tax the lines come to less than nothing.", field="lines")
     _drop(held)
-    invoicing.issue([draft], seller)
+    issuing.issue([draft], seller)
     return Invoice.objects.get(pk=draft.id)
 
 

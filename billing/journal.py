@@ -17,7 +17,7 @@ from billing.models import CreditNote, Dispute, Invoice, Payment, Posting, Refun
 from billing.models.ids import uuid7
 
 if TYPE_CHECKING:
-    from billing.invoicing import DraftLine
+    from billing.issuing import DraftLine
 
 Account = Posting.Account
 

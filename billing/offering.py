@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from billing import customers, invoicing, planning, subscribing, timelines
+from billing import customers, invoicing, owing, planning, subscribing, timelines
 from billing import taxes as taxing
 from billing.choosing import Items
 from billing.maths import timeline
@@ -67,9 +67,9 @@ def price(
         start_on=specs[0].start_on, started_at=now,
     )  # fmt: skip
     said: dict[str, tuple[int, int]] = {}
-    facts = replace(invoicing.of_nothing_yet(seller, taxes), said={subscription.pk: said})
+    facts = replace(owing.of_nothing_yet(seller, taxes), said={subscription.pk: said})
     today = _said_on(subscription, specs, facts, specs[0].start_on)
-    invoicing.tell(said, today.lines)
+    owing.tell(said, today.lines)
     next_on, after = _next(subscription, specs, facts, said)
     return Offer(specs, today, next_on, after)
 
@@ -77,7 +77,7 @@ def price(
 def _next(
     subscription: Subscription,
     specs: Sequence[PhaseSpec],
-    facts: invoicing.Facts,
+    facts: owing.Facts,
     said: dict[str, tuple[int, int]],
 ) -> tuple[date | None, invoicing.Result]:
     """The next day on which something is charged. Days on which only usage is counted, of which there is none
@@ -90,15 +90,15 @@ def _next(
         result = _said_on(subscription, specs, facts, day)
         if result.total:
             return day, result
-        invoicing.tell(said, result.lines)
+        owing.tell(said, result.lines)
         day = timeline.next_due(pure, after=day)
     return None, invoicing.nothing()
 
 
 def _said_on(
-    subscription: Subscription, specs: Sequence[PhaseSpec], facts: invoicing.Facts, day: date
+    subscription: Subscription, specs: Sequence[PhaseSpec], facts: owing.Facts, day: date
 ) -> invoicing.Result:
-    lines = invoicing.draft_lines(subscription=subscription, specs=specs, facts=facts, until=day)
+    lines = owing.draft_lines(subscription=subscription, specs=specs, facts=facts, until=day)
     net, tax = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
     return invoicing.Result(lines, net, tax, net + tax)
 

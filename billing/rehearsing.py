@@ -11,7 +11,7 @@ from heapq import nlargest
 
 from django.db.models import Sum
 
-from billing import apportioning, invoicing, running, sharing, timelines
+from billing import apportioning, invoicing, issuing, owing, running, sharing, timelines
 from billing.models import BillingFailure, Customer, InvoiceLine, Seller, Subscription, TestClock
 
 PAGE = 500
@@ -112,8 +112,8 @@ def _pages(until: datetime, clock: TestClock | None) -> Iterator[list[Subscripti
 
 
 def _rehearse(rows: Sequence[Subscription], seller: Seller, found: Rehearsal, most: int) -> None:
-    specs, facts, before = timelines.read(rows), invoicing.gather(rows, seller=seller), _last_totals(rows)
-    drafts: list[invoicing.Draft] = []
+    specs, facts, before = timelines.read(rows), owing.gather(rows, seller=seller), _last_totals(rows)
+    drafts: list[issuing.Draft] = []
     for row in rows:
         try:
             for draft in _walk(row, specs[row.pk], facts, found.until):
@@ -126,8 +126,8 @@ def _rehearse(rows: Sequence[Subscription], seller: Seller, found: Rehearsal, mo
 
 
 def _walk(
-    row: Subscription, specs: Sequence[timelines.PhaseSpec], facts: invoicing.Facts, until: datetime
-) -> Iterator[invoicing.Draft]:
+    row: Subscription, specs: Sequence[timelines.PhaseSpec], facts: owing.Facts, until: datetime
+) -> Iterator[issuing.Draft]:
     """One due day after the other, as `running` does it. What a paper says counts for the next one."""
     said = dict(facts.said.get(row.pk, {}))
     facts = replace(facts, said={row.pk: said})
@@ -137,20 +137,20 @@ def _walk(
         draft = invoicing.drafted(invoicing.Due(row, day, until, day, specs=specs), facts, "system")
         if draft is not None:
             yield draft if row.customer.consolidate_invoices else _possible(draft)
-            invoicing.tell(said, draft.lines)
+            owing.tell(said, draft.lines)
         if row.end_on == day:
             return
         timelines.refresh(row, specs)
 
 
-def _possible(draft: invoicing.Draft) -> invoicing.Draft:
+def _possible(draft: issuing.Draft) -> issuing.Draft:
     """Raises NothingToCredit, as issuing it would."""
     if draft.total < 0:
         apportioning.shares(draft.customer, draft.lines, -draft.total)
     return draft
 
 
-def _paper(draft: invoicing.Draft, before: dict[str, int]) -> Paper:
+def _paper(draft: issuing.Draft, before: dict[str, int]) -> Paper:
     """The paper of a draft, which is then the last one of its subscriptions in `before`."""
     assert draft.cycle_on is not None
     asked: Counter[str] = Counter()

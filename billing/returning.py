@@ -17,7 +17,7 @@ from billing.maths.tax import TaxRate
 from billing.models import CreditNoteLine, InvoiceLine
 
 if TYPE_CHECKING:
-    from billing.invoicing import DraftLine
+    from billing.issuing import DraftLine
 
 type Period = tuple[str | None, date | None]
 

@@ -15,7 +15,7 @@ from billing.models import Subscription
 from billing.models.ids import new_id
 
 if TYPE_CHECKING:
-    from billing.invoicing import Draft
+    from billing.issuing import Draft
 
 
 def together(drafts: Sequence["Draft"]) -> dict[str, "Draft"]:

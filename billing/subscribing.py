@@ -13,7 +13,18 @@ from typing import Any, Literal
 from django.conf import settings
 from django.db import transaction
 
-from billing import customers, discounting, invoicing, movements, planning, taxes, timelines, wishes
+from billing import (
+    customers,
+    discounting,
+    invoicing,
+    issuing,
+    movements,
+    owing,
+    planning,
+    taxes,
+    timelines,
+    wishes,
+)
 from billing.choosing import (
     InvalidQuantity,
     UnknownPrice,
@@ -86,7 +97,7 @@ class Change:
     """
 
     effective_on: date
-    lines: Sequence[invoicing.DraftLine]
+    lines: Sequence[issuing.DraftLine]
     subtotal: int
     tax_total: int
     total: int
@@ -210,7 +221,7 @@ def sell(
     subscription = _new(customer, specs, now=now, started_at=now, origin=origin, source=source)
     first = subscription.start_on
     due = invoicing.Due(subscription, first, now, first, source, specs)
-    draft = invoicing.drafted(due, invoicing.of_nothing_yet(seller, rates), actor)
+    draft = invoicing.drafted(due, owing.of_nothing_yet(seller, rates), actor)
     timelines.refresh(subscription, specs)
     _write(subscription, specs, actor=actor, now=now, override=payment_rule_override)
     movements.note([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
@@ -466,9 +477,9 @@ def _next_after(
     subscription: Subscription, specs: Sequence[PhaseSpec], result: invoicing.Result, now: datetime
 ) -> invoicing.Upcoming:
     """The paper after a change that was only previewed: as if the lines of the preview had been said."""
-    facts = invoicing.gather([subscription])
+    facts = owing.gather([subscription])
     said = dict(facts.said.get(subscription.pk, {}))
-    invoicing.tell(said, result.lines)
+    owing.tell(said, result.lines)
     told = replace(facts, said={subscription.pk: said})
     after = max(timelines.local_day(subscription, now), subscription.start_on) if result.lines else None
     return invoicing.upcoming(subscription=subscription, now=now, facts=told, specs=specs, after=after)

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from billing import taxes, typed
-from billing.invoicing import DraftLine
+from billing.issuing import DraftLine
 from billing.maths.money import exponent, round_ratio
 from billing.maths.pricing import PriceModel
 from billing.models import Plan, Price

@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from billing import invoicing, metering, subscribing, taxes, timelines
+from billing import invoicing, metering, owing, subscribing, taxes, timelines
 from billing.maths.periods import Cycle, Interval, Period
 from billing.models import (
     Customer,
@@ -199,7 +199,7 @@ def upcoming(visit: Visit, found: Sequence[Terms], rates: taxes.Table) -> dict[s
     rows = [t.subscription for t in found]
     if not rows:
         return {}
-    facts = invoicing.gather(rows, seller=visit.seller, rates=rates)
+    facts = owing.gather(rows, seller=visit.seller, rates=rates)
     return {row.pk: invoicing.upcoming(subscription=row, now=visit.now, facts=facts) for row in rows}
 
 

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, discounting, dunning, invoicing, pausing, starting, subscribing
+from billing import cards, discounting, dunning, invoicing, issuing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
     Day,
@@ -389,7 +389,7 @@ def _next_shown(upcoming: invoicing.Upcoming | None, currency: str) -> dict[str,
     return {"date": upcoming.on.isoformat(), "total": to_major(upcoming.result.total, currency)}
 
 
-def line_shown(line: invoicing.DraftLine, currency: str) -> dict[str, Any]:
+def line_shown(line: issuing.DraftLine, currency: str) -> dict[str, Any]:
     return {
         "description": line.description, "amount": to_major(line.net, currency),
         "period": span(line.period_start, line.period_end), "kind": "charge" if line.net >= 0 else "credit",

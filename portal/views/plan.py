@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from billing import customers, invoicing, pausing, reasons, subscribing, timelines
+from billing import customers, invoicing, owing, pausing, reasons, subscribing, timelines
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
@@ -48,7 +48,7 @@ def one_of(visit: Visit, pk: str) -> Terms:
 @access.page("plan")
 def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
     found = reading.terms(visit)
-    facts = invoicing.gather([t.subscription for t in found], seller=visit.seller) if found else None
+    facts = owing.gather([t.subscription for t in found], seller=visit.seller) if found else None
     running = [
         {
             "terms": one, "waiting": _agreed(visit, one), "words": wording.terms(one.running),

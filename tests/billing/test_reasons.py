@@ -5,7 +5,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from billing.invoicing import DraftLine
+from billing.issuing import DraftLine
 from billing.maths.discounts import Discount
 from billing.maths.periods import Interval
 from billing.maths.pricing import Price, PriceKind, PriceModel, Tier

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import invoicing, rehearsing, running, subscribing
+from billing import owing, rehearsing, running, subscribing
 from billing.maths.money import to_major
 from billing.models import BillingFailure, Invoice
 
@@ -57,14 +57,14 @@ def test_it_shows_what_is_out_of_the_ordinary(clock, make_customer, subscribe):
 def test_it_names_those_that_would_be_set_aside(clock, make_customer, subscribe, monkeypatch):
     rows = [subscribe(make_customer(clock)) for _ in range(4)]
     BillingFailure.objects.create(subscription=rows[0], reason="since last week", at=clock.now)
-    real = invoicing.draft_lines
+    real = owing.draft_lines
 
     def poisoned(**given):
         if given["subscription"].pk == rows[2].pk:
             raise ValueError("no such price")
         return real(**given)
 
-    monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+    monkeypatch.setattr(owing, "draft_lines", poisoned)
     found = rehearsing.rehearse(until=clock.now + timedelta(days=35), clock=clock)
     assert found.invoices == 2
     assert {(one.subscription, one.reason) for one in found.aside} == {

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import bulk, clocks, invoicing, running, tasks
+from billing import bulk, clocks, owing, running, tasks
 from billing.models import (
     BillingFailure,
     Customer,
@@ -71,7 +71,7 @@ def test_it_keeps_to_its_clock(make_clock, make_customer, subscribe):
 @pytest.fixture
 def poison(monkeypatch):
     """poison(subscription id): pricing it fails from now on."""
-    real = invoicing.draft_lines
+    real = owing.draft_lines
 
     def make(bad):
         def poisoned(**given):
@@ -79,7 +79,7 @@ def poison(monkeypatch):
                 raise ValueError("no such price")
             return real(**given)
 
-        monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+        monkeypatch.setattr(owing, "draft_lines", poisoned)
 
     return make
 

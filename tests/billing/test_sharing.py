@@ -13,7 +13,8 @@ from billing import (
     collecting,
     correcting,
     dunning,
-    invoicing,
+    issuing,
+    owing,
     printing,
     rehearsing,
     running,
@@ -112,7 +113,7 @@ def test_each_missed_day_has_its_own_paper(clock, sharer, subscribe, books):
 def test_a_balance_is_used_once(clock, sharer, subscribe):
     for _ in range(2):
         subscribe(sharer)
-    invoicing.add_balance(sharer, 50_00, "USD", reason="kind", now=clock.now)
+    issuing.add_balance(sharer, 50_00, "USD", reason="kind", now=clock.now)
     later(clock)
     [paid] = Payment.objects.filter(method="balance")
     assert (paid.amount, paid.invoice.subscription) == (50_00, None)
@@ -167,7 +168,7 @@ def test_a_credit_goes_on_to_the_invoices_of_whom_it_paid_for(clock, sharer, sub
 
 
 def _given(row, amount):
-    return invoicing.DraftLine(
+    return issuing.DraftLine(
         kind="credit", description="Unused", gross=-amount, discount=0, net=-amount, quantity=1, unit_amount=None,
         subscription_id=row.pk,
     )  # fmt: skip
@@ -217,14 +218,14 @@ def test_the_end_of_an_unpaid_paper_is_the_end_of_all_on_it(clock, sharer, subsc
 def test_the_one_that_cannot_be_billed_holds_no_other_up(clock, sharer, subscribe, monkeypatch):
     rows = [subscribe(sharer) for _ in range(4)]
     bad = sorted(rows, key=lambda row: row.pk)[1]
-    real = invoicing.draft_lines
+    real = owing.draft_lines
 
     def poisoned(**given):
         if given["subscription"].pk == bad.pk:
             raise ValueError("no such price")
         return real(**given)
 
-    monkeypatch.setattr(invoicing, "draft_lines", poisoned)
+    monkeypatch.setattr(owing, "draft_lines", poisoned)
     assert later(clock).failures == 1
     assert BillingFailure.objects.get().subscription == bad
     billed = {pk for paper in renewals(*rows) for pk in paper}

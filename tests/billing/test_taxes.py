@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from billing import cataloguing, correcting, drafting, printing, subscribing, taxes
-from billing.invoicing import DraftLine, taxed
+from billing.issuing import DraftLine
 from billing.maths.tax import TaxRate as TaxValue
 from billing.models import CreditNote, Customer, Invoice, Seller
+from billing.owing import taxed
 from billing.papers.checking import xml_errors
 from billing.papers.en16931 import cii, obstacles
 from tests.fixtures_billing import NOON

@@ -84,7 +84,7 @@ def an_answer_counts_twice() -> None:
     def again(*, payment: Any, now: Any, actor: str) -> Any:
         collecting.settle = settle
         try:
-            collecting.invoicing.add_balance(
+            collecting.issuing.add_balance(
                 payment.customer, 1, payment.currency, reason="again", now=now, payment=payment
             )
             return settle(payment=Payment.objects.get(pk=payment.pk), now=now, actor=actor)

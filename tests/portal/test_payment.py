@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.urls import reverse
 
-from billing import cards, invoicing, paying_out
+from billing import cards, issuing, paying_out
 from billing.models import Customer, PaymentMethod
 
 pytestmark = pytest.mark.django_db
@@ -117,7 +117,7 @@ def test_it_asks_for_one_invoice_for_all_plans_and_takes_it_back(alice, nova):
 
 def test_credit_that_was_paid_out_is_shown(alice, nova):
     with transaction.atomic():
-        invoicing.add_balance(nova, 40_00, nova.currency, reason="kind", now=nova.now)
+        issuing.add_balance(nova, 40_00, nova.currency, reason="kind", now=nova.now)
         paying_out.by_transfer(customer=nova, amount=15_00, reference="SEPA 7", now=nova.now, actor="user:1")
     page = alice.get("/portal/payment/").text
     assert "By bank transfer" in page

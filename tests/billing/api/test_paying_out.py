@@ -7,7 +7,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from billing import cards, collecting, invoicing, noticing
+from billing import cards, collecting, issuing, noticing
 from billing.models import CreditNote, IdempotentRequest, Payment, Refund, User
 
 
@@ -18,7 +18,7 @@ def acme(make_customer, subscribe, fake_stripe):
     cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
     invoice = subscribe(customer, quantity=1).invoices.get()
     collecting.attempt(invoice=invoice, now=invoice.issued_at, actor="system")
-    invoicing.add_balance(customer, 40_00, "USD", reason="kind", now=customer.now)
+    issuing.add_balance(customer, 40_00, "USD", reason="kind", now=customer.now)
     return customer
 
 
