@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import correcting, customers, declines, mail, pausing, settling, subscribing
+from billing import correcting, customers, declines, ending, mail, pausing, settling
 from billing.events import record
 from billing.maths.periods import midnight
 from billing.models import (
@@ -287,7 +287,7 @@ def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
 
 def _stop(subscription: Subscription, wanted: str, *, now: datetime, actor: str) -> None:
     if wanted == "cancel":
-        subscribing.cancel(
+        ending.cancel(
             subscription=subscription,
             now=now,
             actor=actor,

@@ -23,6 +23,7 @@ from billing import (
     clocks,
     collecting,
     dunning,
+    ending,
     invoicing,
     movements,
     renewing,
@@ -253,7 +254,7 @@ def _end_day(dues: Sequence[invoicing.Due]) -> None:
     record_many(renewed)
     for due in dues:
         if due.subscription.end_on == due.day:
-            subscribing.finish(due.subscription, now=due.now, actor="system")
+            ending.finish(due.subscription, now=due.now, actor="system")
     for step in steps:
         customer = step.subscription.customer
         into = timelines.refresh_customer(customer)

@@ -1,4 +1,4 @@
-"""Verbs on a subscription's timeline: start it, change it, let new terms follow, end it.
+"""Verbs on a subscription's timeline: start it, change it, let new terms follow. Its end: `ending`.
 
 None of them computes money. They rewrite phases; `billing.invoicing.bill` then says what that owes.
 A preview is the same change on phases in memory, priced by the same function.
@@ -6,11 +6,10 @@ A preview is the same change on phases in memory, priced by the same function.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.conf import settings
 from django.db import transaction
 
 from billing import (
@@ -35,7 +34,7 @@ from billing.choosing import (
 )
 from billing.events import record
 from billing.maths import timeline
-from billing.maths.periods import ONE_DAY, add_months, local_date, midnight
+from billing.maths.periods import add_months, local_date, midnight
 from billing.models import (
     CollectionMethod,
     Customer,
@@ -54,11 +53,11 @@ from billing.wishes import KEEP, Wish
 
 __all__ = [
     "KEEP", "Change", "CollectionNotAllowed", "Effective", "InvalidDate", "InvalidQuantity",
-    "InvalidTrial", "NoSuchChange", "NotLive", "NothingToUndo", "PlanNeedsQuote", "TooFarBack",
-    "UnknownPrice", "answer", "begin", "bill_now", "cancel", "change", "check_collection", "choose_items",
-    "effective_day", "finish", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
-    "preview", "remove_change", "requantified", "restart", "seats", "sell", "set_collection", "settle_derived",
-    "subscribe", "subscribe_to", "undo_cancel", "with_end",
+    "InvalidTrial", "NoSuchChange", "NotLive", "PlanNeedsQuote", "TooFarBack",
+    "UnknownPrice", "answer", "begin", "bill_now", "change", "check_collection", "choose_items",
+    "effective_day", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
+    "preview", "remove_change", "requantified", "seats", "sell", "set_collection", "settle_derived",
+    "subscribe", "subscribe_to", "with_end",
 ]  # fmt: skip
 
 STARTED = "subscription started"
@@ -75,10 +74,6 @@ class CollectionNotAllowed(Refused):
 
 class NotLive(Refused):
     code = "subscription_not_live"
-
-
-class NothingToUndo(Refused):
-    code = "nothing_to_undo"
 
 
 class NoSuchChange(Refused):
@@ -705,137 +700,6 @@ def set_collection(customer: Customer, method: str, *, actor: str, now: datetime
         "customer.collection_method_changed", subject=customer, customer=customer, actor=actor, now=now,
         data={"from": before, "to": method},
     )  # fmt: skip
-
-
-# -- Ending ---------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def cancel(
-    *,
-    subscription: Subscription,
-    now: datetime,
-    actor: str,
-    effective: Effective = "period_end",
-    reason: str = "",
-    credit_unused: bool = True,
-) -> Change:
-    """End it now (today still counts as used), at the period's or contract's end, or on a day, which is the first
-    without service. Undo while it is pending. What was paid beyond the end is given back unless `credit_unused` is
-    False. Raises NotLive, InvalidDate, TooFarBack.
-    """
-    subscription = locked(subscription)
-    if subscription.status == Subscription.Status.CANCELED:
-        raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
-    on = _ends(subscription, effective, now)
-    subscription.end_on, subscription.cancel_reason = on, reason
-    subscription.credit_unused, subscription.canceled_at = credit_unused, now
-    subscription.save(update_fields=["end_on", "cancel_reason", "credit_unused", "canceled_at"])
-    if subscription.status == Subscription.Status.INCOMPLETE and on <= subscription.start_on:
-        finish(subscription, now=now, actor=actor)
-        return answer(on, invoicing.nothing())
-    today = timelines.local_day(subscription, now)
-    if on > today + timedelta(days=effective == "now"):
-        return _cancel_later(subscription, on, now=now, actor=actor)
-    subscription.reopened_on = on if on < today else None
-    timelines.write(subscription, timelines.ended(timelines.planned(subscription), on))
-    result = _last_papers(subscription, on, now=now, actor=actor)
-    finish(subscription, now=now, actor=actor)
-    return answer(on, result)
-
-
-def _last_papers(subscription: Subscription, on: date, *, now: datetime, actor: str) -> invoicing.Result:
-    """What was paid beyond the end comes back on a note of its own; the rest is then asked for, and the balance pays
-    it. One paper with both would hide the one in the other."""
-    until = max(on, timelines.local_day(subscription, now))
-    returned = invoicing.bill(subscription=subscription, now=now, actor=actor, until=until, returns_only=True)
-    rest = invoicing.bill(subscription=subscription, now=now, actor=actor, until=until)
-    return invoicing.joined(returned, rest)
-
-
-def _ends(subscription: Subscription, effective: Effective, now: datetime) -> date:
-    """The first day without service. Nobody is billed for a day of a start that lay ahead."""
-    specs = timelines.planned(subscription)
-    on = effective_day(subscription, specs, effective, now)
-    if subscription.status == Subscription.Status.INCOMPLETE:
-        return on
-    if on == subscription.start_on and effective != "now":
-        raise InvalidDate("It ends after the day on which it started.", field="effective")
-    return on + timedelta(days=effective == "now")
-
-
-def _cancel_later(subscription: Subscription, on: date, *, now: datetime, actor: str) -> Change:
-    settle_derived(subscription, now=now, actor=actor, why="cancellation scheduled")
-    record(
-        "subscription.cancel_scheduled", subject=subscription, actor=actor, now=now,
-        data={"end_on": on.isoformat(), "reason": subscription.cancel_reason},
-    )  # fmt: skip
-    return answer(on, invoicing.nothing())
-
-
-@transaction.atomic
-def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Change:
-    """Take a pending cancellation back; what it had given back beforehand is asked for again. A contract that is
-    not renewed still ends with its term. Raises NothingToUndo."""
-    subscription = locked(subscription)
-    if subscription.canceled_at is None or subscription.status == Subscription.Status.CANCELED:
-        raise NothingToUndo("There is no cancellation to undo.")
-    subscription.end_on = None if subscription.auto_renew else subscription.contract_end_on
-    subscription.canceled_at, subscription.cancel_reason, subscription.credit_unused = None, "", True
-    subscription.save(update_fields=["end_on", "canceled_at", "cancel_reason", "credit_unused"])
-    result = invoicing.nothing()
-    if subscription.billed_through is not None:
-        result = invoicing.bill(subscription=subscription, now=now, actor=actor)
-    settle_derived(subscription, now=now, actor=actor, why="cancellation undone")
-    record(
-        "subscription.changed",
-        subject=subscription,
-        actor=actor,
-        now=now,
-        data={"undo": "cancel", "upgrade": False},
-    )
-    return answer(timelines.local_day(subscription, now), result)
-
-
-@transaction.atomic
-def restart(*, subscription: Subscription, now: datetime, actor: str, **terms: Any) -> Subscription:
-    """A canceled subscription taken up again: a new one on the plan, interval and quantities that the old one ended
-    with, at today's prices, without its trial. It starts when the days that were paid for are over. `terms` and
-    errors as `subscribe`; NotLive while the old one is not canceled."""
-    if subscription.status != Subscription.Status.CANCELED:
-        raise NotLive("Only a canceled subscription is taken up again.")
-    last = [spec for spec in timelines.specs_of(subscription) if not spec.empty][-1]
-    today = timelines.local_day(subscription, now)
-    paid = {"start_at": subscription.end_on} if subscription.end_on and subscription.end_on > today else {}
-    return subscribe(
-        customer=subscription.customer, now=now, actor=actor, origin=subscription.origin,
-        **{"plan": last.plan, "interval": interval_of(last), "quantity": seats(last.items), "trial_days": 0,
-           "collection_method": last.collection_method, "net_days": last.net_days, **paid, **terms},
-    )  # fmt: skip
-
-
-def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
-    """The subscription has reached its end. Usage that is told late is still asked for when it can come no more."""
-    specs = timelines.specs_of(subscription)
-    before = movements.Level.of(subscription)
-    subscription.mrr = subscription.arr = 0
-    movements.note([movements.Step(subscription, before, specs, now)])
-    move(
-        subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now,
-        next_due_at=_settled_at(subscription, specs), next_notice_at=None, mrr=0, arr=0,
-        billed_through=subscription.billed_through, data={"reason": subscription.cancel_reason},
-    )  # fmt: skip
-    into = timelines.refresh_customer(subscription.customer)
-    customers.resegment(customer=subscription.customer, now=now, why="subscription ended", into=into)
-
-
-def _settled_at(subscription: Subscription, specs: Sequence[PhaseSpec]) -> datetime | None:
-    """When no more usage of its days is taken: after the end the calendar month is the usage period (`usage_sql`)."""
-    used = any(price.kind == "usage" for spec in specs if not spec.empty for price, _ in spec.items)
-    if not used or subscription.end_on is None or subscription.billed_through is None:
-        return None
-    month = add_months((subscription.end_on - ONE_DAY).replace(day=1), 1)
-    return midnight(month + timedelta(days=settings.USAGE_GRACE_DAYS), subscription.timezone)
 
 
 # -- Shared ----------------------------------------------------------------------------------------------

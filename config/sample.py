@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from billing import cards, catalogue, collecting, customers, metering, running, subscribing
+from billing import cards, catalogue, collecting, customers, ending, metering, running, subscribing
 from billing.fakestripe.site import the_fake
 from billing.models import Customer, Invoice, Mail, Plan, Subscription, TestClock, User
 from billing.refusals import Refused
@@ -270,9 +270,7 @@ def _live(life: Life, day: int, clock: TestClock, reps: list[User]) -> None:
     if life.leaves == day:
         _each(
             life,
-            lambda row: subscribing.cancel(
-                subscription=row, now=now, actor=life.owner, reason="No longer needed"
-            ),
+            lambda row: ending.cancel(subscription=row, now=now, actor=life.owner, reason="No longer needed"),
         )
     if life.quote_on == day:
         _quote(life, now, reps[0])

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, discounting, dunning, invoicing, issuing, pausing, starting, subscribing
+from billing import cards, discounting, dunning, ending, invoicing, issuing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
     Day,
@@ -585,7 +585,7 @@ class Cancel(OneSubscription):
     def post(self, request: Request, subscription: str) -> Response:
         found, given = self.found(subscription), self.given(CancelNew)
         words = [given.pop(name) for name in ("reason", "comment") if name in given]
-        subscribing.cancel(
+        ending.cancel(
             subscription=found,
             now=self.now(found.customer),
             actor=self.actor,
@@ -607,5 +607,5 @@ class UndoCancel(OneSubscription):
     )
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)
-        subscribing.undo_cancel(subscription=found, now=self.now(found.customer), actor=self.actor)
+        ending.undo_cancel(subscription=found, now=self.now(found.customer), actor=self.actor)
         return self.shown(subscription)

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from billing import customers, invoicing, owing, pausing, reasons, subscribing, timelines
+from billing import customers, ending, invoicing, owing, pausing, reasons, subscribing, timelines
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
@@ -202,7 +202,7 @@ def cancel(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     words = " ".join(request.POST.get("words", "").replace("\x00", "").split())
     told = ": ".join(part for part in (reason if reason in REASONS else "", words) if part)[:300]
     try:
-        done = subscribing.cancel(
+        done = ending.cancel(
             subscription=one.subscription, now=visit.now, actor=visit.actor, reason=told,
             effective="contract_end" if one.subscription.contract_end_on else "period_end",
         )  # fmt: skip
@@ -217,7 +217,7 @@ def cancel(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 def keep(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     one = one_of(visit, pk)
     try:
-        subscribing.undo_cancel(subscription=one.subscription, now=visit.now, actor=visit.actor)
+        ending.undo_cancel(subscription=one.subscription, now=visit.now, actor=visit.actor)
         messages.success(request, "Your plan goes on. Nothing else has changed.")
     except Refused as refusal:
         messages.error(request, refusal.message)

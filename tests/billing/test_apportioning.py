@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import collecting, correcting, pausing, subscribing
+from billing import collecting, correcting, ending, pausing, subscribing
 from billing.models import CreditNote, Customer, Event, Payment, Subscription
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_it_cancels_one_that_was_late_with_its_credit(sold, clock, books):
     invoice = sold.invoices.get()
     pay(invoice, 200_00, clock)
     collecting.overdue(now=clock.now + timedelta(days=40), clock=clock)
-    done = subscribing.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
+    done = ending.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
     assert (done.credit_to_invoices, done.credit_to_balance) == (90_00, 40_97)
     assert Subscription.objects.get().status == "canceled"
 
@@ -121,7 +121,7 @@ def test_it_takes_what_a_card_is_to_be_charged_for_as_paid_until_it_is_refused(
 def test_it_gives_no_money_back_for_what_was_given_up(sold, clock, books):
     invoice = sold.invoices.get()
     correcting.mark_uncollectible(invoice=invoice, now=clock.now, actor=STAFF)
-    done = subscribing.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
+    done = ending.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
     invoice.refresh_from_db()
     assert (done.credit_to_invoices, done.credit_to_balance) == (130_97, 0)
     assert (invoice.status, invoice.amount_due) == ("uncollectible", 290_00 - 130_97)
@@ -154,5 +154,5 @@ def test_it_is_not_used_twice(sold, clock, books):
     invoice.refresh_from_db()
     assert (invoice.status, invoice.amount_paid, invoice.amount_credited) == ("paid", 177_74, 112_26)
     assert Customer.objects.get().balance == 112_26
-    done = subscribing.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
+    done = ending.cancel(subscription=sold, now=clock.now, actor=STAFF, effective="now")
     assert (done.credit_to_invoices, done.credit_to_balance) == (0, 26_19)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import discounting, invoicing, pausing, running, starting, subscribing, timelines
+from billing import discounting, ending, invoicing, pausing, running, starting, subscribing, timelines
 from billing.models import Discount, Event, Invoice, Plan
 from billing.refusals import Refused
 
@@ -174,7 +174,7 @@ def test_it_waits_for_a_start_that_lies_ahead(clock, make_customer, subscribe, a
 
 def test_a_start_that_lies_ahead_is_canceled_for_nothing(clock, make_customer, subscribe, advance, books):
     sub = subscribe(make_customer(clock), start_at=date(2026, 2, 1))
-    result = subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+    result = ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
     advance(clock, days=40)
     sub.refresh_from_db()
     assert (sub.status, result.total, sub.invoices.count()) == ("canceled", 0, 0)
@@ -204,7 +204,7 @@ def test_a_plan_grants_its_trial_once(clock, make_customer, subscribe, books):
     customer = make_customer(clock)
     first = subscribe(customer)
     assert first.status == "trialing"
-    subscribing.cancel(subscription=first, now=clock.now, actor="user:1", effective="now")
+    ending.cancel(subscription=first, now=clock.now, actor="user:1", effective="now")
     assert subscribe(customer).status == "active"
     assert subscribe(customer, trial_days=5).status == "trialing"
     with pytest.raises(Refused) as refused:
@@ -333,7 +333,7 @@ def test_it_refuses_to_pause_what_costs_nothing_or_has_ended(clock, make_custome
 
 def test_a_paused_subscription_can_be_canceled(sub, clock, advance, books):
     pausing.pause(subscription=sub, now=clock.now, actor="user:1")
-    subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
     sub.refresh_from_db()
     assert sub.status == "canceled"
 
@@ -343,7 +343,7 @@ def test_a_paused_subscription_can_be_canceled(sub, clock, advance, books):
 
 @pytest.mark.parametrize(("credit", "given"), [(True, 39_29), (False, 0)])
 def test_it_ends_on_a_day_with_or_without_credit(sub, clock, advance, books, credit, given):
-    subscribing.cancel(
+    ending.cancel(
         subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 2, 1), credit_unused=credit
     )
     advance(clock, days=5)
@@ -356,11 +356,11 @@ def test_it_ends_on_a_day_with_or_without_credit(sub, clock, advance, books, cre
 
 
 def test_a_known_end_is_not_paid_for_first_and_is_when_it_is_undone(sub, clock, advance, books):
-    subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 3, 1))
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 3, 1))
     advance(clock, to=datetime(2026, 2, 20, tzinfo=UTC))
     assert billed(sub) == [87_00, 43_50]  # 14 of 28 days
     books()
-    undone = subscribing.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
+    undone = ending.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
     assert undone.total == 43_50
     advance(clock, days=30)
     assert billed(sub) == [87_00, 43_50, 43_50, 87_00]
@@ -368,16 +368,16 @@ def test_a_known_end_is_not_paid_for_first_and_is_when_it_is_undone(sub, clock, 
 
 def test_it_ends_in_the_past(sub, clock, advance, books):
     advance(clock, days=40)
-    result = subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 2, 20))
+    result = ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 2, 20))
     assert result.total == -71_46  # 23 of 28 days
 
 
 def test_a_canceled_one_is_taken_up_again_as_a_new_one(sub, clock, advance, books):
     with pytest.raises(subscribing.NotLive):
-        subscribing.restart(subscription=sub, now=clock.now, actor="user:1")
-    subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+        ending.restart(subscription=sub, now=clock.now, actor="user:1")
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
     sub.refresh_from_db()
-    again = subscribing.restart(subscription=sub, now=clock.now, actor="user:1")
+    again = ending.restart(subscription=sub, now=clock.now, actor="user:1")
     assert (again.status, again.start_on) == ("incomplete", date(2026, 1, 16))  # today was paid for
     advance(clock, days=1)
     again.refresh_from_db()
@@ -422,8 +422,8 @@ def test_a_term_from_the_last_day_of_a_month_goes_back_to_it(
 def test_a_contract_that_is_not_renewed_ends_with_its_term(clock, make_customer, subscribe, advance, books):
     sub = subscribe(make_customer(clock), contract_months=3, auto_renew=False)
     assert sub.end_on == date(2026, 4, 15)
-    with pytest.raises(subscribing.NothingToUndo):
-        subscribing.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
+    with pytest.raises(ending.NothingToUndo):
+        ending.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
     advance(clock, days=120)
     sub.refresh_from_db()
     assert (sub.status, len(billed(sub))) == ("canceled", 3)

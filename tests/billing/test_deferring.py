@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from django.db.models import Sum
 
-from billing import deferring, repricing, subscribing
+from billing import deferring, ending, repricing, subscribing
 from billing.models import Posting, Price
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def test_changes_and_credit_balance_with_the_journal(clock, make_customer, subsc
     advance(clock, days=40)
     subscribing.change(subscription=sub, now=clock.now, actor="user:1", quantity=4)
     advance(clock, days=40)
-    subscribing.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
     found = months(date(2027, 3, 1))
     booked = Posting.objects.filter(account="deferred_revenue").aggregate(sum=Sum("amount"))["sum"]
     assert sum(m.deferred for m in found) == -booked == sum(m.earned for m in found)

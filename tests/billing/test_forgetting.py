@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing import customers, forgetting, subscribing
+from billing import customers, ending, forgetting
 from billing.models import Customer, Event, Invoice, TestClock
 from tests.fixtures_billing import NOON
 
@@ -35,7 +35,7 @@ def test_one_with_a_live_subscription_is_kept(make_customer, subscribe):
     trial = subscribe(customer, trial_days=14)
     with pytest.raises(forgetting.HasSubscriptions):
         forgetting.delete_customer(customer=customer, now=NOON, actor="key:1")
-    subscribing.cancel(subscription=trial, now=trial.started_at, actor="key:1", effective="now")
+    ending.cancel(subscription=trial, now=trial.started_at, actor="key:1", effective="now")
     forgetting.delete_customer(customer=customer, now=NOON, actor="key:1")
 
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import books, metering, pausing, running, subscribing
+from billing import books, ending, metering, pausing, running, subscribing
 from billing.models import CreditNoteLine, InvoiceLine, Meter, Plan, Price, Subscription
 from billing.refusals import Refused
 
@@ -150,8 +150,8 @@ class Life:
         pausing.resume(**now)
 
     def _cancel_and_undo(self, now: dict[str, Any], _wish: None, number: int) -> None:
-        subscribing.cancel(**now, effective=self.today + number * DAY)
-        subscribing.undo_cancel(**now)
+        ending.cancel(**now, effective=self.today + number * DAY)
+        ending.undo_cancel(**now)
 
     def _calls(self, _now: dict[str, Any], _wish: None, number: int) -> None:
         event = {
@@ -255,7 +255,7 @@ def test_any_life_costs_what_its_days_cost(begin, story, rest) -> None:
             pass
         for life in both:
             life.wait(rest)
-            subscribing.cancel(subscription=life.row, now=life.clock.now, actor="user:1", effective="now")
+            ending.cancel(subscription=life.row, now=life.clock.now, actor="user:1", effective="now")
         end = both[0].today + DAY
         for life in both:
             life.wait(3)

@@ -12,6 +12,7 @@ from billing import (
     correcting,
     customers,
     dunning,
+    ending,
     pausing,
     refunding,
     running,
@@ -53,7 +54,7 @@ def deeds(first, second, invoice):
         "refund": partial(refunding.refund, payment=paid, amount=1, **by),
         "use balance": partial(settling.use_balance, customer=invoice.customer, **by),
         "change": partial(subscribing.change, subscription=second, quantity=2, **by),
-        "cancel": partial(subscribing.cancel, subscription=second, effective="now", **by),
+        "cancel": partial(ending.cancel, subscription=second, effective="now", **by),
         "resume": partial(pausing.resume, subscription=first, **by),
         "switch": partial(switching.switch, customer=invoice.customer, method="send_invoice", override="ok", **by),
     }  # fmt: skip

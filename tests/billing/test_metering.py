@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import invoicing, metering, usage_sql
+from billing import ending, invoicing, metering, usage_sql
 from billing.maths.periods import Cycle, Interval, Period, calendar_anchor
 from billing.models import (
     Entitlement,
@@ -479,9 +479,8 @@ def test_the_newest_terms_decide(starter, customer, subscribe):
 
 
 def test_an_ended_subscription_limits_nothing(starter, customer):
-    from billing import subscribing
 
-    subscribing.cancel(subscription=starter, now=NOON, actor="system", effective="now")
+    ending.cancel(subscription=starter, now=NOON, actor="system", effective="now")
     record(event(1, customer, 20_000))
     assert reached() == []
 

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from billing import collecting, printing
+from billing import collecting, ending, printing
 from billing.models import Document, Invoice, Seller
 from billing.models.invoices import CreditNote
 from tests.races import beside
@@ -107,12 +107,11 @@ def test_a_draft_has_no_paper(make_customer):
 
 
 def test_a_credit_note_names_its_invoice(make_customer, subscribe, clock, advance):
-    from billing import subscribing
 
     subscription = subscribe(make_customer(clock, country="US"))
     advance(clock, days=10)
     clock.refresh_from_db()
-    subscribing.cancel(subscription=subscription, now=clock.now, actor="user:1", effective="now")
+    ending.cancel(subscription=subscription, now=clock.now, actor="user:1", effective="now")
     note = CreditNote.objects.first()
     if note is None:
         pytest.skip("the cancellation gave nothing back")

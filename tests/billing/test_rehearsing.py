@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import owing, rehearsing, running, subscribing
+from billing import ending, owing, rehearsing, running, subscribing
 from billing.maths.money import to_major
 from billing.models import BillingFailure, Invoice
 
@@ -22,7 +22,7 @@ def test_it_says_to_the_cent_what_the_run_then_does(clock, make_customer, subscr
     for quantity in (3, 5, 8):
         subscribe(make_customer(clock), quantity=quantity)
     leaving = subscribe(make_customer(clock), quantity=2)
-    subscribing.cancel(subscription=leaving, now=clock.now, actor="system")
+    ending.cancel(subscription=leaving, now=clock.now, actor="system")
     until = clock.now + timedelta(days=100)
     found = rehearsing.rehearse(until=until, clock=clock)
     done = running.run(now=until, clock=clock)

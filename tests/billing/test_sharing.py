@@ -13,6 +13,7 @@ from billing import (
     collecting,
     correcting,
     dunning,
+    ending,
     issuing,
     owing,
     printing,
@@ -122,7 +123,7 @@ def test_a_balance_is_used_once(clock, sharer, subscribe):
 def test_what_one_gets_back_pays_for_another(clock, sharer, subscribe, books):
     """A known end is given back with its last charge; the late upgrade of the first is charged beside it."""
     keeps, ends = subscribe(sharer, quantity=5), subscribe(sharer, quantity=4)
-    subscribing.cancel(
+    ending.cancel(
         subscription=ends, now=clock.now, actor="user:1", effective=clock.now.date() + timedelta(days=10)
     )
     running.run(now=clock.now + timedelta(days=11), clock=clock)
@@ -144,7 +145,7 @@ def _swap(clock, sharer, subscribe):
 def test_a_credit_finds_room_on_the_paper_that_was_shared(clock, sharer, subscribe, books):
     a, b = _swap(clock, sharer, subscribe)
     for row in (a, b):
-        subscribing.cancel(subscription=row, now=clock.now, actor="user:1", effective="now")
+        ending.cancel(subscription=row, now=clock.now, actor="user:1", effective="now")
     notes = CreditNote.objects.all()
     assert {note.invoice.subscription_id for note in notes} == {None}
     assert {line.subscription_id for note in notes for line in note.lines.all()} == {a.pk, b.pk}
@@ -322,7 +323,7 @@ def _do(rows, which, step, subscribe, customer, clock):
     elif verb == "seats later":
         subscribing.change(**terms, quantity=what, effective="period_end")
     elif verb == "cancel":
-        subscribing.cancel(**terms, effective=what)
+        ending.cancel(**terms, effective=what)
 
 
 def _said(row):

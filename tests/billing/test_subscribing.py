@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import subscribing, timelines
+from billing import ending, subscribing, timelines
 from billing.models import Event, Invoice, Phase, Plan, Price, Subscription
 from billing.refusals import Refused
 
@@ -209,13 +209,13 @@ def test_it_refuses_overlapping_phases_in_the_database(clock, make_customer, sub
 def test_it_ends_at_the_period_end_and_can_be_kept(clock, make_customer, subscribe, advance, books):
     subscription = subscribe(make_customer(clock))
     advance(clock, days=3)
-    subscribing.cancel(subscription=subscription, now=clock.now, actor="member:1", reason="too dear")
+    ending.cancel(subscription=subscription, now=clock.now, actor="member:1", reason="too dear")
     subscription.refresh_from_db()
     assert (subscription.status, subscription.end_on) == ("active", date(2026, 2, 15))
-    subscribing.undo_cancel(subscription=subscription, now=clock.now, actor="member:1")
+    ending.undo_cancel(subscription=subscription, now=clock.now, actor="member:1")
     subscription.refresh_from_db()
     assert subscription.end_on is None
-    subscribing.cancel(subscription=subscription, now=clock.now, actor="member:1")
+    ending.cancel(subscription=subscription, now=clock.now, actor="member:1")
     advance(clock, days=60)
     subscription.refresh_from_db()
     assert subscription.status == "canceled"
@@ -227,7 +227,7 @@ def test_it_ends_at_the_period_end_and_can_be_kept(clock, make_customer, subscri
 def test_it_ends_now_counts_the_day_as_used_and_gives_the_rest_back(clock, make_customer, subscribe, books):
     customer = make_customer(clock)
     subscription = subscribe(customer, quantity=10)
-    result = subscribing.cancel(subscription=subscription, now=clock.now, actor="member:1", effective="now")
+    result = ending.cancel(subscription=subscription, now=clock.now, actor="member:1", effective="now")
     # 30 of 31 days of 290.00 are given back: 280.65, and its tax 64.55
     assert result.total == -345_20
     customer.refresh_from_db()
@@ -237,7 +237,7 @@ def test_it_ends_now_counts_the_day_as_used_and_gives_the_rest_back(clock, make_
 def test_it_ends_now_without_giving_back_when_asked(clock, make_customer, subscribe, books):
     customer = make_customer(clock)
     subscription = subscribe(customer)
-    subscribing.cancel(
+    ending.cancel(
         subscription=subscription, now=clock.now, actor="user:1", effective="now", credit_unused=False
     )
     customer.refresh_from_db()

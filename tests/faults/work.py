@@ -182,13 +182,11 @@ def come(now: datetime, dice: Random) -> None:
 
 
 def leave(now: datetime, dice: Random) -> None:
-    from billing import subscribing
+    from billing import ending
 
     row = some_subscription(dice)
     if row:
-        subscribing.cancel(
-            subscription=row, effective=dice.choice(["now", "period_end"]), now=now, actor="system"
-        )
+        ending.cancel(subscription=row, effective=dice.choice(["now", "period_end"]), now=now, actor="system")
 
 
 def transfer(now: datetime, dice: Random) -> None:

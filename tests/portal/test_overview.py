@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import invoicing, metering, subscribing
+from billing import ending, invoicing, metering, subscribing
 from billing.models import Invoice, Plan
 from billing.templatetags.tandem import money
 from billing.timelines import PhaseSpec, specs_of
@@ -89,7 +89,7 @@ def test_it_shows_terms_that_wait(alice, nova, sub):
 
 
 def test_it_offers_to_undo_a_cancellation(alice, vera, nova, sub):
-    subscribing.cancel(subscription=sub, now=nova.now, actor="system", effective="period_end")
+    ending.cancel(subscription=sub, now=nova.now, actor="system", effective="period_end")
     page = alice.get("/portal/").text
     assert "Pro ends on 15 February 2026" in page
     assert f"/portal/plan/{sub.pk}/keep/" in page

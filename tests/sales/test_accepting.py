@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import forgetting
+from billing import ending, forgetting
 from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
 from billing.refusals import Refused
 from billing.timelines import WrongCurrency
@@ -399,12 +399,11 @@ def test_it_follows_what_the_customer_bought_meanwhile(make_customer, sent, sign
 
 
 def test_it_starts_anew_when_what_it_waited_for_has_ended(on_pro, sent, sign, books):
-    from billing import subscribing
 
     open_approvals()
     subscription = on_pro(2)
     quote = sent(subscription=subscription, starts="period_end", quantity=10)
-    subscribing.cancel(subscription=subscription, now=quote.now, actor="user:1", effective="now")
+    ending.cancel(subscription=subscription, now=quote.now, actor="user:1", effective="now")
     sign(quote)
     quote.refresh_from_db()
     assert quote.subscription != subscription
