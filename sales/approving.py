@@ -15,7 +15,7 @@ from billing.maths.periods import local_date
 from billing.models import Event, Seller, User
 from billing.moves import move
 from billing.refusals import Refused
-from sales import addresses, proposing
+from sales import addresses, comparing, proposing
 from sales.models import Approval, ApprovalDelegate, ApprovalRule, Quote, Role, SalesSettings
 from sales.proposing import Figures
 
@@ -185,14 +185,15 @@ def _mail_facts(quote: Quote) -> dict[str, Any]:
 
 
 @transaction.atomic
-def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
+def approve(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str = "") -> None:
     """Agree to all that waits, on every option, and that this person may decide; the last one approves.
 
-    Who may decide about the next step as well agrees to it at once.
+    Who may decide about the next step as well agrees to it at once. `seen` is the fingerprint of what they looked at.
 
-    Raises OwnQuote, NotForYou, IllegalMove, StaleMove.
+    Raises OwnQuote, NotForYou, ChangedMeanwhile, IllegalMove, StaleMove.
     """
     rows = quote.options(held=True)
+    comparing.refuse_stale(rows, seen)
     _decide(rows, Approval.Decision.APPROVED, by, now, note)
     roles = roles_of(by, now)
     while any(each.needed_role in roles and not _for_own_customer(each, by) for each in _due(rows)):
@@ -210,9 +211,10 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
 
 
 @transaction.atomic
-def reject(*, quote: Quote, by: User, now: datetime, note: str = "") -> None:
-    """Send the quote back to its author with a note. Raises OwnQuote, NotForYou, IllegalMove, StaleMove."""
+def reject(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str = "") -> None:
+    """Send the quote back to its author with a note; `seen` and refusals as in `approve`."""
     rows = quote.options(held=True)
+    comparing.refuse_stale(rows, seen)
     _decide(rows, Approval.Decision.REJECTED, by, now, note)
     Approval.objects.filter(quote__in=rows, decision__in=_STANDING).update(decision=Approval.Decision.VOID)
     for row in _in_approval(rows):

@@ -4,12 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from billing.papers.data import QuotePaper
+from billing.refusals import Refused
 from billing.templatetags.tandem import unit_price
 from sales import addresses
 from sales.models import Quote
+
+
+class ChangedMeanwhile(Refused):
+    """Somebody changed the quote after this reader had looked at it."""
+
+    code = "quote_changed_meanwhile"
+
+
+def fingerprint(options: Sequence[Quote]) -> str:
+    """A short text that differs once a term, the state or the number of a version's options does."""
+    rows = [[getattr(row, name) for name in UNSAID] + list(terms_of(row).items()) for row in options]
+    return sha256(repr(rows).encode()).hexdigest()[:20]
+
+
+def refuse_stale(options: Sequence[Quote], seen: str) -> None:
+    """Does the reader's fingerprint still hold? Whoever gives none has not looked. Raises ChangedMeanwhile."""
+    if seen and seen != fingerprint(options):
+        raise ChangedMeanwhile(f"Quote {options[0]} was changed after you opened it. Nothing was done.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +39,13 @@ class Change:
     label: str
     before: str
     after: str
+
+
+# What `terms_of` leaves out and an editor may change, with the state.
+UNSAID = (
+    "pk", "state", "title", "contact_name", "contact_email", "expires_at", "internal_notes", "option_name", "recommended",
+    "net_days",
+)  # fmt: skip
 
 
 def terms_of(quote: Quote) -> dict[str, str]:

@@ -14,7 +14,7 @@ from billing.events import record
 from billing.maths.periods import add_months, local_date
 from billing.models import Customer, Meter, Plan, Seller, Subscription, UsageDay, User
 from billing.refusals import Refused
-from sales import approving, deals, handing_over, proposing, quote_terms
+from sales import approving, comparing, deals, handing_over, proposing, quote_terms
 from sales.catalogue import QUOTE_SERIES
 from sales.models import Deal, HandoffTask, Lead, Quote, SalesSettings
 from sales.quote_terms import InvalidQuote
@@ -230,12 +230,14 @@ def _month(meter: Meter, found: Mapping[date, Mapping[str, Any]], month: date) -
 
 
 @transaction.atomic
-def edit(*, quote: Quote, now: datetime, actor: str, **terms: Any) -> Quote:
+def edit(*, quote: Quote, now: datetime, actor: str, seen: str = "", **terms: Any) -> Quote:
     """Change any of the terms of `draft`. What was approved is a draft again, its approvals void.
 
-    Raises NotEditable for a quote that is out (revise it), InvalidQuote naming the field.
+    `seen` is the fingerprint of what the editor looked at, if anything. Raises NotEditable for a quote that is out
+    (revise it), InvalidQuote naming the field, ChangedMeanwhile.
     """
     rows = quote.options(held=True)
+    comparing.refuse_stale(rows, seen)
     row = next(each for each in rows if each.pk == quote.pk)
     if not row.editable:
         raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}; make a new version.")

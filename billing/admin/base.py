@@ -120,7 +120,7 @@ class Screen(ReadOnly):
         except Refused as refusal:
             return self.page(request, self.find(request, row.pk), status=422, refusal=refusal)
         except (IllegalMove, StaleMove) as refusal:
-            messages.error(request, str(refusal).capitalize() + ".")
+            messages.error(request, too_late(self.find(request, row.pk), refusal))
             return redirect(request.get_full_path())
         if isinstance(said, HttpResponse):
             return said
@@ -150,6 +150,14 @@ class Screen(ReadOnly):
 
     def context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {}
+
+
+def too_late(row: models.Model, refusal: IllegalMove | StaleMove) -> str:
+    """A move that cannot be made from where the row is, mostly because a colleague was faster; `row` is fresh."""
+    state = getattr(row, f"get_{getattr(row, 'STATE_FIELD', 'status')}_display", None)
+    if isinstance(refusal, StaleMove) or state is None:
+        return str(refusal).capitalize() + "."
+    return f"Nothing was done: this {row._meta.verbose_name} is “{state().lower()}” by now."
 
 
 class Remembering(admin.ModelAdmin):

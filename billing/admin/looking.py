@@ -1,6 +1,7 @@
 """Tables to look at: subscriptions, payments, usage, runs, mails, users."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 
 from billing.admin.base import ReadOnly, amount
@@ -118,3 +119,16 @@ class UserAdmin(admin.ModelAdmin):
     fields = ("email", "name", "is_active", "is_staff", "is_superuser", "groups", "last_login", "date_joined")
     readonly_fields = ("last_login", "date_joined")
     filter_horizontal = ("groups",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Nobody gives rights, to themselves or others, who has not all of them."""
+        mine = () if request.user.is_superuser else ("is_staff", "is_superuser", "groups")  # type: ignore[union-attr]
+        return (*self.readonly_fields, *mine)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        above = obj is not None and obj.is_superuser and not request.user.is_superuser  # type: ignore[union-attr]
+        return not above and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Quotes and approvals keep who made them: whoever leaves is switched off."""
+        return False

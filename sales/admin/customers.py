@@ -167,6 +167,9 @@ class CompanyForm(forms.Form):
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
         known = {name: getattr(customer, name) for name in self.base_fields}
         super().__init__(*args, initial=known, **options)  # type: ignore[misc]
+        for field in self.fields.values():
+            # What was shown is sent along, so that a form left open puts nothing back that a colleague changed.
+            field.show_hidden_initial = True
 
 
 class PinForm(forms.Form):
@@ -232,7 +235,8 @@ def _valid(form: forms.Form) -> dict[str, Any]:
 
 
 def _company(request: HttpRequest, customer: Customer) -> str:
-    given = _valid(CompanyForm(request.POST, customer=customer))
+    form = CompanyForm(request.POST, customer=customer)
+    given = {name: value for name, value in _valid(form).items() if name in form.changed_data}
     customers.update(customer=customer, now=customer.now, actor=staff(request), **given)
     return "Saved; the rules about companies look at it in a moment."
 

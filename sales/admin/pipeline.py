@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff
+from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff, too_late
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -204,7 +204,7 @@ class DealAdmin(Remembering, Screen):
         except Refused as refusal:
             messages.error(request, refusal.message)
         except (IllegalMove, StaleMove) as refusal:
-            messages.error(request, str(refusal).capitalize() + ".")
+            messages.error(request, too_late(self.find(request, deal.pk), refusal))
         return redirect(request.get_full_path())
 
 

@@ -115,6 +115,13 @@ class QuoteForm(forms.Form):
 
     # -- For the template
 
+    def stored(self) -> Iterator[tuple[str, str]]:
+        """(label, what is stored) of each field that says something else."""
+        for name in self.changed_data:
+            field, value = self[name], self.get_initial_for_field(self.fields[name], name)
+            words = {str(key): str(label) for key, label in getattr(field.field, "choices", ())}
+            yield str(field.label), words.get(str(value), "–" if value in (None, "") else str(value))
+
     @property
     def years(self) -> list[tuple[int, forms.BoundField, forms.BoundField]]:
         return [(year, self[f"seats_{year}"], self[f"discount_{year}"]) for year in RAMP_YEARS]

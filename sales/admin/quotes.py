@@ -31,10 +31,20 @@ def _save(request: HttpRequest, quote: Quote) -> bool:
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))
         raise quoting.InvalidQuote(str(errors[0]), field=field)
-    terms = form.terms()
-    if terms:
-        quoting.edit(quote=quote, now=now_of(quote), actor=staff(request), **terms)
+    terms, seen = form.terms(), request.POST.get("seen", "")
+    try:
+        comparing.refuse_stale(quote.options(), seen)
+        if terms:
+            quoting.edit(quote=quote, now=now_of(quote), actor=staff(request), seen=seen, **terms)
+    except comparing.ChangedMeanwhile as refusal:
+        raise comparing.ChangedMeanwhile(f"{refusal.message} {_other(form)}".strip()) from None
     return bool(terms)
+
+
+def _other(form: QuoteForm) -> str:
+    """What is stored where the form says something else, so that whoever presses again knows what they replace."""
+    stored = "; ".join(f"{label}: {value}" for label, value in form.stored())
+    return f"What you typed is below; stored is {stored}. Press again to replace it." if stored else ""
 
 
 def _edit(request: HttpRequest, quote: Quote) -> str:
@@ -58,8 +68,13 @@ def _send(request: HttpRequest, quote: Quote) -> str:
     return f"Sent to {quote.contact_email}."
 
 
+def _decision(request: HttpRequest) -> dict[str, str]:
+    """The words of a decision, and which terms it is about."""
+    return {name: request.POST.get(name, "") for name in ("note", "seen")}
+
+
 def _approve(request: HttpRequest, quote: Quote) -> str:
-    quoting.approve(quote=quote, by=request.user, now=now_of(quote), note=request.POST.get("note", ""))  # type: ignore[arg-type]
+    quoting.approve(quote=quote, by=request.user, now=now_of(quote), **_decision(request))  # type: ignore[arg-type]
     quote.refresh_from_db()
     return (
         "Approved." if quote.state == Quote.State.APPROVED else "Noted; somebody else has to agree as well."
@@ -67,7 +82,7 @@ def _approve(request: HttpRequest, quote: Quote) -> str:
 
 
 def _reject(request: HttpRequest, quote: Quote) -> str:
-    quoting.reject(quote=quote, by=request.user, now=now_of(quote), note=request.POST.get("note", ""))  # type: ignore[arg-type]
+    quoting.reject(quote=quote, by=request.user, now=now_of(quote), **_decision(request))  # type: ignore[arg-type]
     return "Sent back to its author as a draft."
 
 
@@ -180,6 +195,10 @@ class QuoteAdmin(Remembering, Screen):
             "title": f"Quote {row}",
             "quote": row,
             "form": QuoteForm(sent, quote=row) if changeable else None,
+            "seen": comparing.fingerprint(beside),
+            "note": request.POST.get("note", "")
+            if request.POST.get("action") in ("approve", "reject")
+            else "",
             "figures": figures,
             "problem": problem,
             "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),

@@ -2,7 +2,7 @@
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from billing.admin.base import Screen
@@ -191,3 +191,16 @@ def test_the_pages_of_no_model_open_for_whom_they_are(sales_catalogue, group):
     ):
         assert browser.get(f"/admin/{where}/").status_code == (200 if may else 403), (group, where)
     assert ('href="/admin/metrics/"' in browser.get("/admin/").text) is (group is not None)
+
+
+def test_who_may_change_colleagues_gives_no_rights_and_nobody_is_deleted(sales_catalogue, rf):
+    screen, request = admin.site._registry[User], rf.get("/")
+    request.user = member_of(shipped.ADMINS)
+    request.user.user_permissions.add(*Permission.objects.filter(codename__in=["change_user", "delete_user"]))
+    boss = User.objects.create_superuser("a@seller.example")
+    assert {"is_superuser", "groups", "is_staff"} <= set(screen.get_readonly_fields(request, request.user))
+    assert screen.has_change_permission(request, request.user)
+    assert not screen.has_change_permission(request, boss)
+    request.user = boss
+    assert "groups" not in screen.get_readonly_fields(request, boss)
+    assert not screen.has_delete_permission(request, boss)

@@ -188,3 +188,45 @@ def test_it_shows_what_was_signed_beside_what_was_invoiced(
     page = browser.get(address(quote)).text
     assert "Signed and invoiced" in page
     assert "As signed" in page
+
+
+# -- Two people on one quote
+
+
+def test_it_does_not_put_back_what_a_colleague_has_changed(build, browser, address, typed, quote):
+    opened = browser.get(address(quote))
+    build(discount_percent="15")
+    stale = {**typed(opened), "seen": opened.context["seen"], "action": "edit", "title": "For the board"}
+    answer = browser.post(address(quote), stale)
+    quote.refresh_from_db()
+    assert (answer.status_code, quote.discount_percent, quote.title) == (422, 15, "")
+    assert "For the board" in answer.text
+    assert "stored is Discount: 15; Title: –." in answer.text
+    browser.post(address(quote), {**stale, "seen": answer.context["seen"]})
+    quote.refresh_from_db()
+    assert (quote.discount_percent, quote.title) == (None, "For the board")
+
+
+def test_nobody_sends_terms_that_they_have_not_seen(build, browser, address, typed, quote, fake_print):
+    opened = browser.get(address(quote))
+    build(discount_percent="15")
+    fresh = typed(browser.get(address(quote)))
+    answer = browser.post(address(quote), {**fresh, "seen": opened.context["seen"], "action": "send"})
+    quote.refresh_from_db()
+    assert (answer.status_code, quote.state) == (422, "draft")
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_nobody_decides_about_terms_that_they_have_not_seen(build, boss, address, quote, decision):
+    build("submit", discount_percent="25")
+    seen = boss.get(address(quote)).context["seen"]
+    build("submit", discount_percent="34")
+    late = {"action": decision, "note": "Fine at 25 %", "seen": seen}
+    answer = boss.post(address(quote), late)
+    quote.refresh_from_db()
+    assert (answer.status_code, quote.state) == (422, "in_approval")
+    assert "was changed after you opened it" in answer.text
+    assert "Fine at 25 %" in answer.text
+    boss.post(address(quote), {**late, "seen": answer.context["seen"]})
+    quote.refresh_from_db()
+    assert quote.state == {"approve": "approved", "reject": "draft"}[decision]

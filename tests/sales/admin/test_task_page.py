@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -213,3 +214,26 @@ def test_the_queue_takes_no_statement_for_each_task(browser, task, make_customer
         customer = make_customer()
         leads.ask(customer=customer, about="quote", now=customer.now, actor="member:1")
     assert statements(browser, where) <= before + 1
+
+
+def test_a_form_left_open_puts_nothing_back_that_a_colleague_changed(browser, address, task):
+    customer = task.customer
+    shown = {"initial-domain": customer.domain, "initial-employees": "", "initial-industry": ""}
+    sent = {"action": "company", "domain": customer.domain, "employees": "", "industry": "Freight"}
+    assert 'name="initial-employees"' in browser.get(address(customer)).text
+    browser.post(address(customer), {"action": "company", "domain": customer.domain, "employees": "450"})
+    browser.post(address(customer), {**shown, **sent, "initial-consolidate_invoices": "False"})
+    customer.refresh_from_db()
+    assert (customer.employees, customer.industry) == (450, "Freight")
+
+
+def test_taking_a_colleagues_task_over_says_so(staff, browser, address, task):
+    assert "Take it over" not in browser.get(address(task)).text
+    sanne = Client()
+    sanne.force_login(staff("sanne"))
+    assert "Take it over" in sanne.get(address(task)).text
+    browser.post(address(task), {"action": "accept"})
+    late = sanne.post(address(task), {"action": "accept"}, follow=True)
+    assert "this handoff task is “in progress” by now" in late.text
+    task.refresh_from_db()
+    assert task.owner.name == "Rita"
