@@ -7,6 +7,7 @@ is repeated goes on where it stopped. What automations do starts no automation.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,17 +60,24 @@ def save(
 ) -> Automation:  # fmt: skip
     """Store it, checked. What happened before it was switched on is left alone. Raises Refused naming the field."""
     automation.name = typed.text(name, "name", limit=120, required=True)
-    if trigger not in TYPES and trigger != Automation.DAILY:
-        raise InvalidAutomation("There is no such event.", field="trigger")
-    automation.trigger, automation.condition = trigger, conditions.check(condition)
-    if trigger == Automation.DAILY and not automation.condition:
-        raise InvalidAutomation("A daily automation needs a condition.", field="condition")
-    automation.actions, automation.pause_days = checked(actions), pause_days
+    _write_terms(automation, trigger, condition, actions)
+    automation.pause_days = pause_days
     if enabled and not automation.enabled:
         automation.enabled_at = now
     automation.enabled = enabled
     automation.save()
     return automation
+
+
+def _write_terms(
+    automation: Automation, trigger: str, condition: str, actions: Sequence[Mapping[str, Any]]
+) -> None:
+    if trigger not in TYPES and trigger != Automation.DAILY:
+        raise InvalidAutomation("There is no such event.", field="trigger")
+    automation.trigger, automation.condition = trigger, conditions.check(condition)
+    if trigger == Automation.DAILY and not automation.condition:
+        raise InvalidAutomation("A daily automation needs a condition.", field="condition")
+    automation.actions = checked(actions)
 
 
 def checked(actions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -88,6 +96,8 @@ def _checked(action: Mapping[str, Any], field: str) -> dict[str, Any]:
     body = str(action.get("body", "")).replace("\r\n", "\n").strip()
     if len(body) > 4000:
         raise InvalidAutomation("At most 4,000 characters.", field=f"{field}.body")
+    for part, words in (("text", text), ("body", body)):
+        _refuse_unknown(words, f"{field}.{part}")
     if kind in ("webhook", "post"):
         outside.check(text, f"{field}.text")
     if (
@@ -112,6 +122,19 @@ NEEDS = {
     "task": "Say what is to be done.", "mail": "Write a subject.", "post": "Give the address of the chat's webhook.",
     "webhook": "Give the address.", "tag": "Write the tag.", "owner": "Give the colleague's e-mail.",
 }  # fmt: skip
+
+
+PLACE = re.compile(r"\{\s*(customer|event)\s*\.?\s*([A-Za-z_.]*)\s*\}")
+
+
+def _refuse_unknown(words: str, field: str) -> None:
+    """A name in braces that nothing fills in would be read by the customer."""
+    for found in PLACE.finditer(words):
+        known = conditions.ROOTS[found[1]]
+        name = found[2].partition(".")[0]
+        if name not in known or found[0] != f"{{{found[1]}.{found[2]}}}":
+            names = ", ".join(f"{{{found[1]}.{each}}}" for each in known)
+            raise InvalidAutomation(f"Nothing fills in “{found[0]}”. There are {names}.", field=field)
 
 
 def _is_tag(text: str) -> bool:
@@ -160,6 +183,8 @@ def filled(text: str, facts: Mapping[str, Any]) -> str:
     """{customer.name} and the like put in; what is not known stays as it is."""
     for root in ("customer", "event"):
         for name, value in facts[root].items():
+            if isinstance(value, list):
+                value = ", ".join(value)
             if isinstance(value, str | int | float):
                 text = text.replace(
                     f"{{{root}.{name}}}", f"{value:g}" if isinstance(value, float) else str(value)
@@ -175,18 +200,37 @@ def filled(text: str, facts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What an automation would do about an event: nothing is done. `problem`: why the condition could not be told."""
+    """What an automation would do about an event: nothing is done. `problem`: why the condition could not be told;
+    `looked_at`: what the condition's names stood for, in words.
+    """
 
     event: Event | None
     customer: Customer
     holds: bool
     problem: str
     actions: tuple[str, ...]
+    looked_at: tuple[str, ...]
 
 
 def dry_run(*, automation: Automation, now: datetime, limit: int = 10) -> list[Trial]:
     """The newest events of its trigger (or, daily, the largest customers) and what it would have done about them."""
     return [_trial(automation, customer, event, now) for customer, event in _recent(automation, limit)]
+
+
+def dry_run_of(
+    *, trigger: str, condition: str, actions: Sequence[Mapping[str, Any]], now: datetime
+) -> list[Trial]:
+    """The same for one that is not stored. Raises Refused as `save` does."""
+    automation = Automation()
+    _write_terms(automation, trigger, condition, actions)
+    return dry_run(automation=automation, now=now)
+
+
+def examples(trigger: str) -> dict[str, str]:
+    """{event.data.rule: “engagement”}: what the newest event of this type says, for who writes a condition."""
+    rows = Event.objects.filter(type=trigger, customer__isnull=False).order_by("-number")
+    data = rows.values_list("data", flat=True).first() or {}
+    return {f"event.data.{name}": str(value)[:60] for name, value in data.items()}
 
 
 def _recent(automation: Automation, limit: int) -> Iterator[tuple[Customer, Event | None]]:
@@ -205,7 +249,8 @@ def _trial(automation: Automation, customer: Customer, event: Event | None, now:
     facts = facts_of(customer, event, now)
     held, problem = conditions.holds(automation.condition, facts)
     words = tuple(described(action, facts) for action in automation.actions) if held else ()
-    return Trial(event, customer, held, problem, words)
+    looked_at = tuple(f"{name}: {value}" for name, value in conditions.looked_at(automation.condition, facts))
+    return Trial(event, customer, held, problem, words, looked_at)
 
 
 def described(action: Mapping[str, Any], facts: Mapping[str, Any]) -> str:

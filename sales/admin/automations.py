@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,21 +14,77 @@ from django.utils import timezone
 
 from billing.admin.base import Screen
 from billing.events import TYPES
+from billing.models import Plan, Segment, User
 from billing.refusals import Refused
 from sales import automating, conditions
-from sales.models import Automation, AutomationRun
+from sales.admin.audit import SAID
+from sales.models import Automation, AutomationRun, Rule, Weight
 
 ROWS = range(3)
+MOST_ACTIONS = range(automating.MOST_ACTIONS)
 RUNS_SHOWN = 20
 DATA = {
     "event.data.rule": "signal: rule", "event.data.weight": "signal: weight", "event.data.reason": "reason",
     "event.data.percent": "usage: percent", "event.data.plan": "plan in the event",
 }  # fmt: skip
+# What people begin with; the rest follows by the alphabet.
+FIRST = ("signal", "usage", "customer", "subscription", "invoice", "quote", "handoff")
+GROUPS = {"handoff": "Tasks", "member": "Team", "schedule": "By the clock", "usage": "Usage"}
+NEVER_A_CUSTOMERS = {"plan.published"}
+# Names whose values are codes of rows: a person may type the row's name, and a typing mistake is told at once.
+CODED: dict[str, type[Rule | Segment | Plan]] = {
+    "event.data.rule": Rule, "customer.segment": Segment, "customer.plan": Plan, "event.data.plan": Plan,
+}  # fmt: skip
 
 
 def _fields() -> list[tuple[str, str]]:
     names = {f"customer.{name}": f"customer: {words}" for name, words in conditions.CUSTOMER.items()}
-    return [("", "–"), *names.items(), *DATA.items()]
+    return [("", "–"), *DATA.items(), *names.items()]
+
+
+def triggers() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The events in groups, in words, each with its type."""
+    groups: dict[str, list[tuple[str, str]]] = {name: [] for name in FIRST}
+    for type in sorted(TYPES - NEVER_A_CUSTOMERS):
+        groups.setdefault(type.partition(".")[0], []).append((type, f"{in_words(type)} ({type})"))
+    daily = (Automation.DAILY, in_words(Automation.DAILY))
+    return [("By the clock", [daily]), *((_group(name), rows) for name, rows in groups.items())]
+
+
+def _group(name: str) -> str:
+    return GROUPS.get(name) or f"{name.replace('_', ' ').capitalize()}s"
+
+
+def in_words(trigger: str) -> str:
+    if trigger == Automation.DAILY:
+        return "Every day, for each customer"
+    return SAID.get(trigger) or trigger.replace(".", " ").replace("_", " ").capitalize()
+
+
+def known_values() -> list[tuple[str, str]]:
+    """(code, what it is) of everything that a condition may ask for by code."""
+    kinds: list[tuple[type[Rule | Segment | Plan], str]] = [
+        (Rule, "rule"),
+        (Plan, "plan"),
+        (Segment, "segment"),
+    ]
+    found = [
+        (row.code, f"{kind}: {row.name}") for model, kind in kinds for row in model._default_manager.all()
+    ]
+    return [*found, *((value, f"weight: {label}") for value, label in Weight.choices)]
+
+
+def _coded(field: str, value: str) -> str:
+    """The code that was meant. Raises InvalidCondition where there is none such."""
+    model = CODED.get(field)
+    if model is None or not value:
+        return value
+    rows = model._default_manager.all()
+    found = rows.filter(Q(code__iexact=value) | Q(name__iexact=value)).values_list("code", flat=True).first()
+    if found is None:
+        known = ", ".join(rows.values_list("code", flat=True))
+        raise conditions.InvalidCondition(f"There is no “{value}”. There are {known}.", field="value")
+    return str(found)
 
 
 class AutomationForm(forms.Form):
@@ -36,7 +93,7 @@ class AutomationForm(forms.Form):
     name = forms.CharField(max_length=120)
     trigger = forms.ChoiceField(
         label="When",
-        choices=[(Automation.DAILY, "every day, for each customer"), *((t, t) for t in sorted(TYPES))],
+        choices=triggers,
     )
     pause_days = forms.IntegerField(
         label="For the same customer again after", min_value=0, max_value=3650, required=False,
@@ -44,35 +101,41 @@ class AutomationForm(forms.Form):
     )  # fmt: skip
     condition = forms.CharField(
         label="Only if", max_length=1000, required=False, widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
-        help_text='For example: customer.mrr > 500.0 && event.data.weight == "high"',
+        help_text='It has to hold as well. Such as: customer.mrr > 500 || "vip" in customer.tags',
     )  # fmt: skip
     enabled = forms.BooleanField(label="Switched on", required=False)
 
     def __init__(self, *args: Any, automation: Automation, **options: Any) -> None:
         super().__init__(*args, initial=_initial(automation), **options)  # type: ignore[misc]
+        self.action_rows = MOST_ACTIONS[: max(len(ROWS), len(automation.actions) + 1)]
         for n in ROWS:
             self._add_condition(n)
+        for n in self.action_rows:
             self._add_action(n)
 
     def _add_condition(self, n: int) -> None:
-        self.fields[f"what_{n}"] = forms.ChoiceField(label="And", choices=_fields(), required=False)
+        what = "What" if n == 0 else "And what"
+        self.fields[f"what_{n}"] = forms.ChoiceField(label=what, choices=_fields(), required=False)
         self.fields[f"how_{n}"] = forms.ChoiceField(
             label="How", choices=list(conditions.OPERATORS.items()), required=False
         )
-        self.fields[f"value_{n}"] = forms.CharField(label="Value", max_length=200, required=False)
+        listed = forms.TextInput({"list": "known-values", "autocomplete": "off"})
+        self.fields[f"value_{n}"] = forms.CharField(
+            label="Value", max_length=200, required=False, widget=listed
+        )
 
     def _add_action(self, n: int) -> None:
         kinds = [("", "–"), *automating.KINDS.items()]
         self.fields[f"kind_{n}"] = forms.ChoiceField(label=f"Action {n + 1}", choices=kinds, required=n == 0)
         self.fields[f"text_{n}"] = forms.CharField(
             label="What", max_length=400, required=False,
-            help_text="task or subject, address, tag, or the owner’s e-mail; {customer.name} is filled in",
+            widget=forms.TextInput({"list": "colleagues", "autocomplete": "off"}),
         )  # fmt: skip
         self.fields[f"body_{n}"] = forms.CharField(
             label="Words", max_length=4000, required=False, widget=forms.Textarea({"rows": 3})
         )
         self.fields[f"to_{n}"] = forms.ChoiceField(
-            label="Mail to",
+            label="A mail goes to",
             choices=[("owner", "the owner in sales"), ("customer", "the customer")],
             required=False,
         )
@@ -84,8 +147,14 @@ class AutomationForm(forms.Form):
         return [tuple(self[f"{name}_{n}"] for name in ("what", "how", "value")) for n in ROWS]
 
     @property
-    def deeds(self) -> list[tuple[forms.BoundField, ...]]:
-        return [tuple(self[f"{name}_{n}"] for name in ("kind", "text", "body", "to")) for n in ROWS]
+    def deeds(self) -> list[tuple[bool, tuple[forms.BoundField, ...]]]:
+        """(whether anything stands in it, the fields) of each action."""
+        names = ("kind", "text", "body", "to")
+        rows = [tuple(self[f"{name}_{n}"] for name in names) for n in self.action_rows]
+        return [
+            (n == 0 or any(each.value() or each.errors for each in row[:3]), row)
+            for n, row in enumerate(rows)
+        ]
 
     # -- For the verb
 
@@ -100,45 +169,58 @@ class AutomationForm(forms.Form):
         data = self.cleaned_data
         return {
             "name": data["name"], "trigger": data["trigger"], "pause_days": data["pause_days"] or 0,
-            "enabled": data["enabled"], "condition": " && ".join(self._conditions()), "actions": list(self._actions()),
+            "enabled": data["enabled"], "condition": self._condition(), "actions": list(self._actions()),
         }  # fmt: skip
 
-    def _conditions(self) -> Iterator[str]:
-        data = self.cleaned_data
-        rows = [(data[f"what_{n}"], data[f"how_{n}"], data[f"value_{n}"]) for n in ROWS if data[f"what_{n}"]]
-        written = data["condition"].strip()
-        if written:
-            yield f"({written})" if rows and "||" in written else written
-        for row in rows:
-            yield conditions.row(*row)
+    def _condition(self) -> str:
+        lines = [self._line(n) for n in ROWS if self.cleaned_data[f"what_{n}"]]
+        return conditions.joined(lines, self.cleaned_data["condition"].strip())
+
+    def _line(self, n: int) -> str:
+        what, how, value = (self.cleaned_data[f"{name}_{n}"] for name in ("what", "how", "value"))
+        try:
+            if how != "contains":
+                parts = value.split(",") if how == "in" else [value]
+                value = ", ".join(_coded(what, part.strip()) for part in parts) if what in CODED else value
+            return conditions.row(what, how, value)
+        except conditions.InvalidCondition as refusal:
+            raise conditions.InvalidCondition(refusal.message, field=f"value_{n}") from None
 
     def _actions(self) -> Iterator[Mapping[str, Any]]:
         names = ("kind", "text", "body", "to")
-        for n in ROWS:
+        for n in self.action_rows:
             if self.cleaned_data[f"kind_{n}"]:
                 yield {name: self.cleaned_data[f"{name}_{n}"] for name in names}
 
 
 def _initial(automation: Automation) -> dict[str, Any]:
-    names = ("name", "trigger", "condition", "pause_days", "enabled")
+    names = ("name", "trigger", "pause_days", "enabled")
     found = {name: getattr(automation, name) for name in names}
     found["trigger"] = found["trigger"] or "signal.created"
-    for n, action in enumerate(automation.actions[: len(ROWS)]):
+    lines, found["condition"] = conditions.parted(automation.condition, len(ROWS))
+    for n, line in enumerate(lines):
+        found |= {f"{name}_{n}": part for name, part in zip(("what", "how", "value"), line, strict=True)}
+    for n, action in enumerate(automation.actions):
         found |= {f"{name}_{n}": action.get(name, "") for name in ("kind", "text", "body", "to")}
     return found
 
 
-def _save(request: HttpRequest, automation: Automation) -> str:
+def _typed(request: HttpRequest, automation: Automation, *, named: bool = True) -> dict[str, Any]:
     form = AutomationForm(request.POST, automation=automation)
+    form.fields["name"].required = named
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))
         raise automating.InvalidAutomation(str(errors[0]), field=field)
-    automating.save(automation=automation, now=timezone.now(), **form.terms())
+    return form.terms()
+
+
+def _save(request: HttpRequest, automation: Automation) -> str:
+    automating.save(automation=automation, now=timezone.now(), **_typed(request, automation))
     return "Saved." if automation.enabled else "Saved; it is switched off."
 
 
 def _try(request: HttpRequest, automation: Automation) -> str:
-    """The answer stands on the page; nothing is done."""
+    """What is stored, at an address that can be sent to a colleague; nothing is done."""
     return f"{reverse('admin:sales_automation_change', args=[automation.pk])}?trial=1#trial"
 
 
@@ -151,8 +233,8 @@ def _again(request: HttpRequest, automation: Automation) -> str:
 
 @admin.register(Automation)
 class AutomationAdmin(Screen):
-    list_display = ("name", "trigger", "enabled", "pause_days", "looked_at")
-    list_filter = ("enabled", "trigger")
+    list_display = ("name", "when", "enabled", "ran", "failed")
+    list_filter = ("enabled", ("trigger", admin.AllValuesFieldListFilter))
     search_fields = ("name",)
     template = "admin/tandem/automation.html"
     acts = {
@@ -161,8 +243,29 @@ class AutomationAdmin(Screen):
         "again": ("sales.change_automation", _again),
     }
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        failed = Q(runs__status=AutomationRun.Status.FAILED)
+        return super().get_queryset(request).annotate(ran=Count("runs"), failed=Count("runs", filter=failed))
+
+    @admin.display(description="when", ordering="trigger")
+    def when(self, automation: Automation) -> str:
+        return in_words(automation.trigger)
+
+    @admin.display(description="runs", ordering="ran")
+    def ran(self, automation: Any) -> int:
+        return int(automation.ran)
+
+    @admin.display(description="failed", ordering="failed")
+    def failed(self, automation: Any) -> int:
+        return int(automation.failed)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("sales.add_automation"))
+
+    def act(self, request: HttpRequest, row: Automation) -> HttpResponse:
+        if _tries_what_is_typed(request) and request.user.has_perm("sales.change_automation"):
+            return self._tried(request, row)
+        return super().act(request, row)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -170,22 +273,42 @@ class AutomationAdmin(Screen):
         automation = Automation(name="", trigger="")
         if request.method != "POST":
             return self.page(request, automation)
+        if _tries_what_is_typed(request):
+            return self._tried(request, automation)
         try:
             messages.success(request, _save(request, automation))
         except Refused as refusal:
-            return self.page(request, automation, status=422, refusal=refusal)
+            return self.page(request, Automation(name="", trigger=""), status=422, refusal=refusal)
         return redirect("admin:sales_automation_change", automation.pk)
+
+    def _tried(self, request: HttpRequest, row: Automation) -> HttpResponse:
+        """What is typed, before it is stored: the page as it was sent, with what it would have done."""
+        names = ("trigger", "condition", "actions")
+        try:
+            typed = _typed(request, row, named=False)
+            trials = automating.dry_run_of(now=timezone.now(), **{name: typed[name] for name in names})
+        except Refused as refusal:
+            return self.page(request, row, status=422, refusal=refusal)
+        page = self.page(request, row)
+        page.context_data["trials"] = trials  # type: ignore[attr-defined]
+        return page
 
     def context(self, request: HttpRequest, row: Automation) -> dict[str, Any]:
         fresh = row._state.adding
-        sent = request.POST if request.POST.get("action") == "save" else None
+        sent = request.POST if "trigger" in request.POST else None
+        form = AutomationForm(sent, automation=row)
+        if request.POST.get("action") == "try":
+            form.fields["name"].required = False
+        now = timezone.now()
         return {
-            "title": "New automation" if fresh else row.name,
-            "form": AutomationForm(sent, automation=row),
-            "fresh": fresh,
+            "title": "New automation" if fresh else row.name, "form": form, "fresh": fresh,
             "runs": [] if fresh else row.runs.select_related("customer")[:RUNS_SHOWN],
-            "trials": automating.dry_run(automation=row, now=timezone.now())
-            if request.GET.get("trial")
-            else None,
-            "names": list(conditions.CUSTOMER.items()),
-        }
+            "trials": automating.dry_run(automation=row, now=now) if request.GET.get("trial") else None,
+            "when": in_words(row.trigger), "names": list(conditions.CUSTOMER.items()),
+            "examples": automating.examples(form["trigger"].value()), "known": known_values(),
+            "colleagues": User.objects.filter(is_staff=True, is_active=True).order_by("email"),
+        }  # fmt: skip
+
+
+def _tries_what_is_typed(request: HttpRequest) -> bool:
+    return request.POST.get("action") == "try" and "trigger" in request.POST

@@ -76,8 +76,66 @@ def test_a_row_of_the_form_becomes_an_expression(row, text, held):
 
 
 @pytest.mark.parametrize(
-    "row", [("customer.mrr", ">", "much"), ("nope", "==", "1"), ("customer.mrr", "~", "1")]
+    "row",
+    [
+        ("customer.mrr", ">", "much"),
+        ("customer.mrr", ">", "nan"),
+        ("nope", "==", "1"),
+        ("customer.mrr", "~", "1"),
+        ("customer.mrr", "contains", "1"),
+        ("customer.country", ">", "DE"),
+        ("customer.tags", "==", " "),
+        ("customer.name", "contains", ""),
+    ],
 )
 def test_a_row_that_makes_no_sense_is_refused(row):
     with pytest.raises(InvalidCondition):
         conditions.row(*row)
+
+
+LINES = [
+    ("customer.mrr", ">", "500"),
+    ("customer.mrr", "in", "1, -2.5"),
+    ("customer.name", "==", 'a"b\\ && c || d)'),
+    ("customer.segment", "in", "smb, mid_market"),
+    ("customer.segment", "==", ""),
+    ("customer.tags", "!=", "vip"),
+    ("customer.tags", "in", "a, b"),
+    ("event.data.rule", "contains", "gage"),
+    ("event.data.percent", ">=", "80"),
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_an_expression_goes_back_into_the_line_that_made_it(line):
+    text = conditions.check(conditions.row(*line))
+    assert conditions.parted(text, 3) == ([line], "")
+
+
+def test_what_no_line_says_stays_an_expression():
+    lines = [conditions.row(*line) for line in LINES[:2]]
+    text = conditions.joined(lines, "customer.days > 3 || customer.score > 5")
+    rows, rest = conditions.parted(conditions.check(text), 3)
+    assert (rows, rest) == (LINES[:2], "(customer.days > 3 || customer.score > 5)")
+    assert conditions.joined(lines, rest) == text
+    assert conditions.parted(text, 1)[0] == LINES[:1]
+    assert conditions.parted("customer.mrr > 1 || customer.days > 3", 3)[0] == []
+
+
+def test_tags_are_looked_for_one_by_one():
+    assert conditions.holds(conditions.row("customer.tags", "in", "new, vip"), FACTS) == (True, "")
+    assert conditions.holds(conditions.row("customer.tags", "in", "new, old"), FACTS) == (False, "")
+
+
+def test_it_says_how_and_and_or_are_written():
+    with pytest.raises(InvalidCondition, match="Write && for “and”, == for “is”"):
+        conditions.check("customer.plan = 'pro' and customer.days > 3")
+
+
+def test_it_says_what_the_names_stood_for():
+    told = dict(
+        conditions.looked_at(
+            'customer.mrr > 2 && event.data.rule == "customer.x" && has(event.data.no)', FACTS
+        )
+    )
+    assert told == {"customer.mrr": "290", "event.data.rule": "engagement", "event.data.no": "nothing"}

@@ -17,14 +17,14 @@ def test_a_manager_writes_one(boss, browser):
     answer = boss.post("/admin/sales/automation/add/", FORM)
     made = Automation.objects.get(shipped_code=None)
     assert answer.url == f"/admin/sales/automation/{made.pk}/change/"
-    assert made.condition == 'event.data.rule == "engagement" && customer.mrr > 500.0'
+    assert made.condition == 'customer.mrr > 500.0 && event.data.rule == "engagement"'
     assert (made.actions[0]["text"], made.enabled) == ("Call {customer.name}", False)
 
 
 def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(boss):
     page = boss.post("/admin/sales/automation/add/", {**FORM, "value_0": "many"})
     assert page.status_code == 422
-    assert page.context["form"].errors["condition"] == ["Write a number."]
+    assert page.context["form"].errors["value_0"] == ["Write a number."]
     page = boss.post("/admin/sales/automation/add/", {**FORM, "kind_1": "tag", "text_1": "Not a tag"})
     assert "small letters" in page.context["form"].errors["text_1"][0]
     assert "Call {customer.name}" in page.text
@@ -53,3 +53,58 @@ def test_a_failed_run_is_tried_again(boss, address, on_pro):
     boss.post(address(made), {"action": "again", "run": str(run.pk)})
     run.refresh_from_db()
     assert (run.status, run.attempts) == ("waiting", 5)
+
+
+def test_what_was_saved_stands_in_its_lines_again_and_stays_as_it_is(boss, address):
+    boss.post(
+        "/admin/sales/automation/add/", {**FORM, "condition": "customer.days > 3 || customer.score > 5"}
+    )
+    made = Automation.objects.get(shipped_code=None)
+    form = boss.get(address(made)).context["form"]
+    assert [form[name].value() for name in ("what_0", "how_0", "value_0")] == ["customer.mrr", ">", "500"]
+    assert form["condition"].value() == "(customer.days > 3 || customer.score > 5)"
+    kept = {field.html_name: str(field.value()) for field in form if field.value() not in (None, "", False)}
+    boss.post(address(made), {**kept, "action": "save"})
+    before, made.condition = made.condition, ""
+    made.refresh_from_db()
+    assert made.condition == before
+
+
+def test_names_are_taken_for_codes_and_a_mistake_is_told(boss):
+    rule = {
+        **FORM,
+        "condition": "",
+        "what_0": "event.data.rule",
+        "how_0": "==",
+        "value_0": "usage near limit",
+    }
+    boss.post("/admin/sales/automation/add/", rule)
+    assert Automation.objects.get(shipped_code=None).condition == 'event.data.rule == "usage_near_limit"'
+    page = boss.post("/admin/sales/automation/add/", {**rule, "value_0": "usage_nearly"})
+    assert "There is no “usage_nearly”" in page.context["form"].errors["value_0"][0]
+    page = boss.post("/admin/sales/automation/add/", {**FORM, "text_0": "Call {customer.nme}"})
+    assert "Nothing fills in “{customer.nme}”" in page.context["form"].errors["text_0"][0]
+
+
+def test_no_action_is_lost_that_the_form_had_no_row_for(boss, address):
+    actions = [{"kind": "tag", "text": f"tag-{n}", "body": "", "to": ""} for n in range(4)]
+    made = Automation.objects.create(name="Tags", trigger="quote.sent", actions=actions)
+    form = boss.get(address(made)).context["form"]
+    kept = {field.html_name: str(field.value()) for field in form if field.value() not in (None, "", False)}
+    boss.post(address(made), {**kept, "action": "save"})
+    made.refresh_from_db()
+    assert [action["text"] for action in made.actions] == ["tag-0", "tag-1", "tag-2", "tag-3"]
+
+
+def test_what_is_typed_is_tried_before_it_is_saved(boss, on_pro, happen):
+    customer = on_pro().customer
+    happen(customer, "signal.created", {"rule": "engagement", "weight": "medium", "sentence": "x"})
+    typed = {**FORM, "name": "", "action": "try"}
+    page = boss.post("/admin/sales/automation/add/", {**typed, "value_0": "1"})
+    assert (page.status_code, page.context["trials"][0].holds) == (200, True)
+    assert f"Raise a task: Call {customer.name}" in page.text
+    page = boss.post("/admin/sales/automation/add/", typed)
+    assert "customer.mrr: 174" in page.text
+    assert boss.post("/admin/sales/automation/add/", {**typed, "value_0": "x"}).status_code == 422
+    assert not Automation.objects.filter(shipped_code=None).exists()
+    assert "event.data.rule" in boss.get("/admin/sales/automation/add/").context["examples"]
