@@ -8,8 +8,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from billing import entitlements, exchanging, mail, typed
-from billing.events import record
+from billing import bulk, entitlements, exchanging, mail, typed
+from billing.events import Fact, record, record_many
 from billing.models import (
     CollectionMethod,
     Customer,
@@ -31,6 +31,7 @@ __all__ = [
     "Bands",
     "CurrencyInUse",
     "ExternalIdTaken",
+    "Given",
     "InvalidValue",
     "LastOwner",
     "NotChangedHere",
@@ -40,12 +41,15 @@ __all__ = [
     "add_member",
     "allowed",
     "assign_owner",
+    "assign_owners",
     "business_domain",
     "change_role",
     "checked_net_days",
     "create",
     "default_card",
     "first_member",
+    "held",
+    "hold",
     "pin_segment",
     "remove_member",
     "resegment",
@@ -156,6 +160,14 @@ def hold(customer_id: str) -> None:
     """Keep everybody else from this customer's money until the transaction ends: who writes more than one row of a
     customer's does this first (see “Locks” in docs/architecture.md)."""
     Customer.objects.select_for_update(no_key=True).values("pk").get(pk=customer_id)
+
+
+def held(ids: Sequence[str]) -> dict[str, Customer]:
+    """Hold customers and read them, with their clocks and owners. One is waited for; of several, those whom somebody
+    else holds are left out, so that nobody waits for one while holding others."""
+    rows = Customer.objects.select_for_update(of=("self",), no_key=True, skip_locked=len(ids) > 1)
+    wanted = rows.filter(pk__any=list(ids)).select_related("test_clock", "owner").order_by("pk")
+    return {row.pk: row for row in wanted}
 
 
 @transaction.atomic
@@ -452,12 +464,38 @@ def _keep_an_owner(member: Member) -> None:
 def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor: str, why: str) -> None:
     """Whose customer this is in sales. The same owner again changes nothing."""
     row = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
-    if row.owner_id == (owner.pk if owner else None):
-        return
-    before, customer.owner, row.owner = row.owner_id, owner, owner
-    row.save(update_fields=["owner"])
-    data = {"before": before, "after": owner and owner.pk, "owner": str(owner) if owner else None, "why": why}
-    record("customer.owner_assigned", subject=row, customer=row, actor=actor, now=now, data=data)
+    if row.owner_id != (owner.pk if owner else None):
+        assign_owners(given=[Given(row, owner, why, now)], actor=actor)
+    customer.owner = owner
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A customer that gets another owner, and what chose it."""
+
+    customer: Customer
+    owner: User | None
+    why: str
+    now: datetime
+
+
+@transaction.atomic
+def assign_owners(*, given: Sequence[Given], actor: str) -> None:
+    """The same for customers that are held and have another owner, or none; two statements for any number."""
+    facts = [_owner_fact(each, actor) for each in given]
+    for each in given:
+        each.customer.owner = each.owner
+    bulk.update(
+        Customer, [{"id": g.customer.pk, "owner_id": g.customer.owner_id} for g in given], ["owner_id"]
+    )
+    record_many(facts)
+
+
+def _owner_fact(given: Given, actor: str) -> Fact:
+    row, owner = given.customer, given.owner
+    known = {"before": row.owner_id, "after": owner and owner.pk, "owner": str(owner) if owner else None}
+    data = {**known, "why": given.why}
+    return Fact("customer.owner_assigned", row.pk, row.pk, row.livemode, actor, given.now, data)
 
 
 def _band(arr: int, bands: Bands | None = None) -> Segment | None:

@@ -4,6 +4,7 @@ An event belongs to the local day on which it happened, and through it to a usag
 one statement: it stores the events, adds to the days, and notes the limits that were crossed.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -229,15 +230,23 @@ def current(customer: Customer, now: datetime, known: Mapping[str, Meter] | None
 
     Two queries; one where `known` holds the meters that come up, by id.
     """
+    return current_of(moments={customer: now}, known=known).get(customer.pk, [])
+
+
+def current_of(
+    *, moments: Mapping[Customer, datetime], known: Mapping[str, Meter] | None = None
+) -> dict[str, list[MeterUsage]]:
+    """The same for many customers, each at its moment, by customer id; in as many queries."""
+    days = [local_date(now, customer.timezone) for customer, now in moments.items()]
     with connection.cursor() as cursor:
-        cursor.execute(
-            usage_sql.CURRENT, {"customer": _uuid(customer.pk), "today": local_date(now, customer.timezone)}
-        )
+        cursor.execute(usage_sql.CURRENT, {"customers": [_uuid(each.pk) for each in moments], "todays": days})
         rows = cursor.fetchall()
-    ids = [f"meter_{row[0].hex}" for row in rows]
-    missing = [pk for pk in ids if pk not in (known or {})]
+    missing = {f"meter_{row[1].hex}" for row in rows} - {*(known or {})}
     meters = {**(known or {}), **(Meter.objects.in_bulk(missing) if missing else {})}
-    return [_meter_usage(meters[pk], *row[1:]) for pk, row in zip(ids, rows, strict=True)]
+    found: dict[str, list[MeterUsage]] = defaultdict(list)
+    for customer, meter, *figures in rows:
+        found[f"cus_{customer.hex}"].append(_meter_usage(meters[f"meter_{meter.hex}"], *figures))
+    return found
 
 
 def _meter_usage(

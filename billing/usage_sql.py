@@ -213,15 +213,15 @@ cross join lateral (
 ) used
 """
 
-# Every meter that means something to the customer today: its terms speak of it, or something was used.
+# Every meter that means something to each of the customers today: its terms speak of it, or something was used.
 CURRENT = f"""
 with need as (
-    select c.id as customer_id, m.id as meter_id, m.aggregation, m.property, m.code, %(today)s::date as today
-    from billing_customer c cross join billing_meter m where c.id = %(customer)s
+    select g.customer_id, m.id as meter_id, m.aggregation, m.property, m.code, g.today
+    from unnest(%(customers)s::uuid[], %(todays)s::date[]) as g(customer_id, today) cross join billing_meter m
 ), span as (
     select terms.*, period.start_on, period.end_on from ({TERMS}) terms {PERIOD}
 )
-select span.meter_id, used.used, span."limit", span.included, span.start_on, span.end_on
+select span.customer_id, span.meter_id, used.used, span."limit", span.included, span.start_on, span.end_on
 from span {USED}
 where span.subscription_id is not null or used.used <> 0
 order by span.code

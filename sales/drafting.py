@@ -14,7 +14,7 @@ from billing.events import record
 from billing.maths.periods import add_months, local_date
 from billing.models import Customer, Meter, Plan, Seller, Subscription, UsageDay, User
 from billing.refusals import Refused
-from sales import approving, comparing, deals, handing_over, proposing, quote_terms
+from sales import approving, comparing, deals, owning, proposing, quote_terms
 from sales.catalogue import QUOTE_SERIES
 from sales.models import Deal, HandoffTask, Lead, Quote, SalesSettings
 from sales.quote_terms import InvalidQuote
@@ -81,7 +81,7 @@ def created(quote: Quote, now: datetime, actor: str) -> None:
 def _owner(customer: Customer | None, lead: Lead | None) -> User | None:
     if lead is not None and lead.owner is not None:
         return lead.owner
-    return handing_over.choose_owner(customer)[0]
+    return owning.choose(customer)[0]
 
 
 def _currency(customer: Customer | None, subscription: Subscription | None, wanted: str | None) -> str:

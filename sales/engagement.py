@@ -10,17 +10,17 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 
 from billing.maths.periods import local_date
 from billing.models import Customer, Member, Subscription, ThresholdCrossing, UsageDay
 from sales import watching
 from sales.models import EngagementScore, Rule, Signal
+from sales.rules import Finding
 
 WINDOW = 28
 KEPT_DAYS = 400
-BATCH = 500
+BATCH = 1000
 HALF, ONE = Decimal("0.5"), Decimal(1)
 FULL_DAYS, FULL_TEAM = 20, 10
 
@@ -88,26 +88,27 @@ def measure(*, now: datetime) -> int:
 
     May run twice: a day's score is stored once. Answers how many were scored.
     """
-    rows = Customer.objects.filter(subscriptions__status__in=Subscription.LIVE).distinct().order_by("pk")
-    done, last = 0, None
+    live = Subscription.objects.filter(customer=OuterRef("pk"), status__in=Subscription.LIVE)
+    rows = Customer.objects.filter(Exists(live)).order_by("pk")
+    done, last, errors = 0, None, list[Exception]()
     while batch := list((rows.filter(pk__gt=last) if last else rows).select_related("test_clock")[:BATCH]):
-        done += _measure(batch, now)
-        last = batch[-1].pk
+        errors += watching.keep(findings=_measure(batch, now), now=now).errors
+        done, last = done + len(batch), batch[-1].pk
     EngagementScore.objects.filter(day__lt=(now - timedelta(days=KEPT_DAYS)).date()).delete()
+    if errors:
+        raise ExceptionGroup("some scores were kept and not told", errors)
     return done
 
 
-@transaction.atomic
-def _measure(customers: Sequence[Customer], now: datetime) -> int:
+def _measure(customers: Sequence[Customer], now: datetime) -> dict[str, list[Finding]]:
+    """Keep the day's scores; who came up to the threshold, by id. Measured again, it answers the same."""
     moments = {each.pk: each.on_clock(now) for each in customers}
     days = {each.pk: local_date(moments[each.pk], each.timezone) for each in customers}
-    before = _latest(days)
-    seen = activities(days)
+    before, seen = _latest(days), activities(days)
     scored = [_row(each, days[each.pk], parts_of(seen[each.pk])) for each in customers]
     EngagementScore.objects.bulk_create(scored, ignore_conflicts=True)
-    for customer, row in zip(customers, scored, strict=True):
-        _tell(customer, row, before.get(customer.pk), moments[customer.pk])
-    return len(scored)
+    rule = Rule.objects.filter(code="engagement", enabled=True).first()
+    return _crossed(rule, scored, before, moments) if rule else {}
 
 
 def _row(customer: Customer, day: date, parts: Sequence[Part]) -> EngagementScore:
@@ -117,25 +118,46 @@ def _row(customer: Customer, day: date, parts: Sequence[Part]) -> EngagementScor
 
 def _latest(days: Mapping[str, date]) -> dict[str, int]:
     """The score that each customer had before its day."""
-    rows = EngagementScore.objects.filter(customer__in=list(days)).order_by("customer_id", "-day")
-    found: dict[str, int] = {}
-    for customer, day, score in rows.values_list("customer_id", "day", "score"):
-        if day < days[customer]:
-            found.setdefault(customer, score)
+    earlier = Q(pk__in=[])
+    for day, whose in _by_day(days).items():
+        earlier |= Q(customer__in=whose, day__lt=day)
+    rows = EngagementScore.objects.filter(earlier).order_by("customer_id", "-day").distinct("customer_id")
+    return dict(rows.values_list("customer_id", "score"))
+
+
+def _by_day(days: Mapping[str, date]) -> dict[date, list[str]]:
+    found: dict[date, list[str]] = defaultdict(list)
+    for pk, day in days.items():
+        found[day].append(pk)
     return found
 
 
-def _tell(customer: Customer, row: EngagementScore, before: int | None, now: datetime) -> None:
-    """A signal where the score comes up to the threshold, no sooner than the rule's window after the last."""
-    rule = Rule.objects.filter(code="engagement", enabled=True).first() if row.score >= 1 else None
-    if rule is None or row.score < (rule.threshold or 0) or (before or 0) >= (rule.threshold or 0):
-        return
-    since = now - timedelta(days=rule.window_days or 0)
-    if Signal.objects.filter(customer=customer, rule=rule, occurred_at__gt=since).exists():
-        return
+def _crossed(
+    rule: Rule, scored: Sequence[EngagementScore], before: Mapping[str, int], moments: Mapping[str, datetime]
+) -> dict[str, list[Finding]]:
+    """Where the score comes up to the threshold, no sooner than the rule's window after the last."""
+    limit = rule.threshold or 0
+    up = [row for row in scored if row.score >= max(limit, 1) and before.get(row.customer_id, 0) < limit]
+    ids = [row.customer_id for row in up]
+    last = (
+        Signal.objects.filter(customer__in=ids, rule=rule)
+        .values_list("customer")
+        .annotate(at=Max("occurred_at"))
+    )
+    fired = dict(last.order_by())
+    window = timedelta(days=rule.window_days or 0)
+    rested = [row for row in up if not _within(fired.get(row.customer_id), moments[row.customer_id], window)]
+    return {row.customer_id: [_finding(rule, row, moments[row.customer_id])] for row in rested}
+
+
+def _within(last: datetime | None, now: datetime, window: timedelta) -> bool:
+    return last is not None and last > now - window
+
+
+def _finding(rule: Rule, row: EngagementScore, now: datetime) -> Finding:
     words = ", ".join(f"{part['name'].lower()} {part['points']} of {part['of']}" for part in row.parts)
-    watching.report(
-        customer=customer, rule="engagement", occurred_at=now, now=now, actor="system", key=row.day.isoformat(),
+    return watching.finding(
+        rule=rule, customer=row.customer_id, about=row.day.isoformat(), occurred_at=now,
         sentence=f"Engagement is {row.score} of 100: {words}.",
         evidence={"score": row.score, **{part["name"]: part["words"] for part in row.parts}},
     )  # fmt: skip
@@ -159,9 +181,8 @@ type Use = tuple[int, dict[str, Decimal]]
 def _use(days: Mapping[str, date], back: int) -> dict[str, Use]:
     """(days with use, {meter: total}) of each customer in its window, `back` windows ago."""
     wanted = Q(pk__in=[])
-    for day in set(days.values()):
+    for day, whose in _by_day(days).items():
         end = day - timedelta(days=WINDOW * back)
-        whose = [pk for pk, theirs in days.items() if theirs == day]
         wanted |= Q(customer__in=whose, day__gt=end - timedelta(days=WINDOW), day__lte=end)
     rows = UsageDay.objects.filter(wanted, count__gt=0)
     active = dict(rows.values_list("customer").annotate(n=Count("day", distinct=True)).order_by())

@@ -4,24 +4,27 @@ Signals add up: points by weight, halved every half-life. A customer qualifies a
 signal; all of it is in `SalesSettings`. Later signals join the task that is open.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django_q.tasks import async_task
 
-from billing import customers, mail
-from billing.events import record
+from billing import bulk, customers, mail
+from billing.customers import Given
+from billing.events import Fact, record, record_many
 from billing.maths.periods import local_date
-from billing.models import Customer, Dispute, Invoice, Seller, Subscription, User
+from billing.models import Customer, Dispute, Event, Invoice, Seller, Subscription, User
 from billing.moves import IllegalMove, move
 from billing.refusals import Refused
-from sales import addresses
-from sales.models import Deal, HandoffTask, Lead, Rule, SalesSettings, Signal, TargetDomain, Weight
+from sales import addresses, chunking, owning
+from sales.models import Deal, HandoffTask, Lead, Rule, SalesSettings, Signal, Weight
 
-REPS = "Sales reps"
 ASKED = ("demo_requested", "wants_annual")
 """Rules of what the customer itself asked for: it is answered, whatever else holds sales back."""
 ENDED_WITHOUT = ("lost", "nurture", "returned")
@@ -70,71 +73,234 @@ def working_day(start: date, days: int) -> date:
     return day
 
 
-# -- Raising -----------------------------------------------------------------------------------------------
+# -- Raising: a fixed number of statements for any number of customers ---------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings, the seller's zone (due days are its days), and the names of all rules."""
+
+    settings: SalesSettings
+    timezone: str
+    rules: frozenset[str]
+
+    @classmethod
+    def current(cls) -> Self:
+        names = Rule.objects.values_list("name", flat=True)
+        return cls(SalesSettings.current(), Seller.objects.get().timezone, frozenset(names))
+
+    def due_on(self, now: datetime, *, urgent: bool) -> date:
+        days = self.settings.high_due_days if urgent else self.settings.due_days
+        return working_day(local_date(now, self.timezone), days)
 
 
 @transaction.atomic
 def consider(*, customer: Customer, now: datetime, actor: str = "system") -> HandoffTask | None:
-    """Give the customer's open task its new signals, or raise one if the customer qualifies. Repeatable.
+    """The same for one customer, whose row is waited for."""
+    held = customers.held([customer.pk])
+    return consider_all(held=held, moments={customer.pk: now}, actor=actor).get(customer.pk)
 
-    Signals of a closed task are done with; only what came after it counts towards the next. The customer's
-    row is held, so that of two workers with a signal each the second sees both.
+
+def consider_all(
+    *, held: Mapping[str, Customer], moments: Mapping[str, datetime], actor: str = "system"
+) -> dict[str, HandoffTask]:
+    """Give each customer's open task its new signals, or raise one if the customer qualifies. Repeatable.
+
+    Signals of a closed task are done with; only what came after it counts towards the next. `moments` says who is
+    looked at, and when. Their rows are held, so that of two workers with a signal each the second sees both.
+    Answers the open tasks by customer id.
     """
-    customer = _held(customer)
-    task = _open_task(customer)
-    if task is None:
-        waiting = list(_waiting(customer))
-        settings = SalesSettings.current()
-        if not qualifies(waiting, now, settings) or _must_wait(customer, waiting, settings, now):
-            return None
-        task, raised = _raise(customer, waiting, settings, now)
-        if raised:
-            _announce(task, now=now, actor=actor)
-            return task
-    _join(task, customer, now)
-    return task
+    policy = Policy.current()
+    tasks = {task.customer_id or "": task for task in _open(customer__in=list(moments))}
+    signals = _open_signals(moments)
+    joined = [task for pk, task in tasks.items() if _join(task, signals[pk], policy, moments[pk])]
+    ripe = {
+        pk: now
+        for pk, now in moments.items()
+        if pk not in tasks and qualifies(signals[pk], now, policy.settings)
+    }
+    waiting = _who_must_wait(ripe, signals, held, policy.settings)
+    raised = _made({held[pk]: now for pk, now in ripe.items() if pk not in waiting}, signals, policy)
+    HandoffTask.objects.bulk_create(raised)
+    bulk.update(HandoffTask, [vars(task) for task in joined], JOINED)
+    _link([*joined, *raised], signals)
+    _announce(raised, actor=actor)
+    return tasks | {task.customer_id or "": task for task in raised}
 
 
-def _held(customer: Customer) -> Customer:
-    rows = Customer.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("test_clock", "owner").get(pk=customer.pk)
+JOINED = ("reason", "score", "due_on", "snoozed_until")
 
 
-def _open_task(customer: Customer) -> HandoffTask | None:
-    return HandoffTask.objects.filter(customer=customer, status__in=HandoffTask.OPEN).first()
+def _open(**which: Any) -> QuerySet[HandoffTask]:
+    return HandoffTask.objects.filter(status__in=HandoffTask.OPEN, **which)
 
 
-def _waiting(customer: Customer) -> Iterable[Signal]:
-    rows = customer.signals.filter(status=Signal.Status.OPEN, task__isnull=True)
-    return rows.select_related("rule").order_by("occurred_at", "id")
+def _open_signals(ids: Iterable[str]) -> dict[str, list[Signal]]:
+    """What counts, by customer: signals that no task has, and those of the open task."""
+    counting = Q(task__isnull=True) | Q(task__status__in=HandoffTask.OPEN)
+    rows = Signal.objects.filter(counting, customer__in=list(ids), status=Signal.Status.OPEN)
+    found: dict[str, list[Signal]] = defaultdict(list)
+    for signal in rows.select_related("rule").order_by("occurred_at", "id"):
+        found[signal.customer_id].append(signal)
+    return found
 
 
-def _must_wait(customer: Customer, signals: Sequence[Signal], settings: SalesSettings, now: datetime) -> bool:
-    """Nobody is approached in trouble or just after a no; whoever asked for something is answered."""
-    if any(signal.rule.code in ASKED for signal in signals):
+def _made(
+    moments: Mapping[Customer, datetime], signals: Mapping[str, Sequence[Signal]], policy: Policy
+) -> list[HandoffTask]:
+    owners = owning.choose_all(moments)
+    return [
+        _task(customer, owners[customer.pk], signals[customer.pk], policy, now)
+        for customer, now in moments.items()
+    ]
+
+
+def _task(
+    customer: Customer, choice: owning.Choice, signals: Sequence[Signal], policy: Policy, now: datetime
+) -> HandoffTask:
+    owner, why = choice
+    urgent = any(signal.weight == "high" for signal in signals)
+    return HandoffTask(
+        customer=customer, owner=owner, owner_why=why, raised_at=now, reason=reason_of(signals),
+        score=score(signals, now, policy.settings), due_on=policy.due_on(now, urgent=urgent),
+    )  # fmt: skip
+
+
+def reason_of(signals: Sequence[Signal]) -> str:
+    """The names of the rules, the heaviest first: “Usage near limit, Team growing”."""
+    order = {"high": 0, "medium": 1, "low": 2}
+    ranked = sorted(signals, key=lambda s: (order[s.weight], s.rule.position))
+    names = [signal.rule.name for signal in ranked]
+    return ", ".join(dict.fromkeys(names))[:400]
+
+
+def _join(task: HandoffTask, signals: Sequence[Signal], policy: Policy, now: datetime) -> bool:
+    """Later signals make the task heavier; they raise no second one. False when there is none that is new."""
+    if all(signal.task_id for signal in signals):
         return False
-    return bool(settings.hold_back and trouble(customer, now)) or _cooling(customer, settings, now)
+    if any(signal.weight == "high" for signal in signals):
+        task.due_on = min(task.due_on, policy.due_on(now, urgent=True))
+        task.snoozed_until = None
+    asked = [part for part in task.reason.split(", ") if part and part not in policy.rules]
+    task.reason = ", ".join(dict.fromkeys([*asked, *reason_of(signals).split(", ")]))[:400]
+    task.score = score(signals, now, policy.settings)
+    return True
+
+
+def _link(tasks: Iterable[HandoffTask], signals: Mapping[str, Sequence[Signal]]) -> None:
+    rows = [
+        {"id": signal.pk, "task_id": task.pk}
+        for task in tasks
+        for signal in signals[task.customer_id or ""]
+        if signal.task_id is None
+    ]
+    bulk.update(Signal, rows, ["task_id"])
+
+
+def _announce(tasks: Sequence[HandoffTask], *, actor: str, mailing: bool = True) -> None:
+    """Each task as a fact, the customer's owner, and a mail to whoever got it: all of them by one job."""
+    record_many([_raised(task, actor) for task in tasks])
+    owned = [task for task in tasks if task.customer is not None and task.owner is not None]
+    new = [(task.customer, task) for task in owned if task.customer and task.customer.owner_id is None]
+    given = [Given(customer, task.owner, task.owner_why, task.raised_at) for customer, task in new]
+    customers.assign_owners(given=given, actor=actor)
+    if mailing and owned:
+        async_task("sales.tasks.tell_owners", [task.pk for task in owned])
+
+
+def _raised(task: HandoffTask, actor: str) -> Fact:
+    data = {
+        "reason": task.reason, "score": str(task.score), "due_on": task.due_on.isoformat(), "owner": task.owner_id,
+    }  # fmt: skip
+    return Fact("handoff.raised", task.pk, task.customer_id, task.livemode, actor, task.raised_at, data)
+
+
+def tell_owners(*, tasks: Sequence[str]) -> None:
+    """Mail whoever has each of these tasks (ids), once, with the evidence."""
+    rows = HandoffTask.objects.filter(pk__in=tasks, owner__isnull=False, customer__isnull=False)
+    causes = {
+        event.object_id: event for event in Event.objects.filter(object_id__in=tasks, type="handoff.raised")
+    }
+    for task in rows.select_related("owner", "customer").prefetch_related("signals__rule"):
+        _tell_owner(task, causes[task.pk])
+
+
+@transaction.atomic
+def _tell_owner(task: HandoffTask, cause: Event) -> None:
+    customer, owner = task.customer, task.owner
+    if customer is None or owner is None:
+        return
+    context = {
+        "task": task, "signals": sorted(task.signals.all(), key=lambda each: (each.occurred_at, each.pk)),
+        "url": addresses.staff_url(task), "arr": addresses.money(customer.arr, customer.currency),
+    }  # fmt: skip
+    mail.compose(
+        template="handoff_task",
+        to=owner.email,
+        context=context,
+        event=cause,
+        now=task.raised_at,
+        customer=customer,
+    )
+
+
+# -- When nothing is raised --------------------------------------------------------------------------------
+
+
+def _who_must_wait(
+    moments: Mapping[str, datetime], signals: Mapping[str, Sequence[Signal]], held: Mapping[str, Customer],
+    settings: SalesSettings,
+) -> set[str]:  # fmt: skip
+    """Nobody is approached in trouble or just after a no; whoever asked for something is answered."""
+    unasked = {
+        pk: now for pk, now in moments.items() if not any(signal.rule.code in ASKED for signal in signals[pk])
+    }
+    if not unasked:
+        return set()
+    bad = troubles({held[pk]: now for pk, now in unasked.items()}) if settings.hold_back else {}
+    return {*bad, *_cooling(unasked, settings)}
 
 
 def trouble(customer: Customer, now: datetime) -> str:
     """What makes this a bad moment to sell, in words; "" for none."""
-    today = local_date(now, customer.timezone)
-    late = Invoice.objects.filter(customer=customer, status="open", amount_due__gt=0, due_on__lt=today)
-    if (invoice := late.order_by("due_on").first()) is not None:
-        return f"Invoice {invoice.number} has been overdue since {invoice.due_on:%-d %B %Y}."
-    if customer.subscriptions.filter(status=Subscription.Status.PAST_DUE).exists():
-        return "The last payment failed."
-    lately_lost = Q(status=Dispute.Status.LOST, closed_at__gt=now - LOST_FOR)
-    dispute = customer.disputes.filter(Q(status__in=Dispute.OPEN) | lately_lost).first()
-    if dispute is None:
+    return troubles({customer: now}).get(customer.pk, "")
+
+
+def troubles(moments: Mapping[Customer, datetime]) -> dict[str, str]:
+    """The same for those of many who are in trouble, by customer id; one statement."""
+    known = {customer.pk: (customer, now) for customer, now in moments.items()}
+    today = {pk: local_date(now, customer.timezone) for pk, (customer, now) in known.items()}
+    theirs = {"customer__in": list(known)}
+    late = Invoice.objects.filter(**theirs, status="open", amount_due__gt=0, due_on__lt=max(today.values()))
+    lost = Q(status=Dispute.Status.LOST, closed_at__gt=min(moments.values()) - LOST_FOR)
+    invoices, unpaid, disputes = bulk.read(
+        late.order_by("customer_id", "due_on").distinct("customer_id").only("customer", "number", "due_on"),
+        Subscription.objects.filter(**theirs, status=Subscription.Status.PAST_DUE).only("customer"),
+        Dispute.objects.filter(Q(status__in=Dispute.OPEN) | lost, **theirs),
+    )
+    told = [(each.customer_id, _disputed(each, *known[each.customer_id])) for each in reversed(disputes)]
+    words = {pk: text for pk, text in told if text}
+    words |= {each.customer_id: "The last payment failed." for each in unpaid}
+    overdue = [each for each in invoices if each.due_on < today[each.customer_id]]
+    return words | {each.customer_id: _overdue(each) for each in overdue}
+
+
+def _overdue(invoice: Invoice) -> str:
+    return f"Invoice {invoice.number} has been overdue since {invoice.due_on:%-d %B %Y}."
+
+
+def _disputed(dispute: Dispute, customer: Customer, now: datetime) -> str:
+    if dispute.status not in Dispute.OPEN and dispute.closed_at and dispute.closed_at <= now - LOST_FOR:
         return ""
-    day = f"{local_date(dispute.opened_at, customer.timezone):%-d %B %Y}"
-    return f"A payment has been disputed since {day}."
+    return f"A payment has been disputed since {local_date(dispute.opened_at, customer.timezone):%-d %B %Y}."
 
 
-def _cooling(customer: Customer, settings: SalesSettings, now: datetime) -> bool:
-    since = now - timedelta(days=settings.cool_down_days)
-    return customer.handoff_tasks.filter(status__in=ENDED_WITHOUT, closed_at__gt=since).exists()
+def _cooling(moments: Mapping[str, datetime], settings: SalesSettings) -> set[str]:
+    days = timedelta(days=settings.cool_down_days)
+    ended = HandoffTask.objects.filter(
+        customer__in=list(moments), status__in=ENDED_WITHOUT, closed_at__gt=min(moments.values()) - days
+    )
+    return {pk for pk, at in ended.values_list("customer", "closed_at") if at and at > moments[pk] - days}
 
 
 def reconsider(*, now: datetime) -> int:
@@ -143,13 +309,15 @@ def reconsider(*, now: datetime) -> int:
     Repeatable; a customer on a test clock is considered at its clock's time.
     """
     signals = Signal.objects.filter(status=Signal.Status.OPEN, task__isnull=True)
-    busy = HandoffTask.objects.filter(customer=OuterRef("pk"), status__in=HandoffTask.OPEN)
+    busy = _open(customer=OuterRef("pk"))
     rows = Customer.objects.filter(Exists(signals.filter(customer=OuterRef("pk"))) & ~Exists(busy))
-    raised = 0
-    for customer in rows.select_related("test_clock").order_by("pk").iterator(chunk_size=500):
-        present = customer.on_clock(now)
-        raised += consider(customer=customer, now=present) is not None
-    return raised + sum(_again(task, now) for task in _put_off(now))
+
+    def look(held: Mapping[str, Customer]) -> Iterable[HandoffTask]:
+        return consider_all(held=held, moments={pk: row.on_clock(now) for pk, row in held.items()}).values()
+
+    done = chunking.each(rows.order_by("pk").values_list("pk", flat=True), look)
+    done.log("customers left unconsidered")
+    return len(done.found) + sum(_again(task, now) for task in _put_off(now))
 
 
 def _put_off(now: datetime) -> list[HandoffTask]:
@@ -171,83 +339,7 @@ def _again(task: HandoffTask, now: datetime) -> bool:
     return True
 
 
-def _raise(
-    customer: Customer, signals: Sequence[Signal], settings: SalesSettings, now: datetime
-) -> tuple[HandoffTask, bool]:
-    """The new task and True; or the one that another worker raised at the same moment, and False."""
-    owner, why = choose_owner(customer)
-    urgent = any(signal.weight == "high" for signal in signals)
-    task = HandoffTask(
-        customer=customer, owner=owner, owner_why=why, raised_at=now, reason=reason_of(signals),
-        score=score(signals, now, settings), due_on=_due_on(settings, urgent, now),
-    )  # fmt: skip
-    try:
-        with transaction.atomic():
-            task.save(force_insert=True)
-    except IntegrityError:
-        return HandoffTask.objects.get(customer=customer, status__in=HandoffTask.OPEN), False
-    Signal.objects.filter(pk__in=[signal.pk for signal in signals], task__isnull=True).update(task=task)
-    return task, True
-
-
-def _due_on(settings: SalesSettings, urgent: bool, now: datetime) -> date:
-    today = local_date(now, Seller.objects.get().timezone)
-    return working_day(today, settings.high_due_days if urgent else settings.due_days)
-
-
-def reason_of(signals: Sequence[Signal]) -> str:
-    """The names of the rules, the heaviest first: “Usage near limit, Team growing”."""
-    order = {"high": 0, "medium": 1, "low": 2}
-    ranked = sorted(signals, key=lambda s: (order[s.weight], s.rule.position))
-    names = [signal.rule.name for signal in ranked]
-    return ", ".join(dict.fromkeys(names))[:400]
-
-
-def _join(task: HandoffTask, customer: Customer, now: datetime) -> None:
-    """Later signals make the task heavier; they raise no second one."""
-    if not Signal.objects.filter(customer=customer, task__isnull=True, status="open").update(task=task):
-        return
-    signals = list(task.signals.filter(status="open").select_related("rule").order_by("occurred_at", "id"))
-    settings = SalesSettings.current()
-    due_on = task.due_on
-    if any(signal.weight == "high" for signal in signals):
-        due_on = min(due_on, _due_on(settings, True, now))
-        task.snoozed_until = None
-    task.reason = ", ".join(dict.fromkeys([*_asked(task), *reason_of(signals).split(", ")]))[:400]
-    task.score, task.due_on = score(signals, now, settings), due_on
-    task.save(update_fields=["reason", "score", "due_on", "snoozed_until"])
-
-
-def _asked(task: HandoffTask) -> list[str]:
-    """What is in the reason besides names of rules: what somebody asked for by hand."""
-    names = set(Rule.objects.values_list("name", flat=True))
-    return [part for part in task.reason.split(", ") if part and part not in names]
-
-
-def _announce(task: HandoffTask, *, now: datetime, actor: str, mailing: bool = True) -> None:
-    """The task as a fact, the customer's owner, and a mail to whoever got it."""
-    customer, owner = task.customer, task.owner
-    data: dict[str, Any] = {
-        "reason": task.reason,
-        "score": str(task.score),
-        "due_on": task.due_on.isoformat(),
-    }
-    data["owner"] = owner and owner.pk
-    event = record("handoff.raised", subject=task, customer=customer, actor=actor, now=now, data=data)
-    if customer is None or owner is None:
-        return
-    if customer.owner_id is None:
-        customers.assign_owner(customer=customer, owner=owner, now=now, actor=actor, why=task.owner_why)
-    if mailing:
-        context = {**_mail_facts(task), "arr": addresses.money(customer.arr, customer.currency)}
-        mail.compose(
-            template="handoff_task", to=owner.email, context=context, event=event, now=now, customer=customer
-        )
-
-
-def _mail_facts(task: HandoffTask) -> dict[str, Any]:
-    signals = task.signals.select_related("rule").order_by("occurred_at", "id")
-    return {"task": task, "signals": list(signals), "url": addresses.staff_url(task)}
+# -- By hand -----------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -264,29 +356,35 @@ def raise_by_hand(
     """Work that somebody asked for, whatever the score: the customer's open task, or a new one."""
     why = "chosen by hand"
     if owner is None:
-        owner, why = choose_owner(customer)
+        owner, why = owning.choose(customer)
     task = _by_hand(customer, reason, now, owner=owner, owner_why=why, note=note)
     return _insert_or_join(task, now=now, actor=actor)
 
 
 def _by_hand(customer: Customer | None, reason: str, now: datetime, **fields: Any) -> HandoffTask:
-    settings = SalesSettings.current()
-    points = settings.points(Weight.HIGH)
-    due_on = _due_on(settings, True, now)
+    policy = Policy.current()
     return HandoffTask(
-        customer=customer, reason=reason[:400], raised_at=now, due_on=due_on, score=points, **fields
-    )
+        customer=customer, reason=reason[:400], raised_at=now, due_on=policy.due_on(now, urgent=True),
+        score=policy.settings.points(Weight.HIGH), **fields,
+    )  # fmt: skip
 
 
 def _insert_or_join(task: HandoffTask, *, now: datetime, actor: str, mailing: bool = True) -> HandoffTask:
+    """The customer is held, as by whoever weighs: nobody raises another, or gives it an owner, at the same moment."""
+    if task.customer is not None:
+        customers.hold(task.customer.pk)
+        task.customer.refresh_from_db(fields=["owner"])
     try:
         with transaction.atomic():
             task.save(force_insert=True)
     except IntegrityError:
         return _join_by_hand(task)
     if task.customer is not None:
-        _join(task, task.customer, now)
-    _announce(task, now=now, actor=actor, mailing=mailing)
+        signals = _open_signals([task.customer.pk])
+        if _join(task, signals[task.customer.pk], Policy.current(), now):
+            task.save(update_fields=JOINED)
+            _link([task], signals)
+    _announce([task], actor=actor, mailing=mailing)
     return task
 
 
@@ -307,46 +405,16 @@ def _join_by_hand(asked: HandoffTask) -> HandoffTask:
 @transaction.atomic
 def follow_lead(*, lead: Lead, customer: Customer, now: datetime, actor: str) -> None:
     """The lead became a customer: owner and task go along, unless the customer has its own."""
+    customers.hold(customer.pk)
     if customer.owner_id is None and lead.owner is not None:
         customers.assign_owner(
             customer=customer, owner=lead.owner, now=now, actor=actor, why="owner of the lead"
         )
-    if not HandoffTask.objects.filter(customer=customer, status__in=HandoffTask.OPEN).exists():
-        tasks = HandoffTask.objects.filter(lead=lead, customer__isnull=True, status__in=HandoffTask.OPEN)
-        tasks.update(customer=customer)
+    if not _open(customer=customer).exists():
+        _open(lead=lead, customer__isnull=True).update(customer=customer)
 
 
-# -- Owners ------------------------------------------------------------------------------------------------
-
-
-def choose_owner(customer: Customer | None = None, *, domain: str = "") -> tuple[User | None, str]:
-    """(owner, what chose it): who has the customer, then who has its company, then who has least to do."""
-    if customer is not None and customer.owner is not None and customer.owner.is_active:
-        return customer.owner, "owner of the customer"
-    domain = domain or (customer.domain if customer else "")
-    if domain and (known := _owner_of_company(domain, customer)):
-        return known, f"owner of {domain}"
-    return next_in_turn(), "round robin by load"
-
-
-def _owner_of_company(domain: str, customer: Customer | None) -> User | None:
-    target = TargetDomain.objects.filter(domain=domain, owner__is_active=True).select_related("owner").first()
-    if target is not None:
-        return target.owner
-    others = Customer.objects.filter(domain=domain, owner__is_active=True)
-    if customer is not None:
-        others = others.filter(livemode=customer.livemode).exclude(pk=customer.pk)
-    found = others.select_related("owner").order_by("pk").first()
-    return found.owner if found else None
-
-
-def next_in_turn() -> User | None:
-    """The rep with the fewest open tasks; among equals, who waited longest for one. None without reps."""
-    open_ones = Count("handoff_tasks", filter=Q(handoff_tasks__status__in=HandoffTask.OPEN))
-    reps = User.objects.filter(groups__name=REPS, is_active=True, is_staff=True)
-    ranked = reps.annotate(load=open_ones, last=Max("handoff_tasks__raised_at"))
-    never = datetime.min.replace(tzinfo=UTC)
-    return min(ranked, key=lambda rep: (rep.load, rep.last or never, rep.pk), default=None)
+# -- Working on it -----------------------------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -358,9 +426,6 @@ def assign(*, task: HandoffTask, owner: User, now: datetime, actor: str, why: st
         customers.assign_owner(customer=task.customer, owner=owner, now=now, actor=actor, why=why)
     if task.lead is not None:
         Lead.objects.filter(pk=task.lead_id).update(owner=owner)
-
-
-# -- Working on it -----------------------------------------------------------------------------------------
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from billing.events import record
 from billing.models import Customer, Plan, User
 from billing.moves import move
 from billing.refusals import Refused
-from sales import addresses, deals, handing_over, watching
+from sales import addresses, deals, handing_over, owning, watching
 from sales.models import Deal, HandoffTask, Lead, Quote, Signal
 
 DOUBLE_CLICK = timedelta(minutes=10)
@@ -84,7 +84,7 @@ def contact(
         return again
     customer = customer or _known_customer(given["email"], mode)
     if owner is None:
-        owner, why = handing_over.choose_owner(customer, domain=typed.business_domain(given["email"]))
+        owner, why = owning.choose(customer, domain=typed.business_domain(given["email"]))
     lead = Lead.objects.create(
         **given,
         demo_wanted=demo_wanted,
@@ -196,6 +196,7 @@ def ask(*, customer: Customer, about: str, now: datetime, actor: str, text: str 
     if about not in WISHES:
         raise UnknownWish("Ask for a demo, a quote, annual billing, invoices or help.", field="about")
     words = _paragraphs(text, "text")
+    customers.hold(customer.pk)  # before anything of it is numbered: see “Locks”
     if about == "demo":
         data = {"need": words[:300], "source": "customer"}
         event = record("demo.requested", subject=customer, customer=customer, actor=actor, now=now, data=data)

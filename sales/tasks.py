@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from sales import automating, engagement, promises, quoting, watching
+from sales import automating, engagement, handing_over, promises, quoting, watching
 from sales.models import Quote
 
 
@@ -16,6 +16,11 @@ def weigh(numbers: Sequence[int]) -> None:
 def sweep() -> int:
     """Nightly: look at what a dead worker left, and at the target lists."""
     return watching.sweep(now=timezone.now())
+
+
+def tell_owners(tasks: Sequence[str]) -> None:
+    """Handoff tasks were raised: mail whoever has them."""
+    handing_over.tell_owners(tasks=tasks)
 
 
 def measure_engagement() -> int:

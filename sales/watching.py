@@ -4,48 +4,34 @@ Nothing is missed: the job commits with its cause, and `sweep` finds what a dead
 twice: a signal's dedupe key is unique.
 """
 
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from django.db import transaction
-from django.db.models import (
-    CharField,
-    Count,
-    Exists,
-    ExpressionWrapper,
-    F,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-)
-from django.db.models.functions import Coalesce, Concat
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
-from billing import metering, timelines, typed
-from billing.events import record
-from billing.maths.periods import local_date
-from billing.models import Customer, Entitlement, Event, Plan, Seller, Subscription, ThresholdCrossing
+from billing import customers, metering
+from billing.events import Fact, record, record_many
+from billing.models import Customer, Event, ThresholdCrossing
 from billing.moves import move
 from billing.refusals import Refused
-from sales import handing_over, rules
-from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile, WeighedEvent
-from sales.rules import Account, Facts, Finding, Happened, Setting
+from sales import chunking, gathering, handing_over, rules
+from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile
+from sales.rules import Facts, Finding, Happened, Setting
 
-BATCH = 200
 LONGEST_PERIOD = timedelta(days=367)
 # Terms of a quote begin as the next phase, or as a subscription that waited for its day.
 BEGINNINGS = ("subscription.phase_started", "subscription.activated")
 # No finding about the customer, but work for a person at once, whatever the score.
 ALARMS = {"payment.unanswered": "A payment has had no answer for a day"}
 WEIGHED = (*rules.TRIGGERS, *ALARMS)
-log = logging.getLogger(__name__)
 
 
 class UnknownRule(Refused):
@@ -74,51 +60,64 @@ def on_recorded(*, events: Sequence[Event], **_: Any) -> None:
 def weigh(*, numbers: Sequence[int], now: datetime) -> list[Signal]:
     """Look at events (by number) that were not looked at yet; answers the new signals.
 
-    Each customer is a transaction of its own. May run twice, late, or on two workers at once.
+    So many customers at once are a transaction, which holds them. May run twice, late, or on two workers at once. Who
+    cannot be weighed does not hold up the others; what went wrong is raised at the end.
     """
-    events = Event.objects.filter(number__in=numbers, weighed__isnull=True, customer__isnull=False)
-    by_customer: dict[str, list[Event]] = defaultdict(list)
-    for event in events.order_by("number"):
-        by_customer[str(event.customer_id)].append(event)
-    return _each(list(by_customer.values()), now)
+    done = _weigh(_unweighed(number__in=numbers), now)
+    if done.errors:
+        raise ExceptionGroup("some events could not be weighed", done.errors)
+    return done.found
 
 
-def _each(groups: Sequence[Sequence[Event]], now: datetime) -> list[Signal]:
-    """One that cannot be weighed must not hold up the others; what went wrong is raised at the end."""
-    settings, found, errors = _settings(), [], []
-    for rows in groups:
-        try:
-            found.extend(_weigh_one(rows, settings, now))
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise ExceptionGroup("some events could not be weighed", errors)
+def _unweighed(**which: Any) -> QuerySet[Event]:
+    return Event.objects.filter(**which, weighed__isnull=True, customer__isnull=False)
+
+
+def _weigh(waiting: QuerySet[Event], now: datetime) -> chunking.Done[Signal]:
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for number, pk in waiting.order_by("customer_id").values_list("number", "customer_id"):
+        numbers[pk].append(number)
+    work = partial(_weigh_held, numbers=numbers, settings=_settings(), now=now)
+    return chunking.each(numbers, work)
+
+
+def _weigh_held(
+    held: Mapping[str, Customer],
+    *,
+    numbers: Mapping[str, Sequence[int]],
+    settings: Mapping[str, Setting],
+    now: datetime,
+) -> list[Signal]:
+    """A fixed number of statements; what was weighed before its customer was held is left out."""
+    mine = [number for pk in held for number in numbers[pk]]
+    events = gathering.happened(_unweighed(number__in=mine))
+    for pk, theirs in events.items():
+        for alarm in (event for event in theirs if event.type in ALARMS):
+            _sound(alarm, held[pk], now)
+    told = [
+        Told(held[facts.customer], finding, facts.event.at)
+        for facts in gathering.gather(held, events)
+        for finding in rules.weigh(facts, settings)
+    ]
+    found = _keep(told, held, dict.fromkeys(held, now))
+    _note([event.number for theirs in events.values() for event in theirs], now)
     return found
 
 
-@transaction.atomic
-def _weigh_one(events: Sequence[Event], settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
-    customer = _customer(str(events[0].customer_id))
-    found: list[Signal] = []
-    for alarm in (event for event in events if event.type in ALARMS):
-        _sound(alarm, customer, now)
-    for facts in _gather(customer, events):
-        new = _store(customer, rules.weigh(facts, settings), actor="system", now=facts.event.at)
-        if new:
-            handing_over.consider(customer=customer, now=_moment(customer, facts.event.at, now))
-        found.extend(new)
-    WeighedEvent.objects.bulk_create(
-        [WeighedEvent(event=event, at=now) for event in events], ignore_conflicts=True
+def _note(numbers: Sequence[int], now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into sales_weighedevent (event_id, at) select number, %s from unnest(%s::bigint[]) number"
+            " on conflict do nothing",
+            [now, list(numbers)],
+        )
+
+
+def _sound(alarm: Happened, customer: Customer, now: datetime) -> None:
+    """A task for a person."""
+    words = (
+        f"{alarm.subject}, reference {alarm.data.get('reference', '')}, since {alarm.data.get('since', '')}."
     )
-    return found
-
-
-def _sound(alarm: Event, customer: Customer, now: datetime) -> None:
-    """A task for a person. Who notes the event first raises it; a second worker waits here and finds it noted."""
-    _, first = WeighedEvent.objects.get_or_create(event=alarm, defaults={"at": now})
-    if not first:
-        return
-    words = f"{alarm.object_id}, reference {alarm.data.get('reference', '')}, since {alarm.data.get('since', '')}."
     note = f"{words} Ask the payment provider, then say on the payment's page what became of it."
     handing_over.raise_by_hand(
         customer=customer, reason=ALARMS[alarm.type], note=note, actor="system",
@@ -126,31 +125,61 @@ def _sound(alarm: Event, customer: Customer, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _customer(pk: str) -> Customer:
-    return Customer.objects.select_related("test_clock").get(pk=pk)
-
-
 def _moment(customer: Customer, at: datetime, now: datetime) -> datetime:
     """A customer on a test clock lives at the time of its events; everybody else in the present."""
     return at if customer.test_clock_id else max(at, now)
 
 
-def _store(customer: Customer, findings: Iterable[Finding], *, actor: str, now: datetime) -> list[Signal]:
-    """Keep what is new among the findings; each new signal is a fact."""
-    new = []
-    for finding in findings:
-        fields: dict[str, Any] = {
-            "customer": customer, "rule": partial(Rule.objects.get, code=finding.rule),
-            "weight": finding.weight,
-            "sentence": finding.sentence, "evidence": dict(finding.evidence),
-            "occurred_at": finding.occurred_at,
-        }  # fmt: skip
-        signal, created = Signal.objects.get_or_create(dedupe_key=finding.key, defaults=fields)
-        if created:
-            data = {"rule": finding.rule, "weight": finding.weight, "sentence": finding.sentence}
-            record("signal.created", subject=signal, actor=actor, now=now, data=data)
-            new.append(signal)
-    return new
+# -- Keeping what was found: a fixed number of statements for any number of findings ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding about a customer that is held, and when it was made."""
+
+    customer: Customer
+    finding: Finding
+    at: datetime
+
+
+def _keep(
+    told: Sequence[Told], held: Mapping[str, Customer], now: Mapping[str, datetime], actor: str = "system"
+) -> list[Signal]:
+    """Keep what is new; each new signal is a fact, and its customer is considered."""
+    new = _new(told)
+    if not new:
+        return []
+    by_code = {rule.code: rule for rule in Rule.objects.all()}
+    signals = [_signal(each, by_code[each.finding.rule]) for each in new]
+    Signal.objects.bulk_create(signals)
+    record_many([_fact(row, each, actor) for row, each in zip(signals, new, strict=True)])
+    moments = {each.customer.pk: _moment(each.customer, each.at, now[each.customer.pk]) for each in new}
+    tasks = handing_over.consider_all(held=held, moments=moments)
+    for signal in signals:
+        signal.task = tasks.get(signal.customer_id)
+    return signals
+
+
+def _new(told: Sequence[Told]) -> list[Told]:
+    """Each key once, and none that is there: who holds the customer is alone in writing about it."""
+    first = {each.finding.key: each for each in reversed(told)}
+    rows = Signal.objects.filter(dedupe_key__in=list(first)).values_list("dedupe_key", flat=True)
+    known = set(rows) if first else set()
+    return [each for each in told if each.finding.key not in known and first[each.finding.key] is each]
+
+
+def _signal(told: Told, rule: Rule) -> Signal:
+    finding = told.finding
+    return Signal(
+        customer=told.customer, rule=rule, weight=finding.weight, sentence=finding.sentence,
+        evidence=dict(finding.evidence), occurred_at=finding.occurred_at, dedupe_key=finding.key,
+    )  # fmt: skip
+
+
+def _fact(signal: Signal, told: Told, actor: str) -> Fact:
+    customer, finding = told.customer, told.finding
+    data = {"rule": finding.rule, "weight": finding.weight, "sentence": finding.sentence}
+    return Fact("signal.created", signal.pk, customer.pk, customer.livemode, actor, told.at, data)
 
 
 def _settings() -> dict[str, Setting]:
@@ -160,156 +189,98 @@ def _settings() -> dict[str, Setting]:
     }
 
 
-# -- Facts: a fixed number of queries for each customer ------------------------------------------------------
-
-
-def _gather(customer: Customer, events: Sequence[Event]) -> list[Facts]:
-    types = {event.type for event in events}
-    common: dict[str, Any] = {
-        "customer": customer.pk, "name": customer.name, "domain": _business_domain(customer),
-        "employees": customer.employees, "industry": customer.industry, "currency": customer.currency,
-    }  # fmt: skip
-    if types & {"customer.created", "customer.updated"}:
-        common |= _company(customer)
-    if types & {"subscription.created", "subscription.changed"}:
-        common["alert_delta"] = Seller.objects.get().upgrade_alert_delta
-    if "feature.viewed" in types:
-        common |= _features(customer, events[-1])
-    if types & set(rules.COUNTED):
-        common["history"] = _history(customer)
-    return [Facts(event=_happened(event), **common) for event in events]
-
-
-def _happened(event: Event) -> Happened:
-    return Happened(event.number, event.type, event.object_id, event.at, event.actor, event.data)
-
-
-def _history(customer: Customer) -> tuple[Happened, ...]:
-    """All of it: an event that committed after a younger one was weighed is counted with the next."""
-    rows = Event.objects.filter(customer=customer, type__in=rules.COUNTED)
-    return tuple(_happened(event) for event in rows.order_by("number"))
-
-
-def _business_domain(customer: Customer) -> str:
-    return "" if customer.domain in typed.FREE_MAIL else customer.domain.lower()
-
-
-def _company(customer: Customer) -> dict[str, Any]:
-    domain = _business_domain(customer)
-    profiles = [
-        p.name for p in TargetProfile.objects.all() if p.matches(customer.industry, customer.employees)
-    ]
-    return {
-        "target_domain": listed_domain(domain),
-        "target_profiles": tuple(profiles),
-        "same_domain": _others(customer, domain),
-    }
-
-
-def listed_domain(domain: str) -> str:
-    """The entry of the target list that covers a domain: itself or its nearest parent; "" for none."""
-    parts = domain.split(".")
-    parents = [".".join(parts[n:]) for n in range(len(parts) - 1)]
-    listed = set(TargetDomain.objects.filter(domain__in=parents).values_list("domain", flat=True))
-    return next((parent for parent in parents if parent in listed), "")
-
-
-def _others(customer: Customer, domain: str) -> tuple[Account, ...]:
-    """Accounts that were there before on the same domain; the newcomer is the one that is told about them."""
-    if not domain:
-        return ()
-    older = Customer.objects.filter(domain=domain, livemode=customer.livemode, pk__lt=customer.pk)
-    return tuple(Account(pk, name) for pk, name in older.order_by("pk").values_list("pk", "name")[:50])
-
-
-def _features(customer: Customer, event: Event) -> dict[str, Any]:
-    """What the plan in force at the event has, and what only higher plans have."""
-    day = local_date(event.at, customer.timezone)
-    rows = customer.subscriptions.filter(status__in=Subscription.LIVE).prefetch_related(
-        *timelines.PHASE_PREFETCH
-    )
-    spec = next((s for row in rows if (s := timelines.spec_on(timelines.specs_of(row), day))), None)
-    rank = spec.plan.rank if spec else 0
-    plans = Plan.objects.filter(archived_at__isnull=True)
-    own = Entitlement.objects.filter(plan=spec.plan if spec else None)
-    above = Entitlement.objects.filter(plan__in=plans, plan__rank__gt=rank, limit__isnull=True)
-    interval = ""
-    if spec:
-        interval = next((str(p.interval) for p, _ in spec.items if p.kind == "recurring"), "")
-    return {
-        "plan_features": frozenset(own.values_list("feature", flat=True)),
-        "higher_features": dict(above.values_list("feature", "name")),
-        "interval": interval,
-    }
-
-
 # -- What was missed, and what only others know ---------------------------------------------------------
 
 
 def sweep(*, now: datetime) -> int:
-    """Weigh what no worker has weighed, and look at the target lists again. Answers how many were found."""
-    waiting = Event.objects.filter(type__in=WEIGHED, customer__isnull=False, weighed__isnull=True)
-    numbers = list(waiting.order_by("number").values_list("number", flat=True))
-    found = 0
-    for start in range(0, len(numbers), BATCH):
-        found += _try(numbers[start : start + BATCH], now)
-    found += len(look_for_targets(now=now)) + len(look_past_thresholds(now=now))
+    """Weigh what no worker has weighed, and look at the target lists again. Answers how many were found.
+
+    Facts change by events, so nobody else has anything new, but for the target lists and for usage that went on from
+    exactly a threshold. Who cannot be weighed stays for the next sweep, and is in the log.
+    """
+    done = _weigh(_unweighed(type__in=WEIGHED), now)
+    done.log("events left unweighed")
+    found = len(done.found) + len(look_for_targets(now=now)) + len(look_past_thresholds(now=now))
     handing_over.reconsider(now=now)
     return found
-
-
-def _try(numbers: Sequence[int], now: datetime) -> int:
-    """What cannot be weighed stays for the next sweep, and is in the log."""
-    try:
-        return len(weigh(numbers=numbers, now=now))
-    except ExceptionGroup:
-        log.exception("events left unweighed")
-        return 0
 
 
 def look_past_thresholds(*, now: datetime) -> list[Signal]:
     """Customers whose usage stood exactly at a threshold when billing said so, and has gone past it since."""
     exact = ThresholdCrossing.objects.filter(used__gt=0, used=F("limit") * F("percent") / 100)
-    recent = exact.filter(at__gte=now - LONGEST_PERIOD).select_related("customer__test_clock", "meter")
-    settings = _settings()
-    return [signal for crossing in recent for signal in _look_past(crossing, settings, now)]
+    crossings: dict[str, list[ThresholdCrossing]] = defaultdict(list)
+    for crossing in (
+        exact.filter(at__gte=now - LONGEST_PERIOD).select_related("meter").order_by("customer_id")
+    ):
+        crossings[crossing.customer_id].append(crossing)
+    work = partial(_look_past, crossings=crossings, settings=_settings(), now=now)
+    return _looked(chunking.each(crossings, work))
 
 
-@transaction.atomic
-def _look_past(crossing: ThresholdCrossing, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
-    customer, meter = crossing.customer, crossing.meter
-    moment = customer.on_clock(now)
-    running = next((each for each in metering.current(customer, moment) if each.meter == meter), None)
-    if running is None or running.period.start != crossing.period_start or running.limit != crossing.limit:
-        return []
-    data = {
-        "meter": meter.code, "name": meter.name, "used": str(running.used), "limit": str(running.limit),
-        "period": {"start": running.period.start.isoformat()},
-    }  # fmt: skip
-    facts = Facts(Happened(0, metering.THRESHOLD_REACHED, customer.pk, moment, data=data), customer.pk)
-    return _keep(customer, rules.weigh(facts, settings), moment)
+def _looked(done: chunking.Done[Signal]) -> list[Signal]:
+    done.log("customers not looked at")
+    return done.found
+
+
+def _look_past(
+    held: Mapping[str, Customer],
+    *,
+    crossings: Mapping[str, Sequence[ThresholdCrossing]],
+    settings: Mapping[str, Setting],
+    now: datetime,
+) -> list[Signal]:
+    moments = {pk: row.on_clock(now) for pk, row in held.items()}
+    running = metering.current_of(moments={held[pk]: moment for pk, moment in moments.items()})
+    told = [
+        Told(held[pk], finding, moments[pk])
+        for pk in held
+        for crossing in crossings[pk]
+        for facts in _went_on(crossing, running.get(pk, ()), moments[pk])
+        for finding in rules.weigh(facts, settings)
+    ]
+    return _keep(told, held, moments)
+
+
+def _went_on(
+    crossing: ThresholdCrossing, running: Sequence[metering.MeterUsage], moment: datetime
+) -> Iterator[Facts]:
+    meter = crossing.meter
+    for usage in running:
+        same = usage.meter == meter and usage.period.start == crossing.period_start
+        if same and usage.limit == crossing.limit:
+            data = {
+                "meter": meter.code, "name": meter.name, "used": str(usage.used), "limit": str(usage.limit),
+                "period": {"start": usage.period.start.isoformat()},
+            }  # fmt: skip
+            event = Happened(0, metering.THRESHOLD_REACHED, crossing.customer_id, moment, data=data)
+            yield Facts(event, crossing.customer_id)
 
 
 def look_for_targets(*, now: datetime) -> list[Signal]:
     """Customers who were there before their domain or profile was put on a target list."""
     settings = {code: s for code, s in _settings().items() if code in _LISTED}
-    missed = [customer for code in settings for customer in _LISTED[code]().exclude(signals__rule__code=code)]
-    return [signal for customer in missed for signal in _look_at(customer, settings, now)]
+    missed = {pk for code in settings for pk in _missed(code)}
+    return _looked(chunking.each(sorted(missed), partial(_look_at, settings=settings, now=now)))
 
 
-def _on_target_domain() -> QuerySet[Customer]:
-    host = ExpressionWrapper(OuterRef("domain"), output_field=CharField())
-    listed = TargetDomain.objects.alias(host=host).filter(
-        Q(host=F("domain")) | Q(host__endswith=Concat(Value("."), F("domain")))
-    )
-    return Customer.objects.filter(~Q(domain=""), Exists(listed)).select_related("test_clock", "owner")
+def _missed(code: str) -> Iterable[str]:
+    told = Signal.objects.filter(customer=OuterRef("pk"), rule__code=code)
+    return _LISTED[code](Customer.objects.exclude(Exists(told)))
 
 
-def _in_target_profile() -> QuerySet[Customer]:
+def _on_target_domain(rows: QuerySet[Customer]) -> list[str]:
+    listed = set(TargetDomain.objects.values_list("domain", flat=True))
+    if not listed:
+        return []
+    known = rows.exclude(domain="").values_list("pk", "domain")
+    return [pk for pk, domain in known if gathering.nearest(domain.lower(), listed)]
+
+
+def _in_target_profile(rows: QuerySet[Customer]) -> Iterable[str]:
     wanted = Q(pk__in=[])
     for profile in TargetProfile.objects.all():
         wanted |= _matching(profile)
-    return Customer.objects.filter(wanted).select_related("test_clock", "owner")
+    return rows.filter(wanted).values_list("pk", flat=True)
 
 
 def _matching(profile: TargetProfile) -> Q:
@@ -324,22 +295,41 @@ def _matching(profile: TargetProfile) -> Q:
 _LISTED = {"target_domain": _on_target_domain, "target_profile": _in_target_profile}
 
 
-@transaction.atomic
-def _look_at(customer: Customer, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
-    moment = customer.on_clock(now)
-    happened = Happened(0, "customer.updated", customer.pk, moment)
-    facts = Facts(
-        event=happened, customer=customer.pk, name=customer.name, domain=_business_domain(customer),
-        employees=customer.employees, industry=customer.industry, **_company(customer),
+def _look_at(held: Mapping[str, Customer], *, settings: Mapping[str, Setting], now: datetime) -> list[Signal]:
+    moments = {pk: row.on_clock(now) for pk, row in held.items()}
+    news = {pk: [Happened(0, "customer.updated", pk, moment)] for pk, moment in moments.items()}
+    told = [
+        Told(held[facts.customer], finding, facts.event.at)
+        for facts in gathering.gather(held, news)
+        for finding in rules.weigh(facts, settings)
+    ]
+    return _keep(told, held, moments)
+
+
+def finding(
+    *,
+    rule: Rule,
+    customer: str,
+    about: str,
+    occurred_at: datetime,
+    sentence: str,
+    evidence: Mapping[str, Any],
+) -> Finding:
+    """What somebody else than the rules found. `about` is its key among the customer's of this rule."""
+    return Finding(
+        rule=rule.code, weight=rule.weight, key=f"{rule.code}:{customer}:{about}"[:250], evidence=evidence,
+        occurred_at=occurred_at, sentence=(sentence or f"{rule.name}: {rule.description}.")[:400],
     )  # fmt: skip
-    return _keep(customer, rules.weigh(facts, settings), moment)
 
 
-def _keep(customer: Customer, findings: Iterable[Finding], moment: datetime) -> list[Signal]:
-    new = _store(customer, findings, actor="system", now=moment)
-    if new:
-        handing_over.consider(customer=customer, now=moment)
-    return new
+def keep(*, findings: Mapping[str, Sequence[Finding]], now: datetime) -> chunking.Done[Signal]:
+    """Keep findings, by customer id; finds what was new. A fixed number of statements for so many customers."""
+
+    def work(held: Mapping[str, Customer]) -> list[Signal]:
+        told = [Told(held[pk], each, each.occurred_at) for pk in held for each in findings[pk]]
+        return _keep(told, held, dict.fromkeys(held, now))
+
+    return chunking.each(findings, work)
 
 
 @transaction.atomic
@@ -361,15 +351,13 @@ def report(
     row = Rule.objects.filter(code=rule, enabled=True).first()
     if row is None:
         raise UnknownRule("There is no such rule, or it is switched off.", field="rule")
-    about = key or f"reported:{occurred_at.isoformat()}"
-    finding = Finding(
-        rule=row.code, weight=row.weight, key=f"{row.code}:{customer.pk}:{about}"[:250],
-        evidence=evidence or {}, occurred_at=occurred_at,
-        sentence=(sentence or f"{row.name}: {row.description}.")[:400],
+    made = finding(
+        rule=row, customer=customer.pk, about=key or f"reported:{occurred_at.isoformat()}",
+        occurred_at=occurred_at, sentence=sentence, evidence=evidence or {},
     )  # fmt: skip
-    if _store(customer, [finding], actor=actor, now=now):
-        handing_over.consider(customer=customer, now=now)
-    return Signal.objects.select_related("rule", "customer").get(dedupe_key=finding.key)
+    held = customers.held([customer.pk])
+    _keep([Told(held[customer.pk], made, now)], held, {customer.pk: now}, actor)
+    return Signal.objects.select_related("rule", "customer").get(dedupe_key=made.key)
 
 
 # What the seller's product counts up to, and what it measures.
@@ -406,6 +394,7 @@ def _viewed(
     customer: Customer, setting: Setting, feature: str, *, occurred_at: datetime, now: datetime, actor: str
 ) -> Signal | None:
     data = {"feature": feature}
+    customers.hold(customer.pk)  # before the event is numbered among the customer's: see “Locks”
     event = record(
         "feature.viewed", subject=customer, customer=customer, actor=actor, now=occurred_at, data=data
     )

@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import subscribing
+from billing import customers, subscribing
 from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
 from billing.moves import StaleMove
 from billing.refusals import Refused
-from sales import automating, leads, quoting, watching
+from sales import automating, handing_over, leads, quoting, watching
 from sales.models import Automation, AutomationRun, HandoffTask, Lead, Quote, Signal
 from tests.fixtures_billing import NOON
 from tests.races import ROUNDS, at_once, beside
@@ -94,6 +94,32 @@ def test_it_weighs_an_event_once_on_many_workers(make_customer, rita):
     assert not [a for a in answers if isinstance(a, Exception)], answers
     assert Signal.objects.count() == 1
     assert Event.objects.filter(type="signal.created").count() == 1
+
+
+def test_it_weighs_the_others_first_when_somebody_holds_a_customer(make_customer, rita):
+    held, free = make_customer(employees=500), make_customer(employees=500)
+    numbers = list(Event.objects.filter(type="customer.created").values_list("number", flat=True))
+    with beside(
+        lambda: customers.hold(held.pk), lambda: watching.weigh(numbers=numbers, now=NOON)
+    ) as answers:
+        assert Signal.objects.get().customer == free
+    [found] = answers
+    assert [signal.customer for signal in found] == [free, held]
+
+
+def test_it_raises_one_task_of_what_is_found_and_what_is_asked(make_customer, rita):
+    customer = make_customer()
+    answers = at_once(
+        lambda: handing_over.raise_by_hand(customer=customer, reason="Call", now=NOON, actor="user:1"),
+        lambda: watching.report(
+            customer=customer, rule="demo_requested", occurred_at=NOON, now=NOON, actor="key:app"
+        ),
+        lambda: watching.tell(
+            customer=customer, rule="wants_annual", occurred_at=NOON, now=NOON, actor="key:app"
+        ),
+    )
+    assert not [a for a in answers if isinstance(a, Exception)], answers
+    assert HandoffTask.objects.get().signals.count() == 1
 
 
 def test_it_sees_together_what_only_together_qualifies(make_customer, rita):

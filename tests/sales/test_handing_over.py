@@ -8,7 +8,7 @@ import pytest
 from billing import collecting
 from billing.models import Dispute, Event, Invoice, Mail, Payment
 from billing.moves import IllegalMove
-from sales import deals, handing_over, watching
+from sales import deals, handing_over, owning, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain
 from tests.fixtures_billing import NOON
 
@@ -99,8 +99,10 @@ def test_it_raises_one_task_with_owner_due_day_reason_and_evidence(make_customer
     assert Event.objects.get(type="handoff.raised").data["owner"] == rita.pk
 
 
-def test_it_tells_the_owner_by_mail_with_the_evidence(make_customer, tell, rita):
+def test_it_tells_the_owner_by_mail_with_the_evidence(make_customer, tell, rita, run_jobs):
     tell(make_customer(name="Nova"), "demo_requested")
+    run_jobs()
+    handing_over.tell_owners(tasks=[HandoffTask.objects.get().pk])
     mail = Mail.objects.get(template="handoff_task")
     assert mail.recipient == rita.email
     assert mail.subject == "Nova is ready for a talk"
@@ -120,7 +122,7 @@ def test_it_waits_until_signals_add_up(make_customer, tell, rita):
     assert task.signals.count() == 3
 
 
-def test_it_lets_later_signals_join_the_open_task(make_customer, tell, rita):
+def test_it_lets_later_signals_join_the_open_task(make_customer, tell, rita, run_jobs):
     customer = make_customer()
     for rule in ("engagement", "team_growing", "company_size", "demo_requested"):
         tell(customer, rule)
@@ -129,6 +131,7 @@ def test_it_lets_later_signals_join_the_open_task(make_customer, tell, rita):
     assert task.reason.startswith("Demo requested, ")
     assert task.due_on == date(2026, 1, 16)
     assert Event.objects.filter(type="handoff.raised").count() == 1
+    run_jobs()
     assert Mail.objects.filter(template="handoff_task").count() == 1
 
 
@@ -143,18 +146,6 @@ def test_it_does_not_count_what_was_dismissed(make_customer, tell, rita):
 def test_it_raises_a_task_that_nobody_can_own_yet(make_customer, tell):
     tell(make_customer(), "demo_requested")
     assert HandoffTask.objects.get().owner is None
-
-
-def test_it_joins_the_task_that_another_worker_raised_first(make_customer, tell, rita, monkeypatch):
-    customer = make_customer()
-    tell(customer, "demo_requested")
-    Signal.objects.update(task=None)
-    seen = handing_over._open_task
-    answers = iter([None])
-    monkeypatch.setattr(handing_over, "_open_task", lambda c: next(answers, seen(c)))
-    task = handing_over.consider(customer=customer, now=NOON)
-    assert HandoffTask.objects.get() == task
-    assert task.signals.count() == 1
 
 
 # -- Owners
@@ -190,9 +181,9 @@ def test_it_gives_a_company_to_whoever_has_it_already(make_customer, tell, staff
     first.owner = sam
     first.save()
     second = make_customer(email="b@nova.example")
-    assert handing_over.choose_owner(second) == (sam, "owner of nova.example")
+    assert owning.choose(second) == (sam, "owner of nova.example")
     TargetDomain.objects.create(domain="nova.example", owner=eve)
-    assert handing_over.choose_owner(second)[0] == eve
+    assert owning.choose(second)[0] == eve
 
 
 def test_it_does_not_give_work_to_somebody_who_left(make_customer, staff):
@@ -202,7 +193,7 @@ def test_it_does_not_give_work_to_somebody_who_left(make_customer, staff):
     gone.save()
     customer = make_customer()
     customer.owner = gone
-    assert handing_over.choose_owner(customer)[0] == rita
+    assert owning.choose(customer)[0] == rita
 
 
 # -- Working on it

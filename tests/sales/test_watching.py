@@ -8,7 +8,7 @@ from django.db import transaction
 
 from billing import customers, metering, subscribing
 from billing.models import Event, Plan
-from sales import rules, watching
+from sales import gathering, rules, watching
 from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile, WeighedEvent
 from tests.fixtures_billing import NOON
 
@@ -258,9 +258,9 @@ def test_it_enqueues_nothing_when_the_cause_is_rolled_back(make_customer):
 def test_it_goes_on_when_one_customer_cannot_be_weighed(make_customer, found, monkeypatch):
     bad, good = make_customer(employees=500), make_customer(employees=500)
     numbers = list(Event.objects.filter(type="customer.created").values_list("number", flat=True))
-    gather = watching._gather
+    gather = gathering.gather
     monkeypatch.setattr(
-        watching, "_gather", lambda customer, events: 1 / 0 if customer == bad else gather(customer, events)
+        gathering, "gather", lambda held, events: 1 / 0 if bad.pk in events else gather(held, events)
     )
     with pytest.raises(ExceptionGroup):
         watching.weigh(numbers=numbers, now=NOON)
@@ -294,6 +294,25 @@ def test_it_asks_as_many_questions_for_many_events_as_for_one(on_pro, add_member
             watching.weigh(numbers=some, now=customer.now)
         asked.append(len(queries))
     assert asked[0] == asked[1] <= 8
+
+
+def test_it_asks_as_many_questions_for_many_customers_as_for_one(on_pro, add_members, happen, rita):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    asked = []
+    for some in ([1], range(2, 6)):
+        for n in some:
+            customer = on_pro(email=f"ada@nova{n // 3}.example", employees=500).customer
+            add_members(customer, 6)
+            for _ in range(2):
+                happen(customer, "feature.viewed", {"feature": "sso"}, jobs=False)
+            happen(customer, "demo.requested", jobs=False)
+        with CaptureQueriesContext(connection) as queries:
+            assert watching.sweep(now=NOON) >= 4 * len(some)
+        asked.append(len(queries))
+    assert HandoffTask.objects.count() == 5
+    assert asked[1] <= asked[0] <= 60
 
 
 # -- Told from outside
