@@ -45,7 +45,7 @@ class Joined:
 
 def preview(customer: Customer) -> Joined | None:
     """The joined account of everybody on the customer's business domain; None when it is alone there."""
-    if not customer.domain or customer.domain in FREE_MAIL:
+    if not others_on_domain(customer):
         return None
     rows = Customer.objects.filter(domain=customer.domain, livemode=customer.livemode)
     live = Subscription.objects.filter(status__in=Subscription.LIVE).prefetch_related(

@@ -343,7 +343,7 @@ class CustomerAdmin(Screen):
             "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]
             if running
             else [],
-            "upcoming": invoicing.upcoming(subscription=running, now=now) if running else None,
+            "upcoming": invoicing.upcoming(subscription=running, now=now, specs=specs) if running else None,
             "usage": usage,
             "days": _days(row, usage, now),
             "day_series": [usage[0].meter.name] if usage else [],
