@@ -83,12 +83,17 @@ def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
         "plan": target,
         "items": requantified(old.items, wish.quantity, wish.quantities) if same else _chosen(old, wish, target, rhythm),
         "anchor_on": _anchor(old, wish, rhythm, on),
-        "discount": old.discount if wish.discount is KEEP else wish.discount,
+        "discount": _discount(old, target) if wish.discount is KEEP else wish.discount,
         "collection_method": wish.collection_method or old.collection_method,
         "net_days": old.net_days if wish.net_days is KEEP else wish.net_days,
         "motion": wish.motion or (target.motion if target != old.plan else old.motion),
         "prorate": wish.proration != "none",
     }  # fmt: skip
+
+
+def _discount(old: PhaseSpec, plan: Plan) -> Discount | None:
+    """What goes on of the discount; on another plan, what is not limited to plans without it."""
+    return old.discount if old.discount is None or plan == old.plan else old.discount.on(plan)
 
 
 def _usual_cadence(old: PhaseSpec, target: Plan) -> str:

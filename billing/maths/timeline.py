@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from billing.maths.discounts import Discount, step_shares
 from billing.maths.explaining import explained_discount, explained_fees, explained_minimum, explanation_of
 from billing.maths.money import round_half_away, round_ratio, share
-from billing.maths.periods import Period, add_months
+from billing.maths.periods import Cycle, Interval, Period, add_months
 from billing.maths.phases import (
     InvalidTimeline,
     Item,
@@ -314,12 +314,14 @@ def _with_what_is_left(timeline: Timeline, measured: dict[Claim, _Measured]) -> 
 
 def _left_of(timeline: Timeline, discount: Discount, period: Period, interval: str) -> list[int]:
     """What is left of each step for the usage of a period: of the phases that have it, by their days. Usage of another
-    interval than the recurring items (failing those, than the longest of usage) has none."""
+    interval than the recurring items (failing those, than the longest of usage) has none, and neither have the days
+    after a new cycle began in the period: they belong to one of its own."""
     exact = [Fraction(0)] * len(discount.steps)
     for phase in timeline.phases:
-        end = period.end if phase.end is None else min(phase.end, period.end)
-        days = (end - max(phase.start, period.start)).days
-        if phase.costs and phase.discount == discount and days > 0 and phase.interval == interval:
+        start = max(phase.start, period.start)
+        days = ((period.end if phase.end is None else min(phase.end, period.end)) - start).days
+        shares = phase.costs and phase.discount == discount and days > 0 and phase.interval == interval
+        if shares and Cycle(Interval(interval), phase.anchor).period_at(start) == period:
             whole = zip(exact, left_for_usage(phase), strict=True)
             exact = [sum_ + Fraction(off * days, period.days) for sum_, off in whole]
     return [round_ratio(one) for one in exact]

@@ -267,6 +267,14 @@ class Discount(models.Model):
         kept = [member for member in self.members if member.pk not in gone]
         return self if len(kept) == len(self.members) else Discount.together(kept)
 
+    def on(self, plan: Plan) -> "Discount | None":
+        """What is left of it on a plan: its members that are for every plan, or for this one."""
+        through = Discount.plans.through.objects.filter(discount__in=[member.pk for member in self.members])
+        limited = set(through.values_list("discount_id", "plan_id"))
+        return self.without(
+            {pk for pk, _ in limited} - {pk for pk, for_plan in limited if for_plan == plan.pk}
+        )
+
     def keep(self) -> None:
         """Store what several make together, unless it is stored."""
         if self.parts and self._state.adding:

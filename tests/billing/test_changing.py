@@ -275,6 +275,23 @@ def test_it_refuses_a_discount_for_another_plan(sub, clock):
     assert refused.value.code == "discount_not_for_plan"
 
 
+def test_it_leaves_a_discount_behind_that_is_not_for_the_new_plan(sub, clock, books):
+    limited, forever = discount(percent_off=50), discount(code="ALL")
+    limited.plans.add(plan("pro"))
+    subscribing.change(
+        subscription=sub, now=clock.now, actor="user:1", discount=discounting.together([limited, forever])
+    )
+    sub.refresh_from_db()
+    assert sub.mrr == 39_15
+    ahead = subscribing.change(
+        subscription=sub, now=clock.now, actor="user:1", plan=plan("starter"), effective="period_end"
+    )
+    waiting = timelines.specs_of(sub)[-1]
+    assert (waiting.plan.code, waiting.discount) == ("starter", forever)
+    subscribing.remove_change(subscription=sub, phase=ahead.phase, now=clock.now, actor="user:1")
+    assert [str(one) for one in timelines.specs_of(sub)[-1].discount.members] == [str(limited), str(forever)]
+
+
 # -- Pauses -----------------------------------------------------------------------------------------------
 
 
