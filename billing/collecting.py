@@ -315,7 +315,8 @@ def record_transfer(
     """Staff saw the money on the account; without an amount all that was due. Partial is fine; what is over goes to
     the customer's balance.
 
-    Raises InvalidAmount, NothingDue. The same reference for the same invoice and amount is one payment.
+    Raises InvalidAmount, NothingDue. The same reference for the same invoice and amount is one payment; without an amount
+    what is still due is always another one.
     """
     if amount is not None and not 0 < amount <= 10**15:
         raise InvalidAmount("The amount must be more than nothing.", field="amount")
@@ -326,12 +327,13 @@ def record_transfer(
         .select_related("customer")
         .get(pk=invoice.pk)
     )
-    if reference:
+    due = fresh.status in ("open", "uncollectible")
+    if reference and not (due and amount is None):
         said = {} if amount is None else {"amount": amount}
         known = fresh.payments.filter(method="bank_transfer", reference=reference, **said).first()
         if known:
             return known
-    if fresh.status not in ("open", "uncollectible"):
+    if not due:
         raise NothingDue(f"{fresh.number} is {fresh.get_status_display().lower()}: nothing is due on it.")
     amount = fresh.amount_due if amount is None else amount
     payment = Payment.objects.create(

@@ -95,16 +95,25 @@ def give_back(discount: Discount) -> None:
 
 
 def lasting(specs: Sequence[PhaseSpec], given: PhaseSpec, discounts: Iterable[Discount]) -> list[PhaseSpec]:
-    """The phases with an end of each of these discounts, which are given from the first day of `given` on. The
-    period that runs on that day counts as one, also when only a part of it is billed."""
+    """The phases with an end of each of these discounts, which are given from the first day of `given` on, in a trial
+    from the day after it. The period that runs on that day counts as one, also when only a part of it is billed."""
     found = list(specs)
+    first = _first_paid(specs, given)
     for discount in discounts:
         if discount.duration != "forever":
-            cycle = Cycle(Interval(interval_of(given)), given.anchor_on)
+            cycle = Cycle(Interval(interval_of(first)), first.anchor_on)
             periods = 1 if discount.duration == "once" else discount.periods or 1
-            last = cycle.boundary(cycle.index_at(given.start_on) + periods)
+            last = cycle.boundary(cycle.index_at(first.start_on) + periods)
             found = [part for spec in found for part in _ended(spec, last, discount)]
     return found
+
+
+def _first_paid(specs: Sequence[PhaseSpec], given: PhaseSpec) -> PhaseSpec:
+    """The phase itself; for one in a trial the first after it."""
+    after = (
+        s for s in specs if s.start_on >= given.start_on and not s.empty and not (s.free and not s.paused)
+    )
+    return next(after, given)
 
 
 def _ended(spec: PhaseSpec, last: date, discount: Discount) -> list[PhaseSpec]:

@@ -5,9 +5,15 @@ import pytest
 from billing import books, keys
 from config import scenarios
 from tests.fixtures_billing import NOON
-from tests.scenarios import cases, more_cases, neighbour_cases, peer_cases
+from tests.scenarios import cases, mixed_cases, more_cases, neighbour_cases, peer_cases
 
-STORIES = [*cases.STORIES, *more_cases.STORIES, *peer_cases.STORIES, *neighbour_cases.STORIES]
+STORIES = [
+    *cases.STORIES,
+    *more_cases.STORIES,
+    *peer_cases.STORIES,
+    *neighbour_cases.STORIES,
+    *mixed_cases.STORIES,
+]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=[story["name"].replace(" ", "-") for story in STORIES])

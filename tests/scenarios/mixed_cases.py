@@ -1,0 +1,188 @@
+"""Rules of Tandem that meet in one story: discounts, trials, taxes, minimums, included units, moved billing days, pauses
+and changes of plan at once. Amounts are worked out by hand in the remarks."""
+
+from typing import Any
+
+from tests.scenarios.cases import (
+    ARREARS,
+    Step,
+    balance,
+    cancel,
+    change,
+    clock,
+    customer,
+    invoices,
+    lines,
+    meter,
+    off,
+    plan,
+    price,
+    story,
+    subscribe,
+    tier,
+    to,
+    totals,
+    upcoming,
+    use,
+)
+
+
+def inclusive(percentage: str, country: str) -> Step:
+    body = {"name": "VAT", "percentage": percentage, "country": country, "inclusive": True}
+    return {"call": "POST /tax_rates", "body": body}
+
+
+def calls(amount: str | None = "1.00", **terms: Any) -> dict[str, Any]:
+    return price(amount, meter="${api.code}", code="calls", **terms)
+
+
+def notes(*expected: Any) -> Step:
+    return {
+        "call": "GET /credit_notes?customer=${customer.id}",
+        "expect": {"results": list(reversed(expected))},
+    }
+
+
+def together(amount: str) -> Step:
+    """What all invoices come to."""
+    expected = {"$sum": {"of": "total", "is": amount}}
+    return {"call": "GET /invoices?customer=${customer.id}", "expect": {"results": expected}}
+
+
+HALF_ONCE = {"percent_off": 50, "duration": "once"}
+
+DISCOUNTS = [
+    story(  # 31.00 from 10 February on; the first month that is paid for is the one at half
+        "a discount that is given in a trial counts from the first paid day", clock("2024-01-01"),
+        plan(price("31.00")), off("half", **HALF_ONCE), customer(), subscribe(trial_days=40), to("2024-01-10"),
+        change(discount="${half.id}", expect={"total": "0.00", "next_invoice": {"total": "15.50"}}),
+        to("2024-03-10T01:00"), totals(1550, 3100),
+    ),
+    story(  # 15.50 x 16/31 back, 62.00 x 16/31 asked for
+        "a discount for one plan ends with the change to another", clock("2024-01-01"), plan(price("31.00")),
+        plan(price("62.00"), name="big"), off("half", percent_off=50, plans=["${plan.code}"]), customer(),
+        subscribe(discount="${half.id}"), to("2024-01-16"),
+        change(plan="big", expect={"lines": [{"amount": "-8.00"}, {"amount": "32.00"}], "total": "24.00"}),
+        to("2024-02-01T01:00"), totals(1550, 2400, 6200),
+        {"call": "GET /subscriptions/${sub.id}", "expect": {"mrr": "62.00"}},
+    ),
+    story(  # 6.00 used, at least 10.00; less a tenth, less 5.00
+        "two discounts on what a minimum makes of usage", clock("2024-01-01"), meter(),
+        plan(calls("2.00", minimum="10.00")), off("tenth", percent_off=10),
+        off("five", amount_off="5.00", currency="USD"), customer(), subscribe(discounts=["${tenth.id}", "${five.id}"]),
+        use(3), to("2024-02-01T01:00"), totals(400),
+    ),
+    story(  # 15/31 of 30.00 off the first 50.00, 30.00 off the next
+        "an amount off usage, and the billing day moves", clock("2024-01-01"), meter(), plan(calls()),
+        off("thirty", amount_off="30.00", currency="USD"), customer(), subscribe(discount="${thirty.id}"), use(50),
+        to("2024-01-16"), change(anchor=16), to("2024-01-17"), use(50, key="2"), to("2024-02-16T01:00"),
+        together("55.48"),
+    ),
+    story(  # ten days and eleven of a month, each 21.00 a month
+        "an amount off arrears with a pause in the month", clock("2024-01-01"), plan(price("31.00", **ARREARS)),
+        off("ten", amount_off="10.00", currency="USD"), customer(), subscribe(discount="${ten.id}"), to("2024-01-11"),
+        {"call": "POST /subscriptions/${sub.id}/pause", "body": {"resume_at": "2024-01-21"}},
+        to("2024-02-01T01:00"), totals(677 + 745),
+    ),
+]  # fmt: skip
+
+TAXES = [
+    story(  # 119.00 less a tenth is 107.10 with 17.10 in it; half a month of that back, half of twice as much asked for
+        "prices that contain tax, a percentage off, an upgrade in the middle", inclusive("19", "AT"), clock("2024-04-01"),
+        plan(price("119.00")), plan(price("238.00"), name="big"), off("tenth", percent_off=10), customer(country="AT"),
+        subscribe(discount="${tenth.id}"), invoices({"tax_total": "17.10", "total": "107.10"}), to("2024-04-16"),
+        change(plan="big", expect={"total": "53.55"}),
+        lines({"amount": "-45.00", "tax_amount": "-8.55"}, {"amount": "90.00", "tax_amount": "17.10"}),
+        to("2024-04-21"), cancel(effective="2024-04-26"), to("2024-04-26T01:00"),
+        notes({"total": "35.70", "tax_total": "5.70"}), balance(3570),
+    ),
+    story(  # from 15 February 29.00 more a month at half price, and a fifth of tax
+        "an upgrade that is told a month late, with discount and tax",
+        {"call": "POST /tax_rates", "body": {"name": "VAT", "percentage": "20", "country": "AT"}}, clock("2024-02-01"),
+        plan(price("29.00")), plan(price("58.00"), name="big"), off("half", percent_off=50), customer(country="AT"),
+        subscribe(discount="${half.id}"), to("2024-03-10"), change(plan="big", effective="2024-02-15"),
+        invoices({"total": "17.40"}, {"total": "17.40"},
+                 {"subtotal": "44.00", "discount_total": "22.00", "total": "26.40"}),
+        upcoming(3480),
+    ),
+]  # fmt: skip
+
+CURRENCIES = [
+    story(  # 14 of 28 days: 500 back, 20 units beyond 5 at 7, and 110 up to half of 500
+        "yen: included units and a minimum by the days of February", clock("2023-01-31"), meter(),
+        plan(price("1000"), calls("7", included=10, minimum="500"), currency="JPY"), customer(currency="JPY"),
+        subscribe(), use(25), to("2023-02-13"), cancel(), to("2023-02-14T01:00"), notes({"total": "500"}),
+        lines({"amount": "140"}, {"amount": "110", "kind": "minimum"}),
+        {"call": "GET /customers/${customer.id}", "expect": {"balance": "250"}},
+    ),
+    story(  # half of 1.001 is 0.5005
+        "dinars: half a fil goes away from zero", clock("2023-01-31"), plan(price("1.001"), currency="KWD"),
+        customer(currency="KWD"), subscribe(), to("2023-02-13"), cancel(), notes({"total": "0.501"}),
+    ),
+]  # fmt: skip
+
+CHANGES = [
+    story(  # 31.00 -> 62.00 with 21 of 31 days left, -> 732.00 a year with 11 left, -> 366.00 a year with 336 of 366
+        "three changes, one of them of the interval", clock("2024-01-01"),
+        plan(price("31.00"), price("366.00", "year")), plan(price("62.00"), price("732.00", "year"), name="big"),
+        customer(), subscribe(), to("2024-01-11"), change(plan="big", expect={"total": "21.00"}), to("2024-01-21"),
+        change(interval="year", expect={"lines": [{"amount": "-22.00"}, {"amount": "732.00"}]}), to("2024-02-20"),
+        change(plan="plan", expect={"lines": [{"amount": "-672.00"}, {"amount": "336.00"}]}), balance(33600),
+        {"call": "GET /subscriptions/${sub.id}", "expect": {
+            "current_period": {"start": "2024-01-21", "end": "2025-01-21"}}},
+    ),
+    story(  # a trial to 3 February, then 26 of the 29 days up to the 29th
+        "a trial, the 31st and a discount once", clock("2024-01-20"), plan(price("29.00")), off("half", **HALF_ONCE),
+        customer(), subscribe(trial_days=14, anchor=31, discount="${half.id}"), to("2024-03-31T01:00"),
+        totals(1300, 2900, 2900),
+    ),
+    story(  # each plan's tiers for what was used on it
+        "tiers begin anew with the plan", clock("2024-01-01"), meter(),
+        plan(calls(None, model="graduated", tiers=[tier(10, "1.00"), tier(None, "0.50")])),
+        plan(calls(None, model="graduated", tiers=[tier(10, "2.00"), tier(None, "1.00")]), name="big"), customer(),
+        subscribe(), to("2024-01-05"), use(15), to("2024-01-16"), change(plan="big"), to("2024-01-20"),
+        use(15, key="2"), to("2024-02-01T01:00"),
+        together("37.50"),
+    ),
+    story(  # at most 31.00 a month: 16.00 up to the 17th, then at most 30.00 of 62.00 x 15/31
+        "a maximum by the days of each plan", clock("2024-01-01"), meter(), plan(calls(maximum="31.00")),
+        plan(calls(maximum="62.00"), name="big"), customer(), subscribe(), to("2024-01-05"), use(100),
+        to("2024-01-17"), change(plan="big"), to("2024-01-20"), use(100, key="2"), to("2024-02-01T01:00"),
+        together("46.00"),
+    ),
+]  # fmt: skip
+
+OPEN = {"collection_method": "send_invoice", "payment_rule_override": "agreed"}
+SENT = [
+    story(  # 60.00 of 100.00 are paid: a credit of all takes the 40.00 that are open, the rest is money
+        "a credit note of all that was asked, when a part is paid", clock("2024-01-01"), plan(price("100.00")),
+        customer(), subscribe(**OPEN), {"call": "GET /invoices?customer=${customer.id}", "as": "found"},
+        {"call": "POST /invoices/${found.results.0.id}/mark_paid", "body": {"amount": "60.00", "reference": "bank"},
+         "expect": {"amount_due": "40.00", "status": "open"}},
+        {"call": "POST /credit_notes", "body": {"invoice": "${found.results.0.id}", "amount": "100.00",
+                                                "reason": "Goodwill", "to": "balance"}},
+        invoices({"amount_due": "0.00", "amount_paid": "60.00", "status": "paid"}), balance(6000),
+    ),
+    story(  # 100.00 with a tenth off; half of the line goes back with half of its discount
+        "a part of a line with a discount comes back", clock("2024-01-01"), plan(price("100.00")),
+        off("tenth", percent_off=10), customer(), subscribe(discount="${tenth.id}", **OPEN), lines({"amount": "90.00"}),
+        {"call": "GET /invoices/${found.results.0.id}", "as": "paper"},
+        {"call": "POST /credit_notes", "body": {"invoice": "${paper.id}", "reason": "Goodwill", "to": "balance",
+                                                "lines": [{"line": "${paper.lines.0.id}", "amount": "45.00"}]}},
+        invoices({"amount_due": "45.00", "status": "open"}), balance(0),
+        {"call": "POST /credit_notes", "body": {"invoice": "${paper.id}", "reason": "Goodwill", "amount": "45.01"},
+         "status": 422},
+    ),
+    story(  # what is paid in part is reminded of with what is left, on its days
+        "a reminder names what is left", clock("2024-01-01"), plan(price("100.00", "year")), customer(net_days=15),
+        subscribe(interval="year", **OPEN), {"call": "GET /invoices?customer=${customer.id}", "as": "found"},
+        to("2024-01-10"),
+        {"call": "POST /invoices/${found.results.0.id}/mark_paid", "body": {"amount": "99.99", "reference": "bank"}},
+        to("2024-01-17"), invoices({"amount_due": "0.01", "status": "open"}),
+        {"call": "GET /events?customer=${customer.id}&type=invoice.overdue", "expect": {"results": {"$length": 1}}},
+        {"call": "POST /invoices/${found.results.0.id}/mark_paid", "body": {"reference": "bank"},
+         "expect": {"amount_due": "0.00", "status": "paid"}},
+    ),
+]  # fmt: skip
+
+STORIES = [*DISCOUNTS, *TAXES, *CURRENCIES, *CHANGES, *SENT]
