@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from billing.admin.base import Screen, StaffOwner, staff
+from billing.admin.base import EditableList, Screen, StaffOwner, staff
 from billing.models import Customer
 from billing.refusals import Refused
 from checkout import sending, sessions, trying
@@ -19,7 +19,7 @@ from checkout.models import CheckoutSession, RoutingRule
 
 
 @admin.register(RoutingRule)
-class RoutingRuleAdmin(StaffOwner):
+class RoutingRuleAdmin(EditableList, StaffOwner):
     list_display = ("position", "name", "outcome", "owner", "active")
     list_display_links = ("name",)
     list_editable = ("active",)
@@ -78,6 +78,11 @@ def _send(request: HttpRequest, form: sending.LinkForm, customer: Customer | Non
 
 @admin.register(CheckoutSession)
 class CheckoutSessionAdmin(Screen):
+    teaches = (
+        "shopping-cart",
+        "No checkout yet",
+        "Whoever begins to buy stands here; you can also send somebody a link.",
+    )
     list_display = ("who", "plan", "quantity", "interval", "status", "way", "created_at")
     list_filter = ("status", "origin", "plan")
     search_fields = ("email", "customer__name", "answers__company")

@@ -130,6 +130,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = True
+FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = TANDEM_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -126,7 +126,8 @@ MANAGING = [
     "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
     "sales.delete_targetprofile", "billing.change_segment", "sales.add_automation", "sales.change_automation",
     "sales.delete_automation", "sales.add_approvaldelegate", "sales.change_approvaldelegate",
-    "sales.delete_approvaldelegate",
+    "sales.delete_approvaldelegate", "checkout.add_routingrule", "checkout.change_routingrule",
+    "checkout.delete_routingrule",
 ]  # fmt: skip
 DIRECTING = [
     *MANAGING,

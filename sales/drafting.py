@@ -113,9 +113,13 @@ def deal_for(quote: Quote, now: datetime) -> Deal:
     if found is not None:
         return found
     return deals.open_deal(
-        name=f"{quote.buyer_name}: {quote.plan}", customer=quote.customer, lead=quote.lead, owner=quote.owner,
+        name=_deal_name(quote), customer=quote.customer, lead=quote.lead, owner=quote.owner,
         currency=quote.currency, motion=quote.plan.motion, task=quote.task or _task(quote), now=now,
     )  # fmt: skip
+
+
+def _deal_name(quote: Quote) -> str:
+    return f"{quote.buyer_name}: {quote.plan}"[:200]
 
 
 def _task(quote: Quote) -> HandoffTask | None:
@@ -243,7 +247,7 @@ def edit(*, quote: Quote, now: datetime, actor: str, seen: str = "", **terms: An
         raise NotEditable(f"Quote {row} is {row.get_state_display().lower()}; make a new version.")
     for each in rows:
         approving.reopen(each, now=now, actor=actor)
-    named_after_plan = row.title == _title(row.plan, row)
+    named_after_plan, deal_name = row.title == _title(row.plan, row), _deal_name(row)
     quote_terms.apply(row, terms, now)
     if named_after_plan and "title" not in terms:
         row.title = _title(row.plan, row)
@@ -252,6 +256,7 @@ def edit(*, quote: Quote, now: datetime, actor: str, seen: str = "", **terms: An
     quote_terms.write_parts(row, terms)
     settle(row, now)
     value_deal(row)
+    Deal.objects.filter(pk=row.deal_id, name=deal_name).update(name=_deal_name(row))
     quote.refresh_from_db()
     return row
 

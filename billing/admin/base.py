@@ -23,12 +23,14 @@ from billing.templatetags.tandem import money
 def amount(field: str, label: str | None = None, currency: str = "currency") -> Callable[[Any], str]:
     """A column that shows minor units as money, sorted by the stored amount."""
 
-    def column(row: Any) -> str:
+    def money_column(
+        row: Any,
+    ) -> str:  # its name is the class of its cells, by which they are set flush right
         return str(money(getattr(row, field), getattr(row, currency)))
 
-    column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
-    column.admin_order_field = field  # type: ignore[attr-defined]
-    return column
+    money_column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
+    money_column.admin_order_field = field  # type: ignore[attr-defined]
+    return money_column
 
 
 def staff(request: HttpRequest) -> str:
@@ -54,7 +56,65 @@ class StaffOwner(admin.ModelAdmin):
         return super().formfield_for_foreignkey(db_field, request, **options)
 
 
-class ReadOnly(admin.ModelAdmin):
+class Spoken(forms.ModelForm):
+    """A row of fields below the heads of a table: each says aloud what it is and whose."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        whose = "new" if self.instance._state.adding else str(self.instance)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = f"{field.label}: {whose}"
+
+
+class EditableList(admin.ModelAdmin):
+    """A list with fields in its rows."""
+
+    changelist_form: type[forms.ModelForm] = Spoken
+
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
+        return super().get_changelist_form(request, **{"form": self.changelist_form, **options})
+
+
+class Remembering(admin.ModelAdmin):
+    """A list that opens as its reader left it: search, filters and order are kept for the signed-in person.
+
+    Leaving them out on the list itself ("All", "Clear all filters") forgets them. `begins` is the query with which it
+    opens for whoever has left it with none. `teaches` is (icon, title, text) for a list in which nothing is yet.
+    """
+
+    begins = ""
+    teaches: tuple[str, str, str] | None = None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        kept = request.session.setdefault("lists", {})
+        name, asked = self.opts.label_lower, _lasting(request)
+        if request.method == "GET" and not request.GET and (begun := kept.get(name, self.begins)):
+            if not _from_itself(request):
+                return redirect(f"{request.path}?{begun}")
+            kept.pop(name, None)
+            request.session.modified = True
+        own = {"teaches": self.teaches, "begun": bool(asked) and asked == self.begins}
+        response = super().changelist_view(request, {**own, **(extra_context or {})})
+        if request.method == "GET" and response.status_code == 200 and asked and kept.get(name) != asked:
+            kept[name] = asked
+            request.session.modified = True
+        return response
+
+
+def _lasting(request: HttpRequest) -> str:
+    """The query without what is about one visit: the page, an error, a pop-up."""
+    query = request.GET.copy()
+    for name in ("p", "e", "_popup", "_to_field", "_facets"):
+        query.pop(name, None)
+    return query.urlencode()[:2000]
+
+
+def _from_itself(request: HttpRequest) -> bool:
+    """Was the list left out of its own links? Then nothing is wanted of it."""
+    return urlsplit(request.headers.get("Referer", "")).path == request.path
+
+
+class ReadOnly(Remembering):
     """A table to look at. Changes go through verbs, on pages made for them."""
 
     list_per_page = 50
@@ -158,43 +218,6 @@ def too_late(row: models.Model, refusal: IllegalMove | StaleMove) -> str:
     if isinstance(refusal, StaleMove) or state is None:
         return str(refusal).capitalize() + "."
     return f"Nothing was done: this {row._meta.verbose_name} is “{state().lower()}” by now."
-
-
-class Remembering(admin.ModelAdmin):
-    """A list that opens as its reader left it: search, filters and order are kept for the signed-in person.
-
-    Leaving them out on the list itself ("All", "Clear all filters") forgets them. `teaches` is (icon, title, text) for
-    a list in which nothing is yet.
-    """
-
-    teaches: tuple[str, str, str] | None = None
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        kept = request.session.setdefault("lists", {})
-        name, asked = self.opts.label_lower, _lasting(request)
-        if request.method == "GET" and not request.GET and name in kept:
-            if not _from_itself(request):
-                return redirect(f"{request.path}?{kept[name]}")
-            del kept[name]
-            request.session.modified = True
-        response = super().changelist_view(request, {"teaches": self.teaches, **(extra_context or {})})
-        if request.method == "GET" and response.status_code == 200 and asked and kept.get(name) != asked:
-            kept[name] = asked
-            request.session.modified = True
-        return response
-
-
-def _lasting(request: HttpRequest) -> str:
-    """The query without what is about one visit: the page, an error, a pop-up."""
-    query = request.GET.copy()
-    for name in ("p", "e", "_popup", "_to_field", "_facets"):
-        query.pop(name, None)
-    return query.urlencode()[:2000]
-
-
-def _from_itself(request: HttpRequest) -> bool:
-    """Was the list left out of its own links? Then nothing is wanted of it."""
-    return urlsplit(request.headers.get("Referer", "")).path == request.path
 
 
 def _beside_field(form: Any, refusal: Refused) -> bool:

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from billing.admin.base import Spoken
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
@@ -16,7 +17,26 @@ NET_TERMS = [(days, f"Net {days}" if days else "Due on receipt") for days in NET
 
 class Entitlements(admin.TabularInline):
     model = Entitlement
+    form = Spoken
     extra = 0
+
+
+class Lines(forms.CharField):
+    """A list of texts, one to a line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            widget=forms.Textarea({"rows": 6, "class": "vLargeTextField"}), required=False, **options
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [line.strip() for line in str(super().to_python(value)).splitlines() if line.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != (initial or []))
 
 
 @admin.register(Plan)
@@ -26,6 +46,11 @@ class PlanAdmin(PriceList):
     search_fields = ("name", "code")
     inlines = (Entitlements,)
     readonly_fields = ("created_at",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "highlights":
+            return Lines(label="Highlights", help_text="on the pricing page, one to a line")
+        return super().formfield_for_dbfield(db_field, request, **options)
 
 
 @admin.register(Price)

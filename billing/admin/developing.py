@@ -163,6 +163,11 @@ CHANGE = "billing.change_webhookendpoint"
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(Makeable):
+    teaches = (
+        "webhook",
+        "No endpoint yet",
+        "Add the address of your own system, and it hears of every event: signed, in order, retried for three days.",
+    )
     list_display = ("url", "description", "state", "side", "types", "last_success_at")
     search_fields = ("url", "description")
     ordering = ("-created_at",)
@@ -221,6 +226,11 @@ def _again(request: HttpRequest, delivery: WebhookDelivery) -> str:
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(Screen):
+    teaches = (
+        "send",
+        "Nothing sent yet",
+        "Every call to an endpoint stands here with what it answered, and can be sent again.",
+    )
     list_display = ("created_at", "type", "object_id", "endpoint", "status", "attempts", "next_at")
     list_filter = ("status", "endpoint")
     search_fields = ("object_id", "event__type")
@@ -273,6 +283,11 @@ def _revoke(request: HttpRequest, key: ApiKey) -> str:
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(Makeable):
+    teaches = (
+        "key-round",
+        "No API key yet",
+        "Your product calls the API with a key: one for each of its parts, with no more rights than it needs.",
+    )
     list_display = ("name", "prefix", "livemode", "scopes", "created_at", "last_used_at", "revoked_at")
     list_filter = ("livemode",)
     search_fields = ("name", "prefix")
@@ -314,6 +329,11 @@ def _remove_clock(request: HttpRequest, clock: TestClock) -> str:
 
 @admin.register(TestClock)
 class TestClockAdmin(Makeable):
+    teaches = (
+        "alarm-clock",
+        "No test clock yet",
+        "Customers of a clock live at its time: move it on a year and see every invoice, reminder and renewal.",
+    )
     list_display = ("__str__", "now", "status", "series_code", "created_at")
     search_fields = ("name",)
     ordering = ("-created_at",)

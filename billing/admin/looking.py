@@ -19,6 +19,11 @@ from billing.models import (
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnly):
+    teaches = (
+        "repeat",
+        "No subscription yet",
+        "One begins with a checkout, a signed quote or the API.",
+    )
     list_display = (
         "customer",
         "status",
@@ -35,6 +40,11 @@ class SubscriptionAdmin(ReadOnly):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly):
+    teaches = (
+        "wallet",
+        "No payment yet",
+        "Card payments come by themselves; a bank transfer is booked on its invoice.",
+    )
     list_display = (
         "customer",
         "invoice",
@@ -56,6 +66,11 @@ class PaymentAdmin(ReadOnly):
 class DisputeAdmin(ReadOnly):
     """What card holders take back; it is answered at Stripe, where the evidence goes."""
 
+    teaches = (
+        "scale",
+        "No dispute",
+        "Where a card holder takes a payment back, it stands here with the day by which to answer.",
+    )
     list_display = (
         "customer",
         "status",
@@ -89,6 +104,11 @@ class UsageDayAdmin(ReadOnly):
 
 @admin.register(BillingRun)
 class BillingRunAdmin(ReadOnly):
+    teaches = (
+        "refresh-cw",
+        "No run yet",
+        "The job worker bills what is due every few minutes; each time that there was something stands here.",
+    )
     list_display = ("due_at", "started_at", "finished_at", "subscriptions", "invoices", "failures")
     ordering = ("-started_at",)
 

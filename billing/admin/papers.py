@@ -76,6 +76,11 @@ def _book(request: HttpRequest, invoice: Invoice) -> str:
 
 @admin.register(Invoice)
 class InvoiceAdmin(Screen):
+    teaches = (
+        "receipt-text",
+        "No invoice yet",
+        "Invoices are written by the billing run, by checkouts and by signed quotes, and never change afterwards.",
+    )
     list_display = (
         "number",
         "customer",
@@ -170,6 +175,11 @@ def safe(text: str) -> str:
 
 @admin.register(CreditNote)
 class CreditNoteAdmin(ReadOnly):
+    teaches = (
+        "undo-2",
+        "No credit note yet",
+        "What was invoiced too much is put right by one; the invoice itself stays as it is.",
+    )
     list_display = ("number", "customer", "invoice", amount("total"), "issued_on", "to", "reason")
     search_fields = ("number", "customer__name", "invoice__number")
     list_select_related = ("customer", "invoice")

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from babel.numbers import format_currency, format_decimal
 from django import template
@@ -14,6 +15,18 @@ from django.utils.translation import get_language, to_locale
 from billing.maths.money import EXPONENTS, to_major
 
 register = template.Library()
+
+
+@register.filter
+def chosen(cl: Any) -> list[tuple[str, str]]:
+    """(filter, choice) of every filter of an admin list that is in use."""
+    return [
+        (str(spec.title), str(choice["display"]))
+        for spec in cl.filter_specs
+        for n, choice in enumerate(spec.choices(cl))
+        if n and choice.get("selected")
+    ]
+
 
 # What a state means to the person who reads it, whatever the model: one table for every badge.
 TONES: dict[str, str] = {

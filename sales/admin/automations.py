@@ -233,6 +233,11 @@ def _again(request: HttpRequest, automation: Automation) -> str:
 
 @admin.register(Automation)
 class AutomationAdmin(Screen):
+    teaches = (
+        "repeat",
+        "No automation yet",
+        "When something happens, if a condition holds, a task, mail, tag or quote is made by itself.",
+    )
     list_display = ("name", "when", "enabled", "ran", "failed")
     list_filter = ("enabled", ("trigger", admin.AllValuesFieldListFilter))
     search_fields = ("name",)

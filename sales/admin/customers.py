@@ -82,6 +82,7 @@ class Moment:
 
 
 # Facts that are about a value which became another.
+METHODS = {str(value): str(label) for value, label in CollectionMethod.choices}
 CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
 
 
@@ -131,8 +132,8 @@ def _detail(event: Event) -> str:
     if isinstance(data.get("to"), dict):
         parts.append(", ".join(str(data["to"][key]) for key in ("plan", "quantity") if data["to"].get(key)))
     if event.type in CHANGED:
-        before, after = data.get("before", data.get("from")), data.get("after", data.get("to"))
-        parts.append(f"{before or 'none'} → {after or 'none'}".replace("_", " "))
+        ends = [data.get("before", data.get("from")), data.get("after", data.get("to"))]
+        parts.append(" → ".join(METHODS.get(str(end), str(end or "none").replace("_", " ")) for end in ends))
     if data.get("percent"):
         parts.append(f"{data['percent']} % of {data.get('name', 'the limit')}")
     if data.get("email"):
@@ -295,6 +296,11 @@ def _demo(request: HttpRequest, customer: Customer) -> str:
 
 @admin.register(Customer)
 class CustomerAdmin(Screen):
+    teaches = (
+        "building-2",
+        "No customer yet",
+        "A checkout, a lead that is taken on, an import or the API makes one.",
+    )
     list_display = (
         "name",
         "email",

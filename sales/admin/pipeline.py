@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff, too_late
+from billing.admin.base import EditableList, Screen, StaffFilter, amount, now_of, staff, too_late
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -80,7 +80,7 @@ def _quote(request: HttpRequest, lead: Lead) -> str:
 
 
 @admin.register(Lead)
-class LeadAdmin(Remembering, Screen):
+class LeadAdmin(Screen):
     teaches = (
         "user-plus",
         "No lead yet",
@@ -143,7 +143,7 @@ def _move(request: HttpRequest, deal: Deal) -> str:
 
 
 @admin.register(Deal)
-class DealAdmin(Remembering, Screen):
+class DealAdmin(Screen):
     teaches = ("handshake", "No deal yet", "A deal opens with a quote, or when a lead becomes a customer.")
     list_display = ("name", "stage", amount("amount"), "close_on", "owner", "motion", "source_signal")
     list_filter = ("stage", ("owner", StaffFilter), "motion")
@@ -245,7 +245,7 @@ def _column(stage: str, label: str, found: list[Deal]) -> dict[str, Any]:
 
 
 @admin.register(ApprovalRule)
-class ApprovalRuleAdmin(admin.ModelAdmin):
+class ApprovalRuleAdmin(EditableList):
     """A rule that ever asked for an approval stays; it can be switched off."""
 
     list_display = ("name", "measure", "over", "plan", "role", "step", "enabled", "position")

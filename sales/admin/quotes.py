@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Remembering, Screen, StaffFilter, amount, now_of, staff
+from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
@@ -126,7 +126,7 @@ def _comment(request: HttpRequest, quote: Quote) -> str:
 
 
 @admin.register(Quote)
-class QuoteAdmin(Remembering, Screen):
+class QuoteAdmin(Screen):
     teaches = (
         "file-text",
         "No quote yet",

@@ -11,7 +11,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.admin.base import Remembering, Screen, StaffFilter, StaffOwner, now_of, staff
+from billing.admin.base import (
+    EditableList,
+    Screen,
+    Spoken,
+    StaffFilter,
+    StaffOwner,
+    now_of,
+    staff,
+)
 from billing.models import Subscription
 from sales import consolidating, drafting, handing_over, watching, worth
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
@@ -127,7 +135,8 @@ class QueueFilter(admin.SimpleListFilter):
 
 
 @admin.register(HandoffTask)
-class HandoffTaskAdmin(Remembering, Screen):
+class HandoffTaskAdmin(Screen):
+    begins = "queue=now"
     teaches = (
         "inbox",
         "Nothing waits for you",
@@ -206,6 +215,11 @@ def _dismiss(request: HttpRequest, signal: Signal) -> str:
 
 @admin.register(Signal)
 class SignalAdmin(Screen):
+    teaches = (
+        "zap",
+        "No signal yet",
+        "Signals are found in what customers do, by the rules under Set-up: usage near a limit, a growing team, a demo.",
+    )
     list_display = ("occurred_at", "customer", "rule", "weight", "sentence", "status")
     list_filter = ("rule", "weight", "status")
     search_fields = ("customer__name", "sentence")
@@ -232,6 +246,8 @@ def _plain(value: Any) -> str:
         return f"{timezone.localtime(datetime.fromisoformat(value)):%-d %B %Y, %H:%M}"
     if isinstance(value, str) and ISO_DAY.fullmatch(value):
         return f"{date.fromisoformat(value):%-d %B %Y}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return "–" if value is None else str(value)
 
 
@@ -239,9 +255,22 @@ ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ISO_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)")
 
 
+class RuleRow(Spoken):
+    """What a rule does not look at cannot be typed: it would change nothing."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in ("threshold", "window_days"):
+            if name in self.fields and getattr(self.instance, name) is None:
+                self.fields[name].disabled = True
+                self.fields[name].widget.attrs["placeholder"] = "–"
+
+
 @admin.register(Rule)
-class RuleAdmin(admin.ModelAdmin):
+class RuleAdmin(EditableList):
     """Each rule with what came of it: how many of its signals' tasks that ended were won."""
+
+    changelist_form = RuleRow
 
     list_display = ("name", "enabled", "weight", "threshold", "unit", "window_days", "raised", "precision")
     list_editable = ("enabled", "weight", "threshold", "window_days")

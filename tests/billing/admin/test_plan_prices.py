@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from billing import cataloguing
+from billing.admin.catalogue import Lines
 from billing.models import PhaseItem, Plan
 from tests.fixtures_billing import NOON
 from tests.staff import signed_in
@@ -103,3 +104,14 @@ def test_it_asks_as_often_for_many_as_for_one(
     with django_assert_max_num_queries(10):
         page = browser.get(where(plan)).content.decode()
     assert page.count("Customer ") >= 5
+
+
+def test_highlights_are_typed_one_to_a_line(plan):
+    field = Lines()
+    assert field.clean("Ten seats\r\n\n  E-mail ") == ["Ten seats", "E-mail"]
+    assert field.prepare_value(["Ten seats", "E-mail"]) == "Ten seats\nE-mail"
+    assert not field.has_changed(["Ten seats"], "Ten seats\r\n")
+    plan.highlights = ["Ten <seats>", "E-mail"]
+    plan.save()
+    page = signed_in("change_plan", "view_plan").get(f"/admin/billing/plan/{plan.pk}/change/")
+    assert "Ten &lt;seats&gt;\nE-mail</textarea>" in page.text

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sales import leads
-from sales.models import Lead
+from sales.models import Lead, Rule
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -91,3 +91,29 @@ def test_lists_take_the_same_statements_whatever_their_length(browser, sales_cat
         many = statements(browser, address)
         assert len(many) == len(few[address]), (address, many)
         assert len(many) <= MOST, (address, many)
+
+
+def test_the_queue_opens_with_what_is_to_do_and_all_is_one_press_away(browser, sales_catalogue):
+    assert browser.get(at("handofftask")).headers["Location"] == "/admin/sales/handofftask/?queue=now"
+    page = browser.get(at("handofftask"), {"queue": "now"})
+    assert "<bdi>To do</bdi>" in page.text
+    left = {"referer": "http://testserver/admin/sales/handofftask/?queue=now"}
+    assert browser.get(at("handofftask"), headers=left).status_code == 200
+
+
+def test_a_rule_takes_no_threshold_that_it_would_not_look_at(boss, sales_catalogue):
+    page = boss.get(at("rule"))
+    forms = page.context["cl"].formset.forms
+    sent = {f"{form.add_prefix(name)}": form[name].value() or "" for form in forms for name in form.fields}
+    sent |= {"form-TOTAL_FORMS": len(forms), "form-INITIAL_FORMS": len(forms), "_save": "Save"}
+    demo = next(form for form in forms if form.instance.code == "demo_requested")
+    large = next(form for form in forms if form.instance.code == "large_upgrade")
+    assert f'aria-label="Threshold: {large.instance}"' in page.text
+    assert (
+        boss.post(
+            at("rule"), {**sent, demo.add_prefix("threshold"): "7", large.add_prefix("threshold"): "20000"}
+        ).status_code
+        == 302
+    )
+    assert Rule.objects.get(code="demo_requested").threshold is None
+    assert Rule.objects.get(code="large_upgrade").threshold == 20_000

@@ -19,6 +19,7 @@ from billing.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from checkout.models import RoutingRule
 from sales import catalogue as shipped
 from sales import leads
 from sales.models import (
@@ -140,12 +141,13 @@ SOLD = (Plan, Price, Meter, Discount)
 CHANGES = {
     **dict.fromkeys(SOLD, PRICERS),
     Rule: LEADERS, SalesSettings: LEADERS, TargetDomain: LEADERS, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
-    ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS},
+    ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS}, RoutingRule: LEADERS,
 }  # fmt: skip
 ADDS = {
     **dict.fromkeys(SOLD, PRICERS),
     TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
     ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS}, Automation: LEADERS, Rule: set(), SalesSettings: set(),
+    RoutingRule: LEADERS,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.models import Plan
 from sales import quoting
 from sales.models import Quote
 
@@ -230,3 +231,23 @@ def test_nobody_decides_about_terms_that_they_have_not_seen(build, boss, address
     boss.post(address(quote), {**late, "seen": answer.context["seen"]})
     quote.refresh_from_db()
     assert quote.state == {"approve": "approved", "reject": "draft"}[decision]
+
+
+def test_the_deal_is_called_after_the_plan_that_is_proposed_until_somebody_names_it(build, quote):
+    buyer = quote.buyer_name
+    assert quote.deal.name == f"{buyer}: Enterprise"
+    business = Plan.objects.get(code="business")
+    build(plan=business.pk)
+    quote.deal.refresh_from_db()
+    assert quote.deal.name == f"{buyer}: Business"
+    quote.deal.name = "The big one"
+    quote.deal.save()
+    build(plan=quote.plan_id)
+    quote.deal.refresh_from_db()
+    assert quote.deal.name == "The big one"
+
+
+def test_who_decides_sees_the_terms_first_and_the_form_folded(build, boss, browser, address, quote):
+    build("submit", discount_percent="25")
+    assert "Change it yourself" in boss.get(address(quote)).text
+    assert "Change it yourself" not in browser.get(address(quote)).text
