@@ -57,13 +57,17 @@ class StaffOwner(admin.ModelAdmin):
 
 
 class Spoken(forms.ModelForm):
-    """A row of fields below the heads of a table: each says aloud what it is and whose."""
+    """A row of fields below the heads of a table: each says aloud what it is and whose.
+
+    What was shown is sent along, so that a page left open saves the rows that its reader changed, and no others.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         whose = "new" if self.instance._state.adding else str(self.instance)
         for field in self.fields.values():
             field.widget.attrs["aria-label"] = f"{field.label}: {whose}"
+            field.show_hidden_initial = True
 
 
 class EditableList(admin.ModelAdmin):

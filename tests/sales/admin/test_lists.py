@@ -117,3 +117,18 @@ def test_a_rule_takes_no_threshold_that_it_would_not_look_at(boss, sales_catalog
     )
     assert Rule.objects.get(code="demo_requested").threshold is None
     assert Rule.objects.get(code="large_upgrade").threshold == 20_000
+
+
+def test_a_page_of_rules_left_open_puts_no_row_back(boss, sales_catalogue):
+    formset = boss.get(at("rule")).context["cl"].formset
+    sent = {"form-TOTAL_FORMS": len(formset.forms), "form-INITIAL_FORMS": len(formset.forms), "_save": "Save"}
+    for form in formset.forms:
+        for name in form.fields:
+            shown = form[name].value()
+            sent[form.add_initial_prefix(name)] = "" if shown is None else str(shown)
+            sent |= {form.add_prefix(name): str(shown)} if shown not in (None, False) else {}
+    engagement = next(form for form in formset.forms if form.instance.code == "engagement")
+    Rule.objects.filter(code="large_upgrade").update(threshold=15_000)
+    boss.post(at("rule"), {**sent, engagement.add_prefix("threshold"): "60"})
+    assert Rule.objects.get(code="large_upgrade").threshold == 15_000
+    assert Rule.objects.get(code="engagement").threshold == 60
