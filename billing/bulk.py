@@ -52,7 +52,7 @@ def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str])
     table = connection.ops.quote_name(model._meta.db_table)
     sql = f"update {table} t set {setting} from (select {given}) g where t.id = g.id"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
-        cursor.execute(sql, [_texts(f, rows) for f in fields])
+        cursor.execute(sql, [_array(f, rows) for f in fields])
 
 
 def read(*wanted: models.QuerySet[Any]) -> list[list[Any]]:
@@ -84,9 +84,15 @@ def _cast(field: models.Field) -> str:
     return "text" if isinstance(_target(field), models.CharField) else str(field.db_type(connection))
 
 
-def _texts(field: models.Field, rows: Sequence[Row]) -> list[str | None]:
+def _array(field: models.Field, rows: Sequence[Row]) -> str:
+    """A column as the database reads an array: one text, whatever the number."""
     encode, name = _encoder(field), field.attname
-    return [None if (value := row[name]) is None else encode(value) for row in rows]
+    values = (row[name] for row in rows)
+    return f"{{{','.join(['NULL' if value is None else _quoted(encode(value)) for value in values])}}}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _lines(fields: Sequence[models.Field], rows: Sequence[Row]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import F
@@ -140,9 +141,12 @@ def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
 
     Returns, by draft id, the invoice or the credit notes that it became.
     """
-    owing = [d for d in drafts if d.total >= 0]
+    owing: list[Draft] = []
+    returning: list[Draft] = []
+    for draft in drafts:
+        (owing if draft.total >= 0 else returning).append(draft)
     papers: dict[str, Papers] = {i.draft.id: (i, (), 0) for i in _issue_invoices(owing, seller)}
-    papers.update({d.id: (None, *_credit(d, seller)) for d in drafts if d.total < 0})
+    papers.update({d.id: (None, *_credit(d, seller)) for d in returning})
     return papers
 
 
@@ -174,7 +178,8 @@ def _invoice(
     by_card = draft.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY
     net_days = 0 if by_card else draft.net_days
     due_on = number.issued_on + timedelta(days=net_days)
-    total = draft.total
+    subtotal, discount_total, tax_total = draft.subtotal, draft.discount_total, draft.tax_total
+    total = subtotal - discount_total + tax_total
     return {
         "id": draft.id, "status": "open" if total else "paid", "livemode": draft.customer.livemode,
         "series_id": number.series, "sequence": number.sequence, "number": number.text,
@@ -183,7 +188,7 @@ def _invoice(
         "collection_method": draft.collection_method, "net_days": net_days, "currency": _currency(draft),
         "period_start": min(starts, default=None), "period_end": max(ends, default=None), "issued_at": draft.now,
         "issued_on": number.issued_on, "due_on": due_on, "due_at": midnight(due_on + ONE_DAY, seller.timezone),
-        "subtotal": draft.subtotal, "discount_total": draft.discount_total, "tax_total": draft.tax_total,
+        "subtotal": subtotal, "discount_total": discount_total, "tax_total": tax_total,
         "total": total, "amount_paid": 0, "amount_credited": 0, "seller": snapshot,
         "bill_to": customer_snapshot(draft.customer), "po_number": draft.po_number, "memo": draft.memo,
         "policies": POLICIES, "line_count": len(draft.lines), "paid_at": None if total else draft.now,
@@ -218,6 +223,7 @@ _LINE_COLUMNS = (
 ).split()
 
 
+_columns_of = attrgetter(*_LINE_COLUMNS)
 _SIGNED = ("gross", "discount", "net", "tax_amount", "tax_in_gross", "tax_in_discount")
 
 
@@ -226,10 +232,11 @@ def line_rows(
 ) -> Iterable[dict[str, Any]]:
     """The rows of a paper's lines, numbered from 1; `owner` is the column that names the paper."""
     for position, line in enumerate(lines, start=1):
-        row = {name: getattr(line, name) for name in _LINE_COLUMNS}
-        for name in _SIGNED:
-            row[name] = sign * row[name]
-        yield {"id": new_id(prefix), owner: owner_id, "position": position, **row}
+        row = dict(zip(_LINE_COLUMNS, _columns_of(line), strict=True))
+        row |= {"id": new_id(prefix), owner: owner_id, "position": position}
+        if sign != 1:
+            row |= {name: sign * row[name] for name in _SIGNED}
+        yield row
 
 
 def _facts_of(issued: Issued) -> Iterable[Fact]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,12 @@ from billing.timelines import PhaseSpec
 def grace() -> timedelta:
     """For so long a late usage event may still add to what its own, already invoiced, period owed: as long as it is
     taken, and three days at least."""
-    return timedelta(days=max(settings.USAGE_GRACE_DAYS, 3))
+    return _days(settings.USAGE_GRACE_DAYS)
+
+
+@lru_cache
+def _days(days: int) -> timedelta:
+    return timedelta(days=max(days, 3))
 
 
 # -- Reading: a fixed number of queries, whatever the number of subscriptions --------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from billing.maths.tax import TaxRate as TaxValue
 from billing.models import Customer, Plan, Price, Seller, TaxRate
@@ -78,9 +78,13 @@ def _found(table: Table, country: str, category: str) -> TaxRate | None:
 
 
 def _value(rate: TaxRate) -> TaxValue:
-    return TaxValue(key=rate.pk, percentage=rate.percentage, inclusive=rate.inclusive, category=rate.category)
+    return _checked(rate.pk, rate.percentage, rate.inclusive, rate.category)
 
 
 def _untaxed(key: str, category: str, reason: str, listed: TaxRate | None) -> TaxValue:
     contained = listed.percentage if listed and listed.inclusive else Decimal(0)
-    return TaxValue(key=key, percentage=Decimal(0), category=category, reason=reason, contained=contained)
+    return _checked(key, Decimal(0), False, category, reason, contained)
+
+
+# Few values, asked for with every customer.
+_checked = lru_cache(maxsize=1024)(TaxValue)

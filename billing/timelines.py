@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -186,7 +186,15 @@ def timeline_of(
     specs: Sequence[PhaseSpec], *, credit_unused: bool, known_on: date | None = None
 ) -> timeline.Timeline:
     """The pure value; phases that were replaced on the day they began are left out."""
-    return timeline.Timeline(tuple(s.pure() for s in specs if not s.empty), credit_unused, known_on)
+    return _timeline(tuple(s.pure() for s in specs if not s.empty), credit_unused, known_on)
+
+
+@lru_cache(maxsize=2048)
+def _timeline(
+    phases: tuple[timeline.Phase, ...], credit_unused: bool, known_on: date | None
+) -> timeline.Timeline:
+    """A run asks for it more than once, and many subscriptions have equal phases."""
+    return timeline.Timeline(phases, credit_unused, known_on)
 
 
 def pure(subscription: Subscription, specs: Sequence[PhaseSpec]) -> timeline.Timeline:
@@ -337,8 +345,8 @@ def committed(running: PhaseSpec | None) -> tuple[int, int]:
     """(MRR, ARR) of the terms in force, in minor units; nothing while free or ended."""
     if running is None or running.free:
         return 0, 0
-    items, discount = running.pure_items(), discount_value(running.discount)
-    return timeline.mrr(items, discount), timeline.arr(items, discount)
+    terms = running.pure()
+    return timeline.mrr(terms.items, terms.discount), timeline.arr(terms.items, terms.discount)
 
 
 def _next_day(

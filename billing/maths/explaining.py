@@ -1,5 +1,6 @@
 """Why an amount is what it is, in plain values (text, whole numbers, lists): enough to compute it again."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +17,7 @@ from billing.maths.pricing import (
     explain,
     spend_limits,
     unlimited_ratio,
+    whole_tiers,
 )
 from billing.maths.stretches import Claim
 
@@ -60,7 +62,7 @@ def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
     if price.package_size:
         explained["package_size"] = plain(price.package_size)
     if price.tiers:
-        explained["tiers"] = [_tier(row) for row in explain(price, quantity, measured_over)]
+        explained["tiers"] = _tiers(price, explain(price, quantity, measured_over))
     if price.maximum is not None:
         explained |= _limits(price, quantity, claim.portion)
     return explained
@@ -104,6 +106,17 @@ def _policy(claim: Claim) -> str:
     if price.kind == PriceKind.ONE_TIME:
         return "once"
     return "whole" if claim.whole else claim.kind
+
+
+def _tiers(price: Price, rows: Sequence[TierRow]) -> list[dict[str, str | None]]:
+    """Tiers that are used up say the same for every quantity."""
+    whole, told = whole_tiers(price), _whole(price)
+    return [told[n] if n < len(told) and row is whole[n] else _tier(row) for n, row in enumerate(rows)]
+
+
+@lru_cache(maxsize=1024)
+def _whole(price: Price) -> list[dict[str, str | None]]:
+    return [_tier(row) for row in whole_tiers(price)]
 
 
 def _tier(row: TierRow) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 
 from billing.maths.discounts import Discount, step_shares
@@ -30,6 +31,9 @@ class Item:
     price: Price
     quantity: Decimal = Decimal(1)
     trial: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.price.key, self.quantity))
 
     @property
     def recurring(self) -> bool:
@@ -59,6 +63,9 @@ class Phase:
     free: bool = False
     prorate: bool = True
     paused: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.start, self.end, self.anchor, self.items))
 
     @property
     def costs(self) -> bool:
@@ -112,6 +119,21 @@ class Timeline:
     def __post_init__(self) -> None:
         _check(self.phases)
 
+    def __hash__(self) -> int:
+        return hash(self.phases)
+
+    @property
+    def bare(self) -> "Timeline | None":
+        """The same with one of each item and no discount, if it is of one phase that is not free: when something falls
+        due, and for which days, is then the same. None for any other."""
+        if len(self.phases) != 1 or self.phases[0].free:
+            return None
+        only = self.phases[0]
+        prices = tuple(item.price for item in only.items)
+        return _bare(
+            only.start, only.end, only.anchor, only.prorate, prices, self.credit_unused, self.known_on
+        )
+
     @property
     def start(self) -> date:
         return self.phases[0].start
@@ -122,6 +144,21 @@ class Timeline:
 
     def phase_at(self, day: date) -> Phase | None:
         return next((phase for phase in self.phases if day in phase), None)
+
+
+# A billing run meets the same few days and prices under thousands of quantities.
+@lru_cache(maxsize=2048)
+def _bare(
+    start: date,
+    end: date | None,
+    anchor: date,
+    prorate: bool,
+    prices: tuple[Price, ...],
+    credit_unused: bool,
+    known_on: date | None,
+) -> Timeline:
+    only = Phase(start, end, anchor, tuple(Item(price) for price in prices), prorate=prorate)
+    return Timeline((only,), credit_unused, known_on)
 
 
 def full_amount(item: Item) -> int:

@@ -5,7 +5,7 @@ plain fractions, and a test holds them equal. A quantity of zero or less costs n
 the flat amount of a tier is charged only once the quantity reaches into the tier.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -24,6 +24,7 @@ DIGITS, DECIMALS = 15, 12
 
 type Number = Decimal | Fraction | int
 type Ratio = tuple[int, int]
+type Exact = tuple[Fraction, Fraction]
 type Limits = tuple[Fraction | None, Fraction | None]
 
 
@@ -171,6 +172,11 @@ def explain(price: Price, quantity: Number, portion: Fraction = WHOLE) -> tuple[
     return tuple(_rows(price, units)) if units > 0 else ()
 
 
+def whole_tiers(price: Price) -> tuple[TierRow, ...]:
+    """The rows of a graduated price's closed tiers as they are when all of them is used, whatever lies beyond."""
+    return price._rate.whole
+
+
 def _billable(price: Price, quantity: Number, portion: Fraction) -> Ratio:
     if isinstance(quantity, float):
         raise TypeError("A quantity is exact; a float is not.")
@@ -220,7 +226,7 @@ def _volume_row(price: Price, units: Fraction) -> TierRow:
         if bound is None or units <= bound:
             break
         at, below = at + 1, bound
-    return _tier_row(price, at, below, units)
+    return _tier_row(price.tiers[at], price._rate.exact[at], below, units)
 
 
 def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
@@ -228,13 +234,23 @@ def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
     for at, (tier, top) in enumerate(zip(price.tiers, price._rate.tops, strict=True)):
         if units <= floor:
             return
-        reached = units if top is None or units < top else top
-        yield _tier_row(price, at, below, reached - floor)
+        if top is not None and units >= top:
+            yield price._rate.whole[at]
+        else:
+            yield _tier_row(price.tiers[at], price._rate.exact[at], below, units - floor)
         below, floor = tier.up_to or below, top or floor
 
 
-def _tier_row(price: Price, at: int, below: Decimal, units: Fraction) -> TierRow:
-    tier, (unit, flat) = price.tiers[at], price._rate.exact[at]
+def _whole_rows(price: Price, exact: Sequence[Exact], tops: Sequence[Fraction | None]) -> Iterator[TierRow]:
+    below, floor = ZERO, NOTHING
+    for tier, amounts, top in zip(price.tiers, exact, tops, strict=True):
+        if top is not None:
+            yield _tier_row(tier, amounts, below, top - floor)
+            below, floor = tier.up_to or below, top
+
+
+def _tier_row(tier: Tier, exact: Exact, below: Decimal, units: Fraction) -> TierRow:
+    unit, flat = exact
     amount = units * unit
     return TierRow(
         below, tier.up_to, units, tier.unit_amount, tier.flat_amount, amount + flat if flat else amount
@@ -273,8 +289,9 @@ class _Rate:
     package: Fraction | None
     included: Fraction | None
     limits: Limits | None
-    exact: tuple[tuple[Fraction, Fraction], ...]  # unit and flat amounts in minor units, for the rows
+    exact: tuple[Exact, ...]  # unit and flat amounts in minor units, for the rows
     tops: tuple[Fraction | None, ...]  # where each tier ends, for the rows
+    whole: tuple[TierRow, ...]  # of the closed tiers, used up
 
     def amount(self, units: int, of: int) -> Ratio:
         """Of units/of, which is above zero."""
@@ -296,6 +313,7 @@ def _prepared(price: Price) -> _Rate:
     bounds = [None if tier.up_to is None else Fraction(tier.up_to) for tier in tiers]
     money_of = lcm(*(value.denominator for value in units + flats))
     bound_of = lcm(*(bound.denominator for bound in bounds if bound is not None))
+    exact = tuple(zip(units, flats, strict=True))
     stair = _volume_steps if price.model == PriceModel.VOLUME else _graduated_steps
     steps = stair(
         [int(unit * money_of) for unit in units],
@@ -310,8 +328,9 @@ def _prepared(price: Price) -> _Rate:
         package=Fraction(price.package_size) if price.package_size else None,
         included=None if price.model == PriceModel.FLAT or not price.included else Fraction(price.included),
         limits=_limits(price),
-        exact=tuple(zip(units, flats, strict=True)),
+        exact=exact,
         tops=tuple(bounds),
+        whole=tuple(_whole_rows(price, exact, bounds)) if price.tiers else (),
     )
 
 

@@ -15,15 +15,20 @@ WEEKS_A_YEAR = 52
 
 def mrr(items: Iterable[Item], discount: Discount | None = None) -> int:
     """Minor units a month: recurring items only, a year counts a twelfth, a week 52/12; rounded once."""
-    return round_ratio(_per_month(tuple(items), discount))
+    return _figures(tuple(items), discount)[0]
 
 
 def arr(items: Iterable[Item], discount: Discount | None = None) -> int:
     """Twelve exact months, rounded once: a year of 1000.00 is 1000.00, although its month is 83.33."""
-    return round_ratio(12 * _per_month(tuple(items), discount))
+    return _figures(tuple(items), discount)[1]
 
 
 @lru_cache(maxsize=2048)
+def _figures(items: tuple[Item, ...], discount: Discount | None) -> tuple[int, int]:
+    exact = _per_month(items, discount)
+    return round_ratio(exact), round_ratio(12 * exact)
+
+
 def _per_month(items: tuple[Item, ...], discount: Discount | None) -> Fraction:
     recurring = [item for item in items if item.recurring]
     total = Fraction(0)

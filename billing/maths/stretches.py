@@ -7,6 +7,7 @@ statement that the stretch makes: from when to when, and when it falls due. Noth
 from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -86,6 +87,32 @@ class Claim(NamedTuple):
 
 def claims(timeline: Timeline, since: date, until: date) -> list[Claim]:
     """Every claim due by `until`, and some due later, of periods that end after `since`; price by price."""
+    bare = timeline.bare
+    return (
+        _cut_up(timeline, since, until)
+        if bare is None
+        else _on_terms_of(timeline.phases[0], bare, since, until)
+    )
+
+
+def _on_terms_of(phase: Phase, bare: Timeline, since: date, until: date) -> list[Claim]:
+    """The claims of the bare timeline with the quantities and the discount of its phase."""
+    cycling, discount = phase.cycling, phase.discount
+    terms: dict[str, tuple[Item, Discount | None, tuple[int, ...]]]
+    terms = {item.price.key: (item, discount, ()) for item in phase.items}
+    for item, off in zip(cycling, fixed_offs(cycling, discount), strict=True):
+        terms[item.price.key] = (item, discount, off)
+    return [
+        Claim._make((*terms[claim.item.price.key], *claim[3:])) for claim in _bare_claims(bare, since, until)
+    ]
+
+
+@lru_cache(maxsize=2048)
+def _bare_claims(bare: Timeline, since: date, until: date) -> tuple[Claim, ...]:
+    return tuple(_cut_up(bare, since, until))
+
+
+def _cut_up(timeline: Timeline, since: date, until: date) -> list[Claim]:
     found: list[Claim] = []
     for stretches in _by_price(timeline, since, until):
         for stretch in _merged(stretches):

@@ -217,7 +217,9 @@ def coming(timeline: Timeline, *, since: date, after: date, until: date) -> set[
 
 def next_due(timeline: Timeline, *, after: date) -> date | None:
     """The first day after `after` on which an entry falls due or the subscription ends, if any."""
-    days = [day for day in (_next_claim(timeline, after), timeline.end) if day and day > after]
+    days = [
+        day for day in (_next_claim(timeline.bare or timeline, after), timeline.end) if day and day > after
+    ]
     return min(days, default=None)
 
 
@@ -234,9 +236,13 @@ def _next_claim(as_written: Timeline, after: date) -> date | None:
     return None
 
 
-@lru_cache(maxsize=2048)
 def current_period(timeline: Timeline, on: date) -> Period | None:
     """The whole notional period of the recurring items in force on the day; None outside the subscription."""
+    return _period_at(timeline.bare or timeline, on)
+
+
+@lru_cache(maxsize=2048)
+def _period_at(timeline: Timeline, on: date) -> Period | None:
     phase = timeline.phase_at(on)
     return phase.period_at(on) if phase else None
 

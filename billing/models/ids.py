@@ -100,8 +100,9 @@ class AnyOf(models.Lookup):
 
     lookup_name = "any"
 
-    def get_prep_lookup(self) -> list[str]:
-        return [value[-32:] for value in self.rhs]
+    def get_prep_lookup(self) -> str:
+        """An array as the database reads it: one text, whatever the number."""
+        return f"{{{','.join([value[-32:] for value in self.rhs])}}}"
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)

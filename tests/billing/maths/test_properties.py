@@ -11,12 +11,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.maths import stretches
 from billing.maths.discounts import Discount
 from billing.maths.money import round_ratio
 from billing.maths.periods import Interval
 from billing.maths.phases import in_force
 from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
 from billing.maths.statement import difference, key_of, key_text, unsaid
+from billing.maths.stretches import claims
 from billing.maths.timeline import Entry, Item, Phase, Timeline, next_due, owed
 
 BEGINNING = date(2023, 10, 1)
@@ -220,6 +222,16 @@ def test_a_change_undone_on_the_same_day_leaves_the_same_money(
 def test_the_next_due_day_is_the_next_due_day(timeline: Timeline, after: date) -> None:
     due = [entry.due_on for entry in ask(timeline)] + ([timeline.end] if timeline.end else [])
     assert next_due(timeline, after=after) == min((day for day in due if day > after), default=None)
+
+
+@given(timelines(), days, days)
+def test_what_one_phase_claims_is_the_same_with_and_without_a_short_cut(
+    timeline: Timeline, since: date, until: date
+) -> None:
+    """Its days are remembered for any quantity and discount: claims are as if they were cut for these."""
+    for phase in timeline.phases:
+        alone = replace(timeline, phases=(phase,))
+        assert claims(alone, since, until) == stretches._cut_up(alone, since, until)
 
 
 @given(timelines(prorated_baskets, plain=True))
