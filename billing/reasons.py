@@ -116,6 +116,9 @@ def _limits(told: Told, currency: str) -> Iterator[str]:
     most, plain = told.get("maximum"), told.get("unlimited")
     if most is not None and plain is not None and plain > most:
         yield _("Held at the agreed maximum of %(amount)s.") % {"amount": money(most, currency)}
+    if before := told.get("beyond"):
+        words = _("Charged for before in this period, and not again: %(quantity)s for %(amount)s.")
+        yield words % {"quantity": before["quantity"], "amount": money(before["amount"], currency)}
 
 
 def _discounts(line: Any, told: Told, currency: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.maths.discounts import Discount
 from billing.maths.money import plain, round_ratio, share
+from billing.maths.phases import full_amount
 from billing.maths.pricing import (
     WHOLE,
     PerTransaction,
@@ -65,6 +66,9 @@ def _measured(claim: Claim, quantity: Decimal) -> dict[str, Any]:
         explained["tiers"] = _tiers(price, explain(price, quantity, measured_over))
     if price.maximum is not None:
         explained |= _limits(price, quantity, claim.portion)
+    if claim.beyond is not None:
+        had = claim.beyond.item
+        explained["beyond"] = {"quantity": plain(had.quantity), "amount": full_amount(had)}
     return explained
 
 

@@ -4,7 +4,7 @@ A *stretch* is a piece of one notional period of one price in which the terms st
 statement that the stretch makes: from when to when, and when it falls due. Nothing is priced here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -48,7 +48,8 @@ class Stretch(NamedTuple):
 class Claim(NamedTuple):
     """The terms of a stretch, for some days of its period. `whole`: all of the period, whatever the days; of usage
     what is bounded in a period, since the rest is measured. `shared`: what each fixed step of the discount takes off
-    usage, once it is known what all of it came to."""
+    usage, once it is known what all of it came to. `beyond`: the earlier stretch of the period with the most units, where
+    only what goes beyond it is charged."""
 
     item: Item
     discount: Discount | None
@@ -60,6 +61,7 @@ class Claim(NamedTuple):
     due_on: date
     whole: bool = False
     shared: tuple[int, ...] = ()
+    beyond: Stretch | None = None
 
     @property
     def days(self) -> int:
@@ -75,8 +77,16 @@ class Claim(NamedTuple):
         """What each step of the discount takes off an amount of this claim, in minor units."""
         if self.discount is None:
             return []
-        fixed = self.shared or [prorated((off, 1), self.days, self.period.days) for off in self.off]
+        fixed = self.shared or [prorated((off, 1), self.days, self.period.days) for off in self._offs]
         return list(taken(gross, self.discount, fixed))
+
+    @property
+    def _offs(self) -> Sequence[int]:
+        """What each fixed step takes off the whole period, less what it took off the stretch that this goes beyond."""
+        had = self.beyond
+        if had is None or had.discount != self.discount:
+            return self.off
+        return [max(off - before, 0) for off, before in zip(self.off, had.off, strict=True)]
 
     @property
     def portion(self) -> Fraction:
@@ -115,8 +125,8 @@ def _bare_claims(bare: Timeline, since: date, until: date) -> tuple[Claim, ...]:
 def _cut_up(timeline: Timeline, since: date, until: date) -> list[Claim]:
     found: list[Claim] = []
     for stretches in _by_price(timeline, since, until):
-        for stretch in _merged(stretches):
-            found += _claims_of(timeline, stretch)
+        for stretch, most in _with_most(_merged(stretches)):
+            found += _claims_of(timeline, stretch, most)
     found += _one_time(timeline, since)
     return found
 
@@ -215,6 +225,17 @@ def _unpaid(timeline: Timeline, start: date, end: date) -> bool:
     )
 
 
+def _with_most(stretches: list[Stretch]) -> Iterator[tuple[Stretch, Stretch | None]]:
+    """Each stretch with the one before it in its period that had the most units."""
+    most: Stretch | None = None
+    for stretch in stretches:
+        if most is not None and most.period != stretch.period:
+            most = None
+        yield stretch, most
+        if most is None or stretch.item.quantity > most.item.quantity:
+            most = stretch
+
+
 def _merged(stretches: list[Stretch]) -> list[Stretch]:
     """Neighbours on equal terms are one stretch, whatever phases they come from."""
     merged: list[Stretch] = []
@@ -226,14 +247,14 @@ def _merged(stretches: list[Stretch]) -> list[Stretch]:
     return merged
 
 
-def _claims_of(timeline: Timeline, stretch: Stretch) -> list[Claim]:
+def _claims_of(timeline: Timeline, stretch: Stretch, most: Stretch | None) -> list[Claim]:
     price = stretch.item.price
     usage = price.kind == PriceKind.USAGE
     if stretch.item.trial:
         due_on = _trial_end(timeline, stretch.start)
         return [Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, due_on, True)]
     if not price.prorate and not usage:
-        return _whole(timeline, stretch)
+        return _whole(timeline, stretch, most)
     if usage or price.billed == Billed.ARREARS:
         bounded_whole = not price.prorate and stretch.opens
         due_on = _settled_on(timeline, stretch)
@@ -258,15 +279,17 @@ def _advance(timeline: Timeline, stretch: Stretch) -> list[Claim]:
     return [charge, Claim(*stretch.terms, CREDIT, stop, end, start if known else stop)]
 
 
-def _whole(timeline: Timeline, stretch: Stretch) -> list[Claim]:
-    """Not prorated: the first paid stretch of a period costs all of it, a change inside costs nothing."""
-    if not stretch.opens:
+def _whole(timeline: Timeline, stretch: Stretch, most: Stretch | None) -> list[Claim]:
+    """Not prorated: the first paid stretch of a period costs all of it. A change inside costs nothing, but for units
+    beyond the most that there were before in it: they cost all of it too."""
+    more = most is not None and stretch.item.quantity > most.item.quantity
+    if not (more or (most is None and stretch.opens)):
         return []
     if stretch.item.price.billed == Billed.ARREARS:
-        return [
-            Claim(*stretch.terms, ARREARS, stretch.start, stretch.end, _settled_on(timeline, stretch), True)
-        ]
-    return [Claim(*stretch.terms, ADVANCE, stretch.start, stretch.period.end, stretch.start, True)]
+        kind, end, due_on = ARREARS, stretch.end, _settled_on(timeline, stretch)
+    else:
+        kind, end, due_on = ADVANCE, stretch.period.end, stretch.start
+    return [Claim(*stretch.terms, kind, stretch.start, end, due_on, True, beyond=most)]
 
 
 def _settled_on(timeline: Timeline, stretch: Stretch) -> date:

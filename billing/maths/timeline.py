@@ -22,6 +22,7 @@ from billing.maths.phases import (
     Phase,
     PhasesDoNotTouch,
     Timeline,
+    full_amount,
     in_force,
     left_for_usage,
 )
@@ -270,6 +271,8 @@ def _fixed(claim: Claim) -> tuple[Entry, ...]:
 def _prorated(claim: Claim) -> tuple[Entry, ...]:
     """A recurring or one-time price: the amount of a whole period, times days, rounded once."""
     item, days, of_days = claim.item, claim.days, claim.period.days
+    if claim.beyond is not None:
+        return (_made(claim, item.quantity, max(full_amount(item) - full_amount(claim.beyond.item), 0)),)
     gross = prorated(amount_ratio(item.price, item.quantity), days, of_days)
     whole = _made(claim, item.quantity, gross)
     if item.price.minimum is None:

@@ -90,8 +90,48 @@ def ended_with_usage(name: str, *last: Any, **fields: Any) -> Any:
     )  # fmt: skip
 
 
+def units(name: str, *asked: tuple[int, int]) -> Any:
+    """Ten units that are paid for whole at the start; each change is asked for at once, on the days after."""
+    made = [
+        [to(f"2024-03-{5 * n:02d}"), change(quantity=count, expect={"total": money(cents)})]
+        for n, (count, cents) in enumerate(asked, 2)
+    ]
+    return story(
+        f"LAGO units that are not prorated, {name}", clock("2024-03-05"),
+        plan(price("10.00", model="per_unit", prorate=False)), customer(), subscribe(quantity=10), totals(10000),
+        *(step for steps in made for step in steps), to("2024-04-05T01:00"),
+        lines({"amount": money(1000 * asked[-1][0])}),
+    )  # fmt: skip
+
+
+def committed(interval: str, start: str, end: str, fee: int, added: int) -> Any:
+    return story(
+        f"LAGO commitment in arrears, {interval}", clock(start),
+        plan(price("1000.00", interval, minimum="10000.00", **ARREARS), currency="EUR"), customer(currency="EUR"),
+        subscribe(interval=interval, anchor="calendar", payment_rule_override="any"), to(f"{end}T01:00"),
+        to(f"{end}T02:00"),
+        lines({"amount": money(fee)}, {"amount": money(added), "kind": "minimum"}),
+    )  # fmt: skip
+
+
 TRIAL_USAGE = {"included_in_trial": 0}
 LAGO = [
+    units("fewer", (5, 0)),
+    units("more", (15, 5000)),
+    units("fewer, then more", (5, 0), (15, 5000)),
+    units("more twice", (15, 5000), (20, 5000)),
+    story(
+        "LAGO units that are not prorated, of two prices at once", clock("2024-03-05"),
+        plan(price("10.00", model="per_unit", code="one", prorate=False),
+             price("20.00", model="per_unit", code="two", prorate=False)),
+        customer(), subscribe(quantities={"one": 10, "two": 5}), to("2024-03-10"),
+        change(quantities={"one": 15, "two": 10},
+               expect={"lines": [{"amount": "50.00"}, {"amount": "100.00"}], "total": "150.00"}),
+    ),
+    committed("week", "2023-02-01", "2023-02-06", 71429, 642857),
+    committed("month", "2023-02-04", "2023-03-01", 89286, 803571),
+    committed("quarter", "2023-02-04", "2023-04-01", 62222, 560000),
+    committed("year", "2022-02-01", "2023-01-01", 91507, 823561),
     upgraded_twice("calendar", 871, 645, 968, 1226),
     upgraded_twice("start", 1000, 774, 1161, 1471),
     ended_at_once("UTC", "calendar", "UTC", (3750, 750), (3571, 714)),

@@ -45,6 +45,7 @@ CATALOGUE = (
     price("pack", PriceModel.PACKAGE, Interval.MONTH, "15", package_size=D(10), meter="pack", maximum=D(40)),
     price("least", PriceModel.PER_UNIT, Interval.MONTH, "1.01", minimum=D(9)),
     price("whole", PriceModel.FLAT, Interval.MONTH, "7.77", prorate=False),
+    price("each", PriceModel.PER_UNIT, Interval.MONTH, "3.33", prorate=False, minimum=D(5), maximum=D(100)),
     Price("setup", PriceKind.ONE_TIME, PriceModel.FLAT, None, "USD", D("500")),
 )
 PRORATED = tuple(p for p in CATALOGUE if p.kind == PriceKind.RECURRING and p.prorate)
@@ -268,6 +269,31 @@ def test_no_period_ends_up_below_nothing(timeline: Timeline) -> None:
     assert all(net >= 0 for net in kept.values())
 
 
+EACH = price("each", PriceModel.PER_UNIT, Interval.MONTH, "10", prorate=False)
+LATER = price("each-later", PriceModel.PER_UNIT, Interval.MONTH, "10", prorate=False, billed=Billed.ARREARS)
+
+
+@given(st.sampled_from([EACH, LATER]), st.lists(st.tuples(days, st.integers(0, 9)), min_size=1, max_size=8))
+def test_what_is_not_prorated_costs_the_most_units_of_each_month(
+    price: Price, changes: list[tuple[date, int]]
+) -> None:
+    """An independent count: in a month of the calendar the most that there were on any day of it."""
+    changes = sorted(dict(changes).items())
+    ends = [*(day for day, _ in changes[1:]), date(2025, 6, 1)]
+    phases = [
+        Phase(start, end, date(2024, 1, 1), (Item(price, D(units)),))
+        for (start, units), end in zip(changes, ends, strict=True)
+    ]
+    most: dict[tuple[int, int], int] = {}
+    for phase in phases:
+        day = phase.start
+        while phase.end and day < phase.end:
+            month = day.year, day.month
+            most[month] = max(most.get(month, 0), int(phase.items[0].quantity))
+            day += DAY
+    assert money(ask(Timeline(tuple(phases)))) == 1000 * sum(most.values())
+
+
 @given(timelines())
 def test_a_timeline_without_proration_flags_is_in_force_as_it_is(timeline: Timeline) -> None:
     charged = in_force(timeline)
@@ -294,7 +320,7 @@ def _computed(told: dict[str, Any]) -> int:
     cents = round_ratio(exact)
     if told.get("maximum") is not None:
         cents = min(cents, told["maximum"])
-    return cents
+    return max(cents - told["beyond"]["amount"], 0) if "beyond" in told else cents
 
 
 def _untiered(told: dict[str, Any]) -> F:
