@@ -5,14 +5,11 @@ of each day, and adds up what each day costs in exact fractions. Papers may diff
 """
 
 import os
-from calendar import monthrange
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import count
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -24,32 +21,23 @@ from hypothesis import strategies as st
 from billing import books, ending, metering, pausing, running, subscribing
 from billing.models import CreditNoteLine, Discount, InvoiceLine, Meter, Plan, Price, Subscription, TaxRate
 from billing.refusals import Refused
+from tests.billing.maths.days import (
+    BASE,
+    DISCOUNTS,
+    INCLUDED,
+    LEAST,
+    SEAT,
+    STAIR,
+    STEP,
+    cost,
+    later,
+    period,
+)
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 DECIMALS = {"USD": 2, "JPY": 0, "KWD": 3}
-STEP = {"month": 1, "year": 12}
-
-# In minor units.
-SEAT = {
-    ("small", "month"): 2999,
-    ("small", "year"): 29900,
-    ("large", "month"): 7995,
-    ("large", "year"): 79050,
-}
-BASE = {("small", "month"): 1111, ("large", "month"): 0, ("small", "year"): 0, ("large", "year"): 100001}
-INCLUDED = {"small": 20, "large": 0}
-STAIR = {"small": ((100, 7, 50), (None, 3, 0)), "large": ((None, 3, 0),)}  # up to, each, flat
-LEAST = {"small": 0, "large": 333}
-DISCOUNTS: dict[str, dict[str, Any]] = {
-    "third": {"percent_off": Decimal("33.3")},
-    "half once": {"percent_off": 50, "duration": "once"},
-    "quarter thrice": {"percent_off": 25, "duration": "repeating", "periods": 3},
-    "little": {"amount_off": 777},
-    "much": {"amount_off": 24000},
-    "much twice": {"amount_off": 9000, "duration": "repeating", "periods": 2},
-}
 
 
 class World(NamedTuple):
@@ -137,65 +125,9 @@ class Model:
     def cost(self, end: date) -> Fraction:
         """What all days before `end` cost, in minor units, without tax on top."""
         first, paid = self.world.first_day, self.world.first_paid_day
-        days = [first + n * DAY for n in range((end - first).days)]
-        charged = {day: self.terms(day) for day in days if day >= paid and day not in self.paused}
-        return sum((recurring(day, terms) for day, terms in charged.items()), Fraction(0)) + self._used(
-            charged
-        )
-
-    def _used(self, charged: dict[date, dict[str, Any]]) -> Fraction:
-        """Usage: by runs of days on one plan with one discount in one month of the cycle."""
-        runs: dict[Any, list[date]] = {}
-        number, last, before = count(), None, None
-        for day, terms in charged.items():
-            same = (period(day, terms["anchor"], "month"), terms["plan"], terms["discount"])
-            key = last if last and before == day - DAY and last[1:] == same else (next(number), *same)
-            runs.setdefault(key, []).append(day)
-            last, before = key, day
-        come_to: dict[Any, Fraction] = defaultdict(Fraction)
-        for (_, within, plan, discount), days in runs.items():
-            units = sum(self.calls.get(day, 0) for day in days)
-            come_to[discount, within] += usage(plan, units, Fraction(len(days), (within[1] - within[0]).days))
-        return sum((self._off_usage(charged, *key, amount) for key, amount in come_to.items()), Fraction(0))
-
-    def _off_usage(
-        self, charged: dict[date, dict[str, Any]], discount: str | None, within: Any, amount: Fraction
-    ) -> Fraction:
-        """Less a percentage, or what the recurring prices of the days with this discount leave of an amount."""
-        said = DISCOUNTS[discount] if discount else {}
-        if "percent_off" in said:
-            return amount * (1 - Fraction(said["percent_off"]) / 100)
-        left = Fraction(0)
-        for day, terms in charged.items():
-            here = period(day, terms["anchor"], "month") == within and terms["discount"] == discount
-            if said and here and terms["interval"] == "month":
-                rest = said["amount_off"] - min(said["amount_off"], full(terms))
-                left += Fraction(rest, (within[1] - within[0]).days)
-        return amount - min(left, amount)
-
-
-def full(terms: dict[str, Any]) -> int:
-    """The recurring prices of a whole period."""
-    return SEAT[terms["plan"], terms["interval"]] * terms["quantity"] + BASE[terms["plan"], terms["interval"]]
-
-
-def recurring(day: date, terms: dict[str, Any]) -> Fraction:
-    """What the recurring prices of a day cost."""
-    start, end = period(day, terms["anchor"], terms["interval"])
-    said = DISCOUNTS[terms["discount"]] if terms["discount"] else {}
-    amount = full(terms) * (1 - Fraction(said.get("percent_off", 0)) / 100)
-    return (amount - min(amount, said.get("amount_off", 0))) / (end - start).days
-
-
-def usage(plan: str, units: int, portion: Fraction) -> Fraction:
-    beyond, below, amount = units - INCLUDED[plan] * portion, 0, Fraction(0)
-    for top, each, flat in STAIR[plan]:
-        if beyond > below:
-            amount += flat + each * (beyond - below if top is None else min(beyond, top) - below)
-            below = top or 0
-            if top is None:
-                break
-    return max(amount, LEAST[plan] * portion)
+        lived = (first + n * DAY for n in range((end - first).days))
+        charged = {day: self.terms(day) for day in lived if day >= paid and day not in self.paused}
+        return cost(charged, self.calls)
 
 
 def anchored(start: date, rule: str | int) -> date:
@@ -204,20 +136,6 @@ def anchored(start: date, rule: str | int) -> date:
         return start
     first = date(start.year, start.month, 1 if rule == "calendar" else int(rule))
     return later(first, 1) if rule != "calendar" and first < start else first
-
-
-def period(day: date, anchor: date, interval: str) -> tuple[date, date]:
-    """The period that holds a day, counted from the anchor."""
-    step = STEP[interval]
-    n = ((day.year - anchor.year) * 12 + day.month - anchor.month) // step - 1
-    while not later(anchor, n * step) <= day < later(anchor, (n + 1) * step):
-        n += 1
-    return later(anchor, n * step), later(anchor, (n + 1) * step)
-
-
-def later(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 # -- A life ---------------------------------------------------------------------------------------------------
