@@ -180,11 +180,10 @@ def card_of(plan: Plan, *, interval: str, currency: str, contains_tax: Callable[
     prices = [price for price in plan.prices.all() if price.active and price.currency == currency]
     chosen, monthly = _recurring(prices, interval), _recurring(prices, "month")
     yearly = chosen is not None and interval == "year"
-    saving = monthly.unit_amount * 12 - chosen.unit_amount if yearly and monthly and chosen else None
     return Card(
         plan=plan, price=chosen, amount=short_price(chosen.unit_amount, currency) if chosen else "",
         a_month=short_price(chosen.unit_amount / 12, currency) if chosen and yearly else "",
-        saving=saving if saving and saving > 0 else None, more_usage=_beyond(prices),
+        saving=_saving(chosen, monthly), more_usage=_beyond(prices),
         seats=bool(chosen and chosen.model != "flat"),
         with_tax=bool(chosen and contains_tax(taxes.category_of(chosen, plan))),
     )  # fmt: skip
@@ -199,6 +198,13 @@ def either(names: Sequence[str]) -> str:
 def short_price(value: Decimal, currency: str) -> str:
     """To the minor unit, without decimals where there are none: $19, $24.17."""
     return short_money(round_ratio(value * 10 ** exponent(currency)), currency)
+
+
+def _saving(price: Price | None, monthly: Price | None) -> Decimal | None:
+    """What a year costs less than twelve months, by the seat where it is priced so; None where it does not."""
+    if price is None or monthly is None or price.interval != "year":
+        return None
+    return max(monthly.unit_amount * 12 - price.unit_amount, Decimal(0)) or None
 
 
 def _recurring(prices: Sequence[Price], interval: str) -> Price | None:
@@ -257,13 +263,18 @@ def interval_choices(plan: Plan, prices: Sequence[Price], currency: str) -> list
     """The intervals that the plan has prices for."""
     found = [p for p in prices if p.kind == "recurring" and p.active and p.currency == currency]
     found.sort(key=lambda p: list(PER).index(p.interval or "week"))
-    return [(p.interval or "", _priced(p)) for p in found]
+    monthly = _recurring(found, "month")
+    return [(p.interval or "", _priced(p, monthly)) for p in found]
 
 
-def _priced(price: Price) -> Choice:
+def _priced(price: Price, monthly: Price | None) -> Choice:
+    """ "Yearly, save 16%" and "$290.00 per seat a year": the saving where it is sold by the month, too."""
     seat = f"{_('per seat')} " if price.model != "flat" else ""
     words = f"{unit_price(price.unit_amount, price.currency)} {seat}{_(PER[price.interval or 'month'])}"
-    return Choice(_(ADVERB[price.interval or "month"]).capitalize(), words)
+    name = _(ADVERB[price.interval or "month"]).capitalize()
+    if saving := _saving(price, monthly):
+        name += f", {_('save')} {int(saving * 100 / (saving + price.unit_amount))}%"
+    return Choice(name, words)
 
 
 # -- Countries ----------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def preview(*, visit: Visit, one: Terms, wish: Wish) -> Shown:
     check(one, wish, limit)
     effective = starts(one, wish, less_at_once=visit.seller.downgrades_at_once)
     change = subscribing.preview(
-        subscription=one.subscription, now=visit.now, effective=effective, **_terms(one, wish)
+        subscription=one.subscription, now=visit.now, effective=effective, with_next=True, **_terms(one, wish)
     )
     return Shown(wish, effective, change)
 

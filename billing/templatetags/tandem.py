@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, to_locale
 
+from billing import typed
 from billing.maths.money import EXPONENTS, to_major
 
 register = template.Library()
@@ -123,6 +124,12 @@ def percent(value: Fraction | Decimal | float | None) -> str:
     if value is None or value == "":
         return "–"
     return signed(format_decimal(round(Decimal(str(float(value))) * 100, 1), locale=locale())) + "%"
+
+
+@register.filter
+def country_name(code: str) -> str:
+    """Germany for DE; a code that names no country as it is."""
+    return typed.countries().get(code, code)
 
 
 @register.filter

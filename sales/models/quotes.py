@@ -258,6 +258,12 @@ class Quote(models.Model):
         return f"{text} {self.option}".strip()
 
     @property
+    def state_for_buyer(self) -> str:
+        """The state in the buyer's words: that it was read, or has become a subscription, is the seller's affair."""
+        words = {self.State.SENT: "Open", self.State.VIEWED: "Open", self.State.CONVERTED: "Accepted"}
+        return words.get(self.State(self.state), self.get_state_display())
+
+    @property
     def option_words(self) -> str:
         """“Option B: three years”; "" for a quote without options."""
         if not self.option:

@@ -79,15 +79,47 @@
   };
   const due = () => Number((document.querySelector("[name=expected]") || {}).value || 0);
 
+  // What is missing is said beside its field, together with what the card lacks: a page from the server would empty the card.
+  const unmark = (field) => {
+    if (!field.dataset.missing) return;
+    delete field.dataset.missing;
+    field.removeAttribute("aria-invalid");
+    field.setAttribute("aria-describedby", (field.getAttribute("aria-describedby") || "").replace(`${field.id}_missing`, "").trim());
+    document.getElementById(`${field.id}_missing`).remove();
+  };
+  const mark = (field) => {
+    const words = document.createElement("p");
+    words.className = "field__error";
+    words.id = `${field.id}_missing`;
+    words.textContent = field.validationMessage;
+    field.closest(".field").append(words);
+    field.dataset.missing = "1";
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") || ""} ${words.id}`.trim());
+  };
+  const missing = () => {
+    const own = [...form.elements].filter((field) => field.id && field.willValidate && field.closest(".field"));
+    own.forEach(unmark);
+    const wrong = own.filter((field) => !field.validity.valid);
+    wrong.forEach(mark);
+    return wrong;
+  };
+  form.addEventListener("input", (event) => unmark(event.target));
+
   const fetchToken = async (button) => {
     const seen = due();
+    const [first] = missing();
     busy(button, true);
     say("");
     const checked = await elements.submit();
+    if (first) {
+      busy(button, false);
+      return first.focus();
+    }
     const made = checked.error ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
     await settled();
     busy(button, false);
-    if (made.error) return say(made.error.message);
+    if (made.error) return say(made.error.type === "validation_error" ? "" : made.error.message); // the card's fields say it themselves
     if (due() > seen) return say("The total has changed with your last entry. Please look at it, and press the button again.");
     token.value = made.paymentMethod.id;
     form.requestSubmit(button);

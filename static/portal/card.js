@@ -33,7 +33,7 @@
   const fetchToken = async (button) => {
     const checked = await elements.submit();
     const made = checked.error ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
-    if (made.error) return say(made.error.message);
+    if (made.error) return say(made.error.type === "validation_error" ? "" : made.error.message); // the card's fields say it themselves
     token.value = made.paymentMethod.id;
     form.requestSubmit(button);
   };

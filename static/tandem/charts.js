@@ -44,7 +44,7 @@
       width: bars ? 0 : 2,
       fill: bars ? colours[i % 4] : names.length === 1 ? colours[0].replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined,
       points: { show: labels.length < 2 },
-      paths: bars ? uPlot.paths.bars({ size: [0.62, 44], radius: 0.12 }) : uPlot.paths.spline(),
+      paths: bars ? uPlot.paths.bars({ size: [0.62, 44], radius: 0.12 }) : uPlot.paths.linear(),
       value: (_, value) => (value == null ? "–" : new Intl.NumberFormat(format.resolvedOptions().locale).format(value)),
     }));
     const xs = labels.map((_, i) => i);
@@ -74,7 +74,7 @@
         legend: { show: names.length > 1 || limit !== null, live: false },
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         axes: [
-          { ...axis, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
+          { ...axis, size: 30, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
           { ...axis, size: 62, values: (_, splits) => splits.map((v) => format.format(v)) },
         ],
         series: [{ label: table.tHead.rows[0].cells[0].textContent.trim(), value: (_, at) => labels[at] ?? "–" }, ...series],

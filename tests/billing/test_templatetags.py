@@ -97,6 +97,10 @@ def test_every_icon_that_a_template_names_is_in_the_sprite():
     assert named <= sprite
 
 
+def test_it_names_a_country_and_leaves_what_is_none():
+    assert [tandem.country_name(code) for code in ("IE", "", "??")] == ["Ireland", "", "??"]
+
+
 def test_a_page_keeps_the_rest_of_its_query():
     request = RequestFactory().get("/invoices/", {"status": "open", "page": "1"})
     template = Template('{% load tandem %}{% page_query "page" 2 %}')

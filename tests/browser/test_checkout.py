@@ -103,7 +103,8 @@ def fill(page, card="4242424242424242", employees="12"):
     page.fill("#id_postal_code", "53111")
     page.fill("#id_city", "Bonn")
     if employees == "12":
-        type_card(page, card)
+        if card:
+            type_card(page, card)
         page.check("#id_terms")
 
 
@@ -191,6 +192,22 @@ def phone(browser, site):
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     yield opened
     context.close()
+
+
+def test_it_says_what_is_missing_and_keeps_the_card(phone, site):
+    begin(phone, site, plan="starter")
+    type_card(phone, "4242424242424242")
+    phone.fill("#id_email", "ada@")
+    phone.click("button[value=pay]")
+    phone.wait_for_selector("#id_company_missing")
+    assert phone.evaluate("document.activeElement.id") == "id_email"
+    said = phone.locator("form [aria-invalid=true]").evaluate_all("all => all.map(one => one.name)")
+    assert said == ["email", "name", "company", "employees", "country", "line1", "city", "terms"]
+    sound(phone)
+    fill(phone, card="")
+    assert phone.locator("[aria-invalid=true], .field__error:visible").count() == 0
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
 
 
 def test_the_bank_says_no_and_another_card_pays(phone, site):

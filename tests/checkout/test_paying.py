@@ -576,6 +576,11 @@ def test_a_plan_says_whether_its_trial_needs_a_card(make_session):
     assert not make_session().needs_card
 
 
+def test_a_trial_without_a_card_promises_no_charge(free_trial, client):
+    html = client.get(f"/checkout/{free_trial.token}/").content.decode()
+    assert "If you add a card by then, it goes on from" in html
+
+
 def dies(*_):
     raise SystemExit
 

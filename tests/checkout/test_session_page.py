@@ -80,6 +80,10 @@ def test_it_keeps_what_is_typed_right_or_wrong(session, press, show, fresh):
     assert fresh(session).email == ""
 
 
+def test_it_says_what_a_year_saves(show, session):
+    assert "Yearly, save 16%" in show(session)
+
+
 def test_htmx_gets_the_summary_alone(session, press):
     answer = press(session, action="update", interval="year", headers={"HX-Request": "true"})
     html = answer.content.decode()

@@ -46,6 +46,14 @@ def test_a_preview_writes_nothing(alice, nova, sub):
     assert (list(sub.phases.values()), Event.objects.count()) == before
 
 
+def test_a_preview_says_what_is_charged_next(alice, sub):
+    less = preview(alice, sub, quantity=2)
+    assert less.context["shown"].change.next.result.subtotal == 2 * 29_00
+    assert "is on 15 February 2026, tax included." in less.text
+    more = preview(alice, sub, interval="year", quantity=2)
+    assert "15 January 2027, tax included." in more.text
+
+
 def test_fewer_seats_wait_for_the_periods_end(alice, nova, sub):
     page = preview(alice, sub, quantity=2)
     shown = page.context["shown"]

@@ -405,6 +405,12 @@ def test_it_says_what_a_version_changes(make_customer, draft, fake_print):
     assert ("Discount", ["–", "10 %"], True) in rows
 
 
+def test_the_buyer_reads_the_state_in_other_words():
+    words = {state: Quote(state=state).state_for_buyer for state in Quote.State.values}
+    assert (words["sent"], words["viewed"], words["converted"]) == ("Open", "Open", "Accepted")
+    assert words["expired"] == "Expired"
+
+
 # -- Both steps at once
 
 
