@@ -16,6 +16,7 @@ from django.conf import settings
 
 from billing import mail
 from billing.models import Seller
+from billing.templatetags.tandem import money
 
 # The other ways in which a mail can read: what is said, and what differs from the sample for it.
 VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -35,8 +36,22 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "trial_ending": [("with a card", {}), ("without a card", {"has_card": False})],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
+    "lead_owner": [("", {"reason": "the rule for large companies names you"})],
+    "automation": [("to a customer", {}), ("to staff", {"to_staff": True})],
     "checkout_link": [("from a rep", {}), ("unlocked", {"unlocked": True, "message": ""})],
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Another way of paying that somebody asks for; reads as what is asked."""
+
+    customer: str = "Nova Robotics"
+    asked_by: str = "Riley Okafor"
+    reason: str = "Their procurement pays by transfer only."
+
+    def __str__(self) -> str:
+        return "Invoice, net 60 days"
 
 
 class NoSuchMail(LookupError):
@@ -101,14 +116,14 @@ def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
         Row(description="API calls: 12,000 over what is included", gross=1000),
     ]
     return {
-        "invoice": invoice, "lines": lines, "amount": f"103.53 {currency}", "next_amount": f"103.53 {currency}",
+        "invoice": invoice, "lines": lines, "amount": money(10353, currency), "next_amount": money(10353, currency),
         "dispute": Row(status="needs_response", evidence_due_at=now + timedelta(days=9)),
         "answer_url": "https://dashboard.stripe.com/test/disputes/",
         "payment": Row(decline_code="insufficient_funds"), "reason": "The card does not have enough funds.",
         "paid_on": day, "due_on": day + timedelta(days=30), "next_on": day + timedelta(days=30),
         "ends_on": day + timedelta(days=3), "starts_on": day, "retry_at": day + timedelta(days=3),
         "method": "Visa ending 4242", "card": "Visa ending 4242", "expires": f"{day.month}/{day.year}",
-        "plan": "Pro", "has_card": True, "upcoming": True,
+        "reference": "re_3Qexample", "plan": "Pro", "has_card": True, "upcoming": True,
     }  # fmt: skip
 
 
@@ -137,6 +152,7 @@ def _quote(now: datetime) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "quote": quote, "total": "$59,400.00", "arr": "$59,400.00", "late": False,
+        "wish": _Wish(), "title": "How is it going?", "words": "You have added five people.",
         "comment": Row(author="Ada Lovelace", text="Could we start on the first of next month?"),
         "approvals": [Row(words="The discount of 25 % is over 20 %.")],
     }  # fmt: skip

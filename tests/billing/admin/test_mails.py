@@ -32,6 +32,19 @@ def test_every_way_of_every_mail_can_be_seen(browser, name, variant):
     assert "Lumen Analytics" in framed.text
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("automation", "How is it going?"),
+        ("payment_exception", "Nova Robotics: another way of paying"),
+        ("refund_elsewhere", "re_3Qexample"),
+        ("receipt", "we received $103.53"),
+    ],
+)
+def test_an_invented_mail_has_no_holes(browser, name, said):
+    assert said in browser.get(f"/admin/mails/{name}/0/html/").text
+
+
 @pytest.mark.parametrize("address", ["nothing/0/", "receipt/9/", "base/0/"])
 def test_what_is_no_mail_does_not_exist(browser, address):
     assert browser.get(f"/admin/mails/{address}").status_code == 404
