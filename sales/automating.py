@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from django.db import transaction
@@ -46,6 +47,12 @@ class InvalidAutomation(Refused):
     code = "invalid_automation"
 
 
+class ChangedMeanwhile(Refused):
+    """Somebody changed the automation after this reader had looked at it."""
+
+    code = "automation_changed_meanwhile"
+
+
 class ActionFailed(Exception):
     """An action could not be done now; the message says why."""
 
@@ -56,9 +63,13 @@ class ActionFailed(Exception):
 @transaction.atomic
 def save(
     *, automation: Automation, name: str, trigger: str, condition: str, actions: Sequence[Mapping[str, Any]],
-    now: datetime, pause_days: int = 0, enabled: bool = False,
+    now: datetime, pause_days: int = 0, enabled: bool = False, seen: str = "",
 ) -> Automation:  # fmt: skip
-    """Store it, checked. What happened before it was switched on is left alone. Raises Refused naming the field."""
+    """Store it, checked. What happened before it was switched on is left alone. Raises Refused naming the field.
+
+    `seen` is the fingerprint of what the editor looked at, if anything; then ChangedMeanwhile is raised too.
+    """
+    _refuse_stale(automation, seen)
     automation.name = typed.text(name, "name", limit=120, required=True)
     _write_terms(automation, trigger, condition, actions)
     automation.pause_days = pause_days
@@ -67,6 +78,23 @@ def save(
     automation.enabled = enabled
     automation.save()
     return automation
+
+
+def fingerprint(automation: Automation) -> str:
+    """A short text that differs once anything that staff write does."""
+    written = [getattr(automation, name) for name in WRITTEN]
+    return sha256(repr(written).encode()).hexdigest()[:20]
+
+
+WRITTEN = ("name", "trigger", "condition", "actions", "pause_days", "enabled")
+
+
+def _refuse_stale(automation: Automation, seen: str) -> None:
+    stored = Automation.objects.select_for_update().filter(pk=automation.pk).first() if seen else None
+    if stored is not None and seen != fingerprint(stored):
+        raise ChangedMeanwhile(
+            "Somebody changed this after you opened it. What you typed is below; press again to replace theirs."
+        )
 
 
 def _write_terms(

@@ -215,7 +215,8 @@ def _typed(request: HttpRequest, automation: Automation, *, named: bool = True) 
 
 
 def _save(request: HttpRequest, automation: Automation) -> str:
-    automating.save(automation=automation, now=timezone.now(), **_typed(request, automation))
+    seen = request.POST.get("seen", "")
+    automating.save(automation=automation, now=timezone.now(), seen=seen, **_typed(request, automation))
     return "Saved." if automation.enabled else "Saved; it is switched off."
 
 
@@ -307,6 +308,7 @@ class AutomationAdmin(Screen):
         now = timezone.now()
         return {
             "title": "New automation" if fresh else row.name, "form": form, "fresh": fresh,
+            "seen": "" if fresh else automating.fingerprint(row),
             "runs": [] if fresh else row.runs.select_related("customer")[:RUNS_SHOWN],
             "trials": automating.dry_run(automation=row, now=now) if request.GET.get("trial") else None,
             "when": in_words(row.trigger), "names": list(conditions.CUSTOMER.items()),

@@ -108,3 +108,16 @@ def test_what_is_typed_is_tried_before_it_is_saved(boss, on_pro, happen):
     assert boss.post("/admin/sales/automation/add/", {**typed, "value_0": "x"}).status_code == 422
     assert not Automation.objects.filter(shipped_code=None).exists()
     assert "event.data.rule" in boss.get("/admin/sales/automation/add/").context["examples"]
+
+
+def test_a_page_left_open_replaces_nothing_unseen(boss, address):
+    made = Automation.objects.get(shipped_code="rule-engagement")
+    opened = boss.get(address(made)).context["seen"]
+    boss.post(address(made), {**FORM, "name": "A colleague's"})
+    late = boss.post(address(made), {**FORM, "name": "Mine", "seen": opened})
+    made.refresh_from_db()
+    assert (late.status_code, made.name) == (422, "A colleague's")
+    assert 'value="Mine"' in late.text
+    boss.post(address(made), {**FORM, "name": "Mine", "seen": late.context["seen"]})
+    made.refresh_from_db()
+    assert made.name == "Mine"
