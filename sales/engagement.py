@@ -120,7 +120,7 @@ def _latest(days: Mapping[str, date]) -> dict[str, int]:
     """The score that each customer had before its day."""
     earlier = Q(pk__in=[])
     for day, whose in _by_day(days).items():
-        earlier |= Q(customer__in=whose, day__lt=day)
+        earlier |= Q(customer__pk__any=whose, day__lt=day)
     rows = EngagementScore.objects.filter(earlier).order_by("customer_id", "-day").distinct("customer_id")
     return dict(rows.values_list("customer_id", "score"))
 
@@ -140,7 +140,7 @@ def _crossed(
     up = [row for row in scored if row.score >= max(limit, 1) and before.get(row.customer_id, 0) < limit]
     ids = [row.customer_id for row in up]
     last = (
-        Signal.objects.filter(customer__in=ids, rule=rule)
+        Signal.objects.filter(customer__pk__any=ids, rule=rule)
         .values_list("customer")
         .annotate(at=Max("occurred_at"))
     )
@@ -183,7 +183,7 @@ def _use(days: Mapping[str, date], back: int) -> dict[str, Use]:
     wanted = Q(pk__in=[])
     for day, whose in _by_day(days).items():
         end = day - timedelta(days=WINDOW * back)
-        wanted |= Q(customer__in=whose, day__gt=end - timedelta(days=WINDOW), day__lte=end)
+        wanted |= Q(customer__pk__any=whose, day__gt=end - timedelta(days=WINDOW), day__lte=end)
     rows = UsageDay.objects.filter(wanted, count__gt=0)
     active = dict(rows.values_list("customer").annotate(n=Count("day", distinct=True)).order_by())
     totals: dict[str, dict[str, Decimal]] = defaultdict(dict)
@@ -201,10 +201,12 @@ def _growth(recent: Mapping[str, Decimal], earlier: Mapping[str, Decimal]) -> De
 def _shares(days: Mapping[str, date]) -> dict[str, Decimal]:
     """The largest share of a limit that was crossed in the last window: what metering has said already."""
     since = min(days.values()) - timedelta(days=WINDOW)
-    rows = ThresholdCrossing.objects.filter(customer__in=list(days), limit__gt=0, period_start__gte=since)
+    rows = ThresholdCrossing.objects.filter(
+        customer__pk__any=list(days), limit__gt=0, period_start__gte=since
+    )
     return dict(rows.values_list("customer").annotate(share=Max(F("used") / F("limit"))).order_by())
 
 
 def _members(days: Mapping[str, date]) -> dict[str, int]:
-    rows = Member.objects.filter(customer__in=list(days), removed_at__isnull=True)
+    rows = Member.objects.filter(customer__pk__any=list(days), removed_at__isnull=True)
     return dict(rows.values_list("customer").annotate(n=Count("pk")).order_by())

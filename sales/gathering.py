@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
+import orjson
+from django.db.models import F, TextField, Window
+from django.db.models.functions import Cast, RowNumber
 
 from billing import timelines, typed
 from billing.maths.periods import local_date
@@ -73,16 +74,16 @@ def _histories(customers: Sequence[Customer]) -> Found:
     if not customers:
         return {}
     ids = [customer.pk for customer in customers]
-    found = happened(Event.objects.filter(customer__in=ids, type__in=rules.COUNTED))
+    found = happened(Event.objects.filter(customer__pk__any=ids, type__in=rules.COUNTED))
     return {pk: {"history": tuple(found.get(pk, ()))} for pk in ids}
 
 
 def happened(rows: Any) -> dict[str, list[Happened]]:
     """The events of a queryset as the rules see them, by customer, each one's in order."""
     found: dict[str, list[Happened]] = defaultdict(list)
-    names = ("customer_id", "number", "type", "object_id", "at", "actor", "data")
-    for pk, *fields in rows.order_by("number").values_list(*names):
-        found[pk].append(Happened(*fields))
+    names = ("customer_id", "number", "type", "object_id", "at", "actor", Cast("data", TextField()))
+    for pk, number, type_, subject, at, actor, data in rows.order_by("number").values_list(*names):
+        found[pk].append(Happened(number, type_, subject, at, actor, orjson.loads(data)))
     return found
 
 
@@ -179,7 +180,7 @@ def _features(customers: Sequence[Customer], events: Mapping[str, Sequence[Happe
 
 def _in_force(days: Mapping[str, date]) -> dict[str, PhaseSpec]:
     """Each customer's terms on its day."""
-    rows = Subscription.objects.filter(customer__in=list(days), status__in=Subscription.LIVE)
+    rows = Subscription.objects.filter(customer__pk__any=list(days), status__in=Subscription.LIVE)
     found: dict[str, PhaseSpec] = {}
     for row in rows.prefetch_related(*timelines.PHASE_PREFETCH).order_by("pk"):
         spec = timelines.spec_on(timelines.specs_of(row), days[row.customer_id])

@@ -50,10 +50,10 @@ class InvalidDay(Refused):
 
 def score(signals: Iterable[Signal], now: datetime, settings: SalesSettings) -> Decimal:
     """Points of the signals, each halved with every half-life of its age; two decimals."""
-    total = Decimal(0)
+    total, points = Decimal(0), {weight: settings.points(weight) for weight in Weight.values}
     for signal in signals:
         age = max((now - signal.occurred_at) / timedelta(days=settings.half_life_days), 0)
-        total += settings.points(signal.weight) * Decimal(2) ** -Decimal(age)
+        total += points[signal.weight] * Decimal(0.5**age)
     return total.quantize(CENT)
 
 
@@ -78,16 +78,19 @@ def working_day(start: date, days: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings, the seller's zone (due days are its days), and the names of all rules."""
+    """The settings, the seller's zone (due days are its days), and all rules by their key."""
 
     settings: SalesSettings
     timezone: str
-    rules: frozenset[str]
+    rules: Mapping[int, Rule]
 
     @classmethod
     def current(cls) -> Self:
-        names = Rule.objects.values_list("name", flat=True)
-        return cls(SalesSettings.current(), Seller.objects.get().timezone, frozenset(names))
+        return cls(SalesSettings.current(), Seller.objects.get().timezone, Rule.objects.in_bulk())
+
+    @property
+    def names(self) -> set[str]:
+        return {rule.name for rule in self.rules.values()}
 
     def due_on(self, now: datetime, *, urgent: bool) -> date:
         days = self.settings.high_due_days if urgent else self.settings.due_days
@@ -111,8 +114,8 @@ def consider_all(
     Answers the open tasks by customer id.
     """
     policy = Policy.current()
-    tasks = {task.customer_id or "": task for task in _open(customer__in=list(moments))}
-    signals = _open_signals(moments)
+    tasks = {task.customer_id or "": task for task in _open(customer__pk__any=list(moments))}
+    signals = _open_signals(moments, policy.rules)
     joined = [task for pk, task in tasks.items() if _join(task, signals[pk], policy, moments[pk])]
     ripe = {
         pk: now
@@ -135,12 +138,13 @@ def _open(**which: Any) -> QuerySet[HandoffTask]:
     return HandoffTask.objects.filter(status__in=HandoffTask.OPEN, **which)
 
 
-def _open_signals(ids: Iterable[str]) -> dict[str, list[Signal]]:
+def _open_signals(ids: Iterable[str], rules: Mapping[int, Rule]) -> dict[str, list[Signal]]:
     """What counts, by customer: signals that no task has, and those of the open task."""
     counting = Q(task__isnull=True) | Q(task__status__in=HandoffTask.OPEN)
-    rows = Signal.objects.filter(counting, customer__in=list(ids), status=Signal.Status.OPEN)
+    rows = Signal.objects.filter(counting, customer__pk__any=list(ids), status=Signal.Status.OPEN)
     found: dict[str, list[Signal]] = defaultdict(list)
-    for signal in rows.select_related("rule").order_by("occurred_at", "id"):
+    for signal in rows.defer("sentence", "evidence").order_by("occurred_at", "id"):
+        signal.rule = rules[signal.rule_id]
         found[signal.customer_id].append(signal)
     return found
 
@@ -181,7 +185,7 @@ def _join(task: HandoffTask, signals: Sequence[Signal], policy: Policy, now: dat
     if any(signal.weight == "high" for signal in signals):
         task.due_on = min(task.due_on, policy.due_on(now, urgent=True))
         task.snoozed_until = None
-    asked = [part for part in task.reason.split(", ") if part and part not in policy.rules]
+    asked = [part for part in task.reason.split(", ") if part and part not in policy.names]
     task.reason = ", ".join(dict.fromkeys([*asked, *reason_of(signals).split(", ")]))[:400]
     task.score = score(signals, now, policy.settings)
     return True
@@ -270,7 +274,7 @@ def troubles(moments: Mapping[Customer, datetime]) -> dict[str, str]:
     """The same for those of many who are in trouble, by customer id; one statement."""
     known = {customer.pk: (customer, now) for customer, now in moments.items()}
     today = {pk: local_date(now, customer.timezone) for pk, (customer, now) in known.items()}
-    theirs = {"customer__in": list(known)}
+    theirs = {"customer__pk__any": list(known)}
     late = Invoice.objects.filter(**theirs, status="open", amount_due__gt=0, due_on__lt=max(today.values()))
     lost = Q(status=Dispute.Status.LOST, closed_at__gt=min(moments.values()) - LOST_FOR)
     invoices, unpaid, disputes = bulk.read(
@@ -298,7 +302,7 @@ def _disputed(dispute: Dispute, customer: Customer, now: datetime) -> str:
 def _cooling(moments: Mapping[str, datetime], settings: SalesSettings) -> set[str]:
     days = timedelta(days=settings.cool_down_days)
     ended = HandoffTask.objects.filter(
-        customer__in=list(moments), status__in=ENDED_WITHOUT, closed_at__gt=min(moments.values()) - days
+        customer__pk__any=list(moments), status__in=ENDED_WITHOUT, closed_at__gt=min(moments.values()) - days
     )
     return {pk for pk, at in ended.values_list("customer", "closed_at") if at and at > moments[pk] - days}
 
@@ -380,8 +384,9 @@ def _insert_or_join(task: HandoffTask, *, now: datetime, actor: str, mailing: bo
     except IntegrityError:
         return _join_by_hand(task)
     if task.customer is not None:
-        signals = _open_signals([task.customer.pk])
-        if _join(task, signals[task.customer.pk], Policy.current(), now):
+        policy = Policy.current()
+        signals = _open_signals([task.customer.pk], policy.rules)
+        if _join(task, signals[task.customer.pk], policy, now):
             task.save(update_fields=JOINED)
             _link([task], signals)
     _announce([task], actor=actor, mailing=mailing)

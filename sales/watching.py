@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
@@ -63,7 +64,7 @@ def weigh(*, numbers: Sequence[int], now: datetime) -> list[Signal]:
     So many customers at once are a transaction, which holds them. May run twice, late, or on two workers at once. Who
     cannot be weighed does not hold up the others; what went wrong is raised at the end.
     """
-    done = _weigh(_unweighed(number__in=numbers), now)
+    done = _weigh(_unweighed(number__in=_any(numbers)), now)
     if done.errors:
         raise ExceptionGroup("some events could not be weighed", done.errors)
     return done.found
@@ -71,6 +72,11 @@ def weigh(*, numbers: Sequence[int], now: datetime) -> list[Signal]:
 
 def _unweighed(**which: Any) -> QuerySet[Event]:
     return Event.objects.filter(**which, weighed__isnull=True, customer__isnull=False)
+
+
+def _any(numbers: Sequence[int]) -> RawSQL:
+    """One array instead of a parameter for each."""
+    return RawSQL("select unnest(%s::bigint[])", [list(numbers)])
 
 
 def _weigh(waiting: QuerySet[Event], now: datetime) -> chunking.Done[Signal]:
@@ -90,7 +96,7 @@ def _weigh_held(
 ) -> list[Signal]:
     """A fixed number of statements; what was weighed before its customer was held is left out."""
     mine = [number for pk in held for number in numbers[pk]]
-    events = gathering.happened(_unweighed(number__in=mine))
+    events = gathering.happened(_unweighed(number__in=_any(mine)))
     for pk, theirs in events.items():
         for alarm in (event for event in theirs if event.type in ALARMS):
             _sound(alarm, held[pk], now)

@@ -1,11 +1,18 @@
 """The lists that sales works in: as they were left, in few statements, and with words where nothing is yet."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from billing import bulk
+from billing.models import Customer, Event
+from billing.models.ids import new_id, uuid7
 from sales import leads
-from sales.models import Lead, Rule
+from sales.admin.customers import events_of
+from sales.models import HandoffTask, Lead, Rule
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -132,3 +139,38 @@ def test_a_page_of_rules_left_open_puts_no_row_back(boss, sales_catalogue):
     boss.post(at("rule"), {**sent, engagement.add_prefix("threshold"): "60"})
     assert Rule.objects.get(code="large_upgrade").threshold == 15_000
     assert Rule.objects.get(code="engagement").threshold == 60
+
+
+# -- By index, however many customers
+
+
+def fill(owners, number=10_000):
+    """So many customers with an open task and four facts each."""
+    customers, tasks, events = [], [], []
+    for n in range(number):
+        pk = new_id("cus")
+        customers.append({"id": pk, "name": f"C {n}", "email": f"c{n}@c{n}.example", "created_at": NOON})
+        tasks.append(
+            {"id": new_id("task"), "customer_id": pk, "owner_id": owners[n % len(owners)].pk, "reason": "Call",
+             "due_on": NOON.date() + timedelta(days=n % 50), "score": n % 9, "raised_at": NOON}
+        )  # fmt: skip
+        events += [
+            {"id": uuid7(), "type": kind, "object_id": pk, "sequence": k, "customer_id": pk, "actor": "system",
+             "at": NOON + timedelta(hours=k), "recorded_at": NOON}
+            for k, kind in enumerate(["customer.created", "invoice.paid", "signal.created", "invoice.sent"], 1)
+        ]  # fmt: skip
+    for model, rows in ((Customer, customers), (HandoffTask, tasks), (Event, events)):
+        bulk.copy(model, rows)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze sales_handofftask, billing_event")
+    return Customer.objects.get(pk=customers[number // 2]["id"])
+
+
+def test_queue_and_timeline_are_found_by_index_among_ten_thousand(sales_catalogue, staff):
+    owners = [staff(f"rep{n}") for n in range(20)]
+    customer = fill(owners)
+    mine = HandoffTask.objects.filter(owner=owners[3], status__in=HandoffTask.OPEN)
+    for rows, index in ((mine[:100], "task_queue"), (events_of(customer), "billing_event")):
+        plan = rows.explain()
+        assert "Seq Scan" not in plan
+        assert re.search(rf"Index Scan (using|on) ({index}|event_by_customer)", plan), plan

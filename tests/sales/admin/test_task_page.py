@@ -190,7 +190,7 @@ def test_pages_take_no_more_statements_with_a_long_history(
 ):
     customer = task.customer
     before = [statements(browser, address(row)) for row in (customer, task)]
-    assert before[0] <= 34, "of a customer; the ceiling may only come down"
+    assert before[0] <= 22, "of a customer; the ceiling may only come down"
     add_members(customer, 12)
     advance(customer.test_clock, days=400)
     for n in range(15):
