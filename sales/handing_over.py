@@ -425,6 +425,7 @@ def follow_lead(*, lead: Lead, customer: Customer, now: datetime, actor: str) ->
 @transaction.atomic
 def assign(*, task: HandoffTask, owner: User, now: datetime, actor: str, why: str = "reassigned") -> None:
     """Give an open task, and its customer or lead, to somebody else."""
+    _hold(task)
     HandoffTask.objects.filter(pk=task.pk).update(owner=owner, owner_why=why[:120])
     task.owner, task.owner_why = owner, why[:120]
     if task.customer is not None:
@@ -433,10 +434,17 @@ def assign(*, task: HandoffTask, owner: User, now: datetime, actor: str, why: st
         Lead.objects.filter(pk=task.lead_id).update(owner=owner)
 
 
+def _hold(task: HandoffTask) -> None:
+    """The customer before its task, as whoever weighs: see “Locks”."""
+    if task.customer_id is not None:
+        customers.hold(task.customer_id)
+
+
 @transaction.atomic
 def accept(*, task: HandoffTask, by: User, now: datetime) -> None:
     """Somebody takes the task; it becomes theirs. Raises IllegalMove, StaleMove."""
     actor = f"user:{by.pk}"
+    _hold(task)
     move(
         task,
         "accepted",

@@ -122,6 +122,19 @@ def test_it_raises_one_task_of_what_is_found_and_what_is_asked(make_customer, ri
     assert HandoffTask.objects.get().signals.count() == 1
 
 
+def test_a_task_is_taken_while_its_customer_is_weighed(make_customer, rita, staff):
+    """Who takes it waits for the customer before it holds the task, which whoever weighs is about to change."""
+    customer, sam = make_customer(), staff("sam")
+    task = handing_over.raise_by_hand(customer=customer, reason="Call", owner=rita, now=NOON, actor="user:1")
+    with beside(
+        lambda: customers.hold(customer.pk), lambda: handing_over.accept(task=task, by=sam, now=NOON)
+    ) as answers:
+        HandoffTask.objects.filter(pk=task.pk).update(score=7)
+    assert answers == [None]
+    task.refresh_from_db()
+    assert (task.owner, task.score, task.status) == (sam, 7, "accepted")
+
+
 def test_it_sees_together_what_only_together_qualifies(make_customer, rita):
     customer = make_customer(employees=500)
     number = Event.objects.get(type="customer.created", customer=customer).number
