@@ -1,0 +1,355 @@
+"""All signal rules over every customer against one SQL for each rule that writes the same rows.
+
+    python benchmarks/bench_signals.py [--n CUSTOMERS] [--rounds ROUNDS] [--strict]
+
+Seeds customers whose events nobody has weighed: each with a company, a subscription and up to twelve members, one in
+twenty near a limit, one in ten upgraded, some who looked at features, asked for a demo or end their contract soon, and
+a thousand listed domains. A round weighs all of it in one process (`watching.sweep`: findings, their facts, scores,
+tasks and owners), then does the limit: for each rule one `INSERT ... SELECT` that finds and writes its signals, and one
+each for their facts and for the notes that an event was weighed. Both run in a transaction that is rolled back. The
+tasks, which only the product raises, are counted in its time alone; then engagement of everybody is measured against
+one statement that scores and keeps the same.
+
+Prints customers a second of both and the ratios. The exit status is 1 when the statements of a chunk grow with its
+customers, which is steady, or when the rules and the SQL do not find the same number of signals; the ratios are judged
+with --strict.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ["LOG_LEVEL"] = "ERROR"
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import Group  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from billing import bulk, catalogue  # noqa: E402
+from billing.models import (  # noqa: E402
+    Customer,
+    Event,
+    Meter,
+    Phase,
+    PhaseItem,
+    Plan,
+    Subscription,
+    UsageDay,
+    User,
+)
+from billing.models.ids import new_id  # noqa: E402
+from sales import catalogue as sales_catalogue  # noqa: E402
+from sales import chunking, engagement, watching  # noqa: E402
+from sales.models import Rule, TargetDomain, TargetProfile  # noqa: E402
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RATIO = 4.0
+INDUSTRIES = ("Logistics", "Retail", "Media", "Health", "Energy", "Travel", "Food", "Law", "Games", "Steel")
+BLOCK = 20_000
+
+
+# -- Customers ---------------------------------------------------------------------------------------------
+
+
+def seed(n: int) -> None:
+    rng = random.Random(n)
+    for first in range(0, n, BLOCK):
+        _seed_block(range(first, min(first + BLOCK, n)), rng)
+    TargetDomain.objects.bulk_create(
+        [TargetDomain(domain=f"company{i * 100}.example", added_at=NOW) for i in range(1000)],
+        ignore_conflicts=True,
+    )
+    TargetProfile.objects.create(name="Movers", industry="Logistics", min_employees=90)
+    for sql in EVENTS:
+        run(sql)
+    vacuum()
+
+
+def _seed_block(numbers: range, rng: random.Random) -> None:
+    pro = Plan.objects.get(code="pro")
+    seat, meter = pro.prices.get(code="seats-month"), Meter.objects.get(code="api_calls")
+    rows: dict[type, list[dict]] = {m: [] for m in (Customer, Subscription, Phase, PhaseItem, UsageDay)}
+    for i in numbers:
+        customer, subscription, phase = new_id("cus"), new_id("sub"), new_id("phase")
+        rows[Customer].append(
+            {"id": customer, "name": f"Company {i}", "email": f"a{i}@company{i}.example", "country": "IE",
+             "domain": f"eu.company{i // 20 * 20 if i % 20 < 2 else i}.example", "industry": rng.choice(INDUSTRIES),
+             "employees": rng.randrange(1, 110), "created_at": NOW}
+        )  # fmt: skip
+        rows[Subscription].append(
+            {"id": subscription, "customer_id": customer, "status": "active", "motion": "self_serve", "origin": "api",
+             "currency": "USD", "start_on": date(2026, 2, 1), "started_at": NOW, "created_at": NOW}
+        )  # fmt: skip
+        rows[Phase].append(
+            {"id": phase, "subscription_id": subscription, "plan_id": pro.pk, "start_on": date(2026, 2, 1),
+             "anchor_on": date(2026, 2, 1), "collection_method": "charge_automatically", "motion": "self_serve",
+             "created_at": NOW}
+        )  # fmt: skip
+        rows[PhaseItem].append({"phase_id": phase, "price_id": seat.pk, "quantity": Decimal(3)})
+        rows[UsageDay] += [
+            {"customer_id": customer, "meter_id": meter.pk, "day": NOW.date() - timedelta(days=3 * day + i % 3),
+             "count": 1, "total": Decimal(rng.randrange(1, 4000))} for day in range(i % 12)
+        ]  # fmt: skip
+    with transaction.atomic():
+        for model, given in rows.items():
+            bulk.copy(model, given)
+
+
+# `n` is the customer's place; each statement makes the events of one kind.
+_MADE = """
+with c as (select id, row_number() over (order by id) as n, employees from billing_customer)
+insert into billing_event (id, type, object_id, sequence, customer_id, livemode, actor, at, recorded_at, data)
+select gen_random_uuid(), '{type}', 'bench_' || gen_random_uuid(), 1, c.id, false, '{actor}',
+       %(now)s::timestamptz - interval '20 days' + k * interval '1 hour', now(), {data}
+from c cross join lateral generate_series(1, {times}) k order by k, c.n
+"""
+
+
+def _events(type_: str, times: str, data: str = "'{}'::jsonb", actor: str = "key:app") -> str:
+    return _MADE.format(type=type_, actor=actor, times=times, data=data)
+
+
+_MOVED = "jsonb_build_object('mrr_before', 5800, 'mrr_after', 5800 + 1000 * (n %% 90), 'plan', 'pro', 'quantity', 3)"
+_NEAR = """jsonb_build_object('meter', 'api_calls', 'name', 'API calls', 'used', '41000', 'limit', '50000',
+    'period', jsonb_build_object('start', '2026-02-01', 'end', '2026-03-01'))"""
+EVENTS = (
+    _events("customer.created", "1"),
+    _events("member.added", "1", actor="buyer"),
+    _events(
+        "member.added", "(c.n %% 12)::int", "jsonb_build_object('email', 'm' || k || '@company.example')"
+    ),
+    _events(
+        "subscription.created", "1", "jsonb_build_object('mrr_after', 5800, 'plan', 'pro', 'quantity', 2)"
+    ),
+    _events("subscription.changed", "(c.n %% 10 = 3)::int", _MOVED),
+    _events("usage.threshold_reached", "(c.n %% 20 = 7)::int", _NEAR),
+    _events("feature.viewed", "2 * (c.n %% 20 = 9)::int", "jsonb_build_object('feature', 'sso')"),
+    _events("feature.viewed", "2 * (c.n %% 25 = 9)::int", "jsonb_build_object('feature', 'annual_prices')"),
+    _events("demo.requested", "(c.n %% 100 = 1)::int", "jsonb_build_object('need', 'SSO')"),
+    _events(
+        "subscription.renewal_approaching",
+        "(c.n %% 33 = 1)::int",
+        "jsonb_build_object('days', 60, 'contract_end_on', '2026-05-01')",
+    ),
+)
+
+
+# -- The limit ---------------------------------------------------------------------------------------------
+
+_SIGNAL = """
+insert into sales_signal
+    (id, customer_id, rule_id, weight, sentence, evidence, occurred_at, dedupe_key, status, dismissed_reason, created_at)
+select gen_random_uuid(), f.customer_id, r.id, r.weight, f.sentence, f.evidence, f.at,
+       r.code || ':cus_' || replace(f.customer_id::text, '-', '') || ':' || f.about, 'open', '', now()
+from ({found}) f (customer_id, at, about, sentence, evidence) join sales_rule r on r.code = '{code}' and r.enabled
+on conflict (dedupe_key) do nothing
+"""
+_OF = "from billing_event e join billing_customer c on c.id = e.customer_id where e.type = '{}'"
+_GAIN = "(e.data ->> 'mrr_after')::bigint - coalesce((e.data ->> 'mrr_before')::bigint, 0)"
+_COMPANY = "from billing_event e join billing_customer c on c.id = e.customer_id {} where e.type = 'customer.created' {}"
+_BURST = """
+    select customer_id, at, '1', 'Looked at ' || feature, jsonb_build_object('views', jsonb_build_array(before, at))
+    from (select e.customer_id, e.at, e.data ->> 'feature' as feature,
+                 lag(e.at) over (partition by e.customer_id order by e.number) as before
+          from billing_event e where e.type = 'feature.viewed' and {which}) seen
+    where before > at - interval '{days} days'"""
+
+FOUND = {
+    "demo_requested": "select e.customer_id, e.at, e.number::text, e.data ->> 'need', e.data "
+    + _OF.format("demo.requested"),
+    "company_size": "select c.id, e.at, '', c.employees || ' employees', jsonb_build_object('employees', c.employees) "
+    + _COMPANY.format("", "and c.employees > (select threshold from sales_rule where code = 'company_size')"),
+    "target_domain": "select c.id, e.at, t.domain, c.domain || ' is listed', jsonb_build_object('listed', t.domain) "
+    + _COMPANY.format(
+        "cross join lateral (select t.domain from sales_targetdomain t"
+        " where t.domain = any(array[c.domain, substr(c.domain, strpos(c.domain, '.') + 1)])) t",
+        "",
+    ),
+    "same_domain": """select c.id, e.at, c.domain, c.n || ' accounts', jsonb_build_object('accounts', c.n) from (
+        select *, row_number() over (partition by domain, livemode order by id) as n
+        from billing_customer where domain <> '') c
+        join billing_event e on e.customer_id = c.id and e.type = 'customer.created' where c.n >= 2""",
+    "target_profile": "select c.id, e.at, p.name, 'Matches ' || p.name, jsonb_build_object('profile', p.name) "
+    + _COMPANY.format(
+        "join sales_targetprofile p on lower(p.industry) = lower(c.industry) and c.employees >= p.min_employees", ""
+    ),
+    "team_of_ten": """select customer_id, at, '1', 'Ten members', '{"members": 10}'::jsonb from (
+        select customer_id, at, type, sum(case type when 'member.added' then 1 else -1 end)
+            over (partition by customer_id order by number) as n
+        from billing_event where type in ('member.added', 'member.removed')) t where n = 10 and type = 'member.added'""",
+    "team_growing": """select customer_id, at, '', 'Five members added', jsonb_build_object('members', emails) from (
+        select customer_id, at, row_number() over w as n, jsonb_agg(data -> 'email') over w as emails
+        from billing_event where type = 'member.added' window w as (partition by customer_id order by number)) t
+        where n = 6""",
+    "usage_near_limit": """select e.customer_id, e.at, e.data ->> 'meter', 'Used ' || (e.data ->> 'used'), e.data
+        from billing_event e where e.type = 'usage.threshold_reached'
+        and (e.data ->> 'used')::numeric > 0.8 * (e.data ->> 'limit')::numeric""",
+    "upgraded_in_app": f"""select e.customer_id, e.at, e.number::text, 'Upgraded', e.data
+        from billing_event e where e.type = 'subscription.changed'
+        and e.actor ~ '^(member:|buyer|key:)' and {_GAIN} > 0""",
+    "large_upgrade": f"""select e.customer_id, e.at, e.number::text, 'Upgraded', e.data
+        from billing_event e where e.type in ('subscription.created', 'subscription.changed')
+        and e.actor ~ '^(member:|buyer|key:)' and {_GAIN} > 0
+        and (12 * (e.data ->> 'mrr_after')::bigint >= 1000000
+            or {_GAIN} > (select upgrade_alert_delta from billing_seller))""",
+    "renewal_approaching": "select e.customer_id, e.at, e.number::text, 'Ends soon', e.data "
+    + _OF.format("subscription.renewal_approaching"),
+    "enterprise_features": _BURST.format(
+        days=7,
+        which="""e.data ->> 'feature' in (
+            select n.feature from billing_entitlement n join billing_plan l on l.id = n.plan_id
+            where n."limit" is null and l.archived_at is null
+            and l.rank > (select rank from billing_plan where code = 'pro'))""",
+    ),
+    "wants_annual": _BURST.format(days=30, which="e.data ->> 'feature' = 'annual_prices'"),
+}  # fmt: skip
+_FACTS = """
+with made as (
+    insert into billing_objectsequence (object_id, value) select 'sig_' || replace(id::text, '-', ''), 1 from sales_signal
+)
+insert into billing_event (id, type, object_id, sequence, customer_id, livemode, actor, at, recorded_at, data)
+select gen_random_uuid(), 'signal.created', 'sig_' || replace(s.id::text, '-', ''), 1, s.customer_id, false, 'system',
+       s.occurred_at, clock_timestamp(), jsonb_build_object('rule', r.code, 'weight', s.weight, 'sentence', s.sentence)
+from sales_signal s join sales_rule r on r.id = s.rule_id
+"""
+_NOTES = """
+insert into sales_weighedevent (event_id, at) select e.number, %(now)s from billing_event e
+where e.customer_id is not null and e.type = any(%(types)s) on conflict do nothing
+"""
+_SCORES = """
+insert into sales_engagementscore (customer_id, day, score, parts)
+select c.id, %(day)s, least(100, 2 * coalesce(d.days, 0) + 2 * coalesce(m.n, 0)), jsonb_build_array(
+    jsonb_build_object('name', 'Active days', 'points', 2 * coalesce(d.days, 0), 'of', 40,
+                       'words', d.days || ' of 28 days'),
+    jsonb_build_object('name', 'Growth', 'points', 0, 'of', 20, 'words', d.recent || ' over ' || d.earlier),
+    jsonb_build_object('name', 'Included quantity', 'points', 0, 'of', 20, 'words', x.share || ' of it'),
+    jsonb_build_object('name', 'Team', 'points', 2 * coalesce(m.n, 0), 'of', 20, 'words', m.n || ' members'))
+from billing_customer c
+left join (select customer_id, count(distinct day) filter (where day > %(day)s - 28) as days,
+        sum(total) filter (where day > %(day)s - 28) as recent, sum(total) filter (where day <= %(day)s - 28) as earlier
+    from billing_usageday where day > %(day)s - 56 and day <= %(day)s and count > 0 group by 1) d on d.customer_id = c.id
+left join (select customer_id, count(*) as n from billing_member where removed_at is null group by 1) m
+    on m.customer_id = c.id
+left join (select customer_id, max(used / "limit") as share from billing_thresholdcrossing
+    where "limit" > 0 group by 1) x on x.customer_id = c.id
+where exists (select from billing_subscription s
+    where s.customer_id = c.id and s.status in ('trialing', 'active', 'past_due'))
+on conflict do nothing
+"""
+
+
+def run(sql: str) -> None:
+    given = {"now": NOW, "day": NOW.date(), "types": list(watching.WEIGHED)}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given if "%(" in sql else None)
+
+
+def limit() -> None:
+    for code, found in FOUND.items():
+        run(_SIGNAL.format(code=code, found=found))
+    run(_FACTS)
+    run(_NOTES)
+
+
+# -- Measuring ---------------------------------------------------------------------------------------------
+
+
+def vacuum() -> None:
+    """What autovacuum does sooner or later, outside the measured time."""
+    with connection.cursor() as cursor:
+        cursor.execute("vacuum analyze")
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, dict[str, int]]:
+    """Seconds, and how many rows it wrote, before they are thrown away."""
+    with transaction.atomic():
+        began = time.perf_counter()
+        work()
+        taken = time.perf_counter() - began
+        counts = {name: _count(name) for name in ("sales_signal", "sales_handofftask", "sales_weighedevent")}
+        transaction.set_rollback(True)
+    vacuum()
+    return taken, counts
+
+
+def _count(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select count(*) from {table}")
+        return cursor.fetchone()[0]
+
+
+def statements(customers: int) -> int:
+    """Of weighing all that so many customers wait with."""
+    some = Customer.objects.order_by("pk").values_list("pk")[:customers]
+    numbers = Event.objects.filter(customer__in=some, type__in=watching.WEIGHED).values_list(
+        "number", flat=True
+    )
+    waiting = list(numbers)
+    with transaction.atomic():
+        with CaptureQueriesContext(connection) as queries:
+            watching.weigh(numbers=waiting, now=NOW)
+        made = len(queries)
+        transaction.set_rollback(True)
+    connection.queries_log.clear()
+    return made
+
+
+def against(
+    name: str, n: int, product: Callable[[], Any], barest: Callable[[], Any], rounds: int
+) -> tuple[float, bool]:
+    """The median ratio, and whether both wrote as many signals."""
+    pairs = [(timed(product), timed(barest)) for _ in range(rounds)]
+    ours, least = [a for (a, _), _ in pairs], [b for _, (b, _) in pairs]
+    ratio = statistics.median(a / b for a, b in zip(ours, least, strict=True))
+    (_, wrote), (_, same) = pairs[-1]
+    taken, bare = statistics.median(ours), statistics.median(least)
+    print(
+        f"{name}: {n} customers in {taken:.2f} s ({min(ours):.2f}-{max(ours):.2f}), {n / taken:.0f}/s   "
+        f"SQL {bare:.2f} s ({min(least):.2f}-{max(least):.2f})   ratio {ratio:.2f} (budget {RATIO})   {wrote} and {same}",
+        flush=True,
+    )
+    return ratio, wrote["sales_signal"] == same["sales_signal"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=2000, help="customers (default 2000)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--strict", action="store_true", help="fail when a ratio misses its budget")
+    given = parser.parse_args()
+    call_command("migrate", verbosity=0, interactive=False)
+    catalogue.ship(now=NOW)
+    sales_catalogue.ship(now=NOW)
+    Rule.objects.update(enabled=True)
+    rep = User.objects.create(email="rep@bench.example", name="Rep", is_staff=True)
+    rep.groups.add(Group.objects.get(name=sales_catalogue.REPS))
+    seed(given.n)
+    size = min(given.n, chunking.CHUNK)
+    few, many = statements(size // 10), statements(size)
+    print(f"statements of one chunk: {few} for {size // 10} customers, {many} for {size}", flush=True)
+    weighed, same = against("weighing", given.n, lambda: watching.sweep(now=NOW), limit, given.rounds)
+    scored, _ = against(
+        "engagement", given.n, lambda: engagement.measure(now=NOW), lambda: run(_SCORES), given.rounds
+    )
+    if missed := max(weighed, scored) > RATIO:
+        print("A ratio misses its budget.")
+    return 0 if same and few == many and not (missed and given.strict) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
