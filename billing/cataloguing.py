@@ -90,7 +90,7 @@ def create_meter(
         code=code, name=code if name is None else typed.text(name, "name", limit=100, required=True),
         aggregation=aggregation,
         event_name=typed.text(event_name, "event_name", limit=100, required=True),
-        property=read if property is None else typed.text(property, "property", limit=100),
+        property=typed.text(property or read, "property", limit=100),
         unit=typed.text(unit, "unit", limit=40),
     )  # fmt: skip
 

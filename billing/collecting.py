@@ -102,6 +102,7 @@ def _open_attempt(
     invoice: Invoice, now: datetime, payment_method: PaymentMethod | None, off_session: bool
 ) -> Payment:
     """The attempt's row, committed. While it is open the invoice is not due for another."""
+    _refuse_nothing_due(invoice)
     card = payment_method or customers.default_card(invoice.customer)
     if card is None:
         raise NoCard("There is no saved card.", field="payment_method")
@@ -112,8 +113,7 @@ def _open_attempt(
                 .select_related("customer")
                 .get(pk=invoice.pk)
             )
-            if fresh.status not in ("open", "uncollectible") or fresh.amount_due <= 0:
-                raise NothingDue(f"Nothing is due on {fresh.number}.")
+            _refuse_nothing_due(fresh)
             # Read, not left to the index alone: an insert would wait for the answer that is being written to the
             # other attempt, which itself waits for this invoice.
             if fresh.payments.filter(method="card", status__in=Payment.OPEN).exists():
@@ -129,6 +129,11 @@ def _open_attempt(
     except (IntegrityError, AttemptOpen) as error:
         Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=None)
         raise AttemptOpen("A payment for this invoice is still being decided.") from error
+
+
+def _refuse_nothing_due(invoice: Invoice) -> None:
+    if invoice.status not in ("open", "uncollectible") or invoice.amount_due <= 0:
+        raise NothingDue(f"Nothing is due on {invoice}.", field="invoice")
 
 
 def call(payment: Payment, *, return_url: str = "") -> Outcome:
@@ -334,7 +339,9 @@ def record_transfer(
         if known:
             return known
     if not due:
-        raise NothingDue(f"{fresh.number} is {fresh.get_status_display().lower()}: nothing is due on it.")
+        raise NothingDue(
+            f"{fresh} is {fresh.get_status_display().lower()}: nothing is due on it.", field="invoice"
+        )
     amount = fresh.amount_due if amount is None else amount
     payment = Payment.objects.create(
         customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=amount, currency=fresh.currency,

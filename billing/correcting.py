@@ -98,6 +98,8 @@ def credit(
         raise NotCreditable(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
     given = CreditNote.objects.filter(invoice=invoice).aggregate(given=Sum("total", default=0))["given"]
     room = invoice.total - given
+    if amount is not None and amount <= 0:
+        raise InvalidCredit("A credit is more than nothing.", field="amount")
     parts = _parts(_left(invoice), lines, room if lines is None and amount is None else amount)
     total = sum(part.net + part.tax_amount for part in parts)
     if not 0 < total <= room:
@@ -132,23 +134,26 @@ def _parts(
     if lines is not None and amount is not None:
         raise InvalidCredit("Give lines or an amount, not both.", field="lines")
     if lines is not None:
-        return [_of_line(left, wanted) for wanted in lines]
+        return [_of_line(left, wanted, f"lines.{n}") for n, wanted in enumerate(lines)]
     assert amount is not None
     if amount == sum(row.gross for row in left.values()):
         return [_part(row, row.net, row.tax, row.quantity) for row in left.values() if row.net or row.tax]
     return _spread(list(left.values()), amount)
 
 
-def _of_line(left: Mapping[str, _Left], wanted: LineCredit) -> DraftLine:
+def _of_line(left: Mapping[str, _Left], wanted: LineCredit, field: str) -> DraftLine:
     row = left.get(wanted.line.pk)
     if row is None:
-        raise InvalidCredit("The invoice has no such line.", field="lines")
+        raise InvalidCredit("The invoice has no such line.", field=f"{field}.line")
     if (wanted.amount is None) == (wanted.quantity is None):
-        raise InvalidCredit("Give an amount or a quantity of each line.", field="lines")
-    net = wanted.amount if wanted.quantity is None else _of_quantity(row, wanted.quantity)
+        raise InvalidCredit("Give an amount or a quantity of each line.", field=field)
+    said = f"{field}.{'amount' if wanted.quantity is None else 'quantity'}"
+    net = wanted.amount if wanted.quantity is None else _of_quantity(row, wanted.quantity, said)
     assert net is not None
-    if not 0 < net <= row.net:
-        raise CreditTooLarge("There is not so much left of the line.", field="lines")
+    if net <= 0:
+        raise InvalidCredit("A credit is more than nothing.", field=said)
+    if net > row.net:
+        raise CreditTooLarge("There is not so much left of the line.", field=said)
     part = _part(row, net, _tax_of(row, net), wanted.quantity or Decimal(0))
     row.net, row.tax, row.quantity = (
         row.net - part.net,
@@ -158,9 +163,11 @@ def _of_line(left: Mapping[str, _Left], wanted: LineCredit) -> DraftLine:
     return part
 
 
-def _of_quantity(row: _Left, quantity: Decimal) -> int:
-    if not 0 < quantity <= row.quantity:
-        raise CreditTooLarge("There is not such a quantity left of the line.", field="lines")
+def _of_quantity(row: _Left, quantity: Decimal, field: str) -> int:
+    if quantity > row.quantity:
+        raise CreditTooLarge("There is not such a quantity left of the line.", field=field)
+    if quantity <= 0:
+        raise InvalidCredit("A quantity is more than nothing.", field=field)
     if quantity == row.quantity:
         return row.net
     whole = quantity / row.line.quantity * row.line.net
@@ -279,6 +286,8 @@ def void(*, invoice: Invoice, now: datetime, actor: str, reason: str = "") -> In
 
 
 def _refuse_settled(invoice: Invoice) -> None:
+    if invoice.status == Invoice.Status.DRAFT:
+        raise NotVoidable("Nothing was asked for yet: a draft is deleted.", field="invoice")
     if "void" not in Invoice.MOVES[invoice.status]:
         raise NotVoidable(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
     money = invoice.payments.filter(status__in=(*Payment.OPEN, "succeeded")).exclude(method="balance")

@@ -46,6 +46,12 @@ class InvalidEmail(Refused):
     code = "invalid_email"
 
 
+class InvalidDomain(Refused):
+    """Not a name under which a company could be found."""
+
+    code = "invalid_domain"
+
+
 class UnknownCountry(Refused):
     """Not a code of ISO 3166-1."""
 
@@ -142,7 +148,10 @@ def domain(value: Any, field: str = "domain") -> str:
     clean = text(value, field, limit=253).lower()
     if not clean:
         return ""
-    return email(f"a@{clean}", field).rpartition("@")[2]
+    try:
+        return email(f"a@{clean}", field).rpartition("@")[2]
+    except InvalidEmail:
+        raise InvalidDomain("Enter a domain such as company.com.", field=field) from None
 
 
 @cache

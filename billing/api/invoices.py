@@ -153,13 +153,12 @@ class InvoiceLineNew(Strict):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """The line with a unit amount, whichever way it was said."""
+        """An amount, said in one of the two ways."""
         if "amount" not in attrs and "unit_amount" not in attrs:
             self._refuse("unit_amount", "required", "Say an amount.")
         if "amount" in attrs and attrs.keys() & {"unit_amount", "quantity"}:
             self._refuse("amount", "ambiguous", "Give amount, or unit_amount and quantity.")
-        whole = attrs.pop("amount", None)
-        return attrs if whole is None else {**attrs, "unit_amount": whole}
+        return attrs
 
     def _refuse(self, field: str, code: str, words: str) -> NoReturn:
         raise serializers.ValidationError({field: [serializers.ErrorDetail(words, code=code)]})
@@ -287,10 +286,7 @@ class Invoices(ApiView):
         given = self.given(InvoiceNew)
         customer = self.customer(given.pop("customer"), "customer")
         refuse_other_currency(given.pop("currency", None), customer.currency)
-        lines = [
-            drafting.NewLine(**{**line, "unit_amount": Decimal(line["unit_amount"])})
-            for line in given.pop("lines")
-        ]
+        lines = [_line(one, n, customer.currency) for n, one in enumerate(given.pop("lines"))]
         made = drafting.write(
             customer=customer, lines=lines, now=self.now(customer), actor=self.actor, **given
         )
@@ -306,6 +302,15 @@ class Invoices(ApiView):
         if "status" in asked:
             rows = rows.filter(status=asked["status"])
         return self.page(InvoiceSummaryOut, rows.prefetch_related("lines"), asked)
+
+
+def _line(one: dict[str, Any], n: int, currency: str) -> drafting.NewLine:
+    """A unit price may have any decimals, the amount of a line those of its currency. Raises Problem (422)."""
+    whole = one.pop("amount", None)
+    if whole is not None:
+        minor(whole, currency, f"lines.{n}.amount")
+        one["unit_amount"] = whole
+    return drafting.NewLine(**{**one, "unit_amount": Decimal(one["unit_amount"])})
 
 
 def refuse_other_currency(given: str | None, own: str) -> None:

@@ -96,7 +96,7 @@ def operation(
         if shown is not None
         else OpenApiResponse(description="Done.")
     )
-    return extend_schema(
+    written = extend_schema(
         operation_id=name, summary=summary, description=description or f"{summary}.", tags=[tag],
         request=body,
         parameters=[*([query] if query is not None else []), *([IDEMPOTENCY] if posts else [])],
@@ -106,6 +106,13 @@ def operation(
             (("4XX"), "application/problem+json"): PROBLEM,
         },
     )  # fmt: skip
+
+    def marked(method: Any) -> Any:
+        """A POST that says everything by its address refuses, by name, what stands in a body."""
+        method.takes_nothing = posts and body is None
+        return written(method)
+
+    return marked
 
 
 @cache

@@ -61,7 +61,7 @@ class Invoice(models.Model):
         UNCOLLECTIBLE = "uncollectible", "Uncollectible"
 
     MOVES = {
-        "draft": {"open", "paid", "void"},
+        "draft": {"open", "paid"},
         "open": {"paid", "void", "uncollectible"},
         "uncollectible": {"paid", "void"},
         "paid": set(),

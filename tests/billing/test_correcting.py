@@ -124,11 +124,12 @@ def test_credit_lowers_what_is_due_and_the_rest_goes_to_the_balance(clock, make_
 @pytest.mark.parametrize(
     ("how", "code"),
     [
-        ({"amount": 0}, "credit_too_large"),
+        ({"amount": 0}, "invalid_credit"),
         ({"amount": 123_01}, "credit_too_large"),
         ({"line": {"amount": 100_01}}, "credit_too_large"),
         ({"line": {"quantity": Decimal(2)}}, "credit_too_large"),
-        ({"line": {"quantity": Decimal(-1)}}, "credit_too_large"),
+        ({"line": {"quantity": Decimal(-1)}}, "invalid_credit"),
+        ({"line": {"amount": 0}}, "invalid_credit"),
         ({"line": {}}, "invalid_credit"),
         ({"line": {"amount": 5, "quantity": Decimal(1)}}, "invalid_credit"),
         ({"line": {"amount": 5}, "amount": 5}, "invalid_credit"),

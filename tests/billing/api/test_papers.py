@@ -55,6 +55,7 @@ def test_a_draft_is_thrown_away_and_an_invoice_is_not(api, draft, code):
         ({"lines": [{"description": "x", "unit_amount": 1.5}]}, 400, "invalid_amount"),
         ({"lines": [{"description": "x"}]}, 400, "required"),
         ({"lines": [{"description": "x", "amount": "1.00", "quantity": 2}]}, 400, "ambiguous"),
+        ({"lines": [{"description": "x", "amount": "1.001"}]}, 422, "invalid_precision"),
         ({"lines": [{"description": "x", "unit_amount": "-1.00"}]}, 422, "invoice_negative"),
         ({"lines": [{"description": "x", "unit_amount": "999999999999999"}]}, 422, "invalid_line"),
         ({"currency": "EUR"}, 422, "currency_mismatch"),
@@ -65,6 +66,35 @@ def test_a_draft_is_thrown_away_and_an_invoice_is_not(api, draft, code):
 def test_it_refuses_by_name_and_writes_nothing(api, acme, code, fields, status, name):
     assert code(api.post("invoices", **{"customer": "acme", "lines": LINES, **fields})) == (status, name)
     assert not Invoice.objects.exists()
+
+
+def test_it_says_what_a_draft_cannot(api, draft, code):
+    path = f"invoices/{draft['id']}"
+    assert code(api.post(f"{path}/void")) == (409, "invoice_not_voidable")
+    assert code(api.post(f"{path}/pay")) == (409, "nothing_due")
+    paid = api.post(f"{path}/mark_paid", amount="1.00").json()
+    assert (paid["code"], paid["detail"][:6]) == ("nothing_due", "draft ")
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "name"),
+    [
+        ({"amount": "0.00"}, "amount", "invalid_credit"),
+        ({"amount": "-5.00"}, "amount", "invalid_credit"),
+        ({"lines": [{"amount": "1.00"}, {"amount": "600.00"}]}, "lines.1.amount", "credit_too_large"),
+        ({"lines": [{"quantity": 3}]}, "lines.0.quantity", "credit_too_large"),
+        ({"lines": [{"quantity": "-1"}]}, "lines.0.quantity", "invalid_credit"),
+        ({"lines": [{}]}, "lines.0", "invalid_credit"),
+    ],
+)
+def test_it_names_what_of_a_credit_is_wrong(api, invoice, given, field, name):
+    line = invoice["lines"][0]["id"]
+    given = {
+        **given,
+        **({"lines": [{"line": line, **one} for one in given["lines"]]} if "lines" in given else {}),
+    }
+    refused = api.post("credit_notes", invoice=invoice["id"], **given).json()["errors"]
+    assert [(error["field"], error["code"]) for error in refused] == [(field, name)]
 
 
 def test_it_is_sent_once_and_voided_while_unpaid(api, invoice, code, books):

@@ -158,3 +158,12 @@ def test_every_named_refusal_has_a_status():
     for kind in all_of(Refused):
         assert problems.status_of(kind) in (404, 409, 422, 429)
         assert kind.code != "refused", kind
+
+
+@pytest.mark.parametrize("body", [{"x": 1}, {"reason": "typed wrong"}])
+def test_it_refuses_names_where_the_address_says_everything(api, make_customer, make_clock, body):
+    sub = api.post("subscriptions", customer=make_customer(make_clock()).pk, plan="pro", quantity=3).json()
+    answer = api.post(f"subscriptions/{sub['id']}/undo_cancel", body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, next(iter(body)))
+    assert api.send("POST", f"subscriptions/{sub['id']}/undo_cancel", "[]").status_code == 400
+    assert api.post(f"subscriptions/{sub['id']}/undo_cancel", {}).json()["code"] == "nothing_to_undo"
