@@ -52,6 +52,8 @@ def choose_items(
     InvalidQuantity.
     """
     prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
+    if not prices:
+        _refuse_currency(plan, currency)
     by_interval = {p.meter_id for p in prices if p.kind == "usage" and p.interval == interval}
     chosen = [
         p for p in prices
@@ -65,6 +67,20 @@ def choose_items(
     if unknown:
         raise UnknownPrice(f"{plan.name} has no price {sorted(unknown)[0]}.", field="quantities")
     return tuple((p, _quantity_of(p, wanted, quantity)) for p in chosen)
+
+
+def _refuse_currency(plan: Plan, currency: str) -> None:
+    sold = sorted({p.currency for p in plan.prices.all() if p.active})
+    if sold:
+        words = f"{plan.name} is not sold in {currency}, only in {', '.join(sold)}."
+        raise UnknownPrice(words, field="currency")
+
+
+def refuse_uncounted(items: Items, quantity: Decimal | int | None) -> None:
+    """Whoever asks for five of what is sold as a whole would pay for one. Raises InvalidQuantity."""
+    if quantity in (None, 1) or any(p.kind != "usage" and p.model != "flat" for p, _ in items):
+        return
+    raise InvalidQuantity("This plan has no seats: its prices are for the whole.", field="quantity")
 
 
 def requantified(
@@ -94,12 +110,11 @@ def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal 
         return Decimal(1)
     given = wanted.get(price.code, quantity if price.model != "flat" else None)
     value = Decimal(1) if given is None else Decimal(given)
+    field = "quantities" if price.code in wanted else "quantity"
     if not value.is_finite() or not 0 <= value < MAX_QUANTITY or (value == 0 and price.code not in wanted):
-        raise InvalidQuantity(
-            "The quantity must be more than 0 and less than 1,000,000,000.", field="quantity"
-        )
+        raise InvalidQuantity("The quantity must be more than 0 and less than 1,000,000,000.", field=field)
     if price.model == "per_unit" and value != value.to_integral_value():
-        raise InvalidQuantity("Seats are whole numbers.", field="quantity")
+        raise InvalidQuantity("Seats are whole numbers.", field=field)
     return value
 
 

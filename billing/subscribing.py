@@ -29,6 +29,7 @@ from billing.choosing import (
     UnknownPrice,
     choose_items,
     interval_of,
+    refuse_uncounted,
     requantified,
     seats,
 )
@@ -145,6 +146,7 @@ def subscribe(
     items = choose_items(
         plan, interval=interval, currency=customer.currency, quantity=quantity, quantities=quantities
     )
+    refuse_uncounted(items, quantity)
     given = discounting.fresh(discount)
     discounting.check(given, plan=plan, currency=customer.currency, now=now)
     discounting.redeem(given)
@@ -348,13 +350,14 @@ def _facts(spec: PhaseSpec) -> dict[str, Any]:
 
 
 def _paid_as_allowed(customer: Customer, specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
-    """Where nobody said how it is paid: as the customer pays, else as the segment of these terms asks for."""
+    """Where nobody said how it is paid, not even of the customer: as the segment of these terms asks for.
+
+    Invoices are something that somebody chose. Who is not allowed them (any more) is refused, not charged by card."""
     segment = _segment_of(customer, next(spec for spec in specs if not spec.free))
-    if segment is None or segment.allows(customer.collection_method):
+    usual = CollectionMethod.CHARGE_AUTOMATICALLY
+    if segment is None or customer.collection_method != usual or segment.allows(usual):
         return list(specs)
-    method = next(
-        (each for each in CollectionMethod.values if segment.allows(each)), customer.collection_method
-    )
+    method = next((each for each in CollectionMethod.values if segment.allows(each)), usual)
     return [replace(spec, collection_method=method) for spec in specs]
 
 

@@ -5,6 +5,7 @@ the right may allow more, and says why.
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -51,6 +52,16 @@ def switch(
         )  # fmt: skip
     subscribing.set_collection(customer, method, actor=actor, now=now, before=before)
     return len(rows)
+
+
+@transaction.atomic
+def change_customer(
+    *, customer: Customer, now: datetime, actor: str, collection_method: str | None = None, **fields: Any
+) -> None:
+    """`customers.update`, and a `switch` where it is named and another: both or neither."""
+    customers.update(customer=customer, now=now, actor=actor, **fields)
+    if collection_method not in (None, customer.collection_method):
+        switch(customer=customer, method=str(collection_method), now=now, actor=actor)
 
 
 def _refuse_without_card(customer: Customer, now: datetime) -> None:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, customers, entitlements, forgetting, metering
+from billing import cards, customers, entitlements, forgetting, metering, switching
 from billing.api.events import EventOut
 from billing.api.fields import Instant, ListQuery, Money, Number, PeriodOut, Strict, Text
 from billing.api.finding import row
@@ -43,6 +43,11 @@ class CustomerChange(Strict):
     tax_exempt = serializers.BooleanField(required=False)
     billing_address = Address(required=False)
     net_days = serializers.IntegerField(required=False, allow_null=True)
+    collection_method = serializers.ChoiceField(
+        required=False,
+        choices=CollectionMethod.choices,
+        help_text="of everything the customer has, and buys later",
+    )
     consolidate_invoices = serializers.BooleanField(
         required=False, help_text="one invoice for subscriptions that fall due on a day with the same terms"
     )
@@ -52,7 +57,6 @@ class CustomerChange(Strict):
 class CustomerNew(CustomerChange):
     name = Text()
     email = Text()
-    collection_method = serializers.ChoiceField(required=False, choices=CollectionMethod.choices)
     test_clock = Text(required=False, allow_null=True)
 
 
@@ -149,11 +153,14 @@ class CustomerDetail(ApiView):
     def get(self, request: Request, customer: str) -> Response:
         return self.answer(CustomerOut, self.customer(customer))
 
-    @operation("Change a customer", tag=TAG, name="change_customer", body=CustomerChange, answer=CustomerOut)
+    @operation(
+        "Change a customer", tag=TAG, name="change_customer", body=CustomerChange, answer=CustomerOut,
+        description="Another collection method is for the next invoices: what is issued keeps its terms.",
+    )  # fmt: skip
     def patch(self, request: Request, customer: str) -> Response:
         found, given = self.customer(customer), self.given(CustomerChange)
-        customers.update(customer=found, now=self.now(found), actor=self.actor, **given)
-        return self.answer(CustomerOut, found)
+        switching.change_customer(customer=found, now=self.now(found), actor=self.actor, **given)
+        return self.answer(CustomerOut, self.customer(found.pk))
 
     @operation(
         "Delete a customer", tag=TAG, name="delete_customer", status=204,

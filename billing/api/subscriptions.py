@@ -253,9 +253,13 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_current_period(self, row: Subscription) -> Any:
-        if row.current_period_start is None or row.current_period_end is None:
+        """A trial is a period of its own, and none begins before the subscription does."""
+        start, end = row.current_period_start, row.current_period_end
+        if start is None or end is None:
             return None
-        return {"start": row.current_period_start.isoformat(), "end": row.current_period_end.isoformat()}
+        if row.status == Subscription.Status.TRIALING and row.trial_end_at is not None:
+            return span(row.start_on, local_date(row.trial_end_at, row.timezone))
+        return span(max(start, row.start_on), end)
 
     @extend_schema_field(PhaseOut(many=True))
     def get_phases(self, row: Any) -> Any:

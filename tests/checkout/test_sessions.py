@@ -37,7 +37,7 @@ def test_it_is_open_for_a_day_behind_a_secret_address(session):
         ({"plan": "business"}, sessions.PlanNeedsDemo, "plan_needs_demo", "plan"),
         ({"interval": "decade"}, UnknownPrice, "unknown_price", "interval"),
         ({"interval": "quarter"}, UnknownPrice, "unknown_price", "interval"),
-        ({"currency": "JPY"}, UnknownPrice, "unknown_price", "interval"),
+        ({"currency": "JPY"}, UnknownPrice, "unknown_price", "currency"),
         ({"currency": "moon"}, typed.UnknownCurrency, "unknown_currency", "currency"),
         ({"quantity": 0}, InvalidQuantity, "invalid_quantity", "quantity"),
         ({"quantity": -1}, InvalidQuantity, "invalid_quantity", "quantity"),

@@ -127,6 +127,20 @@ def test_it_answers_in_a_fixed_number_of_statements(api, django_assert_max_num_q
         api.get(f"customers/{one}")
 
 
+def test_it_switches_how_the_customer_pays_or_says_why_not(api, make_customer, clock, code):
+    small = make_customer(clock).pk
+    refused = api.patch(f"customers/{small}", name="Not renamed", collection_method="send_invoice")
+    assert code(refused) == (422, "collection_not_allowed")
+    assert api.get(f"customers/{small}").json()["name"] != "Not renamed"
+    large = api.post("subscriptions", customer=make_customer(clock).pk, plan="pro", quantity=40).json()
+    path = f"customers/{large['customer']}"
+    switched = api.patch(path, name="Renamed", collection_method="send_invoice").json()
+    assert (switched["name"], switched["collection_method"]) == ("Renamed", "send_invoice")
+    assert api.get(f"subscriptions/{large['id']}").json()["phases"][-1]["collection_method"] == "send_invoice"
+    assert api.patch(path, collection_method="send_invoice").status_code == 200
+    assert code(api.patch(path, collection_method="charge_automatically")) == (422, "card_missing")
+
+
 def test_one_without_papers_is_deleted(api, code):
     made = api.post("customers", **ACME, external_id="a-1").json()["id"]
     assert api.delete(f"customers/{made}").status_code == 204

@@ -50,10 +50,39 @@ def test_a_whole_number_may_be_written_with_a_point(api, customer):
     assert body["current_period"]["end"] == "2026-02-01"
 
 
+def test_a_first_period_that_is_shorter_begins_with_the_subscription(api, customer):
+    body = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=1, anchor=20).json()
+    assert body["current_period"] == {"start": "2026-01-15", "end": "2026-01-20"}
+
+
+def test_who_pays_by_invoice_is_not_quietly_charged_by_card(api, make_customer, clock, code):
+    """Not even with a reason to allow invoices that nobody asked for again."""
+    customer = make_customer(clock, collection_method="send_invoice").pk
+    small = {"customer": customer, "plan": "pro", "quantity": 1}
+    assert code(api.post("subscriptions", small)) == (422, "collection_not_allowed")
+    agreed = api.post("subscriptions", {**small, "payment_rule_override": "agreed"}).json()
+    assert agreed["phases"][0]["collection_method"] == "send_invoice"
+    by_card = api.post("subscriptions", {**small, "collection_method": "charge_automatically"}).json()
+    assert by_card["phases"][0]["collection_method"] == "charge_automatically"
+
+
+def test_it_says_which_currency_and_what_is_not_counted(api, customer):
+    prices = [{"code": "fee", "amount": "10.00", "currency": "SEK"}]
+    api.post("plans", code="swedish", name="Swedish", motion="self_serve", prices=prices)
+    [error] = api.post("subscriptions", customer=customer.pk, plan="swedish").json()["errors"]
+    assert (error["field"], error["code"]) == ("currency", "unknown_price")
+    assert "only in SEK" in error["message"]
+    flat = {"customer": customer.pk, "plan": "starter"}
+    [error] = api.post("subscriptions", {**flat, "quantity": 5}).json()["errors"]
+    assert (error["field"], error["code"]) == ("quantity", "invalid_quantity")
+    assert api.post("subscriptions", {**flat, "quantity": 1}).status_code == 201
+
+
 def test_a_trial_costs_nothing_yet(api, customer):
     body = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=2, trial_days=14).json()
     assert (body["status"], body["latest_invoice"], body["mrr"]) == ("trialing", None, "0.00")
     assert body["trial_end"] == "2026-01-29T12:00:00Z"
+    assert body["current_period"] == {"start": "2026-01-15", "end": "2026-01-29"}
     assert [phase["trial"] for phase in body["phases"]] == [True, False]
 
 
