@@ -64,7 +64,8 @@ def test_it_refuses_unknown_fields_inside_an_address(api):
         ("currency", "XXX", 422), ("timezone", "Mars/Olympus", 422), ("country", "ZZ", 422),
         ("net_days", 31, 422), ("employees", -1, 400), ("employees", "many", 400), ("metadata", ["a"], 400),
         ("metadata", {"a": 1}, 400), ("external_id", 7, 400),
-        ("domain", "acme", 422), ("billing_address", "here", 400), ("test_clock", "clk_1", 422), ("collection_method", "barter", 400),
+        ("domain", "acme", 422), ("billing_address", "here", 400),
+        ("test_clock", "clk_1", 422), ("collection_method", "barter", 400),
     ],
 )  # fmt: skip
 def test_it_names_the_field_that_is_wrong(api, field, value, status):
