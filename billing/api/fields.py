@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.api.problems import FieldProblem, Problem
-from billing.maths.money import LIMIT, exponent, to_major
+from billing.maths.money import LIMIT, exponent, to_major, to_unit
 
 PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?", re.ASCII)
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -143,8 +143,21 @@ class Money(serializers.Field[Any, Any, str, Any]):
             currency = currency[part] if isinstance(currency, Mapping) else getattr(currency, part)
         return None if amount is None else (amount, currency)
 
-    def to_representation(self, value: tuple[int, str]) -> str:
-        return to_major(*value)
+    def to_representation(self, value: tuple[Any, str]) -> str:
+        return self.written(*value)
+
+    @staticmethod
+    def written(amount: Any, currency: str) -> str:
+        return to_major(amount, currency)
+
+
+@extend_schema_field({"type": "string", "examples": ["29.00", "0.0015"]})
+class UnitMoney(Money):
+    """A unit price as it is answered: the decimals of its currency, or more."""
+
+    @staticmethod
+    def written(amount: Any, currency: str) -> str:
+        return to_unit(amount, currency)
 
 
 @extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "examples": ["0.0015"]})

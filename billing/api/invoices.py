@@ -34,6 +34,7 @@ from billing.api.fields import (
     Quantity,
     Strict,
     Text,
+    UnitMoney,
     minor,
 )
 from billing.api.finding import row
@@ -62,7 +63,7 @@ class InvoiceLineOut(serializers.Serializer[Any]):
     description = serializers.CharField()
     kind = serializers.ChoiceField(choices=LineKind.choices)
     quantity = Number()
-    unit_amount = Number(allow_null=True, help_text="major units")
+    unit_amount = UnitMoney(currency="invoice.currency", allow_null=True)
     amount = Money(
         source="net",
         currency="invoice.currency",

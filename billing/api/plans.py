@@ -1,5 +1,6 @@
 """Plans with their prices and what they entitle to."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch
@@ -9,10 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import cataloguing
-from billing.api.fields import Instant, ListQuery, Number, Quantity, Strict, Text, UnitAmount
+from billing.api.fields import Instant, ListQuery, Number, Quantity, Strict, Text, UnitAmount, UnitMoney
 from billing.api.finding import is_id, missing
 from billing.api.schema import operation
 from billing.api.views import ApiView
+from billing.maths.money import plain, to_unit
 from billing.maths.periods import Interval
 from billing.maths.pricing import PriceModel
 from billing.models import Entitlement, Motion, Plan, Price
@@ -141,8 +143,8 @@ class PlanNew(PlanChange):
 
 class TierOut(serializers.Serializer[Any]):
     up_to = serializers.CharField(allow_null=True)
-    unit_amount = serializers.CharField(default="0")
-    flat_amount = serializers.CharField(default="0")
+    unit_amount = serializers.CharField()
+    flat_amount = serializers.CharField()
 
 
 class PerTransactionOut(serializers.Serializer[Any]):
@@ -161,20 +163,41 @@ class PriceOut(serializers.Serializer[Any]):
     model = serializers.ChoiceField(choices=MODELS)
     interval = serializers.ChoiceField(choices=INTERVALS, allow_null=True)
     currency = serializers.CharField()
-    amount = Number(source="unit_amount", help_text="major units, up to 12 decimals")
-    tiers = TierOut(many=True)
+    amount = serializers.SerializerMethodField(
+        help_text="major units, up to 12 decimals; of a percentage, percent"
+    )
+    tiers = serializers.SerializerMethodField()
     package_size = Number(allow_null=True)
     per_transaction = PerTransactionOut(allow_null=True)
     included = Number()
     included_in_trial = Number(allow_null=True)
     billed = serializers.ChoiceField(choices=BILLED)
     meter = serializers.CharField(source="meter.code", allow_null=True, default=None)
-    minimum = Number(allow_null=True)
-    maximum = Number(allow_null=True)
+    minimum = UnitMoney(allow_null=True)
+    maximum = UnitMoney(allow_null=True)
     prorate = serializers.BooleanField()
     tax_category = serializers.CharField(help_text="empty: the plan's")
     active = serializers.BooleanField(help_text="false: another price took its place")
     created_at = Instant()
+
+    def get_amount(self, price: Price) -> str:
+        return _unit(price, price.unit_amount)
+
+    @extend_schema_field(TierOut(many=True))
+    def get_tiers(self, price: Price) -> Any:
+        return [
+            {
+                "up_to": tier.get("up_to"),
+                "unit_amount": _unit(price, Decimal(tier.get("unit_amount", 0))),
+                "flat_amount": to_unit(Decimal(tier.get("flat_amount", 0)), price.currency),
+            }
+            for tier in price.tiers
+        ]
+
+
+def _unit(price: Price, amount: Decimal) -> str:
+    """A percentage has no currency."""
+    return plain(amount) if price.model == PriceModel.PERCENTAGE else to_unit(amount, price.currency)
 
 
 class PlanEntitlementOut(serializers.Serializer[Any]):

@@ -16,7 +16,6 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from billing.api.fields import Instant, Money, Text
-from billing.maths.money import to_major
 
 type Shower = Callable[[Any], Any]
 
@@ -44,7 +43,9 @@ def _part(field: Any) -> Shower:
     """The field's value of a row, as it is answered."""
     if isinstance(field, serializers.SerializerMethodField):
         return getattr(field.parent, field.method_name)  # type: ignore[no-any-return, arg-type]
-    read, written = (_money(field), _as_it_is) if type(field) is Money else (_reader(field), _writer(field))
+    read, written = (
+        (_money(field), _as_it_is) if isinstance(field, Money) else (_reader(field), _writer(field))
+    )
 
     def part(row: Any) -> Any:
         found = read(row)
@@ -73,13 +74,14 @@ def _reader(field: Any) -> Shower:
 
 def _money(field: Money) -> Shower:
     amount, currency = attrgetter(str(field.source)), attrgetter(field.currency)
+    written = type(field).written
 
     def read(row: Any) -> str | None:
         if type(row) is dict:
             found = field.get_attribute(row)
-            return found and to_major(*found)
+            return found and written(*found)
         minor = amount(row)
-        return None if minor is None else to_major(minor, currency(row))
+        return None if minor is None else written(minor, currency(row))
 
     return read
 

@@ -98,6 +98,12 @@ def to_major(minor: int, currency: str) -> str:
     return _with_point(minor, exponent(currency))
 
 
+def to_unit(amount: Decimal, currency: str) -> str:
+    """A unit price in major units: (29, "USD") -> "29.00", (0.0015, "USD") -> "0.0015"."""
+    whole, _, decimals = plain(amount).partition(".")
+    return f"{whole}.{padded}" if (padded := decimals.ljust(exponent(currency), "0")) else whole
+
+
 def plain(number: Decimal | Fraction | int) -> str:
     """An exact number as short text: 5, 0.0025; a fraction that is no decimal as 16/31. Never an exponent."""
     return _plain_fraction(number) if type(number) is Fraction else _plain_decimal(number)

@@ -26,6 +26,7 @@ from billing.api.fields import (
     Strict,
     Text,
     UnitAmount,
+    UnitMoney,
     minor,
 )
 from billing.api.finding import is_id, row
@@ -129,7 +130,9 @@ class QuoteLineOut(serializers.Serializer[Any]):
     price = serializers.CharField(source="price.code", allow_null=True, default=None)
     description = serializers.CharField()
     quantity = Number()
-    unit_amount = Number(allow_null=True, help_text="list price, major units; null for tiers")
+    unit_amount = UnitMoney(
+        currency="quote.currency", allow_null=True, help_text="list price; null for tiers"
+    )
 
 
 class QuoteRampOut(serializers.Serializer[Any]):

@@ -25,12 +25,12 @@ def test_it_makes_a_meter_and_a_plan_that_is_sold_by_it(api, make_customer):
     assert made.json() == api.get("plans/gold").json()
     base, calls = made.json()["prices"]
     assert (base["amount"], base["billed"], calls["meter"], calls["interval"]) == (
-        "49",
+        "49.00",
         "advance",
         "gb",
         "month",
     )
-    assert calls["tiers"][1] == {"up_to": None, "unit_amount": "0.0815", "flat_amount": "5"}
+    assert calls["tiers"][1] == {"up_to": None, "unit_amount": "0.0815", "flat_amount": "5.00"}
     customer = make_customer(currency="EUR")
     sold = api.post("subscriptions", customer=customer.pk, plan="gold", trial_days=0).json()
     assert (sold["mrr"], sold["phases"][0]["quantities"]) == ("49.00", {"base": "1"})
@@ -45,7 +45,7 @@ def test_a_changed_price_is_a_new_one_for_the_next_buyer(api, make_customer):
     assert added.status_code == 201
     changed = {row["code"]: row for row in api.get("plans/gold").json()["prices"]}
     assert changed["base"]["id"] == added.json()["id"] != first["base"]
-    assert changed["base"]["amount"] == "59"
+    assert changed["base"]["amount"] == "59.00"
     assert api.patch("plans/gold", name="Golden").json()["name"] == "Golden"
 
 

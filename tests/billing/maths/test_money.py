@@ -17,6 +17,7 @@ from billing.maths.money import (
     share,
     to_major,
     to_minor,
+    to_unit,
 )
 
 integers = st.integers(-(10**15) + 1, 10**15 - 1)
@@ -221,3 +222,15 @@ def test_it_shares_without_losing_a_cent(total: int, weights: list[int]) -> None
 )
 def test_it_writes_an_exact_number(number: Decimal | Fraction, text: str) -> None:
     assert plain(number) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        ("29", "USD", "29.00"), ("29.5", "USD", "29.50"), ("0.0015", "USD", "0.0015"), ("0", "EUR", "0.00"),
+        ("1E+3", "JPY", "1000"), ("0.5", "JPY", "0.5"), ("1.2", "KWD", "1.200"),
+        ("0.000000000001", "USD", "0.000000000001"),
+    ],
+)  # fmt: skip
+def test_it_writes_a_unit_price_with_the_decimals_of_money_or_more(amount, currency, text):
+    assert to_unit(Decimal(amount), currency) == text
