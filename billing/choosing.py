@@ -76,11 +76,11 @@ def _refuse_currency(plan: Plan, currency: str) -> None:
         raise UnknownPrice(words, field="currency")
 
 
-def refuse_uncounted(items: Items, quantity: Decimal | int | None) -> None:
+def refuse_uncounted(plan: Plan, quantity: Decimal | int | None) -> None:
     """Whoever asks for five of what is sold as a whole would pay for one. Raises InvalidQuantity."""
-    if quantity in (None, 1) or any(p.kind != "usage" and p.model != "flat" for p, _ in items):
-        return
-    raise InvalidQuantity("This plan has no seats: its prices are for the whole.", field="quantity")
+    counted = (p.active and p.kind != "usage" and p.model != "flat" for p in plan.prices.all())
+    if quantity not in (None, 1) and not any(counted):
+        raise InvalidQuantity(f"{plan.name} has no seats: its prices are for the whole.", field="quantity")
 
 
 def requantified(

@@ -29,7 +29,6 @@ from billing.choosing import (
     UnknownPrice,
     choose_items,
     interval_of,
-    refuse_uncounted,
     requantified,
     seats,
 )
@@ -146,7 +145,6 @@ def subscribe(
     items = choose_items(
         plan, interval=interval, currency=customer.currency, quantity=quantity, quantities=quantities
     )
-    refuse_uncounted(items, quantity)
     given = discounting.fresh(discount)
     discounting.check(given, plan=plan, currency=customer.currency, now=now)
     discounting.redeem(given)

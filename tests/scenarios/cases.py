@@ -277,7 +277,7 @@ ANCHORS = [
         subscribe(anchor=15),
         {
             "call": "GET /subscriptions/${sub.id}",
-            "expect": {"current_period": {"start": "2024-03-15", "end": "2024-04-15"}},
+            "expect": {"current_period": {"start": "2024-04-01", "end": "2024-04-15"}},
         },
         to("2024-04-15T01:00"),
         issued_on("2024-04-01", "2024-04-15"),

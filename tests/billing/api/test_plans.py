@@ -7,9 +7,9 @@ def test_it_lists_every_plan_with_prices_and_limits(api):
     assert [plan["quote_only"] for plan in found.values()] == [True, False, False, False]
     assert found["business"]["requires_demo"]
     prices = {price["code"]: price for price in found["pro"]["prices"]}
-    assert (prices["seats-year-eur"]["amount"], prices["seats-year-eur"]["currency"]) == ("290", "EUR")
+    assert (prices["seats-year-eur"]["amount"], prices["seats-year-eur"]["currency"]) == ("290.00", "EUR")
     assert prices["api-calls"]["meter"] == "api_calls"
-    assert [tier["unit_amount"] for tier in prices["api-calls"]["tiers"]] == ["0", "0.0015", "0.001"]
+    assert [tier["unit_amount"] for tier in prices["api-calls"]["tiers"]] == ["0.00", "0.0015", "0.001"]
     assert {row["feature"]: row["limit"] for row in found["pro"]["entitlements"]}["api_calls"] == "50000"
 
 
