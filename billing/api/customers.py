@@ -1,8 +1,9 @@
 """Customers, their members, cards, history, usage and entitlements."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +12,7 @@ from billing import cards, customers, entitlements, forgetting, metering, switch
 from billing.api.events import EventOut
 from billing.api.fields import Instant, ListQuery, Money, Number, PeriodOut, Strict, Text
 from billing.api.finding import row
+from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.models import CollectionMethod, Customer, Event, Member, Motion, PaymentMethod, TestClock
@@ -130,22 +132,20 @@ class Customers(ApiView):
 
     @operation("List customers", tag=TAG, name="list_customers", query=CustomerQuery, page=CustomerOut)
     def get(self, request: Request) -> Response:
-        asked = self.asked(CustomerQuery)
-        rows = Customer.objects.filter(livemode=self.livemode).select_related("segment", "owner")
-        return self.page(CustomerOut, rows.filter(_wanted(asked)), asked)
+        return self.listed(CustomerOut, _listed, self.asked(CustomerQuery))
 
 
-def _wanted(asked: dict[str, Any]) -> Q:
+def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Customer]:
     """The filters by name; what a caller sends is only ever a value."""
     names = {
         "email": "email__iexact", "external_id": "external_id", "segment": "segment__code",
         "motion": "segment__motion", "owner": "owner__email__iexact",
     }  # fmt: skip
-    wanted = Q(**{lookup: asked[name] for name, lookup in names.items() if name in asked})
-    if "q" in asked:
-        part = asked["q"]
+    wanted = Q(**{lookup: slots[name] for name, lookup in names.items() if name in slots})
+    if "q" in slots:
+        part = slots["q"]
         wanted &= Q(name__icontains=part) | Q(email__icontains=part) | Q(domain__icontains=part)
-    return wanted
+    return Customer.objects.filter(wanted, livemode=livemode).select_related("segment", "owner")
 
 
 class CustomerDetail(ApiView):

@@ -1,5 +1,6 @@
 """Facts, in the order in which they were written."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 
 from billing.api.fields import Instant, ListQuery, Text
 from billing.api.finding import is_id, missing
+from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.events import TYPES
@@ -44,17 +46,20 @@ class Events(ApiView):
     def get(self, request: Request) -> Response:
         """Newest first; with `after` the other way round, so that a reader can go on where it stopped."""
         asked = self.asked(EventQuery)
-        rows = Event.objects.filter(livemode=self.livemode)
-        if "type" in asked:
-            rows = rows.filter(type=asked["type"])
         if "customer" in asked:
-            rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
+            asked["customer"] = self.customer(asked["customer"], "customer")
         if "after" in asked:
-            rows = settled(rows.filter(number__gt=_number(asked["after"], self._own())))
-        return self.page(EventOut, rows, asked, key="number", newest_first="after" not in asked)
+            own = Event.objects.filter(livemode=self.livemode)
+            asked |= {"after": _number(asked["after"], own), **settled()}
+        return self.listed(EventOut, _listed, asked, key="number", newest_first="after" not in asked)
 
-    def _own(self) -> QuerySet[Event]:
-        return Event.objects.filter(livemode=self.livemode)
+
+def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Event]:
+    names = {
+        "type": "type", "customer": "customer", "after": "number__gt", "last": "number__lte",
+        "before": "recorded_at__lt",
+    }  # fmt: skip
+    return Event.objects.filter(**{names[name]: slot for name, slot in slots.items()}, livemode=livemode)
 
 
 # The last number that was given, and *then* since when the oldest transaction runs that has written something: who
@@ -67,8 +72,9 @@ from (select last_value as last from billing_event_number_seq offset 0) s
 """
 
 
-def settled(rows: QuerySet[Event]) -> QuerySet[Event]:
-    """Without what an older, still open transaction may yet get in front of.
+def settled() -> dict[str, Any]:
+    """The `last` number, and the time `before` which an event was written, that no older and still open transaction
+    can get in front of any more.
 
     Numbers are given when an event is written, and events appear when their transaction ends: a reader who went on
     from the last number it saw would miss one that was written before and appears after.
@@ -76,8 +82,7 @@ def settled(rows: QuerySet[Event]) -> QuerySet[Event]:
     with connection.cursor() as cursor:
         cursor.execute(_GIVEN)
         last, since = cursor.fetchone()
-    rows = rows.filter(number__lte=last)
-    return rows if since is None else rows.filter(recorded_at__lt=since - READING_LAG)
+    return {"last": last} if since is None else {"last": last, "before": since - READING_LAG}
 
 
 class EventDetail(ApiView):

@@ -1,9 +1,10 @@
 """Invoices and payments: read, printed, paid."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -39,6 +40,7 @@ from billing.api.fields import (
 )
 from billing.api.finding import row
 from billing.api.problems import FieldProblem, Problem
+from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.subscriptions import LineOut, NeedsCardOut, card_named, line_shown, span
 from billing.api.views import ApiView
@@ -295,14 +297,20 @@ class Invoices(ApiView):
 
     @operation("List invoices", tag=TAG, name="list_invoices", query=InvoiceQuery, page=InvoiceSummaryOut)
     def get(self, request: Request) -> Response:
-        asked, rows = self.asked(InvoiceQuery), Invoice.objects.filter(livemode=self.livemode)
+        asked = self.asked(InvoiceQuery)
         if "customer" in asked:
-            rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
+            asked["customer"] = self.customer(asked["customer"], "customer")
         if "subscription" in asked:
-            rows = rows.of(_subscription(self, asked["subscription"]))
-        if "status" in asked:
-            rows = rows.filter(status=asked["status"])
-        return self.page(InvoiceSummaryOut, rows.prefetch_related("lines"), asked)
+            asked["subscription"] = _subscription(self, asked["subscription"])
+        return self.listed(InvoiceSummaryOut, _listed, asked)
+
+
+def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Invoice]:
+    rows = Invoice.objects.filter(livemode=livemode).prefetch_related("lines")
+    if "subscription" in slots:
+        lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription=slots["subscription"])
+        rows = rows.filter(Exists(lines))
+    return rows.filter(**{name: slots[name] for name in ("customer", "status") if name in slots})
 
 
 def _line(one: dict[str, Any], n: int, currency: str) -> drafting.NewLine:

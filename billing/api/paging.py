@@ -123,24 +123,26 @@ def listed(
     wanted: Mapping[str, Any],
     limit: int,
     cursor: str = "",
+    key: str = "pk",
+    newest_first: bool = True,
 ) -> Page:
-    """As `page`, newest first, of a query that is written once for each set of names in `wanted`."""
+    """As `page`, of a query that is written once for each set of names in `wanted`."""
 
     def fetch(beyond: str | None, falling: bool) -> list[Any]:
-        known = _remembered(rows, livemode, frozenset(wanted), beyond is not None, falling, limit)
-        at = {} if beyond is None else {"beyond": _key(known.rows, "pk", beyond)}
+        known = _remembered(rows, livemode, frozenset(wanted), key, beyond is not None, falling, limit)
+        at = {} if beyond is None else {"beyond": _key(known.rows, key, beyond)}
         return known.fetch({**wanted, **at})
 
-    return _page(request, fetch, limit, cursor)
+    return _page(request, fetch, limit, cursor, key, newest_first)
 
 
 # Who asks for pages of many sizes pushes others' queries out.
 @lru_cache(maxsize=300)
 def _remembered(
-    rows: Listing, livemode: bool, names: frozenset[str], beyond: bool, falling: bool, limit: int
+    rows: Listing, livemode: bool, names: frozenset[str], key: str, beyond: bool, falling: bool, limit: int
 ) -> Remembered:
     found = rows(livemode=livemode, slots={name: Slot(name) for name in names})
-    return Remembered(_in_order(found, "pk", Slot("beyond") if beyond else None, falling, limit))
+    return Remembered(_in_order(found, key, Slot("beyond") if beyond else None, falling, limit))
 
 
 def _url(request: Request, cursor: Cursor) -> str:

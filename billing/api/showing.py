@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Manager
 from rest_framework import serializers
-from rest_framework.fields import empty
+from rest_framework.fields import _UnvalidatedField, empty
 
 from billing.api.fields import Instant, Money, Text
 
@@ -91,9 +91,16 @@ def _writer(field: Any) -> Shower:
         return _list(_object(field.child))
     if isinstance(field, serializers.Serializer):
         return _object(field)
-    if type(field) in TEXTS:
+    if type(field) in TEXTS or _is_word(field):
         return str
+    if type(field) is serializers.DictField and type(field.child) is _UnvalidatedField:
+        return _as_it_is
     return _instant if type(field) is Instant else field.to_representation  # type: ignore[no-any-return]
+
+
+def _is_word(field: Any) -> bool:
+    """One of several texts; as `str` writes it, whether it comes from a row or is a member of its enumeration."""
+    return type(field) is serializers.ChoiceField and all(isinstance(choice, str) for choice in field.choices)
 
 
 def _list(show: Shower) -> Shower:

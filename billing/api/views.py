@@ -191,11 +191,14 @@ class ApiView(APIView):
         found = paging.page(self.request, rows, limit=asked["limit"], cursor=asked["cursor"], **order)
         return self._paged(serializer, found)
 
-    def listed(self, serializer: Shown, rows: paging.Listing, asked: Mapping[str, Any]) -> Response:
+    def listed(
+        self, serializer: Shown, rows: paging.Listing, asked: Mapping[str, Any], **order: Any
+    ) -> Response:
         """As `page`, by a query that is written once; a row may stand where its name was asked for."""
         wanted = {name: value for name, value in asked.items() if name not in PAGE}
         found = paging.listed(
-            self.request, rows, livemode=self.livemode, wanted=wanted, limit=asked["limit"], cursor=asked["cursor"]
+            self.request, rows, livemode=self.livemode, wanted=wanted, limit=asked["limit"], cursor=asked["cursor"],
+            **order,
         )  # fmt: skip
         return self._paged(serializer, found)
 

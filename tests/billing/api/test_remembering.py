@@ -76,3 +76,27 @@ def test_threads_share_it():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_lists_find_by_whatever_is_asked_for(api, make_customer, subscribe):
+    """Every filter of the lists whose queries are remembered, asked twice with other values."""
+    firms = [make_customer(name=name, external_id=name) for name in ("50 % Off_Ltd", "Bühler")]
+    subs = [subscribe(firm) for firm in firms]
+    papers = [sub.invoices.get() for sub in subs]
+    ids = lambda path, **query: [row["id"] for row in api.get(path, **query).json()["results"]]  # noqa: E731
+    for firm, sub, paper in zip(firms, subs, papers, strict=True):
+        assert ids("customers", q=firm.name.replace("%", "%25").upper()) == [firm.pk]
+        assert ids("customers", email=firm.email.upper(), segment="smb", motion="self_serve") == [firm.pk]
+        assert ids("customers", external_id=firm.name.replace("%", "%25")) == [firm.pk]
+        assert ids("invoices", customer=firm.pk, status="open") == [paper.pk]
+        assert ids("invoices", subscription=sub.pk) == [paper.pk]
+        assert ids("invoices", subscription=sub.pk, status="void") == []
+        assert len(ids("events", customer=firm.pk, type="invoice.finalized")) == 1
+    assert ids("customers", q="%25") == [firms[0].pk]
+    assert ids("customers", q="_l") == [firms[0].pk]
+    assert ids("customers", owner="nobody@firm.example") == []
+    everything = ids("events", limit=100)
+    assert ids("events", limit=100, after=0) == everything[::-1]
+    assert ids("events", after=everything[3]) == everything[2::-1]
+    first = api.get("events", after=0, limit=1, type="invoice.finalized").json()
+    assert api.get(first["next"].partition("/api/v1/")[2]).json()["results"][0]["object"] == papers[1].pk
