@@ -28,7 +28,7 @@ def test_it_shows_an_invoice_with_its_lines(api, invoice):
     [line] = body["lines"]
     assert (line["quantity"], line["unit_amount"], line["amount"], line["tax_rate"]) == (
         "3",
-        "29",
+        "29.00",
         "87.00",
         "19",
     )
