@@ -5,9 +5,9 @@ billing run does in Python; the database still parses and checks every value.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -27,18 +27,38 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 def copy(model: type[models.Model], rows: Sequence[Row]) -> None:
     """Insert rows, every one with the same keys. Fields that they leave out take their default."""
+    _copied(model, rows, _blocks)()
+
+
+def prepared(model: type[models.Model], rows: Sequence[Row]) -> Callable[[], None]:
+    """`copy` in two parts: all of the text is made now, and calling the answer inserts it. For what can be made before
+    something is locked that others wait for."""
+    return _copied(model, rows, lambda fields, rows: list(_blocks(fields, rows)))
+
+
+def _copied(
+    model: type[models.Model],
+    rows: Sequence[Row],
+    blocks_of: Callable[[Sequence[models.Field], Sequence[Row]], Iterable[str]],
+) -> Callable[[], None]:
     if not rows:
-        return
+        return lambda: None
     fields = _fields(model, frozenset(rows[0]))
     columns = ", ".join(_column(f) for f in fields)
-    lines = _lines(fields, rows)
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as sink,
-    ):
-        while block := "".join(islice(lines, BLOCK)):
+    sql = f"COPY {model._meta.db_table} ({columns}) FROM STDIN"
+    return partial(_send, sql, blocks_of(fields, rows))
+
+
+def _send(sql: str, blocks: Iterable[str]) -> None:
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(sql) as sink:
+        for block in blocks:
             sink.write(block)
+
+
+def _blocks(fields: Sequence[models.Field], rows: Sequence[Row]) -> Iterator[str]:
+    lines = _lines(fields, rows)
+    while block := "".join(islice(lines, BLOCK)):
+        yield block
 
 
 def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str]) -> None:

@@ -152,11 +152,13 @@ def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
 
 def _issue_invoices(drafts: Sequence[Draft], seller: Seller) -> list[Issued]:
     snapshot = seller_snapshot(seller)
+    rows = [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")]
+    write_lines = bulk.prepared(InvoiceLine, rows)
     numbers = numbering.take([(_series(d), d.now) for d in drafts], seller)
     issued = [Issued(d, _invoice(d, seller, snapshot, n)) for d, n in zip(drafts, numbers, strict=True)]
     balance = _apply_balances(issued)
     bulk.copy(Invoice, [i.row for i in issued])
-    bulk.copy(InvoiceLine, [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")])
+    write_lines()
     bulk.copy(Payment, balance.payments)
     bulk.copy(BalanceEntry, balance.entries)
     bulk.copy(Posting, [p for i in issued for p in journal.of_invoice(i.row, i.draft.lines)])

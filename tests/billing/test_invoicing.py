@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing import apportioning, bulk, cataloguing, invoicing, metering, running, subscribing
+from billing import apportioning, bulk, cataloguing, invoicing, metering, numbering, running, subscribing
 from billing.models import CreditNote, Invoice, InvoiceLine, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import new_id
 
@@ -160,3 +160,19 @@ def test_what_a_minimum_adds_is_a_line_of_its_own(clock, make_customer, subscrib
     ]  # fmt: skip
     assert lines[1].explanation["came_to"] == 5_00
     assert lines[1].unit_amount is None
+
+
+def test_it_has_written_out_every_line_when_it_takes_the_numbers(
+    clock, make_customer, subscribe, monkeypatch
+):
+    """From the numbers on, nobody else of the series can issue: what can be made before is made before."""
+    told = []
+    encode, take = bulk._column_texts, numbering.take
+    monkeypatch.setattr(bulk, "_column_texts", lambda f, rows: told.append(f.model) or encode(f, rows))
+    monkeypatch.setattr(numbering, "take", lambda *given: told.append("numbers") or take(*given))
+    row = subscribe(make_customer(clock))
+    before, after = told[: told.index("numbers")], told[told.index("numbers") :]
+    assert InvoiceLine in before
+    assert InvoiceLine not in after
+    assert Invoice in after
+    assert InvoiceLine.objects.filter(invoice__subscription=row).count() == 1
