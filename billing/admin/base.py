@@ -66,7 +66,9 @@ class Spoken(forms.ModelForm):
         super().__init__(*args, **options)
         whose = "new" if self.instance._state.adding else str(self.instance)
         for field in self.fields.values():
-            field.widget.attrs["aria-label"] = f"{field.label}: {whose}"
+            # A choice with links beside it wraps the widget that is shown, and shares its attributes with every row.
+            shown: Any = getattr(field.widget, "widget", field.widget)
+            shown.attrs["aria-label"] = f"{field.label}: {whose}"
             field.show_hidden_initial = True
 
 

@@ -115,3 +115,11 @@ def test_highlights_are_typed_one_to_a_line(plan):
     plan.save()
     page = signed_in("change_plan", "view_plan").get(f"/admin/billing/plan/{plan.pk}/change/")
     assert "Ten &lt;seats&gt;\nE-mail</textarea>" in page.text
+
+
+def test_each_row_of_entitlements_says_whose_it_is(catalogue):
+    starter = Plan.objects.get(code="starter")
+    page = signed_in("change_plan", "view_plan", "change_entitlement", "view_entitlement", "view_meter")
+    text = page.get(f"/admin/billing/plan/{starter.pk}/change/").text
+    for row in starter.entitlements.all():
+        assert text.count(f'aria-label="Meter: {row}"') == 1
