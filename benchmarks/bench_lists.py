@@ -141,7 +141,10 @@ def seed(count: int) -> None:
         "currency": "USD",
         "net_days": 30,
     }
-    drafts = [Invoice(customer_id=pk, created_at=now, line_count=2, total=2900, **terms) for pk in ids]
+    drafts = [
+        Invoice(customer_id=pk, created_at=now, line_count=2, subtotal=2900, total=2900, **terms)
+        for pk in ids
+    ]
     lines = [
         InvoiceLine(
             invoice=draft, position=n, kind="one_time", description="Work", quantity=1, unit_amount=29, gross=1450,
