@@ -90,7 +90,10 @@ class PriceNew(Strict):
     meter = Text(required=False, allow_null=True, help_text="a meter's code or id")
     minimum = UnitAmount(required=False, allow_null=True, help_text="the least that a period costs")
     maximum = UnitAmount(required=False, allow_null=True, help_text="the most that a period costs")
-    prorate = serializers.BooleanField(required=False)
+    prorate = serializers.BooleanField(
+        required=False,
+        help_text="false: a part of a period costs all of it, and so do units that are added in it",
+    )
     tax_category = Text(
         required=False,
         allow_blank=True,
