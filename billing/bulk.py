@@ -1,10 +1,12 @@
-"""Many rows in one statement: COPY for new ones, one UPDATE for changed ones, one SELECT for several small tables.
+"""Many rows in one statement: COPY for new ones, one INSERT for a few of several tables, one UPDATE for changed ones, one
+SELECT for several small tables.
 
 Rows are mappings of field attname to value. Their text is made here, column by column, because it is most of what a
 billing run does in Python; the database still parses and checks every value.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -14,14 +16,19 @@ from uuid import UUID
 
 import orjson
 from django.db import connection, models
+from django.db.models.expressions import DatabaseDefault
+from django.db.models.sql import UpdateQuery
 
 from billing.models.ids import IdField
 
 type Row = Mapping[str, Any]
+type Rows = tuple[type[models.Model], Sequence[Row]]
 type Encode = Callable[[Any], str]
 
 NULL = "\\N"
 BLOCK = 200
+# Up to so many rows one statement for all tables is quicker than a COPY for each.
+FEW = 50
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -59,6 +66,86 @@ def _blocks(fields: Sequence[models.Field], rows: Sequence[Row]) -> Iterator[str
     lines = _lines(fields, rows)
     while block := "".join(islice(lines, BLOCK)):
         yield block
+
+
+def write(*tables: Rows) -> None:
+    """Insert rows into several tables, those of a table all with the same keys: a few by one statement, many by a COPY
+    for each table. Foreign keys among them are looked at when the transaction ends."""
+    filled = [(model, rows) for model, rows in tables if rows]
+    if sum(len(rows) for _, rows in filled) > FEW:
+        for model, rows in filled:
+            copy(model, rows)
+    elif filled:
+        _insert(filled)
+
+
+def _insert(tables: Sequence[Rows]) -> None:
+    parts: list[str] = []
+    values: list[str | None] = []
+    for n, (model, rows) in enumerate(tables):
+        fields = _fields(model, frozenset(rows[0]))
+        line = f"({', '.join(['%s'] * len(fields))})"
+        columns, lines = ", ".join(_column(f) for f in fields), ", ".join([line] * len(rows))
+        parts.append(f"t{n} as (insert into {model._meta.db_table} ({columns}) values {lines})")  # noqa: S608 - our own names
+        values += [text for row in rows for text in _values(fields, row)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"with {', '.join(parts)} select", values)
+
+
+def _values(fields: Sequence[models.Field], row: Row) -> list[str | None]:
+    """As texts, of which the database makes what the column is."""
+    return [_text(f, row[f.attname] if f.attname in row else _given_default(f)) for f in fields]
+
+
+def _text(field: models.Field, value: Any) -> str | None:
+    return None if value is None else _encoder(field)(value)
+
+
+def store(things: Iterable[models.Model], *others: Rows) -> None:
+    """Insert new instances of any models, and rows of others, as `write` does. What the database numbers gets no key
+    here."""
+    tables: defaultdict[type[models.Model], list[Row]] = defaultdict(list)
+    for thing in things:
+        tables[type(thing)].append(_row(thing))
+        _stored(thing)
+    write(*tables.items(), *others)
+
+
+def claim(wanted: models.QuerySet[Any], changes: Row, *things: models.Model) -> bool:
+    """Change the one row that is wanted, if it is still as the queryset says, and only then insert the new instances, by
+    one statement. False when it is not."""
+    query: UpdateQuery = wanted.query.chain(UpdateQuery)  # type: ignore[assignment]
+    query.add_update_values(dict(changes))
+    text, values = query.get_compiler(wanted.db).as_sql()
+    parts = [f"claimed as ({text} returning 1)"]
+    given: list[Any] = list(values)
+    for n, thing in enumerate(things):
+        row = _row(thing)
+        fields = _fields(type(thing), frozenset(row))
+        columns, casts = ", ".join(map(_column, fields)), ", ".join(f"%s::{_cast(f)}" for f in fields)
+        parts.append(
+            f"t{n} as (insert into {thing._meta.db_table} ({columns}) select {casts} from claimed)"  # noqa: S608 - our own names
+        )
+        given += _values(fields, row)
+    with connection.cursor() as cursor:
+        cursor.execute(f"with {', '.join(parts)} select count(*) from claimed", given)  # noqa: S608
+        claimed = bool(cursor.fetchone()[0])
+    for thing in things if claimed else ():
+        _stored(thing)
+    return claimed
+
+
+def _stored(thing: models.Model) -> None:
+    thing._state.adding, thing._state.db = False, connection.alias
+
+
+def _row(thing: models.Model) -> Row:
+    fields = [f for f in thing._meta.concrete_fields if not f.generated]
+    values = {f.attname: f.pre_save(thing, add=True) for f in fields}
+    by_database = {f.attname for f in fields if isinstance(values[f.attname], DatabaseDefault)}
+    if thing.pk is None:
+        by_database.add(str(thing._meta.pk.attname))
+    return {name: value for name, value in values.items() if name not in by_database}
 
 
 def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -150,8 +237,12 @@ def _has_default(field: models.Field) -> bool:
 
 
 def _default(field: models.Field) -> str:
-    value = field.get_default() if field.has_default() else ""
+    value = _given_default(field)
     return NULL if value is None else _escaped(field)(value)
+
+
+def _given_default(field: models.Field) -> Any:
+    return field.get_default() if field.has_default() else ""
 
 
 # -- One value ---------------------------------------------------------------------------------------------

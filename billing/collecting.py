@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -56,8 +57,9 @@ class PaymentNotSettled(Exception):
 
 
 # Who makes what a payment was for, when that is not an invoice yet: prefix of `Payment.source` -> function of the
-# locked payment, the card that paid and now, which gives the payment its customer and its invoice.
-type OnPaid = Callable[[Payment, Card | None, datetime], None]
+# locked payment, the card that paid and now, which gives the payment its customer and its invoice, and answers whether
+# the invoice counts it already.
+type OnPaid = Callable[[Payment, Card | None, datetime], bool]
 on_source_paid: dict[str, OnPaid] = {}
 # Whether a customer (held) is paying for a subscription of its own choice just now; who sells so registers it.
 is_buying: list[Callable[[Customer], bool]] = []
@@ -180,9 +182,21 @@ def apply(
 
 def locked(payment_id: str) -> Payment:
     """The attempt as it is now, held until the transaction ends; its customer first, where it has one yet."""
-    owner = Customer.objects.select_for_update(of=("self",), no_key=True).filter(payments=payment_id)
-    list(owner.values_list("pk"))
-    return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
+    key = UUID(hex=payment_id.partition("_")[2])
+    for payment in Payment.objects.raw(_HELD, [key, key]):
+        return payment
+    raise Payment.DoesNotExist(payment_id)
+
+
+# The condition on the owner is met before the payment is looked for, so the customer is held first.
+_HELD = """
+with owner as materialized (
+    select "billing_customer".id from "billing_customer" join billing_payment p on p.customer_id = "billing_customer".id
+    where p.id = %s for no key update of "billing_customer"
+)
+select * from "billing_payment" where id = %s and (select count(*) from owner) >= 0
+for no key update of "billing_payment"
+"""
 
 
 def succeeded(
@@ -195,8 +209,9 @@ def succeeded(
     **fields: Any,
 ) -> None:
     """The money has moved: settle what it was for."""
+    counted = False
     if payment.invoice_id is None and payment.source:
-        (make or on_source_paid[payment.source.partition("_")[0]])(payment, card, now)
+        counted = (make or on_source_paid[payment.source.partition("_")[0]])(payment, card, now)
         fields |= {name: getattr(payment, name) for name in SOLD}
     data = {
         "amount": payment.amount,
@@ -208,7 +223,7 @@ def succeeded(
         payment, "succeeded", event="payment.succeeded", actor=actor, now=now, customer=payment.customer,
         settled_at=now, data=data, **fields,
     )  # fmt: skip
-    if payment.invoice_id is not None:
+    if payment.invoice_id is not None and not counted:
         settle(payment=payment, now=now, actor=actor)
 
 

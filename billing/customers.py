@@ -42,6 +42,7 @@ __all__ = [
     "allowed",
     "assign_owner",
     "assign_owners",
+    "begun",
     "business_domain",
     "change_role",
     "checked_net_days",
@@ -147,11 +148,26 @@ def create(
     The domain comes from the mail address unless that is a free one; the country from the address, and the
     other way round.
     """
+    made = begun(name=name, email=email, livemode=livemode, now=now, actor=actor, segments=segments, **fields)
+    made.save(force_insert=True)
+    return made
+
+
+def begun(
+    *,
+    name: str,
+    email: str,
+    livemode: bool,
+    now: datetime,
+    actor: str,
+    segments: Bands | None = None,
+    **fields: Any,
+) -> Customer:
+    """A customer as `create` makes it, recorded but not stored: the caller does that, with what belongs to it."""
     given = cleaned({"name": name, "email": email, **fields})
     given.setdefault("domain", business_domain(given["email"]))
     customer = Customer(livemode=livemode, segment=_band(0, segments), created_at=now, **given)
     _refuse_taken_external_id(customer)
-    customer.save(force_insert=True)
     record("customer.created", subject=customer, customer=customer, actor=actor, now=now, data=_shown(given))
     return customer
 
@@ -346,6 +362,7 @@ def add_member(
     if others:
         _refuse_full(customer, now)
     member, event = _join(customer, user, role, len(others) + 1, now=now, actor=actor)
+    member.save(force_insert=True)
     if others or role != Member.Role.OWNER:
         context = {"member": member, "inviter": name_of(actor)}
         mail.compose(
@@ -354,9 +371,8 @@ def add_member(
     return member
 
 
-@transaction.atomic
 def first_member(*, customer: Customer, name: str, now: datetime, actor: str) -> Member:
-    """Whoever bought, as the owner of a customer that has just been made and has nobody else."""
+    """Whoever bought, as the owner of a customer that has just been `begun`; stored with it by the caller."""
     user = _user(customer.email, typed.text(name, "name", limit=200))
     return _join(customer, user, Member.Role.OWNER, 1, now=now, actor=actor)[0]
 
@@ -364,7 +380,8 @@ def first_member(*, customer: Customer, name: str, now: datetime, actor: str) ->
 def _join(
     customer: Customer, user: User, role: str, members: int, *, now: datetime, actor: str
 ) -> tuple[Member, Event]:
-    member = Member.objects.create(customer=customer, user=user, role=role, added_by=actor, added_at=now)
+    """Not stored yet."""
+    member = Member(customer=customer, user=user, role=role, added_by=actor, added_at=now)
     data = {**_member(member), "members": members}
     return member, record("member.added", subject=member, actor=actor, now=now, data=data)
 

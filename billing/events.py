@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from billing import dispatch
+from billing import dispatch, jobs
 from billing.models.events import Event
 from billing.models.ids import uuid7
 
@@ -92,7 +92,8 @@ _gathered: ContextVar[list[Event] | None] = ContextVar("gathered", default=None)
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What is recorded in the block is written at its end: in its order, by one statement, and told once.
+    """What is recorded in the block is written at its end: in its order, by one statement, and told once. So are the
+    jobs that it calls.
 
     Until then an event has its id but no number. An exception that leaves the block writes nothing; one that is caught
     inside of it would leave its facts behind, so nothing that records may be tried in here.
@@ -101,12 +102,13 @@ def together() -> Iterator[None]:
         yield
         return
     events: list[Event] = []
-    before = _gathered.set(events)
-    try:
-        yield
-    finally:
-        _gathered.reset(before)
-    _write(events)
+    with jobs.together():
+        before = _gathered.set(events)
+        try:
+            yield
+        finally:
+            _gathered.reset(before)
+        _write(events)
 
 
 def _write(events: Sequence[Event]) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from billing import apportioning, issuing, owing, returning, sharing, taxes, timelines
-from billing.issuing import Draft, DraftLine, Issued
+from django.db import models
+
+from billing import apportioning, bulk, issuing, owing, returning, sharing, taxes, timelines
+from billing.issuing import Draft, DraftLine, Issued, Paid
 from billing.maths import timeline
 from billing.maths.periods import ONE_DAY
 from billing.models import CreditNote, Invoice, Seller, Subscription
@@ -131,9 +133,14 @@ def _late_no_more(rows: Sequence[Subscription]) -> None:
         row.status = found[row.pk]
 
 
-def issued(draft: Draft | None, seller: Seller) -> Result:
-    """One draft as a paper; nothing where nothing was owed."""
-    return _result(draft.lines, *issuing.issue([draft], seller)[draft.id]) if draft else nothing()
+def issued(
+    draft: Draft | None, seller: Seller, beside: Sequence[models.Model] = (), paid: Paid | None = None
+) -> Result:
+    """One draft as a paper; nothing where nothing was owed. `beside` is stored in any case, by the same statement."""
+    if draft is None:
+        bulk.store(beside)
+        return nothing()
+    return _result(draft.lines, *issuing.issue([draft], seller, beside, paid)[draft.id])
 
 
 def drafted(due: Due, facts: owing.Facts, actor: str) -> Draft | None:

@@ -9,12 +9,13 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
+from django.db import models
 from django.db.models import F
 
 from billing import apportioning, bulk, journal, numbering, settling
 from billing.events import Fact, record_many
 from billing.maths import splitting, tax
-from billing.maths.periods import ONE_DAY, midnight
+from billing.maths.periods import ONE_DAY, local_date, midnight
 from billing.models import (
     BalanceEntry,
     CollectionMethod,
@@ -119,6 +120,8 @@ class Issued:
 
     draft: Draft
     row: dict[str, Any]
+    paid: bool = False
+    """It counts the payment that was made for it before."""
     _made: Invoice | None = None
 
     @property
@@ -129,6 +132,14 @@ class Issued:
         return self._made
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Money that came in before there was an invoice for it: the card's payment, and when it arrived."""
+
+    payment: Payment
+    at: datetime
+
+
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------
 
 
@@ -136,33 +147,49 @@ class Issued:
 type Papers = tuple[Issued | None, Sequence[CreditNote], int]
 
 
-def issue(drafts: Sequence[Draft], seller: Seller) -> dict[str, Papers]:
+def issue(
+    drafts: Sequence[Draft],
+    seller: Seller,
+    beside: Sequence[models.Model] = (),
+    paid: Paid | None = None,
+) -> dict[str, Papers]:
     """Number, freeze and write the papers, their journal entries and events. Numbers are taken last.
 
+    `beside` is stored with the invoices; what was `paid` is counted by the first of them, if that is what is due on it.
     Returns, by draft id, the invoice or the credit notes that it became.
     """
     owing: list[Draft] = []
     returning: list[Draft] = []
     for draft in drafts:
         (owing if draft.total >= 0 else returning).append(draft)
-    papers: dict[str, Papers] = {i.draft.id: (i, (), 0) for i in _issue_invoices(owing, seller)}
+    papers: dict[str, Papers] = {i.draft.id: (i, (), 0) for i in _issue_invoices(owing, seller, beside, paid)}
     papers.update({d.id: (None, *_credit(d, seller)) for d in returning})
     return papers
 
 
-def _issue_invoices(drafts: Sequence[Draft], seller: Seller) -> list[Issued]:
+def _issue_invoices(
+    drafts: Sequence[Draft], seller: Seller, beside: Sequence[models.Model], paid: Paid | None
+) -> list[Issued]:
     snapshot = seller_snapshot(seller)
-    rows = [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")]
-    write_lines = bulk.prepared(InvoiceLine, rows)
+    lines = [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")]
+    write_lines = bulk.prepared(InvoiceLine, [] if beside else lines)
     numbers = numbering.take([(_series(d), d.now) for d in drafts], seller)
     issued = [Issued(d, _invoice(d, seller, snapshot, n)) for d, n in zip(drafts, numbers, strict=True)]
     balance = _apply_balances(issued)
-    bulk.copy(Invoice, [i.row for i in issued])
-    write_lines()
-    bulk.copy(Payment, balance.payments)
-    bulk.copy(BalanceEntry, balance.entries)
-    bulk.copy(Posting, [p for i in issued for p in journal.of_invoice(i.row, i.draft.lines)])
-    bulk.copy(Posting, balance.postings)
+    postings = [*_count(paid, issued[0], seller)] if paid and issued else []
+    postings += [p for i in issued for p in journal.of_invoice(i.row, i.draft.lines)]
+    others = (
+        (Payment, balance.payments),
+        (BalanceEntry, balance.entries),
+        (Posting, postings + balance.postings),
+    )
+    if beside:
+        bulk.store(beside, (Invoice, [i.row for i in issued]), (InvoiceLine, lines), *others)
+    else:
+        bulk.copy(Invoice, [i.row for i in issued])
+        write_lines()
+        for model, rows in others:
+            bulk.copy(model, rows)
     record_many([fact for i in issued for fact in _facts_of(i)])
     return issued
 
@@ -243,16 +270,16 @@ def line_rows(
 
 def _facts_of(issued: Issued) -> Iterable[Fact]:
     draft, row = issued.draft, issued.row
-    money = {"number": row["number"], "total": row["total"], "currency": row["currency"]}
+    money = {name: row[name] for name in ("number", "total", "currency", "motion")}
     due = row["total"] - row["amount_paid"] - row["amount_credited"]
     data = {
-        **money, "motion": row["motion"], "collection_method": row["collection_method"], "amount_due": due,
+        **money, "collection_method": row["collection_method"], "amount_due": due,
         "due_on": row["due_on"].isoformat(), "subscription": row["subscription_id"],
     }  # fmt: skip
-    about = (draft.id, row["customer_id"], row["livemode"], draft.actor, draft.now)
-    yield Fact("invoice.finalized", *about, data)
+    about = (draft.id, row["customer_id"], row["livemode"], draft.actor)
+    yield Fact("invoice.finalized", *about, draft.now, data)
     if row["status"] == "paid":
-        yield Fact("invoice.paid", *about, money)
+        yield Fact("invoice.paid", *about, row["paid_at"], money)
 
 
 # -- Balance: credit is used before money is asked for ------------------------------------------------------
@@ -291,7 +318,7 @@ def _use_balance(used: _Balance, paper: Issued, amount: int) -> None:
     invoice, now = paper.row, paper.draft.now
     invoice["amount_paid"] += amount
     if invoice["amount_paid"] == invoice["total"]:
-        invoice["status"], invoice["paid_at"], invoice["next_attempt_at"] = "paid", now, None
+        _now_paid(invoice, now)
     payment_id = new_id("pay")
     about = {
         "customer_id": invoice["customer_id"],
@@ -311,6 +338,25 @@ def _use_balance(used: _Balance, paper: Issued, amount: int) -> None:
         }
     )  # fmt: skip
     used.postings.extend(journal.of_balance_use(invoice, payment_id, amount))
+
+
+def _now_paid(invoice: dict[str, Any], at: datetime) -> None:
+    invoice["status"], invoice["paid_at"], invoice["next_attempt_at"] = "paid", at, None
+
+
+# -- Paid before it was issued ----------------------------------------------------------------------------------
+
+
+def _count(paid: Paid, paper: Issued, seller: Seller) -> list[dict[str, Any]]:
+    """Count the payment to the invoice that it was made for, if it is what is due on it, and answer its journal
+    entries. Any other amount is put to it afterwards, as every payment is."""
+    invoice, amount = paper.row, paid.payment.amount
+    if amount != invoice["total"] - invoice["amount_paid"]:
+        return []
+    invoice["amount_paid"], paper.paid = invoice["total"], True
+    _now_paid(invoice, paid.at)
+    on = local_date(paid.at, seller.timezone)
+    return list(journal.of_payment(paid.payment, paper.invoice, amount, 0, on))
 
 
 # -- Credit notes -------------------------------------------------------------------------------------------------

@@ -39,11 +39,15 @@ class Step:
 
 def note(steps: Sequence[Step]) -> None:
     """Write a movement for each step that moved anything; at most two statements for any number of steps."""
+    if rows := of(steps):
+        MrrMovement.objects.bulk_create(rows)
+
+
+def of(steps: Sequence[Step]) -> list[MrrMovement]:
+    """A movement for each step that moved anything; not stored yet."""
     moved = [step for step in steps if Level.of(step.subscription) != step.before]
-    if not moved:
-        return
     last = _last_movements([step.subscription.pk for step in moved if not step.first])
-    MrrMovement.objects.bulk_create([_movement(step, last.get(step.subscription.pk)) for step in moved])
+    return [_movement(step, last.get(step.subscription.pk)) for step in moved]
 
 
 def _last_movements(subscriptions: Sequence[str]) -> dict[str, MrrMovement]:

@@ -10,9 +10,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.db import transaction
+from django.db import models, transaction
 
 from billing import (
+    bulk,
     customers,
     discounting,
     invoicing,
@@ -206,23 +207,31 @@ def sell(
     actor: str,
     origin: str,
     source: str,
+    beside: Sequence[models.Model] = (),
+    paid: issuing.Paid | None = None,
     payment_rule_override: str = "",
 ) -> tuple[Subscription, invoicing.Result]:
     """`subscribe_to` and `bill_now` at once, for terms that were offered and are paid for already.
 
+    `beside` is stored by the same statement: what the buyer brings along, and the customer itself while it is new. The
+    invoice counts what was `paid` if that is what it comes to, and says so (`Issued.paid`).
     The payment rule was asked when they were offered: to refuse now would keep the money and sell nothing.
     """
-    specs = list(phases)
+    specs, newcomer = list(phases), customer._state.adding
     subscription = _new(customer, specs, now=now, started_at=now, origin=origin, source=source)
     first = subscription.start_on
     due = invoicing.Due(subscription, first, now, first, source, specs)
     draft = invoicing.drafted(due, owing.of_nothing_yet(seller, rates), actor)
     timelines.refresh(subscription, specs)
-    _write(subscription, specs, actor=actor, now=now, override=payment_rule_override)
-    movements.note([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
-    result = invoicing.issued(draft, seller)
-    into = timelines.refresh_customer(customer)
-    customers.resegment(customer=customer, now=now, why=STARTED, into=into)
+    if newcomer:
+        customer.mrr, customer.arr = subscription.mrr, subscription.arr
+    moved = movements.of([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
+    rows = [*beside, subscription, *timelines.laid(subscription, specs), *moved]
+    _say_created(subscription, specs, actor=actor, now=now, override=payment_rule_override)
+    result = invoicing.issued(draft, seller, rows, paid)
+    if not newcomer:
+        timelines.refresh_customer(customer)
+    customers.resegment(customer=customer, now=now, why=STARTED, into=seller.currency)
     return subscription, result
 
 
@@ -242,7 +251,9 @@ def _start(
     subscription = _new(
         customer, specs, now=now, started_at=started_at, origin=origin, source=source, metadata=metadata
     )
-    _write(subscription, specs, actor=actor, now=now, override=override, settled=False)
+    bulk.store([subscription, *timelines.laid(subscription, specs)])
+    settle_derived(subscription, now=now, actor=actor, why=STARTED)
+    _say_created(subscription, specs, actor=actor, now=now, override=override)
     return subscription
 
 
@@ -267,21 +278,10 @@ def _new(
     )  # fmt: skip
 
 
-def _write(
-    subscription: Subscription,
-    specs: Sequence[PhaseSpec],
-    *,
-    actor: str,
-    now: datetime,
-    override: str,
-    settled: bool = True,
+def _say_created(
+    subscription: Subscription, specs: Sequence[PhaseSpec], *, actor: str, now: datetime, override: str
 ) -> None:
-    """Store it with its phases and say so; what is derived of them too, unless that is `settled` in it."""
     paid = next(spec for spec in specs if not spec.free)
-    subscription.save(force_insert=True)
-    timelines.lay(subscription, specs)
-    if not settled:
-        settle_derived(subscription, now=now, actor=actor, why=STARTED)
     data = {
         **_facts(paid),
         "origin": subscription.origin,

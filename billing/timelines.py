@@ -260,17 +260,17 @@ def _keep_discounts(specs: Sequence[PhaseSpec]) -> None:
             spec.discount.keep()
 
 
-def lay(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
-    """The phases of a subscription that has none yet. Two statements. Raises WrongCurrency."""
+def laid(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[Phase | PhaseItem]:
+    """The phases of a subscription that has none yet, with their items; not stored yet. Raises WrongCurrency."""
     _refuse_other_currency(subscription, specs)
     _keep_discounts(specs)
     phases = [Phase(subscription=subscription, **{name: getattr(s, name) for name in COLUMNS}) for s in specs]
-    Phase.objects.bulk_create(phases)
-    PhaseItem.objects.bulk_create(
+    items = [
         PhaseItem(phase=phase, price=price, quantity=quantity)
         for phase, spec in zip(phases, specs, strict=True)
         for price, quantity in spec.items
-    )
+    ]
+    return [*phases, *items]
 
 
 def _rewrite(spec: PhaseSpec) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from billing import collecting, customers, mail, subscribing
+from billing import bulk, collecting, customers, issuing, mail, subscribing
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -30,7 +30,7 @@ from billing.gateway import (
     to_provider,
 )
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Payment, PaymentMethod, Price, Seller, Subscription
+from billing.models import Customer, Invoice, Member, Payment, PaymentMethod, Price, Seller, Subscription
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -197,21 +197,24 @@ def prepare(
     session.attempted_at = session.quoted_at = now
     session.quote = quoting.frozen(session, made, payer, fields)
     session.card_token, session.message, session.setup_id, session.setup_url = card_token, "", "", ""
-    _claim(session, now)
     key = f"{session.pk}-{session.attempts}"
-    return Attempt(session, _payment(session, key, made.today.total, now), key, _offered(table, made))
+    payment = _payment(session, key, made.today.total, now)
+    _claim(session, payment, now)
+    return Attempt(session, payment, key, _offered(table, made))
 
 
 def _offered(table: quoting.Table, made: Offer) -> Offered:
     return Offered(table, {price.pk: price for spec in made.specs for price, _ in spec.items})
 
 
-def _claim(session: CheckoutSession, now: datetime) -> None:
-    """Compare-and-set: nobody has paid, ended or tried it since it was read. Holds its row, then its customer's."""
+def _claim(session: CheckoutSession, payment: Payment | None, now: datetime) -> None:
+    """Compare-and-set: nobody has paid, ended or tried it since it was read. Stores the attempt to charge with it. Holds
+    its row, then its customer's."""
     as_read = CheckoutSession.objects.filter(
         pk=session.pk, status="open", attempted_at=None, attempts=session.attempts - 1, expires_at__gt=now
     )
-    if not as_read.update(**{name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}):
+    typed = {name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}
+    if not bulk.claim(as_read, typed, *([payment] if payment else [])):
         _refuse_closed(fresh(session), now)
         raise BeingDecided("Your payment is still being decided.")
     if session.customer is not None:
@@ -286,9 +289,10 @@ def _refuse_amount(total: int, currency: str, expected: int | None) -> None:
 
 
 def _payment(session: CheckoutSession, key: str, total: int, now: datetime) -> Payment | None:
+    """Not stored yet."""
     if total == 0:
         return None
-    return Payment.objects.create(
+    return Payment(
         source=session.pk,
         livemode=session.livemode,
         amount=total,
@@ -390,17 +394,19 @@ def settle_setup(
         _let_try_again(session, outcome.message or NEVER_MADE)
 
 
-def paid(payment: Payment, card: Card | None, now: datetime, *, offered: Offered | None = None) -> None:
+def paid(payment: Payment, card: Card | None, now: datetime, *, offered: Offered | None = None) -> bool:
     """Billing tells that a payment for a session went through: make what it paid for, once. Billing stores what is set
-    in the payment.
+    in the payment. Answers whether the invoice counts it already.
 
     A second payment for a completed session (there should be none) goes to the customer's balance.
     """
-    session = _locked(payment.source)
+    session, counted = _locked(payment.source), False
     if session.status != "completed":
-        payment.payment_method = complete(session, card=card, now=now, offered=offered)
+        money = issuing.Paid(payment, now)
+        payment.payment_method, counted = complete(session, card=card, now=now, offered=offered, money=money)
     payment.customer, payment.invoice = session.customer, session.invoice
     payment.card_label = str(card) if card else ""
+    return counted
 
 
 def failed(payment: Payment, now: datetime) -> None:
@@ -425,23 +431,28 @@ def _note(session: CheckoutSession, message: str) -> CheckoutSession:
 
 
 def complete(
-    session: CheckoutSession, *, card: Card | None, now: datetime, offered: Offered | None
-) -> PaymentMethod | None:
+    session: CheckoutSession,
+    *,
+    card: Card | None,
+    now: datetime,
+    offered: Offered | None,
+    money: issuing.Paid | None = None,
+) -> tuple[PaymentMethod | None, bool]:
     """Customer, owner, card, subscription, first invoice, events and mail, all or nothing. The row is locked.
 
     Everything happens at the instant of the quote, so that it is billed as it was shown. Answers the saved
-    card.
+    card, and whether the invoice counts the money.
     """
     at = session.quoted_at
     assert at is not None
-    newcomer = session.customer is None
-    table = offered.table if offered else quoting.table()
-    customer = _customer(session, at, table)
-    method = _save_card(customer, card, at, newcomer=newcomer)
+    table = offered.table if offered else quoting.table(session.plan)
+    customer, buyers = _customer(session, at, table)
+    method = _card(customer, card, at)
     phases = quoting.thawed(session, customer, offered.prices if offered else None)
     subscription, bill = subscribing.sell(
-        customer=customer, phases=phases, seller=table.seller, rates=table.taxes,
-        now=at, actor=BUYER, origin="checkout", source=session.pk, payment_rule_override=_override(session),
+        customer=customer, phases=phases, seller=table.seller, rates=table.taxes, now=at, actor=BUYER,
+        origin="checkout", source=session.pk, beside=[*buyers, *([method] if method else [])], paid=money,
+        payment_rule_override=_override(session),
     )  # fmt: skip
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
@@ -454,7 +465,7 @@ def complete(
         _mail_welcome(session, card, now, table.seller)
     else:
         _mail_receipt(session, card, now, table.seller)
-    return method
+    return method, bill.issued is not None and bill.issued.paid
 
 
 def _override(session: CheckoutSession) -> str:
@@ -462,32 +473,33 @@ def _override(session: CheckoutSession) -> str:
     return f"Checkout unlocked by {session.unlocked_by}" if session.unlocked_by else ""
 
 
-def _customer(session: CheckoutSession, at: datetime, table: quoting.Table) -> Customer:
+def _customer(
+    session: CheckoutSession, at: datetime, table: quoting.Table
+) -> tuple[Customer, list[Customer | Member]]:
+    """Who buys, and what of it is new and to be stored."""
     fields = session.quote["customer"]
     if session.customer is not None:
-        return customers.update(customer=session.customer, now=at, actor=BUYER, **fields)
-    customer = customers.create(
+        return customers.update(customer=session.customer, now=at, actor=BUYER, **fields), []
+    customer = customers.begun(
         **fields, livemode=session.livemode, now=at, actor=BUYER, currency=session.currency,
         test_clock=session.test_clock, provider_id=session.provider_customer_id, segments=table.segments,
     )  # fmt: skip
-    customers.first_member(customer=customer, name=session.quote["person"], now=at, actor=BUYER)
-    return customer
+    owner = customers.first_member(customer=customer, name=session.quote["person"], now=at, actor=BUYER)
+    return customer, [customer, owner]
 
 
-def _save_card(
-    customer: Customer, card: Card | None, at: datetime, *, newcomer: bool
-) -> PaymentMethod | None:
-    """Keep what may be shown of the card; the provider keeps the card."""
+def _card(customer: Customer, card: Card | None, at: datetime) -> PaymentMethod | None:
+    """What may be shown of the card, not stored yet; the provider keeps the card."""
     if card is None:
         return None
-    method = PaymentMethod.objects.create(
+    method = PaymentMethod(
         customer=customer,
         provider_id=card.id,
         brand=card.brand,
         last4=card.last4,
         exp_month=card.exp_month,
         exp_year=card.exp_year,
-        is_default=newcomer or customers.default_card(customer) is None,
+        is_default=customer._state.adding or customers.default_card(customer) is None,
         created_at=at,
     )
     data = {"brand": card.brand, "last4": card.last4}

@@ -12,7 +12,7 @@ from typing import Any
 
 from billing import bulk, customers, offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, Discount, Price, Segment, Seller, TaxRate
+from billing.models import Customer, Discount, Plan, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -27,16 +27,23 @@ class Table:
     taxes: taxes.Table
     rules: Sequence[RoutingRule]
     segments: customers.Bands
+    prices: Sequence[Price]
 
 
-def table() -> Table:
-    sellers, rates, rules, segments = bulk.read(
+def table(plan: Plan) -> Table:
+    """Also gives the plan its prices."""
+    sellers, rates, rules, segments, prices = bulk.read(
         Seller.objects.defer("logo"),
         TaxRate.objects.filter(active=True),
         RoutingRule.objects.filter(active=True),
         Segment.objects.all(),
+        Price.objects.filter(plan=plan).order_by("kind", "created_at", "id"),
     )
-    return Table(sellers[0], taxes.table_of(rates), rules, customers.Bands(sellers[0].currency, segments))
+    for price in prices:
+        price.plan = plan
+    plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
+    bands = customers.Bands(sellers[0].currency, segments)
+    return Table(sellers[0], taxes.table_of(rates), rules, bands, prices)
 
 
 # -- While it is filled in ----------------------------------------------------------------------------------

@@ -263,6 +263,7 @@ else:
 Q_CLUSTER = {
     "name": "tandem",
     "orm": "default",
+    "broker_class": "billing.jobs.Queue",
     "workers": env.int("WORKERS", 2),
     "bulk": 20,
     "timeout": 300,

@@ -20,9 +20,8 @@ CUSTOMER = "billing_customer"
 _CHANGE = re.compile(r"\s*(?:update|delete from)\s+\"?(\w+)", re.IGNORECASE)
 _SELECT = re.compile(r"for (?:no key )?update(?: of (?P<of>[^;]*?))?(?: skip locked)?\s*$", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom \"(\w+)\"", re.IGNORECASE)
-_MADE = re.compile(
-    r"\s*insert into \"?billing_customer\"|\s*select \* from tandem_refresh_customer", re.IGNORECASE
-)
+_MADE = re.compile(r"\s*(?:with t0 as \()?insert into \"?billing_customer\b", re.IGNORECASE)
+_REFRESHED = re.compile(r"\s*select \* from tandem_refresh_customer", re.IGNORECASE)
 
 
 @dataclass
@@ -32,6 +31,8 @@ class Deed:
     locked: list[str] = field(default_factory=list)
 
     def take(self, sql: str, params: Any) -> None:
+        if _MADE.match(sql) and CUSTOMER not in self.locked:
+            self.locked.insert(0, CUSTOMER)  # it was nobody's to wait for, whenever it is stored
         self.locked += [table for table in tables(sql, params) if table not in self.locked]
 
     @property
@@ -44,7 +45,7 @@ class Deed:
 
 def tables(sql: str, params: Any) -> list[str]:
     """What a statement locks, in the order in which it does."""
-    if _MADE.match(sql):
+    if _REFRESHED.match(sql):
         return [CUSTOMER]
     if found := _CHANGE.match(sql):
         return [] if "numberseries" in sql and "quote" in str(params) else [found[1]]

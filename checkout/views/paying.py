@@ -34,14 +34,15 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
     row = session_of(token)
     if (elsewhere := _not_the_form(request, row)) is not None:
         return elsewhere
+    table = quoting.table(row.plan)
     if request.method != "POST":
-        return _page(request, row, _form(row), _reckoned(row), status=200)
-    form = _form(row, request)
+        return _page(request, row, _form(row, table), _reckoned(row, table), status=200)
+    form = _form(row, table, request)
     form.is_valid()
     _remember(row, form)
     if request.POST.get("action") == "pay":
-        return _pay(request, row, form)
-    return _update(request, row, form)
+        return _pay(request, row, form, table)
+    return _update(request, row, form, table)
 
 
 def _not_the_form(request: HttpRequest, row: CheckoutSession) -> HttpResponse | None:
@@ -60,15 +61,13 @@ def _not_the_form(request: HttpRequest, row: CheckoutSession) -> HttpResponse | 
 # -- Filling in ---------------------------------------------------------------------------------------------
 
 
-def _form(row: CheckoutSession, request: HttpRequest | None = None) -> CheckoutForm:
-    prices = list(row.plan.prices.all())
-    row.plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
-    own = [p for p in prices if p.interval == row.interval and p.kind == "recurring"]
+def _form(row: CheckoutSession, table: quoting.Table, request: HttpRequest | None = None) -> CheckoutForm:
+    own = [p for p in table.prices if p.interval == row.interval and p.kind == "recurring"]
     form = CheckoutForm(
         request.POST if request else None,
         initial={**_known(row), **row.answers, "interval": row.interval, "quantity": row.quantity},
         plan=row.plan,
-        intervals=wording.interval_choices(row.plan, prices, row.currency),
+        intervals=wording.interval_choices(row.plan, table.prices, row.currency),
         seats=any(p.model != "flat" for p in own),
         most=most_seats(row),
     )
@@ -123,10 +122,12 @@ def _discount(row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, 
     return {"discount": found}
 
 
-def _update(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> HttpResponse:
+def _update(
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table
+) -> HttpResponse:
     """Show what the answers change. With htmx the summary alone; without, the page again."""
     _forget_errors(form, SOON, also_empty=True)
-    sums, before = _reckoned(row), row.routing
+    sums, before = _reckoned(row, table), row.routing
     sessions.note_routing(row, judging.judge(row, sums.offer, sums.table))
     sessions.keep(row)
     if request.headers.get("HX-Request"):
@@ -151,8 +152,7 @@ class Sums:
     offer: Offer
 
 
-def _reckoned(row: CheckoutSession) -> Sums:
-    table = quoting.table()
+def _reckoned(row: CheckoutSession, table: quoting.Table) -> Sums:
     return Sums(table, quoting.offer(row, table, now=row.now))
 
 
@@ -198,8 +198,10 @@ def _origin(url: str) -> str:
 # -- Paying -------------------------------------------------------------------------------------------------
 
 
-def _pay(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> HttpResponse:
-    sums = _reckoned(row)
+def _pay(
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table
+) -> HttpResponse:
+    sums = _reckoned(row, table)
     decision = judging.judge(row, sums.offer, sums.table)
     sessions.note_routing(row, decision)
     if judging.needs_a_person(row, decision):

@@ -34,6 +34,56 @@ def test_it_copies_any_text_as_it_is(text):
 
 
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+def test_it_writes_a_few_rows_of_several_tables_as_they_are(text):
+    [row] = customers(name=text, billing_address={"line1": text, text or "-": [text]})
+    other = Customer(name="B", email="b@b.example", metadata={"k": text})
+    with CaptureQueriesContext(connection) as asked:
+        bulk.store(
+            [other],
+            (TaxRate, [{"id": new_id("tax"), "country": "IE", "name": "VAT", "percentage": Decimal("23.5")}]),
+        )
+        bulk.write((Customer, [row]), (TaxRate, []))
+    assert len(asked) == 2
+    stored, second = Customer.objects.get(pk=row["id"]), Customer.objects.get(pk=other.pk)
+    assert (stored.name, stored.billing_address) == (text, row["billing_address"])
+    assert (second.name, second.metadata, second.created_at) == ("B", {"k": text}, other.created_at)
+    assert TaxRate.objects.get().percentage == Decimal("23.5")
+    other.name = "C"
+    other.save()
+    assert Customer.objects.filter(name="C").count() == 1
+
+
+def test_it_writes_many_rows_by_a_copy_for_each_table():
+    rows = [row for _ in range(bulk.FEW) for row in customers()]
+    rates = [{"id": new_id("tax"), "country": "IE", "name": "VAT", "percentage": Decimal(23)}]
+    with CaptureQueriesContext(connection) as asked:
+        bulk.write((Customer, rows), (TaxRate, rates))
+    assert [each["sql"][:4] for each in asked] == ["COPY", "COPY"]
+    assert (Customer.objects.count(), TaxRate.objects.count()) == (bulk.FEW, 1)
+
+
+def test_it_writes_nothing_where_one_value_is_too_long():
+    with pytest.raises(DataError), transaction.atomic():
+        bulk.write(
+            (TaxRate, [{"id": new_id("tax"), "country": "IRL", "name": "VAT", "percentage": Decimal(23)}]),
+            (Customer, customers()),
+        )
+    assert not Customer.objects.exists()
+
+
+def test_it_claims_a_row_once_and_stores_what_comes_with_it_only_then():
+    [row] = customers()
+    bulk.copy(Customer, [row])
+    wanted = Customer.objects.filter(pk=row["id"], name="A")
+    for claimed in (True, False):
+        rate = TaxRate(country="IE", name="VAT", percentage=Decimal(23))
+        assert bulk.claim(wanted, {"name": "B", "metadata": {"n": 1}}, rate) is claimed
+        assert rate._state.adding is not claimed
+    assert Customer.objects.get().name == "B"
+    assert TaxRate.objects.count() == 1
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=ascii)
 def test_it_updates_any_text_as_it_is(text):
     [row] = customers()
     bulk.copy(Customer, [row])

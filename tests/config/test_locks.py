@@ -14,7 +14,6 @@ OWNED = {"Subscription", "Invoice", "Payment", "Refund", "Dispute"}
 # Each place that locks such a row without its customer's, and why that can wait for nobody who waits for it.
 WITHOUT = {
     "billing/apportioning.py:_unpaid_of": "the customer is held by whoever bills",
-    "billing/collecting.py:locked": "the statement before it holds the customer",
     "billing/dunning.py:late": "the invoice is held, and with it the customer",
     "billing/printing.py:_kept": "one row, and nothing after it",
     "billing/refunding.py:reserve": "the invoice is held, and with it the customer",

@@ -1,0 +1,44 @@
+"""Jobs are called in the transaction of their cause, those of one block by one statement."""
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from billing import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def call(*numbers):
+    for number in numbers:
+        async_task("billing.tasks.send_mail", number)
+
+
+def _fail_after_a_call():
+    call(1)
+    raise ZeroDivisionError
+
+
+def args():
+    return [row.task["args"] for row in OrmQ.objects.order_by("id")]
+
+
+def test_those_of_a_block_are_stored_at_its_end_by_one_statement_and_in_their_order():
+    with CaptureQueriesContext(connection) as asked:
+        with jobs.together():
+            call(1, 2)
+            with jobs.together():
+                call(3)
+            assert len(asked) == 0
+        call(4)
+    assert len(asked) == 2
+    assert args() == [(1,), (2,), (3,), (4,)]
+
+
+def test_an_exception_calls_none():
+    with pytest.raises(ZeroDivisionError), transaction.atomic(), jobs.together():
+        _fail_after_a_call()
+    call(2)
+    assert args() == [(2,)]
