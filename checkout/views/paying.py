@@ -34,6 +34,13 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
     row = session_of(token)
     if (elsewhere := _not_the_form(request, row)) is not None:
         return elsewhere
+    try:
+        return _filled_in(request, row)
+    except Refused as refusal:  # its price was taken off the market while it was open
+        return pricing.refused(request, refusal, row.plan.code)
+
+
+def _filled_in(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
     table = quoting.table(row.plan)
     if request.method != "POST":
         return _page(request, row, _form(row, table), _reckoned(row, table), status=200)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from billing.models import Discount
+from billing.models import Discount, Payment
 from checkout.models import CheckoutSession
 
 pytestmark = pytest.mark.django_db
@@ -226,6 +226,15 @@ def test_an_ended_session_offers_to_begin_again(session, press, show, client):
     renewed = CheckoutSession.objects.exclude(pk=session.pk).get()
     assert answer["Location"] == f"/checkout/{renewed.token}/"
     assert 'value="Nova Robotics"' in show(renewed)
+
+
+@pytest.mark.parametrize("action", ["update", "pay"])
+def test_it_says_that_a_price_is_no_longer_sold(session, press, show, fake_stripe, action):
+    session.plan.prices.update(active=False)
+    assert "Pro has no month price in USD." in show(session, 422)
+    answer = press(session, action=action)
+    assert (answer.status_code, "Back to the plans" in answer.text) == (422, True)
+    assert not Payment.objects.exists()
 
 
 @pytest.mark.parametrize("address", ["check/", "another-card/", "again/"])
