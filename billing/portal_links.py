@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from billing import keys
+from billing import keys, redirecting
 from billing.models import Customer, PortalLink
 from billing.refusals import Refused
 
@@ -26,8 +26,9 @@ def issue(
 ) -> tuple[PortalLink, str]:
     """A link and its address, which nobody can read again.
 
-    `now` is real time even for a customer with a test clock: the link is opened by a person.
+    `now` is real time even for a customer with a test clock: the link is opened by a person. Raises RedirectNotAllowed.
     """
+    redirecting.check(return_url=return_url)
     token = secrets.token_urlsafe(32)
     link = PortalLink.objects.create(
         customer=customer, digest=keys.digest(token), return_url=return_url, sections=list(sections),

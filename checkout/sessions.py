@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils.http import url_has_allowed_host_and_scheme
 
-from billing import customers, discounting, mail, subscribing, typed
+from billing import customers, discounting, mail, redirecting, subscribing, typed
 from billing.models import Customer, Discount, Plan, TestClock
 from billing.moves import move
 from billing.refusals import Refused
@@ -40,12 +37,6 @@ class AlreadySubscribed(Refused):
     """The customer has a subscription; it is changed, not bought again."""
 
     code = "already_subscribed"
-
-
-class RedirectNotAllowed(Refused):
-    """The address is not on a host that the operator listed."""
-
-    code = "redirect_not_allowed"
 
 
 class InvalidTrial(Refused):
@@ -97,7 +88,7 @@ def start(
         refuse_unready(chosen, address)
     money = customer.currency if customer else typed.currency(currency)
     check_price(chosen, interval=interval, currency=money, quantity=quantity)
-    check_redirects(success_url=success_url, cancel_url=cancel_url)
+    redirecting.check(success_url=success_url, cancel_url=cancel_url)
     _check_customer(customer, trial_days)
     return CheckoutSession.objects.create(
         plan=chosen,
@@ -181,21 +172,6 @@ def _check_customer(customer: Customer | None, trial_days: int | None) -> None:
 def refuse_subscribed(customer: Customer) -> None:
     if customer.subscriptions.exclude(status="canceled").exists():
         raise AlreadySubscribed(f"{customer.name} has a subscription already.", field="customer")
-
-
-def check_redirects(**urls: str) -> None:
-    """Raises RedirectNotAllowed naming the field. Allowed are our own addresses and listed hosts."""
-    for field, url in urls.items():
-        if url and not redirect_allowed(url):
-            raise RedirectNotAllowed("This address is not on a host that is allowed here.", field=field)
-
-
-def redirect_allowed(url: str) -> bool:
-    own = urlsplit(settings.SITE_URL).netloc
-    hosts = {own, *settings.CHECKOUT_REDIRECT_HOSTS}
-    secure = settings.PRODUCTION and not url.startswith("/")
-    safe = len(url) <= 500 and url.isprintable()
-    return safe and url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=secure)
 
 
 # -- Filled in ----------------------------------------------------------------------------------------------

@@ -249,7 +249,7 @@ if not STRIPE_FAKE:
         "form-action": [CSP.SELF, "https://hooks.stripe.com"],
     }
 
-# Where a checkout may send its buyer afterwards, beside this site: host names.
+# Where a checkout or a link into the portal may send a browser afterwards, beside this site: host names.
 CHECKOUT_REDIRECT_HOSTS = env.list("CHECKOUT_REDIRECT_HOSTS", default=[])
 
 # dj-stripe mirrors what Stripe tells us, with the same key; its own webhook address is not mounted.

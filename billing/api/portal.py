@@ -43,7 +43,9 @@ class Address(Text):
 
 class PortalSessionNew(Strict):
     customer = Text(max_length=200, help_text="id or external id")
-    return_url = Address(required=False, max_length=500)
+    return_url = Address(
+        required=False, max_length=500, help_text="where they go back to, on an allowed host"
+    )
     sections = serializers.ListField(
         required=False,
         child=serializers.ChoiceField(choices=portal_links.SECTIONS),

@@ -14,7 +14,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import taxes, typed
+from billing import redirecting, taxes, typed
 from billing.models import Plan, Seller
 from billing.refusals import Refused
 from checkout import limits, sessions, wording
@@ -122,7 +122,7 @@ def start(request: HttpRequest) -> HttpResponse:
     """POST makes a session and leads to it. GET, for links, shows what it would be and makes nothing."""
     wish = wished(request)
     try:
-        sessions.check_redirects(success_url=wish.success_url, cancel_url=wish.cancel_url)
+        redirecting.check(success_url=wish.success_url, cancel_url=wish.cancel_url)
         if request.method != "POST":
             return _doorstep(request, wish)
         slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
@@ -133,7 +133,7 @@ def start(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
     except limits.TooOften as refusal:
         return too_often(request, refusal)
-    except sessions.RedirectNotAllowed as refusal:
+    except redirecting.RedirectNotAllowed as refusal:
         return HttpResponseBadRequest(f"{refusal.field}: {refusal.message}", content_type="text/plain")
     except Refused as refusal:
         return refused(request, refusal, wish.plan)

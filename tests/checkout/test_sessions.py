@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from billing import typed
+from billing import redirecting, typed
 from billing.models import Discount, Event, Mail, Plan, User
 from billing.refusals import Refused
 from billing.subscribing import InvalidQuantity, PlanNeedsQuote, UnknownPrice
@@ -48,25 +48,25 @@ def test_it_is_open_for_a_day_behind_a_secret_address(session):
         ({"trial_days": 5000}, sessions.InvalidTrial, "invalid_trial", "trial_days"),
         (
             {"success_url": "https://evil.example/"},
-            sessions.RedirectNotAllowed,
+            redirecting.RedirectNotAllowed,
             "redirect_not_allowed",
             "success_url",
         ),
         (
             {"success_url": "//evil.example"},
-            sessions.RedirectNotAllowed,
+            redirecting.RedirectNotAllowed,
             "redirect_not_allowed",
             "success_url",
         ),
         (
             {"cancel_url": "/\\evil.example"},
-            sessions.RedirectNotAllowed,
+            redirecting.RedirectNotAllowed,
             "redirect_not_allowed",
             "cancel_url",
         ),
         (
             {"cancel_url": "javascript:alert(1)"},
-            sessions.RedirectNotAllowed,
+            redirecting.RedirectNotAllowed,
             "redirect_not_allowed",
             "cancel_url",
         ),

@@ -207,7 +207,8 @@ def test_a_link_may_open_some_parts_only(client, nova):
     assert "/portal/team/" not in client.get("/portal/invoices/").text
 
 
-def test_a_links_visit_ends(client, nova):
+def test_a_links_visit_ends(client, nova, settings):
+    settings.CHECKOUT_REDIRECT_HOSTS = ["app.example"]
     client.post(link_to(nova, return_url="https://app.example/billing"))
     session = client.session
     session["portal"] = {**session["portal"], "until": (timezone.now() - timedelta(seconds=1)).isoformat()}
@@ -224,7 +225,8 @@ def test_who_came_by_a_link_acts_as_the_key_that_made_it(client, nova, run_jobs)
     assert nova.members.get().added_by == "key:tk_test"
 
 
-def test_leaving_ends_a_links_visit(client, nova):
+def test_leaving_ends_a_links_visit(client, nova, settings):
+    settings.CHECKOUT_REDIRECT_HOSTS = ["app.example"]
     client.post(link_to(nova, return_url="https://app.example/billing"))
     assert client.post("/portal/leave/").url == "https://app.example/billing"
     assert client.get("/portal/").status_code == 302

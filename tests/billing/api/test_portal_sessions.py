@@ -16,6 +16,7 @@ def customer(make_customer):
 
 def test_it_makes_a_link_for_one_customer(api, customer, settings):
     settings.SITE_URL = "https://billing.example"
+    settings.CHECKOUT_REDIRECT_HOSTS = ["app.example"]
     answer = api.post(
         "portal_sessions", customer=customer.pk, return_url="https://app.example/x", sections=["usage"]
     )
@@ -87,4 +88,12 @@ def test_an_unknown_link_is_refused(db):
 )
 def test_it_goes_back_to_whole_addresses_only(api, customer, code, url):
     assert code(api.post("portal_sessions", customer=customer.pk, return_url=url)) == (400, "invalid_url")
+    assert not PortalLink.objects.exists()
+
+
+def test_it_goes_back_to_listed_hosts_only(api, customer, code, settings):
+    settings.CHECKOUT_REDIRECT_HOSTS = ["app.example"]
+    answer = api.post("portal_sessions", customer=customer.pk, return_url="https://app.example.evil.example/")
+    assert code(answer) == (422, "redirect_not_allowed")
+    assert "return_url" in answer.text
     assert not PortalLink.objects.exists()
