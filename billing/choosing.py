@@ -1,6 +1,6 @@
 """Which of a plan's prices a subscription is made of, and how many of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from billing.models import Plan, Price
@@ -76,11 +76,24 @@ def _refuse_currency(plan: Plan, currency: str) -> None:
         raise UnknownPrice(words, field="currency")
 
 
-def refuse_uncounted(plan: Plan, quantity: Decimal | int | None) -> None:
-    """Whoever asks for five of what is sold as a whole would pay for one. Raises InvalidQuantity."""
-    counted = (p.active and p.kind != "usage" and p.model != "flat" for p in plan.prices.all())
-    if quantity not in (None, 1) and not any(counted):
+def refuse_uncounted(
+    plan: Plan,
+    prices: Iterable[Price],
+    quantity: Decimal | int | None,
+    quantities: Mapping[str, Decimal] | None,
+) -> None:
+    """Whoever asks for five of what is sold as a whole would pay for one. Raises InvalidQuantity.
+
+    For whoever asks, not for what was agreed: terms that a billing run works out again are taken as they are.
+    """
+    counted = {price.code: price.kind != "usage" and price.model != "flat" for price in prices}
+    if quantity not in (None, 1) and not any(counted.values()):
         raise InvalidQuantity(f"{plan.name} has no seats: its prices are for the whole.", field="quantity")
+    for code, count in (quantities or {}).items():
+        if not counted.get(code, True) and count not in (0, 1):
+            raise InvalidQuantity(
+                f"{code} is for the whole: it is taken once, or 0 times.", field="quantities"
+            )
 
 
 def requantified(

@@ -30,6 +30,7 @@ from billing.choosing import (
     UnknownPrice,
     choose_items,
     interval_of,
+    refuse_uncounted,
     requantified,
     seats,
 )
@@ -541,6 +542,7 @@ def _with_wish(
 ) -> list[PhaseSpec]:
     """The phases with the wish granted from `on`; one that lies ahead is kept as a wish."""
     made = wishes.terms(old, wish, on)
+    refuse_uncounted(made["plan"], [price for price, _ in made["items"]], wish.quantity, wish.quantities)
     if on > today and old.start_on == on:
         merged = None if old.wishes is None else {**old.wishes, **wish.stored()}
         fresh = [replace(old, **made, wishes=merged)]

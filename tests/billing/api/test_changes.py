@@ -87,7 +87,7 @@ def test_more_begins_now_and_less_waits(api, pro, clock, advance, books):
 
 def test_a_change_that_waits_is_removed(api, pro, code, books):
     first = api.post(f"subscriptions/{pro}/changes", plan="starter").json()["change"]
-    second = api.post(f"subscriptions/{pro}/changes", quantity=9, effective="2026-04-15").json()["change"]
+    second = api.post(f"subscriptions/{pro}/changes", anchor=15, effective="2026-04-15").json()["change"]
     assert [one["id"] for one in read(api, pro)["pending_changes"]] == [first, second]
     assert api.delete(f"subscriptions/{pro}/changes/{first}").status_code == 204
     assert code(api.delete(f"subscriptions/{pro}/changes/{first}")) == (404, "no_such_change")
@@ -138,6 +138,38 @@ def test_it_refuses_by_name(api, pro, code, fields, status, name):
     for path in ("changes", "changes/preview"):
         assert code(api.post(f"subscriptions/{pro}/{path}", fields)) == (status, name)
     assert read(api, pro)["pending_changes"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"quantity": 3}, "quantity"),
+        ({"quantities": {"fee": 2}}, "quantities"),
+        ({"quantities": {"calls": 2}}, "quantities"),
+    ],
+)
+def test_it_takes_what_is_sold_as_a_whole_once(api, acme, pro, fields, named):
+    api.post("meters", code="calls", name="Calls", event_name="calls", aggregation="sum")
+    prices = [
+        {"code": "fee", "interval": "month", "amount": "31.00"},
+        {"code": "calls", "interval": "month", "amount": "0.10", "meter": "calls"},
+    ]
+    assert (
+        api.post("plans", code="whole", name="Whole", motion="self_serve", prices=prices).status_code == 201
+    )
+    asked = {"effective": "period_end", **fields}
+    starts = api.post("subscriptions", customer=acme.pk, plan="whole", **fields)
+    moves = [
+        api.post(f"subscriptions/{pro}/{path}", {**asked, "plan": "whole"})
+        for path in ("changes", "changes/preview")
+    ]
+    api.post(f"subscriptions/{pro}/changes", plan="whole", effective="now")
+    stays = [api.post(f"subscriptions/{pro}/{path}", asked) for path in ("changes", "changes/preview")]
+    for answer in (starts, *moves, *stays):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_quantity")
+        assert answer.json()["errors"][0]["field"] == named
+    once = {"fee": 1, "calls": 1}
+    assert api.post(f"subscriptions/{pro}/changes/preview", quantities=once).json()["lines"] == []
 
 
 # -- Pauses and ends ----------------------------------------------------------------------------------------
