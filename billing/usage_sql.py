@@ -68,6 +68,13 @@ _CROSSING = """jsonb_build_object(
 
 _NUMBER = r"'^-?[0-9]{1,15}(\.[0-9]{1,12})?$'"
 
+# Of a row `reached(customer_id, meter_id, start_on, "limit")` and a `percent`: whether it was said of this period for a
+# limit as high. A limit that falls asks nothing again; one that rises does.
+_SAID = """exists (
+        select from billing_thresholdcrossing x
+        where x.customer_id = reached.customer_id and x.meter_id = reached.meter_id and x.percent = percentage
+          and x.period_start = reached.start_on and x."limit" >= reached."limit")"""
+
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
 # other and never in a circle.
 RECORD = f"""
@@ -178,11 +185,13 @@ with given as materialized (
     returning customer_id, meter_id, start_on, used
 ), crossed as (
     insert into billing_thresholdcrossing (customer_id, meter_id, percent, period_start, "limit", used, at)
-    select customer_id, meter_id, percent, c.start_on, t."limit", c.used, t.now
-    from counted c join terms t using (customer_id, meter_id)
-    cross join unnest(%(percents)s::int[]) as percent
-    where t.aggregation <> 'unique' and c.used * 100 >= t."limit" * percent
-    order by customer_id, meter_id, percent
+    select customer_id, meter_id, percentage, start_on, "limit", used, now
+    from (
+        select customer_id, meter_id, c.start_on, t."limit", c.used, t.now
+        from counted c join terms t using (customer_id, meter_id) where t.aggregation <> 'unique'
+    ) reached cross join unnest(%(percents)s::int[]) as percentage
+    where used * 100 >= "limit" * percentage and not {_SAID}
+    order by customer_id, meter_id, percentage
     on conflict do nothing
     returning customer_id, meter_id, percent, period_start, "limit", used
 )
@@ -290,10 +299,12 @@ with need as (
     select terms.*, period.start_on, period.end_on from ({TERMS}) terms {PERIOD}
 ), crossed as (
     insert into billing_thresholdcrossing (customer_id, meter_id, percent, period_start, "limit", used, at)
-    select span.customer_id, span.meter_id, percent, span.start_on, span."limit", used.used, span.now
-    from span {USED} cross join unnest(%(percents)s::int[]) as percent
-    where used.used * 100 >= span."limit" * percent
-    order by span.customer_id, span.meter_id, percent
+    select customer_id, meter_id, percentage, start_on, "limit", used, now
+    from (
+        select span.customer_id, span.meter_id, span.start_on, span."limit", used.used, span.now from span {USED}
+    ) reached cross join unnest(%(percents)s::int[]) as percentage
+    where used * 100 >= "limit" * percentage and not {_SAID}
+    order by customer_id, meter_id, percentage
     on conflict do nothing
     returning customer_id, meter_id, percent, period_start, "limit", used
 )

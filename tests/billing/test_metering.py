@@ -331,6 +331,22 @@ def test_it_re_arms_when_the_limit_rises(starter, customer):
     assert reached()[1:] == [(80, "50000", "40001")]
 
 
+def test_a_limit_that_falls_says_nothing_twice(starter, customer):
+    """80 % of 50,000 was said: 80 % of 10,000 is no news, and 100 % of it is. Nor is 80 % of 50,000 later."""
+    from billing import subscribing
+
+    change = partial(subscribing.change, subscription=starter, now=NOON, actor="system")
+    pro = Plan.objects.get(code="pro")
+    small = starter.phases.get().plan
+    change(plan=pro)
+    record(event(1, customer, 40_000))
+    change(plan=small)
+    record(event(2, customer, 1))
+    change(plan=pro)
+    record(event(3, customer, 1))
+    assert reached() == [(80, "50000", "40000"), (100, "10000", "40001")]
+
+
 def test_thresholds_are_a_setting(starter, customer, settings):
     settings.USAGE_THRESHOLDS = [50, 120]
     record(event(1, customer, 6000))
