@@ -16,6 +16,8 @@ from portal.access import Visit
 A_PAGE = 20
 # The bank wants its customer there, which no charge in their absence can give it.
 ASKS_TO_CONFIRM = "authentication_required"
+# No card whatever can be charged this amount.
+NO_CARD = ("amount_too_small", "amount_unchargeable")
 
 
 def _mine(visit: Visit) -> QuerySet[Invoice]:
@@ -61,7 +63,14 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
         "notes": found.credit_notes.all(), "due": due,
         "overdue": wording.late(found, visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
+        "not_by_card": _not_by_card(found, last),
     }  # fmt: skip
+
+
+def _not_by_card(found: Invoice, last: Payment | None) -> str:
+    """Why another try could only fail, whatever the card; "" where it could work."""
+    same = last is not None and last.amount == found.amount_due
+    return last.message if last is not None and same and last.decline_code in NO_CARD else ""
 
 
 @access.page("invoices")

@@ -63,6 +63,18 @@ def test_it_is_paid_with_the_saved_card(alice, invoice, card):
     invoice.refresh_from_db()
     assert invoice.status == "paid"
     assert "was paid with Visa" in answer.text
+    assert "Succeeded" not in answer.text
+
+
+def test_what_no_card_can_pay_is_not_offered_again(alice, nova, invoice, card):
+    Invoice.objects.filter(pk=invoice.pk).update(amount_paid=invoice.total - 25)
+    assert "Pay with another card" in alice.get(at(invoice)).text
+    answer = alice.post(at(invoice, "pay"), follow=True)
+    assert "too small to be charged by card" in answer.text
+    assert at(invoice, "pay") not in answer.text
+    assert "Pay with another card" not in answer.text
+    Invoice.objects.filter(pk=invoice.pk).update(amount_paid=0)
+    assert at(invoice, "pay") in alice.get(at(invoice)).text
 
 
 def test_a_decline_is_said_in_words(alice, nova, invoice, fake_stripe):

@@ -59,6 +59,12 @@ def test_another_card_becomes_the_default_and_the_first_can_go(alice, nova, card
     assert PaymentMethod.objects.get(pk=card.pk).detached_at is not None
 
 
+def test_removing_a_card_is_asked_twice(alice, card):
+    before, _, after = alice.get("/portal/payment/").text.partition(f'action="{at(card, "remove_card")}"')
+    assert before.rpartition("<details")[2].count("</details>") == 0
+    assert "you type it anew" in after
+
+
 def test_the_card_that_is_charged_stays(alice, card):
     answer = alice.post(at(card, "remove_card"), follow=True)
     assert "Save another card first" in answer.text
