@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import collecting, customers
+from billing import collecting, customers, issuing
 from billing.models import (
     Customer,
     Discount,
@@ -21,6 +21,7 @@ from billing.models import (
     Payment,
     PaymentMethod,
     Plan,
+    Posting,
     Price,
     Subscription,
 )
@@ -471,6 +472,22 @@ def test_a_known_customer_gets_a_subscription_and_no_twin(
     assert row.customer == customer
     assert (customer.billing_address["city"], customer.employees) == ("Dublin", 12)
     assert customer.name.startswith("Customer")
+
+
+def test_credit_that_comes_while_it_is_paid_is_not_lost(make_session, make_customer, press, fake_stripe):
+    customer = make_customer(country="IE")
+    session = make_session(customer=customer)
+    fake_stripe.faults.add("lose_answer", path="/v1/payment_intents", times=1)
+    press(session, name=None, email=None, company=None, country="IE", postal_code="D02 X285", city="Dublin")
+    issuing.add_balance(customer, 2000, "USD", reason="Goodwill", now=timezone.now())
+    completing.look(session=completing.fresh(session), now=timezone.now())
+    invoice, customer = Invoice.objects.get(), completing.fresh(session).customer
+    assert (invoice.status, invoice.amount_paid, invoice.amount_due) == ("paid", 10701, 0)
+    assert dict(invoice.payments.values_list("method", "amount")) == {"balance": 2000, "card": 10701}
+    assert customer.balance == 2000
+    posted = Posting.objects.filter(payment__method="card").values_list("account", "amount")
+    assert dict(posted) == {"cash": 10701, "receivable": -8701, "customer_balance": -2000}
+    assert Event.objects.filter(type__in=("invoice.paid", "payment.succeeded")).count() == 2
 
 
 def test_it_charges_nobody_in_a_currency_that_they_have_left(make_session, make_customer, press, fake_stripe):
