@@ -19,12 +19,14 @@ from tests.scenarios.cases import (
     price,
     story,
     subscribe,
+    tax,
     tier,
     to,
     totals,
     upcoming,
     use,
 )
+from tests.scenarios.neighbour_cases import rate
 
 
 def inclusive(percentage: str, country: str) -> Step:
@@ -185,4 +187,81 @@ SENT = [
     ),
 ]  # fmt: skip
 
-STORIES = [*DISCOUNTS, *TAXES, *CURRENCIES, *CHANGES, *SENT]
+
+def taken_back(cents: str, **fields: Any) -> Step:
+    """A note for a part of `paper`, by amount or of its first line."""
+    body = {"invoice": "${paper.id}", "reason": "Goodwill", "to": "balance", **fields}
+    return {"call": "POST /credit_notes", "body": body, "expect": {"total": cents}}
+
+
+def one_of_the_first(cents: str) -> Step:
+    return taken_back(cents, lines=[{"line": "${paper.lines.0.id}", "quantity": 1}])
+
+
+PAPER = [
+    {"call": "GET /invoices?customer=${customer.id}&limit=1", "as": "newest"},
+    {"call": "GET /invoices/${newest.results.0.id}", "as": "paper"},
+]
+NOTHING_LEFT = {
+    "call": "POST /credit_notes", "status": 422,
+    "body": {"invoice": "${paper.id}", "reason": "Goodwill", "amount": "1.00"},
+}  # fmt: skip
+
+
+def notes_come_to(**sums: str) -> list[Step]:
+    """What all credit notes come to, by field."""
+    call = "GET /credit_notes?customer=${customer.id}"
+    return [
+        {"call": call, "expect": {"results": {"$sum": {"of": of, "is": sum}}}} for of, sum in sums.items()
+    ]
+
+
+IN_PARTS = [
+    story(  # 10.00 with a tenth and 10.01 with a fifth (2.002) of tax
+        "three notes over lines at two rates are the invoice", rate("PT", "10", "one-${run}"),
+        rate("PT", "20", "two-${run}"), clock("2024-01-01"),
+        plan(price("10.00", code="one", tax_category="one-${run}"),
+             price("10.01", code="two", tax_category="two-${run}")), customer(country="PT"),
+        subscribe(**OPEN), invoices({"subtotal": "20.01", "tax_total": "3.00", "total": "23.01"}),
+        PAPER, *[taken_back("7.67", amount="7.67")] * 3, NOTHING_LEFT,
+        notes_come_to(subtotal="20.01", tax_total="3.00"), invoices({"amount_due": "0.00", "status": "paid"}), balance(0),
+    ),
+    story(  # 3.33, 3.33 and 3.34; 19 % of them, counted from the start: 0.63, 1.27, 1.90
+        "one seat of three comes back three times",
+        tax("19", "AT"), clock("2024-01-01"),
+        plan(price("3.3333", model="per_unit")), customer(country="AT"), subscribe(quantity=3, **OPEN),
+        invoices({"subtotal": "10.00", "tax_total": "1.90"}), PAPER, one_of_the_first("3.96"), one_of_the_first("3.97"),
+        one_of_the_first("3.97"), NOTHING_LEFT, notes_come_to(subtotal="10.00", tax_total="1.90"), balance(0),
+    ),
+    story(  # 400 of 1100 are paid: two notes of 367 leave nothing due but 34, and what is beyond it is the customer's
+        "yen come back in three parts after a part was paid",
+        tax("10", "JP"), clock("2024-01-01"),
+        plan(price("1000"), currency="JPY"), customer(currency="JPY", country="JP"), subscribe(**OPEN), PAPER,
+        {"call": "POST /invoices/${paper.id}/mark_paid", "body": {"amount": "400", "reference": "bank"}},
+        *[taken_back("367", amount="367")] * 2, taken_back("366", amount="366"),
+        notes_come_to(subtotal="1000", tax_total="100"), invoices({"amount_due": "0", "status": "paid"}),
+        {"call": "GET /customers/${customer.id}", "expect": {"balance": "400"}},
+    ),
+]  # fmt: skip
+
+TIERS = [
+    story(  # a tier holds its last unit, and nothing beyond it: 10 x 1.00, then 10.001 x 0.50
+        "the edge of a volume tier", clock("2024-01-01"), meter(),
+        plan(calls(None, model="volume", tiers=[tier(10, "1.00"), tier(None, "0.50")])), customer(), subscribe(),
+        use(10), to("2024-02-01T01:00"), use("10.001", key="2"), to("2024-03-01T01:00"), totals(1000, 500),
+    ),
+    story(  # at least 1.00 a day: 10.00 up to the pause, 20.00 used after it
+        "a minimum with a pause in the month", clock("2024-01-01"), meter(), plan(calls(minimum="31.00")), customer(),
+        subscribe(), use(5), to("2024-01-11"),
+        {"call": "POST /subscriptions/${sub.id}/pause", "body": {"resume_at": "2024-01-21"}}, to("2024-01-22"),
+        use(20, key="2"), to("2024-02-01T01:00"), together("30.00"),
+    ),
+    story(  # 11 units are two packages of ten: 8.00, but at most 6.00; in February 14 of 29 days, at most 2.90
+        "a package within a maximum, and an end in the month", clock("2024-01-01"), meter(),
+        plan(calls("4.00", model="package", package_size=10, maximum="6.00")), customer(), subscribe(), use(11),
+        to("2024-02-01T01:00"), totals(600), use(11, key="2"), to("2024-02-14"), cancel(), to("2024-02-15T01:00"),
+        together("8.90"),
+    ),
+]  # fmt: skip
+
+STORIES = [*DISCOUNTS, *TAXES, *CURRENCIES, *CHANGES, *SENT, *IN_PARTS, *TIERS]
