@@ -9,6 +9,7 @@ from billing.models import Subscription
 
 TRIAL_DAYS = (3, 1, 0)
 CONTRACT_DAYS = (90, 60, 30)
+OF_CONTRACT = ("renewal_approaching", "contract_over")
 
 
 class Notice(NamedTuple):
@@ -25,9 +26,12 @@ def notices(subscription: Subscription) -> list[Notice]:
 
 
 def due(subscription: Subscription, now: datetime) -> list[Notice]:
-    """Those whose time has come and that were not given yet."""
+    """Those whose time has come and that were not given yet. Of a contract's the last: after a cancellation that was
+    undone, 90 days are no news when 30 have begun."""
     given = subscription.noticed_at or subscription.started_at
-    return [notice for notice in notices(subscription) if given < notice.at <= now]
+    found = [notice for notice in notices(subscription) if given < notice.at <= now]
+    last = max((notice.at for notice in found if notice.kind in OF_CONTRACT), default=now)
+    return [notice for notice in found if notice.kind != "renewal_approaching" or notice.at == last]
 
 
 def next_notice(subscription: Subscription) -> datetime | None:

@@ -404,6 +404,20 @@ def test_a_canceled_one_is_taken_up_again_as_a_new_one(sub, clock, advance, book
 # -- Contracts --------------------------------------------------------------------------------------------
 
 
+def test_a_cancellation_that_is_undone_late_gives_the_last_notice_alone(
+    clock, make_customer, subscribe, advance
+):
+    """105 days before the end it is canceled, 20 days before the end not any more."""
+    sub = subscribe(make_customer(clock), interval="year", contract_months=12)
+    advance(clock, days=260)
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="contract_end")
+    advance(clock, days=85)
+    ending.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
+    advance(clock, days=1)
+    notices = Event.objects.filter(object_id=sub.pk, type="subscription.renewal_approaching")
+    assert [notice.data["days"] for notice in notices] == [30]
+
+
 def test_a_contract_gives_notice_and_renews(clock, make_customer, subscribe, advance, books):
     sub = subscribe(make_customer(clock), interval="year", contract_months=12, renewal_months=6)
     advance(clock, days=400)
