@@ -230,9 +230,9 @@ POLAR = [
         change(quantity=4, expect={"total": "45.00", "lines": [{"amount": "-45.00"}, {"amount": "90.00"}]}),
     ),
     in_june(
-        "POLAR-DISCOUNT-OF-A-PLAN-STAYS", plan(price("10.00"), name="go"), plan(price("20.00"), name="pro"),
+        "POLAR-DISCOUNT-OF-A-PLAN", plan(price("10.00"), name="go"), plan(price("20.00"), name="pro"),
         off("half", percent_off="50", plans=["${go.code}"]), customer(), subscribe("go", discount="${half.code}"),
-        to(JUNE[1]), change(plan="pro", expect={"lines": [{"amount": "-2.50"}, {"amount": "5.00"}]}),
+        to(JUNE[1]), change(plan="pro", expect={"lines": [{"amount": "-2.50"}, {"amount": "10.00"}]}),
     ),
     story(
         "POLAR-SEAT-DELTA", clock("2024-01-01"), plan(price("999.00", code="fee"), price(code="seat", **GRADUATED)),
