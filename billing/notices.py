@@ -28,16 +28,21 @@ def notices(subscription: Subscription) -> list[Notice]:
 def due(subscription: Subscription, now: datetime) -> list[Notice]:
     """Those whose time has come and that were not given yet. Of a contract's the last: after a cancellation that was
     undone, 90 days are no news when 30 have begun."""
-    given = subscription.noticed_at or subscription.started_at
-    found = [notice for notice in notices(subscription) if given < notice.at <= now]
+    found = [notice for notice in _not_given(subscription) if notice.at <= now]
     last = max((notice.at for notice in found if notice.kind in OF_CONTRACT), default=now)
     return [notice for notice in found if notice.kind != "renewal_approaching" or notice.at == last]
 
 
 def next_notice(subscription: Subscription) -> datetime | None:
     """When the next one is due."""
+    return next((notice.at for notice in _not_given(subscription)), None)
+
+
+def _not_given(subscription: Subscription) -> list[Notice]:
+    """What lies after the last one, in time order. A term that is over renews however long ago that was, as one that
+    was agreed afterwards may be: doing it moves the end on."""
     given = subscription.noticed_at or subscription.started_at
-    return next((notice.at for notice in notices(subscription) if notice.at > given), None)
+    return [notice for notice in notices(subscription) if notice.at > given or notice.kind == "contract_over"]
 
 
 def _of_trial(row: Subscription) -> Iterator[Notice]:

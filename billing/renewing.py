@@ -44,7 +44,7 @@ def _notify(row: Subscription, now: datetime) -> int:
     while found := _due(row, now):
         for notice in found:
             _ACTS[notice.kind](row, notice, now)
-        row.noticed_at, given = found[0].at, given + len(found)
+        row.noticed_at, given = max(found[0].at, row.noticed_at or found[0].at), given + len(found)
     row.next_notice_at = None if row.status == Subscription.Status.CANCELED else next_notice(row)
     row.save(update_fields=["noticed_at", "next_notice_at"])
     return given

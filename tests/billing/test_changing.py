@@ -430,6 +430,22 @@ def test_a_contract_gives_notice_and_renews(clock, make_customer, subscribe, adv
     assert notices[0].at.date() == date(2026, 10, 17)
 
 
+def test_terms_that_are_over_when_it_is_told_of_renew(clock, make_customer, subscribe, advance, books):
+    """Begun on 15 October for a month at a time, and told of in January; the running term alone is announced."""
+    started = datetime(2025, 10, 15, 9, tzinfo=UTC)
+    sub = subscribe(make_customer(clock), start_at=started, contract_months=1)
+    assert (sub.contract_start_on, sub.contract_end_on) == (date(2025, 10, 15), date(2025, 11, 15))
+    advance(clock, days=2)
+    sub.refresh_from_db()
+    assert (sub.contract_start_on, sub.contract_end_on) == (date(2026, 1, 15), date(2026, 2, 15))
+    told = Event.objects.filter(object_id=sub.pk).order_by("number")
+    assert told.filter(type="subscription.renewed").count() == 3
+    notices = told.filter(type="subscription.renewal_approaching")
+    assert [(notice.data["days"], notice.data["contract_end_on"]) for notice in notices] == [
+        (30, "2026-02-15")
+    ]
+
+
 @pytest.mark.parametrize(
     ("start", "months", "ends"),
     [
