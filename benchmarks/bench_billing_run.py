@@ -16,7 +16,6 @@ memory from a tenth of the size, and what a second process adds. The exit status
 
 import argparse
 import multiprocessing
-import os
 import random
 import resource
 import statistics
@@ -26,25 +25,18 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ["LOG_LEVEL"] = "ERROR"
+import standalone  # noqa: F401  # isort: skip
 
-import django
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-django.setup()
-
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
-
-from billing import bulk, catalogue, running, timelines  # noqa: E402
-from billing.maths import timeline  # noqa: E402
-from billing.maths.periods import add_months  # noqa: E402
-from billing.models import (  # noqa: E402
+from billing import bulk, catalogue, running, timelines
+from billing.maths import timeline
+from billing.maths.periods import add_months
+from billing.models import (
     Customer,
     Discount,
     Meter,
@@ -55,8 +47,8 @@ from billing.models import (  # noqa: E402
     TestClock,
     UsageDay,
 )
-from billing.models.ids import new_id  # noqa: E402
-from billing.numbering import open_series  # noqa: E402
+from billing.models.ids import new_id
+from billing.numbering import open_series
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHANGE = datetime(2026, 1, 16, tzinfo=UTC)

@@ -18,14 +18,10 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-# The first of these sets Django up.
-from benchmarks import bench_usage  # isort: skip
+import standalone  # noqa: F401  # isort: skip
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -43,7 +39,6 @@ from checkout import sessions
 from checkout.models import CheckoutSession
 from checkout.views import paying
 
-assert bench_usage
 RATIO_BUDGET, PAGE_STATEMENTS, CONFIRMATION_STATEMENTS = 2.0, 5, 14
 AROUND = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
 CSRF = "b" * 32

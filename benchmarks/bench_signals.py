@@ -16,7 +16,6 @@ with --strict.
 """
 
 import argparse
-import os
 import random
 import statistics
 import sys
@@ -24,24 +23,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ["LOG_LEVEL"] = "ERROR"
+import standalone  # noqa: F401  # isort: skip
 
-import django
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-django.setup()
-
-from django.contrib.auth.models import Group  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
-
-from billing import bulk, catalogue  # noqa: E402
-from billing.models import (  # noqa: E402
+from billing import bulk, catalogue
+from billing.models import (
     Customer,
     Event,
     Meter,
@@ -52,10 +44,10 @@ from billing.models import (  # noqa: E402
     UsageDay,
     User,
 )
-from billing.models.ids import new_id  # noqa: E402
-from sales import catalogue as sales_catalogue  # noqa: E402
-from sales import chunking, engagement, watching  # noqa: E402
-from sales.models import Rule, TargetDomain, TargetProfile  # noqa: E402
+from billing.models.ids import new_id
+from sales import catalogue as sales_catalogue
+from sales import chunking, engagement, watching
+from sales.models import Rule, TargetDomain, TargetProfile
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RATIO = 4.0

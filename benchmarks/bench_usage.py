@@ -11,34 +11,26 @@ The ratio is judged with --strict.
 
 import argparse
 import io
-import os
 import random
 import statistics
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-os.environ["LOG_LEVEL"] = "ERROR"
+import standalone  # noqa: F401  # isort: skip
 
-import django
+import orjson
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.test.utils import CaptureQueriesContext, override_settings
+from django.urls import path
+from django.utils import timezone
 
-django.setup()
-
-import orjson  # noqa: E402
-from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.http import HttpRequest, HttpResponse  # noqa: E402
-from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
-from django.urls import path  # noqa: E402
-from django.utils import timezone  # noqa: E402
-
-from billing import catalogue, keys  # noqa: E402
-from billing.models import Customer, Meter, Phase, PhaseItem, Plan, Subscription, UsageEvent  # noqa: E402
-from billing.models.ids import uuid7  # noqa: E402
+from billing import catalogue, keys
+from billing.models import Customer, Meter, Phase, PhaseItem, Plan, Subscription, UsageEvent
+from billing.models.ids import uuid7
 
 RATIO_BUDGET = {1: 0.60, 100: 0.50}
 STATEMENTS_BUDGET = 2  # the key's, and the one that does everything
