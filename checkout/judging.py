@@ -10,14 +10,16 @@ from billing import offering, typed
 from billing.models import User
 from billing.offering import Offer
 from billing.refusals import Refused
-from billing.subscribing import CollectionNotAllowed
-from checkout import quoting
+from billing.subscribing import CollectionNotAllowed, PlanNeedsQuote
+from checkout import quoting, sessions
 from checkout.models import CheckoutSession, Outcome, RoutingRule
 from checkout.routing import Decision, Inputs, Rule, decide
 from sales import leads
 from sales.models import Lead
 
 BY_INVOICE = "Paid by invoice at this size"
+BY_QUOTE = "Sold by quote by now"
+AFTER_DEMO = "Shown in a demo first by now"
 
 
 def rules(rows: Iterable[RoutingRule]) -> list[Rule]:
@@ -49,16 +51,26 @@ def _domain(email: str) -> str:
 
 
 def judge(session: CheckoutSession, offer: Offer, table: quoting.Table) -> Decision:
-    """Where this buyer goes: by the rules, and by how the segment that the purchase leads to may pay."""
+    """Where this buyer goes: by the rules, by how the plan is sold now (when the session began it may have been sold
+    otherwise), and by how the segment that the purchase leads to may pay."""
     decision = decide(rules(table.rules), inputs_of(session))
     if not decision.self_serve:
         return decision
     try:
+        sessions.refuse_unready(session.plan, session.email)
+    except PlanNeedsQuote as refusal:
+        return _to_a_person(decision, Outcome.CONTACT_SALES, BY_QUOTE, refusal)
+    except sessions.PlanNeedsDemo as refusal:
+        return _to_a_person(decision, Outcome.DEMO, AFTER_DEMO, refusal)
+    try:
         offering.check(quoting.buyer(session), offer.specs, table.segments)
     except CollectionNotAllowed as refusal:
-        because = (refusal.message,)
-        return replace(decision, outcome=str(Outcome.CONTACT_SALES), rule=BY_INVOICE, because=because)
+        return _to_a_person(decision, Outcome.CONTACT_SALES, BY_INVOICE, refusal)
     return decision
+
+
+def _to_a_person(decision: Decision, outcome: Outcome, rule: str, refusal: Refused) -> Decision:
+    return replace(decision, outcome=str(outcome), rule=rule, because=(refusal.message,))
 
 
 def needs_a_person(session: CheckoutSession, decision: Decision) -> bool:

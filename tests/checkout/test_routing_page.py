@@ -3,9 +3,11 @@
 import pytest
 from django.utils import timezone
 
-from billing.models import Customer, User
+from billing import cataloguing
+from billing.models import Customer, Plan, User
 from checkout import sessions
 from checkout.models import CheckoutSession, RoutingRule
+from sales import leads
 from sales.models import Lead
 
 pytestmark = pytest.mark.django_db
@@ -105,3 +107,49 @@ def test_a_purchase_of_the_size_of_an_invoice_customer_goes_to_sales(session, pr
     assert Lead.objects.get().seats == 100
     assert CheckoutSession.objects.get().routing["rule"] == "Paid by invoice at this size"
     assert fake_stripe.rows("payment_intent") == []
+
+
+@pytest.mark.parametrize(
+    ("sold", "outcome", "demo"),
+    [({"requires_demo": True}, "demo", True), ({"quote_only": True}, "contact_sales", False)],
+)
+def test_a_plan_that_is_sold_otherwise_by_now_hands_the_buyer_over(
+    session, press, client, fake_stripe, fresh, sold, outcome, demo
+):
+    Plan.objects.filter(pk=session.plan_id).update(**sold)
+    assert "Continue with our team" in press(session, action="update", headers={"HX-Request": "true"}).text
+    assert press(session).status_code == 302
+    assert fake_stripe.rows("payment_intent") == []
+    lead, row = Lead.objects.get(), fresh(session)
+    assert (lead.demo_wanted, lead.company, lead.seats) == (demo, "Nova Robotics", 3)
+    assert (row.status, row.routing["outcome"], row.answers["city"]) == ("open", outcome, "Bonn")
+    assert "A person helps you with this" in client.get(f"/checkout/{session.token}/").text
+
+    sessions.unlock(session=row, now=timezone.now(), actor="user:1")
+    press(session)
+    assert fresh(session).status == "completed"
+
+
+def test_who_has_seen_the_demo_buys_also_when_it_became_needed_meanwhile(session, press, fake_stripe, fresh):
+    Plan.objects.filter(pk=session.plan_id).update(requires_demo=True)
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", source="contact_form", now=timezone.now(),
+        actor="buyer", plan="pro", demo_wanted=True,
+    )  # fmt: skip
+    Lead.objects.filter(pk=lead.pk).update(demo_done_at=timezone.now())
+    press(session)
+    assert fresh(session).status == "completed"
+
+
+def test_a_plan_that_is_sold_no_longer_is_honoured_while_the_session_lives(
+    session, press, client, fake_stripe, fresh, books
+):
+    shown = client.get(f"/checkout/{session.token}/").text
+    cataloguing.archive_plan(plan=session.plan, now=timezone.now())
+    assert "$87.00" in shown
+    assert "$87.00" in client.get(f"/checkout/{session.token}/").text
+    press(session)
+    row = fresh(session)
+    assert (row.status, row.invoice.subtotal) == ("completed", 8700)
+    with pytest.raises(sessions.UnknownPlan):
+        sessions.again(session=row, now=timezone.now())
