@@ -3,12 +3,13 @@
 `ship` may be called any number of times; it adds what is missing and changes nothing that staff edited.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Model
 
 from billing.models import (
     Entitlement,
@@ -75,6 +76,10 @@ PLANS: list[dict[str, Any]] = [
     },
 ]  # fmt: skip
 
+METER = {
+    "name": "API calls", "unit": "calls", "event_name": "api_call", "aggregation": "sum", "property": "value",
+}  # fmt: skip
+
 FEATURES = {
     "reports": "Reports and exports",
     "audit_log": "Audit log",
@@ -86,31 +91,32 @@ FEATURES = {
 @transaction.atomic
 def ship(*, now: datetime) -> None:
     """Add whatever of the shipped catalogue is missing."""
-    for series, prefix in SERIES:
-        NumberSeries.objects.get_or_create(code=series, defaults={"prefix": prefix})
-    for code, name, low, high, motion, card, invoice, touch in SEGMENTS:
-        fields = {"name": name, "min_arr": low, "max_arr": high, "motion": motion, "sales_touch": touch}
-        Segment.objects.get_or_create(
-            code=code, defaults={**fields, "allows_card": card, "allows_invoice": invoice}
-        )
-    for country, tax_name, percentage in TAXES:
-        if not TaxRate.objects.filter(country=country).exists():
-            TaxRate.objects.create(country=country, name=tax_name, percentage=Decimal(percentage))
+    add_missing(NumberSeries(code=code, prefix=prefix) for code, prefix in SERIES)
+    add_missing(_segments())
+    taxed = set(TaxRate.objects.values_list("country", flat=True))
+    add_missing(
+        TaxRate(country=country, name=name, percentage=Decimal(percentage))
+        for country, name, percentage in TAXES
+        if country not in taxed
+    )
     _ship_seller()
     if not ExchangeRate.objects.exists():
         ExchangeRate.objects.create(currency="EUR", into="USD", rate=1, since=PRICED_SINCE)
-    meter, _ = Meter.objects.get_or_create(
-        code="api_calls",
-        defaults={
-            "name": "API calls",
-            "unit": "calls",
-            "event_name": "api_call",
-            "aggregation": "sum",
-            "property": "value",
-        },
-    )
-    for row in PLANS:
-        _ship_plan(row, meter, now)
+    _ship_plans(now)
+
+
+def add_missing(rows: Iterable[Model]) -> None:
+    """Store those of a kind that are not there yet by their code or name, in one statement."""
+    if new := list(rows):
+        type(new[0])._default_manager.bulk_create(new, ignore_conflicts=True)
+
+
+def _segments() -> Iterator[Segment]:
+    for code, name, low, high, motion, card, invoice, touch in SEGMENTS:
+        yield Segment(
+            code=code, name=name, min_arr=low, max_arr=high, motion=motion, sales_touch=touch,
+            allows_card=card, allows_invoice=invoice,
+        )  # fmt: skip
 
 
 def _ship_seller() -> None:
@@ -128,15 +134,29 @@ def _ship_seller() -> None:
     )  # fmt: skip
 
 
-def _ship_plan(row: dict[str, Any], meter: Meter, now: datetime) -> None:
-    fields = ("name", "rank", "motion", "published", "tagline", "highlights", "requires_demo", "quote_only")
-    plan, created = Plan.objects.get_or_create(
-        code=row["code"], defaults={**{f: row[f] for f in fields if f in row}, "created_at": now}
+def _ship_plans(now: datetime) -> None:
+    """The plans that are missing, with their prices and entitlements; one that is there is left as staff made it."""
+    known = set(Plan.objects.values_list("code", flat=True))
+    missing = {row["code"]: row for row in PLANS if row["code"] not in known}
+    meter, _ = Meter.objects.get_or_create(code="api_calls", defaults=METER)
+    fields = (
+        "code",
+        "name",
+        "rank",
+        "motion",
+        "published",
+        "tagline",
+        "highlights",
+        "requires_demo",
+        "quote_only",
     )
-    if not created:
-        return
-    Price.objects.bulk_create(_prices(plan, row, meter, now))
-    Entitlement.objects.bulk_create(_entitlements(plan, row, meter))
+    plans = Plan.objects.bulk_create(
+        Plan(**{field: row[field] for field in fields if field in row}, created_at=now)
+        for row in missing.values()
+    )
+    rows = [(plan, missing[plan.code]) for plan in plans]
+    Price.objects.bulk_create(price for plan, row in rows for price in _prices(plan, row, meter, now))
+    Entitlement.objects.bulk_create(each for plan, row in rows for each in _entitlements(plan, row, meter))
 
 
 def _prices(plan: Plan, row: dict[str, Any], meter: Meter, now: datetime) -> Iterator[Price]:

@@ -6,6 +6,7 @@
 from datetime import datetime
 from typing import Any
 
+from billing.catalogue import add_missing
 from checkout.models import RoutingRule
 
 # Position leaves room before and after. The same row stands in the second migration.
@@ -23,5 +24,4 @@ RULES: list[tuple[int, dict[str, Any]]] = [
 
 def ship(*, now: datetime) -> None:
     """Add whatever of the shipped rules is missing."""
-    for position, rule in RULES:
-        RoutingRule.objects.get_or_create(position=position, defaults=rule)
+    add_missing(RoutingRule(position=position, **rule) for position, rule in RULES)

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
+from billing.catalogue import add_missing
 from billing.models import NumberSeries
 from sales.models import ApprovalRule, Automation, Role, Rule, SalesSettings, Weight
 
@@ -198,16 +199,16 @@ def ready_made() -> Iterator[tuple[str, str, dict[str, Any]]]:
 @transaction.atomic
 def ship(*, now: datetime) -> None:
     """Add whatever of it is missing. Needs the permissions, so it runs after migrations."""
-    NumberSeries.objects.get_or_create(code=QUOTE_SERIES, defaults={"prefix": "Q-"})
-    SalesSettings.objects.get_or_create(pk=1)
-    for position, row in enumerate(RULES, 1):
-        fields = {key: value for key, value in row.items() if key != "code"}
-        Rule.objects.get_or_create(code=row["code"], defaults={**fields, "position": position})
-    for code, name, row in ready_made():
-        Automation.objects.get_or_create(shipped_code=code, defaults={"name": name, **row, "created_at": now})
-    for position, (name, measure, over, role, step) in enumerate(APPROVALS, 1):
-        fields = {"measure": measure, "over": over, "role": role, "step": step, "position": position}
-        ApprovalRule.objects.get_or_create(name=name, defaults=fields)
+    add_missing([NumberSeries(code=QUOTE_SERIES, prefix="Q-")])
+    add_missing([SalesSettings(pk=1)])
+    add_missing(Rule(**row, position=position) for position, row in enumerate(RULES, 1))
+    add_missing(
+        Automation(shipped_code=code, name=name, created_at=now, **row) for code, name, row in ready_made()
+    )
+    add_missing(
+        ApprovalRule(name=name, measure=measure, over=over, role=role, step=step, position=position)
+        for position, (name, measure, over, role, step) in enumerate(APPROVALS, 1)
+    )
     _ship_groups()
 
 
@@ -222,9 +223,17 @@ def _ship_groups() -> None:
     }
     looking = [name for name in known if name.partition(".")[2].startswith("view_")]
     row = SalesSettings.objects.select_for_update().get(pk=1)
+    there = set(Group.objects.filter(name__in=PERMISSIONS).values_list("name", flat=True))
+    add_missing(Group(name=name) for name in PERMISSIONS if name not in there)
+    groups = {group.name: group for group in Group.objects.filter(name__in=PERMISSIONS)}
+    links = []
     for name, wanted in PERMISSIONS.items():
-        group, created = Group.objects.get_or_create(name=name)
-        given = set() if created else set(row.given_permissions.get(name, []))
-        group.permissions.add(*(known[each] for each in {*looking, *wanted} - given))
+        given = set(row.given_permissions.get(name, [])) if name in there else set()
+        links += [_link(groups[name], known[each]) for each in {*looking, *wanted} - given]
         row.given_permissions[name] = sorted(given.union(looking, wanted))
+    add_missing(links)
     row.save(update_fields=["given_permissions"])
+
+
+def _link(group: Group, permission: Permission) -> Any:
+    return Group.permissions.through(group=group, permission=permission)
