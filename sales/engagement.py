@@ -4,9 +4,9 @@ The formula is four parts, each shown with the figure that it comes from, so tha
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from sales import watching
 from sales.models import EngagementScore, Rule, Signal
 from sales.rules import Finding
 
+CODE = "engagement"
 WINDOW = 28
 KEPT_DAYS = 400
 BATCH = 1000
@@ -107,7 +108,7 @@ def _measure(customers: Sequence[Customer], now: datetime) -> dict[str, list[Fin
     before, seen = _latest(days), activities(days)
     scored = [_row(each, days[each.pk], parts_of(seen[each.pk])) for each in customers]
     EngagementScore.objects.bulk_create(scored, ignore_conflicts=True)
-    rule = Rule.objects.filter(code="engagement", enabled=True).first()
+    rule = Rule.objects.filter(code=CODE, enabled=True).first()
     return _crossed(rule, scored, before, moments) if rule else {}
 
 
@@ -136,8 +137,7 @@ def _crossed(
     rule: Rule, scored: Sequence[EngagementScore], before: Mapping[str, int], moments: Mapping[str, datetime]
 ) -> dict[str, list[Finding]]:
     """Where the score comes up to the threshold, no sooner than the rule's window after the last."""
-    limit = rule.threshold or 0
-    up = [row for row in scored if row.score >= max(limit, 1) and before.get(row.customer_id, 0) < limit]
+    up = [row for row in scored if _comes_up(rule, before.get(row.customer_id, 0), row.score)]
     ids = [row.customer_id for row in up]
     last = (
         Signal.objects.filter(customer__pk__any=ids, rule=rule)
@@ -148,6 +148,24 @@ def _crossed(
     window = timedelta(days=rule.window_days or 0)
     rested = [row for row in up if not _within(fired.get(row.customer_id), moments[row.customer_id], window)]
     return {row.customer_id: [_finding(rule, row, moments[row.customer_id])] for row in rested}
+
+
+def _comes_up(rule: Rule, before: int, score: int) -> bool:
+    limit = rule.threshold or 0
+    return before < limit and score >= max(limit, 1)
+
+
+def replayed(rule: Rule, scores: Iterable[EngagementScore]) -> Iterator[Finding]:
+    """What measuring day by day would have found in a customer's scores, given in order."""
+    before, last = 0, None
+    for row in scores:
+        at = datetime.combine(row.day, time(12), UTC)
+        if _comes_up(rule, before, row.score) and not _within(
+            last, at, timedelta(days=rule.window_days or 0)
+        ):
+            last = at
+            yield _finding(rule, row, at)
+        before = row.score
 
 
 def _within(last: datetime | None, now: datetime, window: timedelta) -> bool:

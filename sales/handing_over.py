@@ -149,6 +149,11 @@ def _open_signals(ids: Iterable[str], rules: Mapping[int, Rule]) -> dict[str, li
     return found
 
 
+def counting(customer: Customer) -> list[Signal]:
+    """The signals that make up a customer's score today."""
+    return _open_signals([customer.pk], Rule.objects.in_bulk())[customer.pk]
+
+
 def _made(
     moments: Mapping[Customer, datetime], signals: Mapping[str, Sequence[Signal]], policy: Policy
 ) -> list[HandoffTask]:

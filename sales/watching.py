@@ -188,11 +188,13 @@ def _fact(signal: Signal, told: Told, actor: str) -> Fact:
     return Fact("signal.created", signal.pk, customer.pk, customer.livemode, actor, told.at, data)
 
 
+def setting_of(rule: Rule) -> Setting:
+    """A row of the rules table, saved or not, as a value."""
+    return Setting(rule.code, rule.weight, rule.threshold or Decimal(0), rule.window_days)
+
+
 def _settings() -> dict[str, Setting]:
-    return {
-        rule.code: Setting(rule.code, rule.weight, rule.threshold or Decimal(0), rule.window_days)
-        for rule in Rule.objects.filter(enabled=True)
-    }
+    return {rule.code: setting_of(rule) for rule in Rule.objects.filter(enabled=True)}
 
 
 # -- What was missed, and what only others know ---------------------------------------------------------
@@ -254,12 +256,16 @@ def _went_on(
     for usage in running:
         same = usage.meter == meter and usage.period.start == crossing.period_start
         if same and usage.limit == crossing.limit:
-            data = {
-                "meter": meter.code, "name": meter.name, "used": str(usage.used), "limit": str(usage.limit),
-                "period": {"start": usage.period.start.isoformat()},
-            }  # fmt: skip
-            event = Happened(0, metering.THRESHOLD_REACHED, crossing.customer_id, moment, data=data)
-            yield Facts(event, crossing.customer_id)
+            yield Facts(stands(crossing.customer_id, usage, moment), crossing.customer_id)
+
+
+def stands(customer: str, usage: metering.MeterUsage, moment: datetime) -> Happened:
+    """How much of a limit is used by now, as billing would say it."""
+    data = {
+        "meter": usage.meter.code, "name": usage.meter.name, "used": str(usage.used), "limit": str(usage.limit),
+        "period": {"start": usage.period.start.isoformat()},
+    }  # fmt: skip
+    return Happened(0, metering.THRESHOLD_REACHED, customer, moment, data=data)
 
 
 def look_for_targets(*, now: datetime) -> list[Signal]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from billing.admin.base import (
     EditableList,
@@ -22,6 +24,7 @@ from billing.admin.base import (
 )
 from billing.models import Subscription
 from sales import consolidating, drafting, handing_over, watching, worth
+from sales.admin import trying
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
 
 
@@ -271,13 +274,38 @@ class RuleAdmin(EditableList):
     """Each rule with what came of it: how many of its signals' tasks that ended were won."""
 
     changelist_form = RuleRow
-
-    list_display = ("name", "enabled", "weight", "threshold", "unit", "window_days", "raised", "precision")
+    change_list_template = "admin/tandem/rule_list.html"
+    list_display = (
+        "name", "enabled", "weight", "threshold", "unit", "window_days", "raised", "precision", "try_out",
+    )  # fmt: skip
     list_editable = ("enabled", "weight", "threshold", "window_days")
     readonly_fields = ("code",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return watching.with_precision(super().get_queryset(request))
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("try/", view(self.try_all), name="sales_rule_try_all"),
+            path("<path:rule_id>/try/", view(self.try_one), name="sales_rule_try"),
+            *super().get_urls(),
+        ]
+
+    def try_all(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return trying.every(request)
+
+    def try_one(self, request: HttpRequest, rule_id: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return trying.one(request, rule_id)
+
+    @admin.display(description="try it")
+    def try_out(self, rule: Rule) -> str:
+        where = reverse("admin:sales_rule_try", args=[rule.pk])
+        return format_html('<a href="{}" aria-label="Try: {}">Try</a>', where, rule)
 
     @admin.display(description="signals", ordering="raised_signals")
     def raised(self, rule: Any) -> int:
@@ -291,7 +319,7 @@ class RuleAdmin(EditableList):
     def precision(self, rule: Any) -> str:
         if not rule.ended_tasks:
             return "–"
-        return f"{rule.won_tasks} of {rule.ended_tasks} ({100 * rule.won_tasks // rule.ended_tasks} %)"
+        return f"{rule.won_tasks} of {rule.ended_tasks} ({100 * rule.won_tasks // rule.ended_tasks}\N{NO-BREAK SPACE}%)"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

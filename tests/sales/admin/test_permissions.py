@@ -106,7 +106,9 @@ def test_it_refuses_and_changes_nothing(sales_catalogue, address, group):
     assert lead.status == "open"
 
 
-@pytest.mark.parametrize("where", ["/admin/sales/deal/board/", "/admin/metrics/", "/admin/sales/lead/"])
+@pytest.mark.parametrize(
+    "where", ["/admin/sales/deal/board/", "/admin/metrics/", "/admin/sales/lead/", "/admin/sales/rule/try/"]
+)
 def test_staff_of_no_group_see_nothing(sales_catalogue, where):
     browser = Client()
     browser.force_login(member_of(None))
@@ -123,6 +125,7 @@ def test_every_group_may_look(sales_catalogue, group):
         "/admin/metrics/",
         "/admin/sales/deal/board/",
         "/admin/sales/quote/",
+        "/admin/sales/rule/try/",
         "/admin/billing/invoice/",
     ):
         assert browser.get(where).status_code == 200, where
