@@ -156,9 +156,13 @@ def _row(n: int, event: Event) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_EVENT = "number id type object_id sequence customer_id livemode actor at recorded_at data".split()
+
+
 def _event(fact: Fact) -> Event:
     """The fact as its row will be; its number comes with writing."""
-    return Event(
-        id=uuid7(), type=fact.type, object_id=fact.subject, customer_id=fact.customer, livemode=fact.livemode,
-        actor=fact.actor, at=fact.now, data=dict(fact.data),
+    values = (
+        None, uuid7(), fact.type, fact.subject, None, fact.customer, fact.livemode, fact.actor, fact.now, None,
+        dict(fact.data),
     )  # fmt: skip
+    return Event.with_values(_EVENT, values)

@@ -32,7 +32,6 @@ from billing import (
     timelines,
 )
 from billing.events import Fact, record, record_many
-from billing.maths import timeline
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import move
 
@@ -167,7 +166,8 @@ def _claim(now: datetime, clock: TestClock | None, size: int, *, alone: bool = F
     """The next that are due, with what shares a day with them; their customers are held too."""
     due = due_at(now, clock)
     held = sharing.leading(due).select_for_update(skip_locked=True, of=("customer", "self"), no_key=True)
-    rows = list(held.select_related("customer").order_by("next_due_at", "id")[:size])
+    held = held.select_related("customer").defer("metadata", "customer__metadata")
+    rows = list(held.order_by("next_due_at", "id")[:size])
     for row in rows:
         if row.customer.test_clock_id == row.test_clock_id:
             row.customer.test_clock = clock
@@ -262,16 +262,15 @@ def _end_day(dues: Sequence[invoicing.Due]) -> None:
 
 
 def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[Fact]:
-    """A new period of the recurring items began today, after the first."""
-    spec = timelines.spec_on(specs, day)
-    if spec is None or spec.free or day == row.start_on:
+    """A new period of the recurring items began today, after the first (the row is refreshed)."""
+    if row.current_period_start != day or row.current_period_end is None or day == row.start_on:
         return []
-    period = timeline.current_period(timelines.timeline_of(specs, credit_unused=True), day)
-    if period is None or period.start != day:
+    spec = timelines.spec_on(specs, day)
+    if spec is None or spec.free:
         return []
     data = {
-        "period_start": period.start.isoformat(),
-        "period_end": period.end.isoformat(),
+        "period_start": row.current_period_start.isoformat(),
+        "period_end": row.current_period_end.isoformat(),
         "plan": spec.plan.code,
     }
     return [Fact("subscription.renewed", row.pk, row.customer_id, row.customer.livemode, "system", now, data)]

@@ -1,7 +1,7 @@
 """The timeline of a subscription: phases that touch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -63,9 +63,13 @@ class Phase:
     free: bool = False
     prorate: bool = True
     paused: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.start, self.end, self.anchor, self.items)))
 
     def __hash__(self) -> int:
-        return hash((self.start, self.end, self.anchor, self.items))
+        return self._hash
 
     @property
     def costs(self) -> bool:

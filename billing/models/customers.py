@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 from django.utils.timezone import now as present
 
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 
 
 class UserManager(BaseUserManager["User"]):
@@ -186,7 +187,7 @@ class Standing(models.Manager["Customer"]):
         return super().get_queryset().filter(deleted_at__isnull=True)
 
 
-class Customer(models.Model):
+class Customer(ReadPlainly):
     """A company (or person) that buys. A deleted one is an empty row that its events still point to."""
 
     id = IdField("cus")

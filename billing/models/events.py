@@ -5,9 +5,10 @@ from django.db import models
 
 from billing.models.customers import Customer
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 
 
-class Event(models.Model):
+class Event(ReadPlainly):
     """History, audit, outbox and what `sales` listens to, in one row."""
 
     number = models.BigAutoField(primary_key=True)

@@ -16,6 +16,7 @@ from django.utils.timezone import now as present
 from billing.models.catalogue import Plan, Price
 from billing.models.customers import CollectionMethod, Customer, Motion
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 
 
 class DateRange(Func):
@@ -23,7 +24,7 @@ class DateRange(Func):
     output_field = DateRangeField()
 
 
-class Subscription(models.Model):
+class Subscription(ReadPlainly):
     """One customer's agreement to one chain of plans; what it pays when is its timeline."""
 
     class Status(models.TextChoices):
@@ -112,7 +113,7 @@ class Subscription(models.Model):
     reopened_on: date | None = None
 
 
-class Phase(models.Model):
+class Phase(ReadPlainly):
     """Plan, prices, quantities, discount, collection method and terms for a stretch `[start_on, end_on)`."""
 
     id = IdField("phase")
