@@ -13,7 +13,7 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import Sum
 
-from billing import bulk, issuing, journal, numbering, settling
+from billing import bulk, issuing, journal, numbering, settling, signing_off
 from billing.events import record
 from billing.issuing import DraftLine
 from billing.maths.money import round_half_away, share
@@ -309,11 +309,16 @@ def _return_balance(invoice: Invoice, now: datetime) -> None:
 
 
 @transaction.atomic
-def mark_uncollectible(*, invoice: Invoice, now: datetime, actor: str, reason: str = "") -> Invoice:
-    """Nobody will pay what is due. A payment that comes after all is still taken. Raises NotOpen."""
+def mark_uncollectible(
+    *, invoice: Invoice, now: datetime, actor: str, reason: str = "", signed: bool = False
+) -> Invoice:
+    """Nobody will pay what is due. A payment that comes after all is still taken. `signed`: a second person has agreed.
+    Raises NotOpen, NeedsSignOff."""
     invoice = locked(invoice)
     if invoice.status != Invoice.Status.OPEN:
         raise NotOpen(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
+    if not signed:
+        signing_off.check_write_off(invoice, now=now, actor=actor)
     on = local_date(now, Seller.objects.get().timezone)
     bulk.copy(Posting, list(journal.of_write_off(invoice, invoice.amount_due, on)))
     data = {

@@ -28,7 +28,7 @@ TYPES = frozenset(
     subscription.canceled subscription.converted_to_invoice usage.threshold_reached invoice.created
     invoice.finalized invoice.sent invoice.paid invoice.payment_failed invoice.overdue invoice.voided
     invoice.uncollectible credit_note.issued payment.succeeded payment.failed payment.refunded payment.disputed
-    payment.refund_explained customer.balance_paid_out
+    payment.refund_explained customer.balance_paid_out sign_off.requested sign_off.given sign_off.refused
     payment.unanswered payment_method.attached payment_method.expiring payment_method.detached lead.created demo.requested
     feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted handoff.snoozed handoff.won
     handoff.lost handoff.returned quote.created quote.submitted quote.approved quote.rejected quote.sent quote.viewed

@@ -122,6 +122,11 @@ def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
         "payment": Row(decline_code="insufficient_funds"), "reason": "The card does not have enough funds.",
         "paid_on": day, "due_on": day + timedelta(days=30), "next_on": day + timedelta(days=30),
         "ends_on": day + timedelta(days=3), "starts_on": day, "retry_at": day + timedelta(days=3),
+        "sign_off": Row(
+            customer="Nova Robotics", get_kind_display="Refund", amount=1000000, currency=currency,
+            reason="The annual plan was bought twice.",
+        ),
+        "asker": "Riley Okafor",
         "method": "Visa ending 4242", "card": "Visa ending 4242", "expires": f"{day.month}/{day.year}",
         "reference": "re_3Qexample", "plan": "Pro", "has_card": True, "upcoming": True,
     }  # fmt: skip

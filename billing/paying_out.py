@@ -38,14 +38,23 @@ class _Part:
 
 
 def to_cards(
-    *, customer: Customer, now: datetime, actor: str, amount: int | None = None, once: str = ""
+    *,
+    customer: Customer,
+    now: datetime,
+    actor: str,
+    amount: int | None = None,
+    once: str = "",
+    signed: bool = False,
 ) -> list[Refund]:
     """Pay the balance, or a part of it (minor units), back to the cards. Must not run inside a transaction; the answers
-    are in the refunds' status, unknown means wait. `once` as for `refunding.refund`. Raises NothingToPayOut,
-    NotRefundable."""
+    are in the refunds' status, unknown means wait. `once` and `signed` as for `refunding.refund`. Raises
+    NothingToPayOut, NotRefundable, NeedsSignOff."""
     with transaction.atomic():
         customers.hold(customer.pk)
-        rows = refunding.begun(once) or _reserved(customer, amount, once, now=now, actor=actor)
+        rows = refunding.begun(once)
+        if not rows:
+            rows = _reserved(customer, amount, once, now=now, actor=actor)
+            refunding.refuse_unsigned(rows, signed, now=now, actor=actor)
     return [refunding.send(row, now, actor) for row in rows]
 
 
@@ -60,10 +69,17 @@ def _reserved(
 
 @transaction.atomic
 def by_transfer(
-    *, customer: Customer, reference: str, now: datetime, actor: str, amount: int | None = None
+    *,
+    customer: Customer,
+    reference: str,
+    now: datetime,
+    actor: str,
+    amount: int | None = None,
+    signed: bool = False,
 ) -> Refund:
     """Book that the balance, or a part of it (minor units), was paid out by a bank transfer. The same reference and
-    amount is one transfer. Raises NothingToPayOut, ReferenceMissing."""
+    amount is one transfer. `signed` as for `refunding.refund`. Raises NothingToPayOut, ReferenceMissing,
+    NeedsSignOff."""
     if not reference.strip():
         raise ReferenceMissing("Give the reference of the transfer.", field="reference")
     customers.hold(customer.pk)
@@ -76,6 +92,7 @@ def by_transfer(
         key=new_id("payout"), status="succeeded", reference=reference.strip(), created_at=now, settled_at=now,
     )  # fmt: skip
     refunding.leave(row, row.amount, now, f"Paid out: {row.reference}"[:200])
+    refunding.refuse_unsigned([row], signed, now=now, actor=actor)
     _tell(customer, [row], "bank_transfer", now=now, actor=actor)
     return row
 

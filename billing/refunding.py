@@ -13,7 +13,7 @@ from itertools import count
 from django.db import transaction
 from django.db.models import F, Sum
 
-from billing import bulk, correcting, journal
+from billing import bulk, correcting, journal, signing_off
 from billing.correcting import LineCredit
 from billing.events import record
 from billing.gateway import GatewayMisuse, RefundOutcome, gateway
@@ -51,20 +51,31 @@ def refund(
     amount: int | None = None,
     reason: str = "",
     once: str = "",
+    signed: bool = False,
 ) -> Refund:
     """Credit a part (or all that is left) of what a card payment paid, and send it back to the card. What was paid too
     much, and still stands on the balance, goes back first and needs no credit note.
 
     Must not run inside a transaction. The answer is in the refund's status; unknown means wait. `once`: what makes a
-    request that is made again the same; it goes on where it was killed. Raises NotRefundable, and as
-    `correcting.credit`.
+    request that is made again the same; it goes on where it was killed. `signed`: a second person has agreed. Raises
+    NotRefundable, NeedsSignOff, and as `correcting.credit`.
     """
     if payment.invoice is None:
         raise NotRefundable("The payment pays no invoice.", field="payment")
     with transaction.atomic():
         invoice = correcting.locked(payment.invoice)
-        [row] = begun(once) or [_begin(invoice, payment, amount, reason, now, actor, next(keys_of(once)))]
-    return send(row, now, actor)
+        rows = begun(once)
+        if not rows:
+            rows = [_begin(invoice, payment, amount, reason, now, actor, next(keys_of(once)))]
+            refuse_unsigned(rows, signed, now=now, actor=actor)
+    return send(rows[0], now, actor)
+
+
+def refuse_unsigned(rows: Sequence[Refund], signed: bool, *, now: datetime, actor: str) -> None:
+    """Of what was just reserved: is it so much that a second person has to agree? Raises NeedsSignOff."""
+    if not signed:
+        amount = sum(row.amount for row in rows)
+        signing_off.check_back(rows[0].customer, amount, now=now, actor=actor)
 
 
 def begun(once: str) -> list[Refund]:
@@ -127,9 +138,10 @@ def credit_and_refund(
     lines: Sequence[LineCredit] | None = None,
     amount: int | None = None,
     once: str = "",
+    signed: bool = False,
 ) -> tuple[CreditNote, list[Refund]]:
-    """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction. `once` as for
-    `refund`."""
+    """A credit note whose amount goes back to the cards that paid. Must not run inside a transaction. `once`, `signed`
+    and refusals as for `refund`."""
     with transaction.atomic():
         held = correcting.locked(invoice)
         rows = begun(once)
@@ -139,6 +151,7 @@ def credit_and_refund(
                 invoice=held, lines=lines, amount=amount, reason=reason, to="refund", now=now, actor=actor
             )
             rows = _reserve_all(note, now, once)
+            refuse_unsigned(rows, signed, now=now, actor=actor)
     made = rows[0].credit_note
     assert made is not None
     return made, [send(row, now, actor) for row in rows]

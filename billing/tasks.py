@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing import (
+    carrying_out,
     clocks,
     collecting,
     disputing,
@@ -149,6 +150,11 @@ def reconcile_payments() -> int:
     now = timezone.now()
     done = _again_what_waits(now) + collecting.reconcile(now=now) + refunding.reconcile(now=now)
     return done + collecting.give_up_unconfirmed(now=now)
+
+
+def finish_signed() -> int:
+    """Do what a second person has signed, where a dead worker left it."""
+    return carrying_out.finish(now=timezone.now())
 
 
 def reconcile_disputes() -> int:

@@ -25,6 +25,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Credit notes", "undo-2", "billing.CreditNote"),
         ("Payments", "wallet", "billing.Payment"),
         ("Disputes", "scale", "billing.Dispute"),
+        ("Sign-offs", "circle-check", "billing.SignOff"),
         ("Usage", "activity", "billing.UsageDay"),
         ("Billing runs", "refresh-cw", "billing.BillingRun"),
     ],

@@ -32,6 +32,7 @@ JOBS: list[Job] = [
     Job("remind of open invoices", "billing.tasks.remind", minutes=60),
     Job("say what ends soon", "billing.tasks.give_notice", minutes=15),
     Job("ask about unknown payments", "billing.tasks.reconcile_payments", minutes=5),
+    Job("do what was signed", "billing.tasks.finish_signed", minutes=5),
     Job("ask about disputes", "billing.tasks.reconcile_disputes", at=time(5, 40)),
     Job("look for refunds made elsewhere", "billing.tasks.reconcile_refunds", at=time(5, 50)),
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),

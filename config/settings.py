@@ -332,6 +332,8 @@ SPECTACULAR_SETTINGS = {
         "ChangeLineKind": ["charge", "credit", "tax"],
         "DisputeStatus": "billing.models.payments.DisputeStatus",
         "RefundStatus": "billing.models.Refund.Status",
+        "SignOffStatus": "billing.models.SignOff.Status",
+        "SignOffKind": "billing.models.SignOff.Kind",
         "CreditDestination": ["balance", "refund"],
         "CreditedTo": ["balance", "refund", "invoice"],
         "Proration": ["prorate", "none"],

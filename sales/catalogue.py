@@ -135,6 +135,7 @@ DIRECTING = [
     "sales.approve_quote_as_director",
     "sales.add_approvalrule",
     "sales.change_approvalrule",
+    "billing.give_sign_off",
 ]
 # What is sold and for how much: finance's to say, not of those who are paid for selling it.
 PRICING = [
@@ -148,6 +149,7 @@ PRICING = [
 ACCOUNTING = [
     "billing.record_payment",
     "billing.void_invoice",
+    "billing.give_sign_off",
     "billing.change_taxrate",
     "billing.add_taxrate",
     "billing.add_exchangerate",

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import correcting, printing, refunding
+from billing import carrying_out, correcting, printing
 from billing.api.fields import (
     Amount,
     Instant,
@@ -24,9 +24,10 @@ from billing.api.fields import (
 )
 from billing.api.finding import row
 from billing.api.schema import operation
+from billing.api.sign_offs import SignOffOut, waits
 from billing.api.subscriptions import span
 from billing.api.views import ApiView
-from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from billing.models import CreditNote, CreditNoteLine, Invoice, InvoiceLine, SignOff
 
 TAG = "Credit notes"
 DESTINATIONS = ["balance", "refund"]
@@ -97,8 +98,9 @@ class CreditNotes(ApiView):
 
     @operation(
         "Credit an invoice", tag=TAG, name="create_credit_note", body=CreditNoteNew, answer=CreditNoteOut,
-        status=201, posts=True,
-        description="Some lines, an amount, or all that is left. What is still due shrinks first.",
+        status=201, posts=True, or_={202: SignOffOut},
+        description="Some lines, an amount, or all that is left. What is still due shrinks first. 202: what would go "
+        "back to the cards is above the seller's limit and waits for a second person.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         given = self.given(CreditNoteNew)
@@ -109,7 +111,10 @@ class CreditNotes(ApiView):
             "now": self.now(invoice.customer), **_wanted(given, invoice),
         }  # fmt: skip
         if given["to"] == "refund":
-            note, _ = refunding.credit_and_refund(**terms, once=self.once)
+            made = carrying_out.credit_and_refund(**terms, once=self.once)
+            if isinstance(made, SignOff):
+                return waits(self, made)
+            note = made
         else:
             note = correcting.credit(**terms)
         return self.answer(CreditNoteOut, _notes(self).prefetch_related("lines").get(pk=note.pk), 201)

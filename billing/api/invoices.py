@@ -14,15 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import (
+    carrying_out,
     collecting,
     correcting,
     drafting,
     dunning,
     invoicing,
     noticing,
-    paying_out,
     printing,
-    refunding,
 )
 from billing.api.fields import (
     Amount,
@@ -42,6 +41,7 @@ from billing.api.finding import row
 from billing.api.problems import FieldProblem, Problem
 from billing.api.remembering import Slot
 from billing.api.schema import operation
+from billing.api.sign_offs import SignOffOut, waits
 from billing.api.subscriptions import LineOut, NeedsCardOut, card_named, line_shown, span
 from billing.api.views import ApiView
 from billing.maths.money import to_major
@@ -54,10 +54,12 @@ from billing.models import (
     Motion,
     Payment,
     Refund,
+    SignOff,
     Subscription,
 )
 
 TAG = "Invoices"
+ABOVE = "202: it is above the seller's limit and waits for a second person."
 
 
 class InvoiceLineOut(serializers.Serializer[Any]):
@@ -415,14 +417,15 @@ class InvoiceUncollectible(OneInvoice):
 
     @operation(
         "Give an invoice up", tag=TAG, name="mark_invoice_uncollectible", body=Reason, answer=InvoiceOut,
-        posts=True, description="A payment that comes after all is still taken.",
+        posts=True, or_={202: SignOffOut},
+        description=f"A payment that comes after all is still taken. {ABOVE}",
     )  # fmt: skip
     def post(self, request: Request, invoice: str) -> Response:
         found = self.found(invoice)
-        correcting.mark_uncollectible(
+        done = carrying_out.write_off(
             invoice=found, now=self.now(found.customer), actor=self.actor, **self.given(Reason)
         )
-        return self.shown(invoice)
+        return waits(self, done) if isinstance(done, SignOff) else self.shown(invoice)
 
 
 class InvoiceSend(OneInvoice):
@@ -541,9 +544,9 @@ class PaymentRefund(ApiView):
 
     @operation(
         "Refund a card payment", tag="Payments", name="refund_payment", body=RefundNew, answer=RefundOut,
-        status=201, posts=True,
+        status=201, posts=True, or_={202: SignOffOut},
         description="Through a credit note on its invoice, so that the paper says it too. What was paid too much, and "
-        "still stands on the balance, goes back first and without one.",
+        f"still stands on the balance, goes back first and without one. {ABOVE}",
     )  # fmt: skip
     def post(self, request: Request, payment: str) -> Response:
         rows = Payment.objects.filter(livemode=self.livemode).select_related(
@@ -553,8 +556,8 @@ class PaymentRefund(ApiView):
         if "amount" in given:
             given["amount"] = minor(given["amount"], found.currency)
         by: dict[str, Any] = {"now": self.now(found.customer), "actor": self.actor, "once": self.once}
-        made = refunding.refund(payment=found, **by, **given)
-        return self.answer(RefundOut, made, 201)
+        made = carrying_out.refund(payment=found, **by, **given)
+        return waits(self, made) if isinstance(made, SignOff) else self.answer(RefundOut, made, 201)
 
 
 class RefundReason(Strict):
@@ -596,7 +599,8 @@ class PayOut(ApiView):
 
     @operation(
         "Pay the balance out", tag="Payments", name="pay_out_balance", body=PayOutNew, answer=PaidOutOut, status=201,
-        posts=True, description="Never more than stands there. What a card does not take back stands there again.",
+        posts=True, or_={202: SignOffOut},
+        description=f"Never more than stands there. What a card does not take back stands there again. {ABOVE}",
     )  # fmt: skip
     def post(self, request: Request, customer: str) -> Response:
         found, given = self.customer(customer), self.given(PayOutNew)
@@ -606,12 +610,15 @@ class PayOut(ApiView):
             "amount": wanted,
             "now": self.now(found),
             "actor": self.actor,
+            "method": given["method"],
+            "reference": given.get("reference", ""),
         }
-        if given["method"] == "card":
-            rows = paying_out.to_cards(**by, once=self.once)
-        else:
-            rows = [paying_out.by_transfer(**by, reference=given.get("reference", ""))]
-        return self.answer(PaidOutOut, {"refunds": rows}, 201)
+        rows = carrying_out.pay_out(**by, once=self.once)
+        return (
+            waits(self, rows)
+            if isinstance(rows, SignOff)
+            else self.answer(PaidOutOut, {"refunds": rows}, 201)
+        )
 
 
 class PaymentDetail(ApiView):

@@ -28,6 +28,7 @@ from billing.models.invoices import (
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
 from billing.models.payments import Dispute, Payment, PaymentMethod, Refund
 from billing.models.runs import BillingFailure, BillingRun
+from billing.models.sign_offs import SignOff
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
 from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -38,8 +39,8 @@ __all__ = [
     "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
-    "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller", "Subscription",
-    "TaxRate", "TestClock",
+    "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller",
+    "SignOff", "Subscription", "TaxRate", "TestClock",
     "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User", "WebhookAttempt",
     "WebhookDelivery", "WebhookEndpoint",
 ]  # fmt: skip

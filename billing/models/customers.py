@@ -172,9 +172,19 @@ class Seller(models.Model):
     upgrade_alert_delta = models.BigIntegerField(
         default=50_000, help_text="MRR gain that alerts sales, minor units"
     )
+    sign_off_over = models.BigIntegerField(
+        null=True, blank=True, verbose_name="second person above",
+        help_text="refunds to one customer within 30 days, and write-offs, above this need one; minor units; empty: none",
+    )  # fmt: skip
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_seller")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="one_seller"),
+            models.CheckConstraint(
+                condition=models.Q(sign_off_over__isnull=True) | models.Q(sign_off_over__gte=0),
+                name="sign_off_limit_not_negative",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -70,7 +70,8 @@ TONES: dict[str, str] = {
         "bad",
     ),
     **dict.fromkeys(
-        ("open", "trialing", "sent", "viewed", "scheduled", "issued", "new", "qualified", "pending"), "info"
+        ("open", "trialing", "sent", "viewed", "scheduled", "issued", "given", "new", "qualified", "pending"),
+        "info",
     ),
 }
 

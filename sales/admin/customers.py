@@ -10,12 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import customers, exchanging, invoicing, metering, paying_out, timelines
+from billing import carrying_out, customers, exchanging, invoicing, metering, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
 from billing.maths.money import to_major
-from billing.models import Customer, Event, Segment, Subscription
+from billing.models import Customer, Event, Segment, SignOff, Subscription
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, excepting, handing_over, leads
@@ -61,6 +61,9 @@ WORDS = {
     "payment.refunded": ("Money went back to a card", "undo-2", ""),
     "payment.refund_explained": ("Refund explained", "undo-2", ""),
     "customer.balance_paid_out": ("Credit paid out", "wallet", ""),
+    "sign_off.requested": ("Asked for a second person", "user-plus", "warn"),
+    "sign_off.given": ("Signed by a second person", "circle-check", "good"),
+    "sign_off.refused": ("Refused by a second person", "circle-alert", ""),
     "payment.unanswered": ("Payment without an answer", "circle-alert", "bad"),
     "payment_method.attached": ("Card saved", "wallet", ""),
     "demo.requested": ("Asked for a demo", "zap", "accent"),
@@ -268,11 +271,15 @@ def _pay_out(request: HttpRequest, customer: Customer) -> str:
         "actor": staff(request),
         "amount": given["amount"],
     }
-    paid = money(given["amount"], customer.currency)
-    if given["reference"]:
-        paying_out.by_transfer(**act, reference=given["reference"])
+    paid, by_card = money(given["amount"], customer.currency), not given["reference"]
+    method = "card" if by_card else "bank_transfer"
+    rows = carrying_out.pay_out(**act, method=method, reference=given["reference"])
+    if isinstance(rows, SignOff):
+        return (
+            f"{paid} waits for a second person: it is above the limit, and who may sign it was told by mail."
+        )
+    if not by_card:
         return f"{paid} booked as paid out."
-    rows = paying_out.to_cards(**act)
     failed = sum(row.amount for row in rows if row.status == "failed")
     if failed:
         return f"{money(failed, customer.currency)} of {paid} was not taken back and stands on the balance again."

@@ -9,7 +9,7 @@ from tests.fixtures_billing import NOON
 def things(catalogue, make_customer, subscribe):
     """One of everything in the sandbox, by the names that addresses use."""
     from billing import correcting, customers, metering, webhooks_out
-    from billing.models import Discount, Payment, PaymentMethod, Plan, TestClock, UsageImport
+    from billing.models import Discount, Payment, PaymentMethod, Plan, SignOff, TestClock, UsageImport
     from checkout import sessions
     from sales import catalogue as sales_catalogue
     from sales import deals, leads, quoting, watching
@@ -42,8 +42,12 @@ def things(catalogue, make_customer, subscribe):
     quote = quoting.draft(
         plan=Plan.objects.get(code="pro"), customer=customer, now=NOON, actor="system", quantity=3
     )
+    sign_off = SignOff.objects.create(
+        kind="write_off", customer=customer, invoice=invoice, amount=100, currency="USD", asked_by="key:tk_test_abc",
+        asked_at=NOON,
+    )  # fmt: skip
     return {
-        "customer": customer.pk, "member": member.pk, "payment_method": card.pk, "plan": "pro",
+        "sign_off": sign_off.pk, "customer": customer.pk, "member": member.pk, "payment_method": card.pk, "plan": "pro",
         "meter": "api_calls", "discount": Discount.objects.create(percent_off=5).pk,
         "subscription": subscription.pk, "change": "none", "credit_note": note.pk,
         "key": "used-1", "invoice": invoice.pk, "payment": payment.pk,

@@ -70,6 +70,8 @@ customers/{customer}/pay_out                 POST write
 credit_notes                                 GET read      POST write
 credit_notes/{credit_note}                   GET read
 credit_notes/{credit_note}/pdf               GET read
+sign_offs                                    GET read
+sign_offs/{sign_off}                         GET read
 events                                       GET read
 events/{event}                               GET read
 test_clocks                                  GET read      POST write

@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import cards, collecting, issuing, noticing
-from billing.models import CreditNote, IdempotentRequest, Payment, Refund, User
+from billing.maths.money import to_major
+from billing.models import CreditNote, IdempotentRequest, Payment, Refund, Seller, SignOff, User
 
 
 @pytest.fixture
@@ -125,3 +126,38 @@ def test_a_payment_that_was_killed_says_what_came_of_it(
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
     assert len(fake_stripe.rows("charge")) == 2
     assert api.post(path, {}, key="once").content == answer.content
+
+
+def test_what_is_above_the_limit_waits_for_a_second_person(api, acme, fake_stripe):
+    """202 with the wish, the same bytes when it is asked again; with a key nobody signs."""
+    Seller.objects.update(sign_off_over=20_00)
+    given = {"amount": "21.00"}
+    first = api.post("customers/acme/pay_out", given, key="once")
+    wishes = api.get("sign_offs", customer="acme", status="waiting").json()["results"]
+    assert (first.status_code, [first.json()]) == (202, wishes)
+    [wish] = wishes
+    assert (wish["kind"], wish["amount"], wish["decided_by"]) == ("pay_out", "21.00", None)
+    assert api.post("customers/acme/pay_out", given, key="once").content == first.content
+    other = api.post("customers/acme/pay_out", amount="22.00")
+    assert (other.status_code, other.json()["code"]) == (409, "sign_off_waits")
+    assert api.post("customers/acme/pay_out", given).json() == wish
+    assert api.get(f"sign_offs/{wish['id']}").json() == wish
+    assert (api.get("customers/acme").json()["balance"], fake_stripe.rows("refund")) == ("40.00", [])
+
+
+def test_refunds_credit_notes_and_write_offs_wait_too(api, acme, subscribe, fake_stripe):
+    Seller.objects.update(sign_off_over=20_00)
+    paid = Payment.objects.get(status="succeeded")
+    open_one = subscribe(acme, quantity=3).invoices.get()
+
+    def asked(path, **given):
+        answer = api.post(path, **given)
+        SignOff.objects.all().delete()
+        return answer.status_code, answer.json()["kind"], answer.json()["amount"]
+
+    assert asked(f"payments/{paid.pk}/refund") == (202, "refund", "29.00")
+    back = {"invoice": paid.invoice_id, "to": "refund", "amount": "25.00"}
+    assert asked("credit_notes", **back) == (202, "credit_note", "25.00")
+    given_up = asked(f"invoices/{open_one.pk}/mark_uncollectible", reason="Gone")
+    assert given_up == (202, "write_off", to_major(open_one.amount_due, "USD"))
+    assert (fake_stripe.rows("refund"), CreditNote.objects.count()) == ([], 0)
