@@ -45,6 +45,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         refuse(chromium.HOW_TO_GET_ONE)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def emptied_quickly() -> None:
+    """Tests that commit leave an empty database (`tests/emptying.py`), without Django's flush."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty
+
+    TransactionTestCase._fixture_teardown = lambda self: empty()
+
+
 @pytest.fixture(scope="session")
 def chromium_options() -> dict[str, object]:
     """What Playwright's `chromium.launch` takes to start the machine's own browser."""

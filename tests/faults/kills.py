@@ -102,9 +102,9 @@ class Round:
 
 def clear() -> None:
     """An empty database for the next world."""
-    from django.core.management import call_command
+    from tests.emptying import empty
 
-    call_command("flush", verbosity=0, interactive=False)
+    empty()
 
 
 @contextmanager
