@@ -6,7 +6,7 @@ on time. A chunk that fails is halved until the one that cannot be billed stands
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from functools import partial
 from threading import Lock
 
 from django.db import OperationalError, connection, connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Min, Q, QuerySet
 from django_q.tasks import async_task
 
 from billing import (
@@ -345,21 +345,28 @@ def _happen(clock: TestClock) -> None:
 def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
     due = due_at(to, clock)
     notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
-    open_invoices = Invoice.objects.filter(customer__test_clock=clock, status="open")
     moments = [
         _unconfirmed_until(clock, to),
         due.order_by("next_due_at").values_list("next_due_at", flat=True).first(),
         notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
-        open_invoices.filter(next_reminder_at__lte=to)
-        .order_by("next_reminder_at").values_list("next_reminder_at", flat=True).first(),
-        open_invoices.filter(next_attempt_at__lte=to, collection_method="charge_automatically")
-        .order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first(),
-        open_invoices.filter(sent_at__isnull=True, collection_method="send_invoice")
-        .order_by("issued_at").values_list("issued_at", flat=True).first(),
-        open_invoices.filter(due_at__lte=to, collection_method="send_invoice", attempts=0)
-        .order_by("due_at").values_list("due_at", flat=True).first(),
-    ]  # fmt: skip
+        *_moments_of_invoices(clock, to),
+    ]
     return min((m for m in moments if m is not None), default=None)
+
+
+def _moments_of_invoices(clock: TestClock, to: datetime) -> Iterable[datetime | None]:
+    """When the next of the open invoices is reminded of, charged, sent and overdue."""
+    by_card, by_invoice = Q(collection_method="charge_automatically"), Q(collection_method="send_invoice")
+    return (
+        Invoice.objects.filter(customer__test_clock=clock, status="open")
+        .aggregate(
+            reminded=Min("next_reminder_at", filter=Q(next_reminder_at__lte=to)),
+            charged=Min("next_attempt_at", filter=by_card & Q(next_attempt_at__lte=to)),
+            sent=Min("issued_at", filter=by_invoice & Q(sent_at__isnull=True)),
+            overdue=Min("due_at", filter=by_invoice & Q(due_at__lte=to, attempts=0)),
+        )
+        .values()
+    )
 
 
 def _unconfirmed_until(clock: TestClock, to: datetime) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def package(name: str) -> str | None:
     return first if first in MAY_IMPORT else None
 
 
+@cache
 def imported(path: Path, source: str) -> set[str]:
     """Every dotted name that the module at `path` imports, wherever in the file, relative ones resolved."""
     names: set[str] = set()
