@@ -11,7 +11,7 @@ from datetime import date
 from django.db import connection
 from django.db.models import prefetch_related_objects
 
-from billing import owing, timelines
+from billing import figures, owing, timelines
 from billing.maths import timeline
 from billing.maths.pricing import PriceKind
 from billing.maths.statement import key_text
@@ -187,6 +187,7 @@ INVARIANTS = (
             select subscription_id, sum(mrr) m, sum(arr) a from billing_mrrmovement group by 1) v
             on v.subscription_id = s.id
         where (s.mrr, s.arr) is distinct from (coalesce(v.m, 0)::bigint, coalesce(v.a, 0)::bigint)"""),
+    Invariant("I-19d", "the kept figures are what papers, phases and movements add up to", figures.DIFFERENCES),
     Invariant("I-22", "a day's usage is the sum of its events", """
         select d.id::text from billing_usageday d full join (
             select customer_id, meter_id, day, count(*) n, sum(value) v from billing_usageevent

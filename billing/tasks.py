@@ -16,6 +16,7 @@ from billing import (
     disputing,
     dunning,
     expiring,
+    figures,
     importing,
     mail,
     noticing,
@@ -165,6 +166,16 @@ def reconcile_disputes() -> int:
 def reconcile_refunds() -> int:
     """Find the refunds that were made in the provider's own pages and that no webhook has told of."""
     return noticing.reconcile(now=timezone.now())
+
+
+def fold_figures() -> None:
+    """Sums that were added bit by bit become one row each."""
+    figures.fold()
+
+
+def check_figures() -> int:
+    """Nightly: the sums of the metrics against what they sum up; answers how many were wrong, and are right now."""
+    return len(figures.check())
 
 
 def apply_stripe_event(event_id: str) -> None:

@@ -4,15 +4,18 @@ Amounts are minor units of one currency. Periods are half-open instants. Percent
 None where there is nothing to divide by.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
-HYBRID = ("self_serve_share", "sales_assisted_share", "conversion", "expansion", "land_and_expand")
+from billing.maths.periods import ONE_DAY, add_months
+
+KINDS = ("new", "expansion", "contraction", "churn", "reactivation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,135 +110,6 @@ def ratio(part: int, whole: int) -> Decimal | None:
     return (Decimal(part) / Decimal(whole)).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def hybrid(*, start: datetime, end: datetime, currency: str, livemode: bool = False) -> Hybrid:
-    """All five, in four statements whatever the number of customers."""
-    scope = {"start": start, "end": end, "currency": currency, "live": livemode}
-    return Hybrid(
-        start,
-        end,
-        currency,
-        revenue(**scope),
-        conversion(**scope),
-        expansion(**scope),
-        land_and_expand(**scope),
-    )
-
-
-_REVENUE = """
-select motion, sum(net)::bigint from (
-    select motion, subtotal - discount_total as net from billing_invoice
-    where status in ('open', 'paid', 'uncollectible') and issued_at >= %(start)s and issued_at < %(end)s
-        and currency = %(currency)s and livemode = %(live)s
-    union all
-    select i.motion, -c.subtotal from billing_creditnote c join billing_invoice i on i.id = c.invoice_id
-    where c.issued_at >= %(start)s and c.issued_at < %(end)s and c.currency = %(currency)s and c.livemode = %(live)s
-) papers group by motion
-"""
-
-
-def revenue(**scope: Any) -> Revenue:
-    """What was invoiced in the period, net of tax, discounts and credit notes."""
-    by_motion = dict(_rows(_REVENUE, scope))
-    return Revenue(*(by_motion.get(m, 0) for m in ("self_serve", "sales_assisted", "sales_led")))
-
-
-# The first subscription that was ever paid for decides how a customer began.
-_BEGAN = """
-with paid as (
-    select distinct on (s.customer_id) s.customer_id, s.motion, i.paid_at
-    from billing_subscription s join (
-        select id, subscription_id from billing_invoice where subscription_id is not null
-        union all select i.id, l.subscription_id from billing_invoice i join billing_invoiceline l on l.invoice_id = i.id
-            where i.subscription_id is null
-    ) o on o.subscription_id = s.id join billing_invoice i on i.id = o.id
-    where i.status = 'paid' and i.total > 0 and i.paid_at < %(end)s and s.currency = %(currency)s
-        and i.livemode = %(live)s
-    order by s.customer_id, i.paid_at, s.id
-), began as (select * from paid where motion = 'self_serve'),
-converted as (
-    select b.customer_id, min(p.start_on) as on_day from began b
-    join billing_subscription s on s.customer_id = b.customer_id
-    join billing_phase p on p.subscription_id = s.id and (p.end_on is null or p.end_on > p.start_on)
-    where p.motion in ('sales_assisted', 'sales_led') and p.start_on <= (%(end)s at time zone 'UTC')::date
-        and p.start_on >= (b.paid_at at time zone 'UTC')::date
-    group by 1
-)
-"""
-
-
-def conversion(**scope: Any) -> Conversion:
-    """Self-serve to sales, of everybody who began self-serve before the period's end."""
-    [(began, converted)] = _rows(
-        _BEGAN
-        + "select count(*), count(c.customer_id) from began b left join converted c using (customer_id)",
-        scope,
-    )
-    return Conversion(began, converted)
-
-
-def conversion_by_cohort(**scope: Any) -> list[tuple[str, Conversion]]:
-    """The same by the month of the first payment: [("2026-01", Conversion), …]."""
-    rows = _rows(
-        _BEGAN
-        + """select to_char(b.paid_at at time zone 'UTC', 'YYYY-MM') as cohort, count(*), count(c.customer_id)
-             from began b left join converted c using (customer_id) group by 1 order by 1""",
-        scope,
-    )
-    return [(cohort, Conversion(began, converted)) for cohort, began, converted in rows]
-
-
-_EXPANSION = """
-with had as (
-    select customer_id from billing_mrrmovement
-    where at < %(start)s and currency = %(currency)s and livemode = %(live)s
-    group by 1 having sum(mrr) > 0
-)
-select m.motion, m.cause, sum(m.mrr)::bigint from billing_mrrmovement m join had using (customer_id)
-where m.at >= %(start)s and m.at < %(end)s and m.mrr > 0 and m.currency = %(currency)s and m.livemode = %(live)s
-group by 1, 2 order by 1, 2
-"""
-
-
-def expansion(**scope: Any) -> Expansion:
-    """MRR that customers added who had some when the period began."""
-    return Expansion(tuple(_rows(_EXPANSION, scope)))
-
-
-_LEVELS = """
-with first as (
-    select customer_id, min(at) as closed_at from billing_mrrmovement
-    where currency = %(currency)s and livemode = %(live)s group by 1
-), old as (select * from first where closed_at + interval '12 months' <= %(end)s),
-levels as (
-    select o.customer_id,
-        sum(m.arr) filter (where m.at <= o.closed_at) as at_close,
-        coalesce(sum(m.arr) filter (where m.at <= o.closed_at + interval '12 months'), 0) as at_12
-    from old o join billing_mrrmovement m on m.customer_id = o.customer_id
-        and m.currency = %(currency)s and m.livemode = %(live)s
-    group by 1
-)
-"""
-
-_LAND = (
-    _LEVELS
-    + """
-select count(*), coalesce(sum(at_close), 0)::bigint, coalesce(sum(at_12), 0)::bigint,
-    count(*) filter (where at_12 > 0), coalesce(sum(at_close) filter (where at_12 > 0), 0)::bigint,
-    coalesce(sum(at_12) filter (where at_12 > 0), 0)::bigint
-from levels
-"""
-)
-
-
-def land_and_expand(**scope: Any) -> LandAndExpand:
-    """The means share their divisor, so the ratio of sums is the ratio of means."""
-    [row] = _rows(_LAND, scope)
-    return LandAndExpand(*row)
-
-
-# -- MRR over time ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Month:
     """One month's movements and the MRR at its end, minor units."""
@@ -249,31 +123,164 @@ class Month:
     mrr: int
 
 
-_MONTHS = """
-with months as (
-    select generate_series(date_trunc('month', %(start)s at time zone 'UTC'),
-                           date_trunc('month', (%(end)s - interval '1 microsecond') at time zone 'UTC'),
-                           interval '1 month') as month
-), moved as (
-    select date_trunc('month', at at time zone 'UTC') as month, kind, sum(mrr) as amount from billing_mrrmovement
-    where currency = %(currency)s and livemode = %(live)s and at < %(end)s group by 1, 2
-)
-select to_char(m.month, 'YYYY-MM'),
-    coalesce(sum(v.amount) filter (where v.kind = 'new'), 0)::bigint,
-    coalesce(sum(v.amount) filter (where v.kind = 'expansion'), 0)::bigint,
-    coalesce(sum(v.amount) filter (where v.kind = 'contraction'), 0)::bigint,
-    coalesce(sum(v.amount) filter (where v.kind = 'churn'), 0)::bigint,
-    coalesce(sum(v.amount) filter (where v.kind = 'reactivation'), 0)::bigint,
-    coalesce((select sum(w.amount) from moved w where w.month <= m.month), 0)::bigint
-from months m left join moved v on v.month = m.month
-group by m.month order by m.month
+# -- From the sums that are kept ------------------------------------------------------------------------------
+# `billing.models.figures` says what their rows mean. They count by days of UTC, and so do the ranges.
+
+_SUMS = """
+select name, case when name = 'mrr' and month >= date_trunc('month', %(start)s::date) then month end, motion, detail,
+    sum(number)::bigint, sum(amount)::bigint, sum(later)::bigint
+from billing_figure
+where livemode = %(live)s and currency = %(currency)s and (
+    name = 'revenue' and day >= %(start)s and day < %(end)s
+    or name = 'expansion' and month < %(start)s and day >= %(start)s and day < %(end)s
+    or name = 'landed' and day <= %(end)s
+    or name = 'mrr' and day < %(end)s
+    or name = 'began' and day < %(end)s and motion = 'self_serve'
+    or name = 'converted' and day < %(end)s
+) group by 1, 2, 3, 4
+union all
+select 'beyond', null, '', '', count(*), 0, 0 from (
+    select from billing_figure where livemode = %(live)s and currency = %(currency)s and name = 'mrr' and day >= %(end)s
+    limit 1) later
 """
 
 
+class Sum(NamedTuple):
+    """What the rows of a name say together. `month` tells MRR movements from the range's first month on apart."""
+
+    month: date | None
+    motion: str
+    detail: str
+    number: int
+    amount: int
+    later: int
+
+
+type Sums = Mapping[str, Sequence[Sum]]
+
+
+def hybrid(*, start: datetime, end: datetime, currency: str, livemode: bool = False) -> Hybrid:
+    """All five for whole days of UTC, by one statement whatever the number of customers (see `_expansion`)."""
+    return _hybrid(start, end, currency, livemode, _sums(start, end, currency, livemode))
+
+
 def months(*, start: datetime, end: datetime, currency: str, livemode: bool = False) -> list[Month]:
-    """MRR movements month by month, in one statement."""
-    scope = {"start": start, "end": end, "currency": currency, "live": livemode}
-    return [Month(*row) for row in _rows(_MONTHS, scope)]
+    """MRR movements of each month that the range touches, up to its end; by one statement."""
+    return _months(start, end, _sums(start, end, currency, livemode))
+
+
+def overview(
+    *, start: datetime, end: datetime, currency: str, livemode: bool = False
+) -> tuple[Hybrid, list[Month]]:
+    """Both of them, by one statement."""
+    sums = _sums(start, end, currency, livemode)
+    return _hybrid(start, end, currency, livemode, sums), _months(start, end, sums)
+
+
+def _sums(start: datetime, end: datetime, currency: str, livemode: bool) -> Sums:
+    found: defaultdict[str, list[Sum]] = defaultdict(list)
+    for name, *values in _rows(_SUMS, _days(start, end, currency, livemode)):
+        found[name].append(Sum(*values))
+    return found
+
+
+def _days(start: datetime, end: datetime, currency: str, live: bool) -> dict[str, Any]:
+    first, last = _span(start, end)
+    return {"start": first, "end": last, "currency": currency, "live": live}
+
+
+def _span(start: datetime, end: datetime) -> tuple[date, date]:
+    """The first day, and the one after the last: a day that has begun counts."""
+    return start.astimezone(UTC).date(), (end.astimezone(UTC) + ONE_DAY - timedelta.resolution).date()
+
+
+def _hybrid(start: datetime, end: datetime, currency: str, livemode: bool, sums: Sums) -> Hybrid:
+    counted = {name: sum(each.number for each in sums[name]) for name in ("began", "converted")}
+    return Hybrid(
+        start,
+        end,
+        currency,
+        _revenue(sums),
+        Conversion(**counted),
+        _expansion(start, end, currency, livemode, sums),
+        _land_and_expand(sums),
+    )
+
+
+def _revenue(sums: Sums) -> Revenue:
+    by_motion = {each.motion: each.amount for each in sums["revenue"]}
+    return Revenue(*(by_motion.get(m, 0) for m in ("self_serve", "sales_assisted", "sales_led")))
+
+
+def _land_and_expand(sums: Sums) -> LandAndExpand:
+    """The means share their divisor, so the ratio of sums is the ratio of means."""
+    totals = [
+        [sum(values) for values in zip(*(each[3:] for each in rows), strict=True)] or [0, 0, 0]
+        for rows in (sums["landed"], [each for each in sums["landed"] if each.detail == "stayed"])
+    ]
+    return LandAndExpand(*totals[0], *totals[1])
+
+
+def _expansion(start: datetime, end: datetime, currency: str, livemode: bool, sums: Sums) -> Expansion:
+    """MRR that customers added who had some when the period began. The sums know it of whole months: of any others the
+    movements are read, but for a month in which nothing moves after the range's end."""
+    first, last = _span(start, end)
+    beyond = any(each.number for each in sums["beyond"])
+    if first.day == 1 and (last.day == 1 or not beyond):
+        rows = [(each.motion, each.detail, each.amount) for each in sums["expansion"] if each.amount]
+        return Expansion(tuple(sorted(rows)))
+    return Expansion(
+        tuple(_rows(_EXPANSION, {"start": start, "end": end, "currency": currency, "live": livemode}))
+    )
+
+
+def _months(start: datetime, end: datetime, sums: Sums) -> list[Month]:
+    moved = {(each.month, each.detail): each.amount for each in sums["mrr"] if each.month}
+    mrr = sum(each.amount for each in sums["mrr"] if each.month is None)
+    made = []
+    for month in _months_of(start, end):
+        by_kind = {kind: moved.get((month, kind), 0) for kind in KINDS}
+        mrr += sum(by_kind.values())
+        made.append(Month(f"{month:%Y-%m}", **by_kind, mrr=mrr))
+    return made
+
+
+def _months_of(start: datetime, end: datetime) -> Iterator[date]:
+    first, last = _span(start, end)
+    month = first.replace(day=1)
+    while month < last:
+        yield month
+        month = add_months(month, 1)
+
+
+_COHORTS = """
+select to_char(month, 'YYYY-MM'), coalesce(sum(number) filter (where name = 'began'), 0)::bigint,
+    coalesce(sum(number) filter (where name = 'converted'), 0)::bigint
+from billing_figure
+where livemode = %(live)s and currency = %(currency)s and day < %(end)s
+    and (name = 'began' and motion = 'self_serve' or name = 'converted')
+group by 1 having sum(number) <> 0 order by 1
+"""
+
+
+def conversion_by_cohort(
+    *, start: datetime, end: datetime, currency: str, livemode: bool = False
+) -> list[tuple[str, Conversion]]:
+    """Conversions by the month of the first payment: [("2026-01", Conversion), …]."""
+    rows = _rows(_COHORTS, _days(start, end, currency, livemode))
+    return [(cohort, Conversion(began, converted)) for cohort, began, converted in rows]
+
+
+_EXPANSION = """
+with had as (
+    select customer_id from billing_mrrmovement
+    where at < %(start)s and currency = %(currency)s and livemode = %(live)s
+    group by 1 having sum(mrr) > 0
+)
+select m.motion, m.cause, sum(m.mrr)::bigint from billing_mrrmovement m join had using (customer_id)
+where m.at >= %(start)s and m.at < %(end)s and m.mrr > 0 and m.currency = %(currency)s and m.livemode = %(live)s
+group by 1, 2 order by 1, 2
+"""
 
 
 # -- Drill-down ---------------------------------------------------------------------------------------------
@@ -299,13 +306,19 @@ BEHIND = {
         from billing_mrrmovement m join had using (customer_id) join billing_customer c on c.id = m.customer_id
         where m.at >= %(start)s and m.at < %(end)s and m.mrr > 0 and m.currency = %(currency)s and m.livemode = %(live)s
         group by 1, 2, 3 order by 4 desc, 2, 3 limit %(limit)s""",
-    "conversion": _BEGAN + """
+    "conversion": """
         select c.id, c.name, case when v.customer_id is null then 'self_serve' else 'converted' end, c.arr
-        from began b join billing_customer c on c.id = b.customer_id left join converted v using (customer_id)
+        from billing_customerfigure b join billing_customer c on c.id = b.customer_id
+        left join billing_customerfigure v on v.customer_id = b.customer_id and v.livemode = b.livemode
+            and v.currency = b.currency and v.name = 'converted' and v.day < %(last)s
+        where b.livemode = %(live)s and b.currency = %(currency)s and b.name = 'began' and b.motion = 'self_serve'
+            and b.day < %(last)s
         order by v.customer_id is null, c.arr desc, c.name limit %(limit)s""",
-    "land_and_expand": _LEVELS + """
-        select c.id, c.name, l.at_close::text, l.at_12::bigint
-        from levels l join billing_customer c on c.id = l.customer_id order by 4 desc, 2 limit %(limit)s""",
+    "land_and_expand": """
+        select c.id, c.name, l.amount::text, l.later
+        from billing_customerfigure l join billing_customer c on c.id = l.customer_id
+        where l.livemode = %(live)s and l.currency = %(currency)s and l.name = 'landed' and l.day <= %(last)s
+        order by 4 desc, 2 limit %(limit)s""",
     "mrr": """
         select c.id, c.name, '', sum(m.mrr)::bigint
         from billing_mrrmovement m join billing_customer c on c.id = m.customer_id
@@ -330,7 +343,8 @@ def behind(
     amount is the ARR at month 12).
     Raises KeyError for an unknown figure.
     """
-    scope = {"start": start, "end": end, "currency": currency, "live": livemode, "limit": limit}
+    _, last = _span(start, end)
+    scope = {"start": start, "end": end, "last": last, "currency": currency, "live": livemode, "limit": limit}
     return [
         (f"cus_{id_.hex}", name, what, amount) for id_, name, what, amount in _rows(BEHIND[figure], scope)
     ]
@@ -342,9 +356,8 @@ def _rows(sql: str, scope: Any) -> Sequence[Any]:
         return cursor.fetchall()
 
 
-def currencies(livemode: bool = False) -> Iterable[str]:
+def currencies(livemode: bool = False) -> list[str]:
     """The currencies in which anything was ever invoiced, most used first."""
-    sql = (
-        "select currency from billing_invoice where livemode = %(live)s group by 1 order by count(*) desc, 1"
-    )
+    sql = """select currency from billing_figure where livemode = %(live)s and name = 'revenue'
+             group by 1 order by sum(number) desc, 1"""
     return [row[0] for row in _rows(sql, {"live": livemode})]

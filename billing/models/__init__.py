@@ -15,6 +15,7 @@ from billing.models.customers import (
     User,
 )
 from billing.models.events import Event, KeptMail, Mail, ObjectSequence, ProviderEvent
+from billing.models.figures import CustomerFigure, Figure
 from billing.models.invoices import (
     CreditNote,
     CreditNoteLine,
@@ -35,8 +36,8 @@ from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, Webh
 
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
-    "CreditNoteLine", "Customer", "Discount", "Dispute", "Document", "Entitlement", "Event", "ExchangeRate",
-    "IdempotentRequest",
+    "CreditNoteLine", "Customer", "CustomerFigure", "Discount", "Dispute", "Document", "Entitlement", "Event",
+    "ExchangeRate", "Figure", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
     "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller",

@@ -70,7 +70,7 @@ def _months(now: datetime) -> list[dict[str, Any]]:
     start = datetime.combine(now.astimezone(UTC).date().replace(day=1), time(), UTC)
     live = settings.STRIPE_LIVE_MODE
     made = []
-    for currency in list(metrics.currencies(live))[:3]:
+    for currency in metrics.currencies(live)[:3]:
         [month] = metrics.months(start=start, end=now, currency=currency, livemode=live)[-1:]
         lost = month.contraction + month.churn
         gained = month.new + month.expansion + month.reactivation

@@ -85,7 +85,7 @@ def usual(today: date, currencies: list[str]) -> Range:
 def page(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("billing.view_invoice"):
         raise PermissionDenied
-    currencies = list(metrics.currencies(settings.STRIPE_LIVE_MODE)) or ["USD"]
+    currencies = metrics.currencies(settings.STRIPE_LIVE_MODE) or ["USD"]
     form, chosen = _chosen(request, currencies)
     figure = request.GET.get("figure", "")
     if figure and figure not in FIGURES:
@@ -130,9 +130,7 @@ def _presets(chosen: Range) -> list[dict[str, Any]]:
 
 
 def _overview(chosen: Range) -> dict[str, Any]:
-    """Six statements with the currencies, whatever the number of customers."""
-    found = metrics.hybrid(**chosen.scope)
-    rows = metrics.months(**chosen.scope)
+    found, rows = metrics.overview(**chosen.scope)
     currency = chosen.currency
     return {
         "title": "Metrics",
@@ -164,11 +162,7 @@ def words(motion: str, cause: str) -> str:
 def _behind(figure: str, chosen: Range) -> dict[str, Any]:
     title, what, amount = FIGURES[figure]
     rows = metrics.behind(figure, **chosen.scope, limit=SHOWN + 1)
-    scope = chosen.scope
-    cohorts = []
-    if figure == "conversion":
-        live = scope.pop("livemode")
-        cohorts = metrics.conversion_by_cohort(**scope, live=live)
+    cohorts = metrics.conversion_by_cohort(**chosen.scope) if figure == "conversion" else []
     return {
         "title": title, "figure": figure, "what": what, "amount": amount, "more": len(rows) > SHOWN,
         "rows": [(pk, name, _what(figure, text, chosen.currency), n) for pk, name, text, n in rows[:SHOWN]],

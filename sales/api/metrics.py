@@ -133,9 +133,7 @@ class HybridMetrics(MetricsView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         scope = self.scope(self.asked(RangeQuery))
-        span = {name: scope[name] for name in ("start", "end", "currency")}
-        cohorts = metrics.conversion_by_cohort(**span, live=self.livemode)
-        return self.answer(HybridOut, _hybrid(metrics.hybrid(**scope), cohorts))
+        return self.answer(HybridOut, _hybrid(metrics.hybrid(**scope), metrics.conversion_by_cohort(**scope)))
 
 
 def _hybrid(found: metrics.Hybrid, cohorts: list[tuple[str, metrics.Conversion]]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ BROKEN = {
     "I-19": "update billing_customer set balance = balance + 1",
     "I-19b": "update billing_customer set mrr = mrr + 1",
     "I-19c": "update billing_mrrmovement set mrr = mrr + 1",
+    "I-19d": "update billing_figure set amount = amount + 1",
     "I-22": "update billing_usageday set total = total + 1",
     "I-26": "alter table billing_discount drop constraint discount_redemptions_within_limit; "
     "update billing_discount set redemptions = 9, max_redemptions = 1",

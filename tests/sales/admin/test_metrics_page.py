@@ -67,6 +67,6 @@ def test_its_statements_do_not_grow_with_customers(browser, world):
     browser.get(PAGE)
     with CaptureQueriesContext(connection) as seen:
         browser.get(PAGE)
-    # six for the figures; the seller's zone, the session, the reader and what the reader may do for the frame
-    assert len([q for q in seen if "billing_invoice" in q["sql"] or "billing_mrrmovement" in q["sql"]]) == 6
-    assert len(seen) <= 11
+    # two for the figures; the seller's zone, the session, the reader and what the reader may do for the frame
+    assert len([q for q in seen if "billing_figure" in q["sql"]]) == 2
+    assert len(seen) <= 7
