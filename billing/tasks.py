@@ -23,6 +23,7 @@ from billing import (
     portal_links,
     printing,
     refunding,
+    rehearsing,
     renewing,
     running,
     segmenting,
@@ -30,7 +31,7 @@ from billing import (
     webhooks_out,
 )
 from billing.api import idempotency
-from billing.models import Mail, ProviderEvent, TestClock
+from billing.models import BillingRehearsal, Mail, ProviderEvent, TestClock
 
 log = logging.getLogger(__name__)
 # How long a job bills before it lets the worker go. In ten seconds a stopped worker should be gone.
@@ -78,6 +79,16 @@ def run_billing() -> int:
     if result.stopped:
         async_task("billing.tasks.run_billing")
     return result.invoices
+
+
+def rehearse(rehearsal_id: str) -> None:
+    """Find out what a billing run would do, for a shift; the next job goes on."""
+    now = timezone.now()
+    row = rehearsing.work(
+        rehearsal_id=rehearsal_id, clock=timezone.now, enough=lambda: timezone.now() >= now + SHIFT
+    )
+    if row is not None and row.status in BillingRehearsal.OPEN:
+        async_task("billing.tasks.rehearse", rehearsal_id)
 
 
 def after_issue(clock_id: str | None = None) -> None:

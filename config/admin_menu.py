@@ -28,6 +28,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Sign-offs", "circle-check", "billing.SignOff"),
         ("Usage", "activity", "billing.UsageDay"),
         ("Billing runs", "refresh-cw", "billing.BillingRun"),
+        ("Dry runs", "eye", "billing.BillingRehearsal"),
     ],
     "Learn": [
         ("Metrics", "chart-line", "admin:metrics"),

@@ -153,6 +153,7 @@ ACCOUNTING = [
     "billing.change_taxrate",
     "billing.add_taxrate",
     "billing.add_exchangerate",
+    "billing.add_billingrehearsal",
     *PRICING,
 ]
 SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]

@@ -224,6 +224,44 @@ class Screen(ReadOnly):
         return {}
 
 
+class Makeable(Screen):
+    """A screen with a page on which a row is made: `form_class`, and `make(request, what was typed)`."""
+
+    form_class: type[forms.Form]
+    new_title = ""
+    new_note = ""
+    new_button = "Make it"
+    list_title = ""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(f"billing.add_{self.opts.model_name}"))
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = self.form_class(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self.make(request, form.cleaned_data)
+            except Refused as refusal:
+                if not _beside_field(form, refusal):
+                    messages.error(request, refusal.message)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": self.new_title,
+            "opts": self.opts,
+            "note": self.new_note,
+            "button": self.new_button,
+            "list_title": self.list_title,
+            "form": form,
+        }
+        status = 422 if form.is_bound else 200
+        return TemplateResponse(request, "admin/tandem/new.html", context, status=status)
+
+    def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
+        raise NotImplementedError
+
+
 def too_late(row: models.Model, refusal: IllegalMove | StaleMove) -> str:
     """A move that cannot be made from where the row is, mostly because a colleague was faster; `row` is fresh."""
     state = getattr(row, f"get_{getattr(row, 'STATE_FIELD', 'status')}_display", None)

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -14,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import clocks, forgetting, keys, running, webhooks_out
-from billing.admin.base import Screen, _beside_field, staff
+from billing.admin.base import Makeable, Screen, staff
 from billing.events import TYPES
 from billing.models import ApiKey, Event, TestClock, WebhookDelivery, WebhookEndpoint
 from billing.refusals import Refused
@@ -35,37 +34,8 @@ class Instant(forms.DateTimeField):
         return found.replace(tzinfo=UTC) if found else None
 
 
-class Makeable(Screen):
-    """A screen with a page on which a row is made: `form_class`, and `make(request, what was typed)`."""
-
-    form_class: type[forms.Form]
-    new_title = ""
-    list_title = ""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm(f"billing.add_{self.opts.model_name}"))
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = self.form_class(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                return self.make(request, form.cleaned_data)
-            except Refused as refusal:
-                if not _beside_field(form, refusal):
-                    messages.error(request, refusal.message)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": self.new_title,
-            "opts": self.opts,
-            "form": form,
-        }
-        status = 422 if form.is_bound else 200
-        return TemplateResponse(request, "admin/tandem/new.html", context, status=status)
-
-    def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
-        raise NotImplementedError
+class Secretive(Makeable):
+    """What is made has a secret."""
 
     def once(self, request: HttpRequest, row: Any, secret: str, words: str) -> HttpResponse:
         """The page on which a secret is shown, and never again."""
@@ -162,7 +132,7 @@ CHANGE = "billing.change_webhookendpoint"
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(Makeable):
+class WebhookEndpointAdmin(Secretive):
     teaches = (
         "webhook",
         "No endpoint yet",
@@ -282,7 +252,7 @@ def _revoke(request: HttpRequest, key: ApiKey) -> str:
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(Makeable):
+class ApiKeyAdmin(Secretive):
     teaches = (
         "key-round",
         "No API key yet",

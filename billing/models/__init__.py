@@ -28,14 +28,14 @@ from billing.models.invoices import (
 )
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
 from billing.models.payments import Dispute, Payment, PaymentMethod, Refund
-from billing.models.runs import BillingFailure, BillingRun
+from billing.models.runs import BillingFailure, BillingRehearsal, BillingRun
 from billing.models.sign_offs import SignOff
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
 from billing.models.usage import ThresholdCrossing, UsageCounter, UsageDay, UsageEvent, UsageImport
 from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
-    "ApiKey", "BalanceEntry", "BillingFailure", "BillingRun", "CollectionMethod", "CreditNote",
+    "ApiKey", "BalanceEntry", "BillingFailure", "BillingRehearsal", "BillingRun", "CollectionMethod", "CreditNote",
     "CreditNoteLine", "Customer", "CustomerFigure", "Discount", "Dispute", "Document", "Entitlement", "Event",
     "ExchangeRate", "Figure", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",

@@ -1,6 +1,6 @@
 """`manage.py bill`: bill everything that is due. With `--dry-run`, say what that would be, and write nothing."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -66,15 +66,14 @@ class Command(BaseCommand):
             )
 
     def aside(self, found: Rehearsal) -> None:
-        if found.aside:
-            self.stdout.write(self.style.WARNING(f"{len(found.aside)} would not be billed:"))
+        if found.refused:
+            self.stdout.write(self.style.WARNING(f"{found.refused} would not be billed:"))
         for one in found.aside:
             self.stdout.write(f"  {one.subscription}  {one.reason}")
 
 
 def _end_of(day: str) -> datetime:
     try:
-        last = date.fromisoformat(day)
+        return rehearsing.end_of(date.fromisoformat(day))
     except ValueError:
         raise CommandError(f"--until: {day!r} is not a day such as 2026-12-31.") from None
-    return datetime.combine(last + timedelta(days=1), time(), tzinfo=UTC) - timedelta(seconds=1)

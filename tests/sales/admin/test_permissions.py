@@ -8,6 +8,7 @@ from django.test import Client
 from billing.admin.base import Screen
 from billing.models import (
     ApiKey,
+    BillingRehearsal,
     Customer,
     Discount,
     Invoice,
@@ -150,7 +151,7 @@ ADDS = {
     **dict.fromkeys(SOLD, PRICERS),
     TargetDomain: SALES, TargetProfile: LEADERS, ApprovalDelegate: LEADERS,
     ApprovalRule: {shipped.DIRECTORS, shipped.ADMINS}, Automation: LEADERS, Rule: set(), SalesSettings: set(),
-    RoutingRule: LEADERS,
+    RoutingRule: LEADERS, BillingRehearsal: BOOKS,
 }  # fmt: skip
 
 
