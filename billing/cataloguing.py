@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 
 from billing import typed
+from billing.choosing import UnknownPrice
 from billing.events import Fact, record_many
 from billing.maths.money import LIMIT
 from billing.maths.periods import Interval
@@ -436,12 +437,15 @@ def create_discount(
     duration: str = "once",
     periods: int | None = None,
     plans: Sequence[str] = (),
+    prices: Sequence[str] = (),
+    meters: Sequence[str] = (),
     max_redemptions: int | None = None,
     expires_at: datetime | None = None,
 ) -> Discount:
     """A percentage, or minor units of a currency, off the recurring price: once, for n periods, or for ever.
 
-    `plans` by id or code: without any it is for all of them. Raises CodeTaken, InvalidCatalogue, UnknownPlan.
+    `plans`, `prices` and `meters` by id or code: without any it is for all of them. Raises CodeTaken, InvalidCatalogue,
+    UnknownPlan, UnknownPrice, UnknownMeter.
     """
     _check_reduction(percent_off, amount_off, currency)
     _check_duration(duration, periods)
@@ -452,6 +456,7 @@ def create_discount(
         code=code, label=typed.text(label, "label", limit=100) or code or "", percent_off=percent_off,
         amount_off=amount_off, currency=typed.currency(currency) if amount_off is not None else "",
         duration=duration, periods=periods, max_redemptions=limit, expires_at=expires_at, created_at=now,
+        prices=_price_codes(prices), meters=_meter_ids(meters),
     )  # fmt: skip
     made.plans.set(chosen)
     return made
@@ -493,6 +498,25 @@ def _plan_named(ref: str, n: int) -> Plan:
     if found is None:
         raise UnknownPlan("There is no such plan.", field=f"plans.{n}")
     return found
+
+
+def _price_codes(refs: Sequence[str]) -> list[str]:
+    """The codes of prices: who takes the place of one has its code."""
+    ids = [ref for ref in refs if re.fullmatch(r"price_[0-9a-f]{32}", ref)]
+    codes = dict(Price.objects.filter(pk__in=ids).values_list("pk", "code"))
+    codes |= {code: code for code in Price.objects.filter(code__in=refs).values_list("code", flat=True)}
+    missing = next((n for n, ref in enumerate(refs) if ref not in codes), None)
+    if missing is not None:
+        raise UnknownPrice("There is no such price.", field=f"prices.{missing}")
+    return sorted({codes[ref] for ref in refs})
+
+
+def _meter_ids(refs: Sequence[str]) -> list[str]:
+    known = _meters() if refs else {}
+    missing = next((n for n, ref in enumerate(refs) if ref not in known), None)
+    if missing is not None:
+        raise UnknownMeter("There is no such meter.", field=f"meters.{missing}")
+    return sorted({known[ref].pk for ref in refs})
 
 
 # -- Taxes --------------------------------------------------------------------------------------------------

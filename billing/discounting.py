@@ -78,6 +78,8 @@ def _check(discount: Discount, *, plan: Plan, currency: str, now: datetime) -> N
     plans = set(discount.plans.values_list("pk", flat=True))
     if plans and plan.pk not in plans:
         raise DiscountNotForPlan(f"This code is not for {plan.name}.", field="discount")
+    if not discount.reaches_something_of(plan):
+        raise DiscountNotForPlan(f"{plan.name} has nothing that this code is for.", field="discount")
 
 
 def redeem(discounts: Iterable[Discount]) -> None:

@@ -90,14 +90,20 @@ def discount_value(discount: Discount | None) -> discounts.Discount | None:
         return None
     return discounts.Discount(
         key=discount.pk, percent_off=discount.percent_off, amount_off=discount.amount_off, label=str(discount),
+        only=_only(discount),
         parts=tuple(_part(member) for member in discount.members) if discount.parts else (),
     )  # fmt: skip
 
 
 def _part(member: Discount) -> discounts.Discount:
     return discounts.Discount(
-        key=member.pk, percent_off=member.percent_off, amount_off=member.amount_off, label=member.label
-    )
+        key=member.pk, percent_off=member.percent_off, amount_off=member.amount_off, label=member.label,
+        only=_only(member),
+    )  # fmt: skip
+
+
+def _only(discount: Discount) -> frozenset[str]:
+    return frozenset((*discount.prices, *discount.meters))
 
 
 def spec_of(phase: Phase) -> PhaseSpec:

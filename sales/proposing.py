@@ -386,7 +386,7 @@ def _lines(spec: PhaseSpec, proposal: Proposal) -> Iterator[LineFigures]:
     offs = fixed_offs(items, discount)
     for (price, quantity), item, off in zip(spec.items, items, offs, strict=True):
         gross = 0 if price.kind == "usage" else full_amount(item)
-        less = sum(taken(gross, discount, off)) if discount else 0
+        less = sum(taken(gross, discount, off, item.price)) if discount else 0
         told = taxed(gross, less, proposal.rate_of(taxes.category_of(price, spec.plan)))
         shown = price.model in ("flat", "per_unit") and not told.tax_in_gross
         yield LineFigures(

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -79,8 +80,30 @@ class TaxRateAdmin(admin.ModelAdmin):
     list_filter = ("active", "country", "product_category")
 
 
+class DiscountForm(forms.ModelForm):
+    """Which prices and meters it is for, by what staff know them by."""
+
+    prices = SimpleArrayField(
+        forms.CharField(), required=False, help_text="codes of prices, with commas between; none: everything"
+    )
+    meters = forms.ModelMultipleChoiceField(
+        Meter.objects.all(), required=False, help_text="it is for what these measure, too"
+    )
+
+    def clean_prices(self) -> list[str]:
+        given = sorted(set(self.cleaned_data["prices"]))
+        missing = set(given) - set(Price.objects.filter(code__in=given).values_list("code", flat=True))
+        if missing:
+            raise forms.ValidationError(f"There is no price {min(missing)}.")
+        return given
+
+    def clean_meters(self) -> list[str]:
+        return [meter.pk for meter in self.cleaned_data["meters"]]
+
+
 @admin.register(Discount)
 class DiscountAdmin(admin.ModelAdmin):
+    form = DiscountForm
     list_display = (
         "__str__",
         "code",

@@ -33,6 +33,15 @@ class DiscountNew(Strict):
     plans = serializers.ListField(
         required=False, child=Text(max_length=100), max_length=100, help_text="ids or codes; without any: all"
     )
+    prices = serializers.ListField(
+        required=False, child=Text(max_length=100), max_length=100,
+        help_text="ids or codes of the prices that it is for, with those that take their places; without any, and "
+        "without meters: all",
+    )  # fmt: skip
+    meters = serializers.ListField(
+        required=False, child=Text(max_length=100), max_length=100,
+        help_text="ids or codes of the meters whose usage it is for",
+    )  # fmt: skip
     max_redemptions = serializers.IntegerField(required=False, allow_null=True)
     expires_at = Instant(required=False, allow_null=True)
 
@@ -47,6 +56,10 @@ class DiscountOut(serializers.Serializer[Any]):
     duration = serializers.ChoiceField(choices=cataloguing.DURATIONS)
     periods = serializers.IntegerField(allow_null=True)
     plans = serializers.SerializerMethodField(help_text="codes; without any: all")
+    prices = serializers.ListField(
+        child=serializers.CharField(), help_text="codes; without any, and without meters: all"
+    )
+    meters = serializers.ListField(child=serializers.CharField(), help_text="ids")
     max_redemptions = serializers.IntegerField(allow_null=True)
     redemptions = serializers.IntegerField()
     expires_at = Instant(allow_null=True)

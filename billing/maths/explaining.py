@@ -138,7 +138,8 @@ def explained_discount(told: dict[str, Any], claim: Claim, gross: int, discount:
     """The explanation with what each discount takes off: `off` in minor units, together the line's discount."""
     steps = claim.discount.steps if claim.discount else ()
     offs = share(abs(discount), claim.steps(abs(gross)))
-    return {**told, "discount": [_step(step, off) for step, off in zip(steps, offs, strict=True)]}
+    reaching = [(step, off) for step, off in zip(steps, offs, strict=True) if step.reaches(claim.item.price)]
+    return {**told, "discount": [_step(step, off) for step, off in reaching]}
 
 
 def _step(step: Discount, off: int) -> dict[str, str | int]:

@@ -90,10 +90,10 @@ class Phase:
         charged = ((item, in_trial(item.price)) for item in self.items)
         return [Item(price, item.quantity, trial=True) for item, price in charged if price]
 
-    @property
-    def interval(self) -> str | None:
-        """The longest interval of the recurring items; failing those, of usage."""
-        items = [item for item in self.items if item.recurring] or self.cycling
+    def interval_of(self, discount: Discount) -> str | None:
+        """Of what a discount is for: the longest interval of the recurring items; failing those, of usage."""
+        reached = [item for item in self.cycling if discount.reaches(item.price)]
+        items = [item for item in reached if item.recurring] or reached
         intervals = {item.price.interval for item in items if item.price.interval}
         return str(max(intervals, key=list(Interval).index)) if intervals else None
 
@@ -173,18 +173,30 @@ def full_amount(item: Item) -> int:
 def fixed_offs(items: Sequence[Item], discount: Discount | None) -> list[tuple[int, ...]]:
     """What the fixed steps of a discount take off a whole period of each item; only recurring items share them.
     Empty without any."""
-    if discount is None or all(step.amount_off is None for step in discount.steps):
+    if discount is None or not discount.fixed:
         return [()] * len(items)
-    return step_shares(discount, [full_amount(item) if item.recurring else 0 for item in items])
+    amounts = [full_amount(item) if item.recurring else 0 for item in items]
+    return step_shares(discount, [item.price for item in items], amounts)
 
 
-def left_for_usage(phase: Phase) -> list[int]:
-    """What the recurring items of a phase leave of each fixed step of its discount, in minor units of a whole period;
-    zero where a step is a percentage."""
+def discounted(
+    items: Sequence[Item], discount: Discount | None
+) -> list[tuple[Item, Discount | None, tuple[int, ...]]]:
+    """Each item with the discount, if any of that is for it, and what its fixed steps take off a whole period."""
+    return [
+        (item, discount, offs) if discount is None or discount.reaches(item.price) else (item, None, ())
+        for item, offs in zip(items, fixed_offs(items, discount), strict=True)
+    ]
+
+
+def left_for_usage(phase: Phase, interval: str) -> list[int]:
+    """What the recurring items of a phase leave of each fixed step of its discount for usage of an interval, in minor
+    units of a whole period; zero where a step is a percentage, or for another interval."""
     assert phase.discount is not None
     taken = fixed_offs([item for item in phase.items if item.recurring], phase.discount)
     return [
-        (step.amount_off or 0) - sum(offs[n] for offs in taken) for n, step in enumerate(phase.discount.steps)
+        (step.amount_off or 0) - sum(offs[n] for offs in taken) if phase.interval_of(step) == interval else 0
+        for n, step in enumerate(phase.discount.steps)
     ]
 
 

@@ -85,7 +85,8 @@ class Price:
     `unit_amount` is the price of the period (flat), of a unit, of a package, or a percentage of a quantity
     that is itself money in major units; tiers take its place. `included` units are free in each period.
     `minimum` and `maximum` bound what a period costs. `included_in_trial`: of a usage price the units that are free in
-    a trial, all of them where it is None. Raises InvalidPrice and UnknownCurrency.
+    a trial, all of them where it is None. `code`: what prices that follow each other have in common; discounts name it.
+    Raises InvalidPrice and UnknownCurrency.
     """
 
     key: str
@@ -105,6 +106,7 @@ class Price:
     label: str = ""
     included_in_trial: Decimal | None = None
     per_transaction: PerTransaction | None = None
+    code: str = ""
     _rate: "_Rate" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -33,17 +33,19 @@ def _per_month(items: tuple[Item, ...], discount: Discount | None) -> Fraction:
     recurring = [item for item in items if item.recurring]
     total = Fraction(0)
     for item, offs in zip(recurring, fixed_offs(recurring, discount), strict=True):
-        left = _left(amount(item.price, item.quantity), discount, offs)
+        left = _left(item, discount, offs)
         total += left / _months(item.price.interval)
     return total
 
 
-def _left(full: Fraction, discount: Discount | None, offs: Sequence[int]) -> Fraction:
-    """What the steps of a discount leave of an exact amount."""
+def _left(item: Item, discount: Discount | None, offs: Sequence[int]) -> Fraction:
+    """What the steps of a discount leave of the exact amount."""
+    left = amount(item.price, item.quantity)
     steps = discount.steps if discount else ()
     for step, off in zip(steps, offs or [0] * len(steps), strict=True):
-        full = full * (1 - step.fraction) - off
-    return full
+        if step.reaches(item.price):
+            left = left * (1 - step.fraction) - off
+    return left
 
 
 def _months(interval: Interval | None) -> Fraction:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from billing.maths.discounts import Discount, taken
 from billing.maths.periods import ONE_DAY, Cycle, Period
-from billing.maths.phases import Item, Phase, Timeline, fixed_offs
+from billing.maths.phases import Item, Phase, Timeline, discounted
 from billing.maths.pricing import WHOLE, Billed, PriceKind
 from billing.maths.proration import prorated
 
@@ -71,14 +71,14 @@ class Claim(NamedTuple):
     @property
     def fixed_steps(self) -> bool:
         """Whether its discount has a fixed amount."""
-        return self.discount is not None and any(step.amount_off is not None for step in self.discount.steps)
+        return self.discount is not None and self.discount.fixed
 
     def steps(self, gross: int) -> list[int]:
         """What each step of the discount takes off an amount of this claim, in minor units."""
         if self.discount is None:
             return []
         fixed = self.shared or [prorated((off, 1), self.days, self.period.days) for off in self._offs]
-        return list(taken(gross, self.discount, fixed))
+        return list(taken(gross, self.discount, fixed, self.item.price))
 
     @property
     def _offs(self) -> Sequence[int]:
@@ -107,11 +107,10 @@ def claims(timeline: Timeline, since: date, until: date) -> list[Claim]:
 
 def _on_terms_of(phase: Phase, bare: Timeline, since: date, until: date) -> list[Claim]:
     """The claims of the bare timeline with the quantities and the discount of its phase."""
-    cycling, discount = phase.cycling, phase.discount
+    once = [item for item in phase.items if item.price.kind == PriceKind.ONE_TIME]
     terms: dict[str, tuple[Item, Discount | None, tuple[int, ...]]]
-    terms = {item.price.key: (item, discount, ()) for item in phase.items}
-    for item, off in zip(cycling, fixed_offs(cycling, discount), strict=True):
-        terms[item.price.key] = (item, discount, off)
+    terms = {item.price.key: (item, discount, ()) for item, discount, _ in discounted(once, phase.discount)}
+    terms |= {found[0].price.key: found for found in discounted(phase.cycling, phase.discount)}
     return [
         Claim._make((*terms[claim.item.price.key], *claim[3:])) for claim in _bare_claims(bare, since, until)
     ]
@@ -157,9 +156,8 @@ def _cut_trial(timeline: Timeline, phase: Phase, since: date, rows: dict[str, li
     for item in items:
         period = Period(whole[0].start, _closed_on(item, whole[-1], whole[-1].end))
         if period.end > since:
-            [off] = fixed_offs([item], phase.discount)
-            stretch = Stretch(item, phase.discount, off, period, phase.start, phase.end, True)
-            rows[item.price.key].append(stretch)
+            [terms] = discounted([item], phase.discount)
+            rows[item.price.key].append(Stretch(*terms, period, phase.start, phase.end, True))
 
 
 def _trial_around(timeline: Timeline, phase: Phase) -> list[Phase]:
@@ -189,9 +187,8 @@ def _cut(
     """Add the stretches of a phase: one for each item and notional period. Answers the last period of each interval:
     what began by `until` may go on in it, in a later phase on equal terms, and stop there.
     """
-    items, discount = phase.cycling, phase.discount
     pieces: dict[str | None, list[Piece]] = {}  # items of one interval share their periods
-    for item, off in zip(items, fixed_offs(items, discount), strict=True):
+    for item, discount, off in discounted(phase.cycling, phase.discount):
         interval = item.price.interval
         if interval not in pieces:
             pieces[interval] = _pieces(timeline, phase, item.cycle(phase.anchor), since, until)
@@ -313,4 +310,5 @@ def _one_time(timeline: Timeline, since: date) -> Iterator[Claim]:
                 seen.add(item.price.key)
                 day = Period(phase.start, phase.start + ONE_DAY)
                 if day.end > since:
-                    yield Claim(item, phase.discount, (), day, ADVANCE, day.start, day.end, day.start, True)
+                    [(_, discount, _)] = discounted([item], phase.discount)
+                    yield Claim(item, discount, (), day, ADVANCE, day.start, day.end, day.start, True)

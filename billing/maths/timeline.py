@@ -315,7 +315,8 @@ def _with_what_is_left(timeline: Timeline, measured: dict[Claim, _Measured]) -> 
     found = dict(measured)
     for (discount, period), together in periods.items():
         left = _left_of(timeline, discount, period, str(together[0].claim.item.price.interval))
-        shares = step_shares(discount, [one.gross for one in together], left)
+        prices = [one.claim.item.price for one in together]
+        shares = step_shares(discount, prices, [one.gross for one in together], left)
         for one, shared in zip(together, shares, strict=True):
             found[one.claim] = one._replace(claim=one.claim._replace(shared=shared))
     return found
@@ -329,9 +330,9 @@ def _left_of(timeline: Timeline, discount: Discount, period: Period, interval: s
     for phase in timeline.phases:
         start = max(phase.start, period.start)
         days = ((period.end if phase.end is None else min(phase.end, period.end)) - start).days
-        shares = phase.costs and phase.discount == discount and days > 0 and phase.interval == interval
+        shares = phase.costs and phase.discount == discount and days > 0
         if shares and Cycle(Interval(interval), phase.anchor).period_at(start) == period:
-            whole = zip(exact, left_for_usage(phase), strict=True)
+            whole = zip(exact, left_for_usage(phase, interval), strict=True)
             exact = [sum_ + Fraction(off * days, period.days) for sum_, off in whole]
     return [round_ratio(one) for one in exact]
 

@@ -189,7 +189,7 @@ class Price(models.Model):
                 "package_size": self.package_size, "included": self.included, "billed": self.billed,
                 "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
                 "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
-                "per_transaction": self.per_transaction,
+                "per_transaction": self.per_transaction, "code": self.code,
             }
         )  # fmt: skip
 
@@ -210,7 +210,7 @@ def price_value(row: dict) -> pricing.Price:
         unit_amount=row["unit_amount"], tiers=tiers, package_size=row["package_size"], included=row["included"],
         billed=pricing.Billed(row["billed"]), meter=row["meter"], minimum=row["minimum"], maximum=row["maximum"],
         prorate=row["prorate"], label=row["label"], included_in_trial=row.get("included_in_trial"),
-        per_transaction=_transactions(row.get("per_transaction")),
+        per_transaction=_transactions(row.get("per_transaction")), code=row.get("code", ""),
     )  # fmt: skip
 
 

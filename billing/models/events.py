@@ -16,7 +16,9 @@ class Event(ReadPlainly):
     type = models.CharField(max_length=60)
     object_id = models.CharField(max_length=60, help_text="the public id of what it is about")
     sequence = models.PositiveIntegerField(help_text="1, 2, 3 … per object")
-    customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="events")
+    customer = models.ForeignKey(
+        Customer, models.PROTECT, null=True, blank=True, related_name="events", db_index=False
+    )
     livemode = models.BooleanField(default=False)
     actor = models.CharField(
         max_length=120, help_text="who did it: user:…, member:…, key:…, system, provider"

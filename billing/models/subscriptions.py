@@ -8,7 +8,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.utils.timezone import now as present
@@ -206,6 +206,15 @@ class Discount(models.Model):
     )
     periods = models.PositiveSmallIntegerField(null=True, blank=True)
     plans = models.ManyToManyField(Plan, blank=True)
+    prices = ArrayField(
+        models.CharField(max_length=60), blank=True, default=list, db_default=Value([], ArrayField(models.CharField())),
+        help_text="codes of the prices that it is for, and those that take their places; without any, and without "
+        "meters: all",
+    )  # fmt: skip
+    meters = ArrayField(
+        models.CharField(max_length=40), blank=True, default=list, db_default=Value([], ArrayField(models.CharField())),
+        help_text="ids of the meters whose usage it is for",
+    )  # fmt: skip
     max_redemptions = models.PositiveIntegerField(null=True, blank=True)
     redemptions = models.PositiveIntegerField(default=0)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -231,7 +240,7 @@ class Discount(models.Model):
     def __str__(self) -> str:
         return self.label or self.code or self.pk
 
-    SAID = ("label", "percent_off", "amount_off", "currency", "duration", "periods")
+    SAID = ("label", "percent_off", "amount_off", "currency", "duration", "periods", "prices", "meters")
 
     @classmethod
     def together(cls, members: Sequence["Discount"]) -> "Discount | None":
@@ -258,7 +267,7 @@ class Discount(models.Model):
     @staticmethod
     def _member(part: Mapping[str, Any]) -> "Discount":
         percent = part["percent_off"]
-        said = {name: part[name] for name in Discount.SAID}
+        said = {name: part[name] for name in Discount.SAID if name in part}
         return Discount(
             pk=part["id"], **said | {"percent_off": None if percent is None else Decimal(percent)}
         )
@@ -269,12 +278,19 @@ class Discount(models.Model):
         return self if len(kept) == len(self.members) else Discount.together(kept)
 
     def on(self, plan: Plan) -> "Discount | None":
-        """What is left of it on a plan: its members that are for every plan, or for this one."""
+        """What is left of it on a plan: its members that are for every plan, or for this one and something of it."""
         through = Discount.plans.through.objects.filter(discount__in=[member.pk for member in self.members])
         limited = set(through.values_list("discount_id", "plan_id"))
+        elsewhere = {pk for pk, _ in limited} - {pk for pk, for_plan in limited if for_plan == plan.pk}
         return self.without(
-            {pk for pk, _ in limited} - {pk for pk, for_plan in limited if for_plan == plan.pk}
+            elsewhere | {member.pk for member in self.members if not member.reaches_something_of(plan)}
         )
+
+    def reaches_something_of(self, plan: Plan) -> bool:
+        """Whether the plan has, or had, a price that it is for."""
+        if not (self.prices or self.meters):
+            return True
+        return plan.prices.filter(Q(code__in=self.prices) | Q(meter__in=self.meters)).exists()
 
     def keep(self) -> None:
         """Store what several make together, unless it is stored."""

@@ -86,6 +86,41 @@ DISCOUNTS = [
         {"call": "POST /subscriptions/${sub.id}/pause", "body": {"resume_at": "2024-01-21"}},
         to("2024-02-01T01:00"), totals(677 + 745),
     ),
+    story(  # 51.61 and 25.81 for 16 of 31 days, each less a fifth; the fee is not touched
+        "a percentage off seats alone, and more of them", clock("2024-01-01"),
+        plan(price("29.00", code="fee"), price("10.00", code="seats", model="per_unit")),
+        off("fifth", percent_off=20, prices=["seats"]), customer(),
+        subscribe(quantity=5, discount="${fifth.id}"), lines({"amount": "29.00"}, {"amount": "40.00"}),
+        to("2024-01-16"),
+        change(quantity=10, expect={"lines": [{"amount": "-20.65"}, {"amount": "41.29"}], "total": "20.64"}),
+        to("2024-02-01T01:00"), totals(6900, 2064, 10900),
+        {"call": "GET /subscriptions/${sub.id}", "expect": {"mrr": "109.00"}},
+    ),
+    story(  # 20.00 off 10.00 and 20.00: 3.33 and 6.67 are left of 80.00, over which 5.00 are shared
+        "LAGO-COUPON-CASCADE, of one plan", clock("2024-01-01"), *(meter(name=f"bm{n}") for n in (1, 2, 3, 4)),
+        plan(*(price("1.00", meter=f"${{bm{n}.code}}", code=f"bm{n}") for n in (1, 2, 3, 4))),
+        off("twenty", amount_off="20.00", currency="USD", meters=["${bm1.code}", "${bm2.id}"]),
+        off("five", amount_off="5.00", currency="USD"), customer(),
+        subscribe(discounts=["${twenty.id}", "${five.id}"]),
+        *(use(10 * n, name=f"bm{n}", key=str(n)) for n in (1, 2, 3, 4)), to("2024-02-01T01:00"),
+        lines({"amount": "3.12"}, {"amount": "6.25"}, {"amount": "28.13"}, {"amount": "37.50"}), totals(7500),
+    ),
+    story(  # the fee of a year has nothing of what is for a meter of months
+        "an amount off a meter, beside a yearly fee", clock("2024-01-01"), meter(),
+        plan(price("20.00", "year"), calls()), off("fifty", amount_off="50.00", currency="USD", prices=["calls"]),
+        customer(), subscribe(interval="year", discount="${fifty.id}"), use(60), to("2024-02-01T01:00"),
+        totals(2000, 1000),
+    ),
+    story(
+        "a discount for what a plan does not have", clock("2024-01-01"), meter(), plan(price("20.00", code="fee")),
+        plan(price("30.00"), calls(), name="metered"), customer(),
+        off("some", percent_off=50, meters=["${api.code}"]),
+        {**subscribe(discount="${some.id}"), "status": 422, "expect": {"code": "discount_not_for_plan"}},
+        subscribe("metered", discount="${some.id}"), to("2024-01-02"),
+        change(plan="plan", proration="none"), to("2024-02-01T01:00"), totals(3000, 2000),
+        {"call": "POST /discounts", "body": {"percent_off": 5, "prices": ["no-such-price"]}, "status": 422,
+         "expect": {"code": "unknown_price", "errors": [{"field": "prices.0"}]}},
+    ),
 ]  # fmt: skip
 
 TAXES = [

@@ -198,6 +198,7 @@ def _price(found: re.Match[str]) -> Price:
         billed=Billed.ARREARS if found["arrears"] else Billed.ADVANCE,
         meter=found["key"] if found["used"] else None,
         prorate=not found["whole"],
+        code=found["key"],
         minimum=D(found["minimum"]) if found["minimum"] else None,
         included_in_trial=D(found["trial"]) if found["trial"] else None,
     )
@@ -206,15 +207,18 @@ def _price(found: re.Match[str]) -> Price:
 def terms(text: str) -> dict[str, object]:
     if " then " in text:
         return {"discount": Discount(text, parts=tuple(discount(part) for part in text.split(" then ")))}
-    if text.endswith("off"):
+    if " off" in text:
         return {"discount": discount(text)}
     paused = {"free": True, "paused": True}
     return {"": {}, "free": {"free": True}, "paused": paused, "not prorated": {"prorate": False}}[text]
 
 
 def discount(text: str) -> Discount:
-    number, unit, _ = text.split()
-    return Discount(text, percent_off=D(number)) if unit == "%" else Discount(text, amount_off=int(number))
+    """`10 % off`, `1000 cents off`, either with the price that it is for behind it."""
+    number, unit, _, *only = text.split()
+    if unit == "%":
+        return Discount(text, percent_off=D(number), only=frozenset(only))
+    return Discount(text, amount_off=int(number), only=frozenset(only))
 
 
 class Story:

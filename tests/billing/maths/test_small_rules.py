@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from billing.maths.ageing import BUCKETS, ageing, bucket
 from billing.maths.discounts import Discount, InvalidDiscount, fixed_shares, percent_of, step_shares, taken
 from billing.maths.periods import Cycle, Interval, Period
+from billing.maths.pricing import Price, PriceKind, PriceModel
 from billing.maths.proration import part, rest
 from billing.maths.tax import InvalidTaxRate, TaxRate, tax_of, taxed
 
@@ -54,6 +55,11 @@ def test_it_splits_every_period_on_every_day_exactly(anchor_day: int) -> None:
             assert (rest(9999, period.start, period) - rest(9999, day, period)) + rest(
                 9999, day, period
             ) == 9999
+
+
+def priced(code: str, meter: str | None = None) -> Price:
+    kind = PriceKind.USAGE if meter else PriceKind.RECURRING
+    return Price(code, kind, PriceModel.FLAT, Interval.MONTH, "USD", D(10), meter=meter, code=code)
 
 
 def test_it_takes_a_percentage_off_each_entry() -> None:
@@ -210,12 +216,27 @@ def test_each_discount_is_taken_off_what_those_before_it_left(
     parts: tuple[Discount, ...], steps: list[int]
 ) -> None:
     stack = Discount("s", parts=parts)
-    shares = step_shares(stack, [2900, 1000])
+    prices = [priced("platform"), priced("seats")]
+    shares = step_shares(stack, prices, [2900, 1000])
     assert [sum(column) for column in zip(*shares, strict=True)] == [
         step if part.amount_off else 0 for part, step in zip(parts, steps, strict=True)
     ]
-    found = [list(taken(gross, stack, fixed)) for gross, fixed in zip((2900, 1000), shares, strict=True)]
+    found = [list(taken(*each)) for each in zip((2900, 1000), [stack] * 2, shares, prices, strict=True)]
     assert [sum(column) for column in zip(*found, strict=True)] == steps
+
+
+def test_a_discount_for_some_prices_leaves_the_others_alone() -> None:
+    prices = [priced("platform"), priced("seats"), priced("calls", meter="api")]
+    stack = Discount(
+        "s",
+        parts=(
+            Discount("a", amount_off=1500, only=frozenset({"seats", "api"})),
+            Discount("b", percent_off=D(50), only=frozenset({"platform"})),
+        ),
+    )
+    assert step_shares(stack, prices, [2000, 1000, 500]) == [(0, 0), (1000, 0), (500, 0)]
+    assert [list(taken(100, stack, (100, 0), price)) for price in prices] == [[0, 50], [100, 0], [100, 0]]
+    assert [stack.reaches(price) for price in (*prices, priced("setup"))] == [True, True, True, False]
 
 
 def test_it_refuses_discounts_of_discounts() -> None:
