@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0031_sign_offs"),
+        ("billing", "0033_dry_runs"),
     ]
 
     operations = [
