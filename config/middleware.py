@@ -4,18 +4,25 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 
 from billing.api import problems
 from billing.models import Seller
 from billing.models.ids import uuid7
 
 logger = logging.getLogger("tandem.request")
+API = "/api/"
 # A proxy in front may have named it already.
 GIVEN = re.compile(r"[A-Za-z0-9_\-]{8,64}", re.ASCII)
 
@@ -32,11 +39,29 @@ class RequestId:
         request.request_id = name  # type: ignore[attr-defined]
         started = time.perf_counter()
         response = self.get_response(request)
-        if request.path_info.startswith("/api/"):
+        if request.path_info.startswith(API):
             response = as_problem(response, name)
         response["X-Request-Id"] = name
         note(request, response, name, time.perf_counter() - started)
         return response
+
+
+def for_pages(kind: type[MiddlewareMixin]) -> type[MiddlewareMixin]:
+    """The same, passed by for the API: who calls it brings a key and neither cookies nor forms."""
+
+    class ForPages(kind):  # type: ignore[misc, valid-type]
+        def __call__(self, request: HttpRequest) -> Any:
+            if request.path_info.startswith(API):
+                return self.get_response(request)
+            return super().__call__(request)
+
+    return ForPages
+
+
+Sessions = for_pages(SessionMiddleware)
+Forms = for_pages(CsrfViewMiddleware)
+Users = for_pages(AuthenticationMiddleware)
+Messages = for_pages(MessageMiddleware)
 
 
 class SellersZone:

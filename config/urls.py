@@ -10,11 +10,12 @@ from config.brand import logo
 from config.health import healthz
 
 urlpatterns = [
+    # First, because programs ask most often.
+    path("api/v1/", include("config.api")),
     path("", RedirectView.as_view(url="/pricing/"), name="home"),
     path("logo", logo, name="logo"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
-    path("api/v1/", include("config.api")),
     path("mail/", include("billing.mailbox")),
     path("portal/", include("portal.urls")),
     path("", include("checkout.urls")),
