@@ -21,12 +21,13 @@ class KeyAuthentication(BaseAuthentication):
         if not given:
             return None
         scheme, _, secret = given.partition(" ")
-        key = keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        now = timezone.now()
+        key = keys.find(secret.strip(), now) if scheme.lower() == "bearer" else None
         if key is None:
             raise AuthenticationFailed("This key is unknown.", code="invalid_key")
         if key.revoked_at is not None:
             raise AuthenticationFailed("This key has been revoked.", code="revoked_key")
-        keys.used(key, timezone.now())
+        keys.used(key, now)
         return key, key
 
     def authenticate_header(self, request: Request) -> str:

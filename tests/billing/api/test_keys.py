@@ -21,7 +21,7 @@ def test_it_shows_a_key_once_and_keeps_its_hash(db):
     assert secret.startswith("tk_test_")
     assert (key.name, key.scopes, key.livemode) == ("Shop", ["read", "usage"], False)
     assert secret not in [str(value) for value in vars(key).values()]
-    assert keys.find(secret) == key
+    assert keys.find(secret, NOON) == key
 
 
 def test_it_makes_live_keys_only_when_asked(db):
