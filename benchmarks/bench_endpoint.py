@@ -30,15 +30,15 @@ from django.utils import timezone
 from billing import keys
 from billing.api.customers import CustomerOut
 from billing.api.finding import customer_at
-from billing.api.showing import shower
+from billing.api.showing import shown
 from billing.models import Customer
 
 RATIO_BUDGET, STATEMENTS_BUDGET = 0.6, 2
 
 
 def bare_view(request: HttpRequest, customer: str) -> HttpResponse:
-    shown = shower(CustomerOut)(customer_at(customer, livemode=False))
-    return HttpResponse(orjson.dumps(shown), content_type="application/json")
+    (found,) = shown(CustomerOut, [customer_at(customer, livemode=False)])
+    return HttpResponse(orjson.dumps(found), content_type="application/json")
 
 
 urlpatterns = [path("bare/<str:customer>", bare_view)]

@@ -59,7 +59,8 @@ def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Event]:
         "type": "type", "customer": "customer", "after": "number__gt", "last": "number__lte",
         "before": "recorded_at__lt",
     }  # fmt: skip
-    return Event.objects.filter(**{names[name]: slot for name, slot in slots.items()}, livemode=livemode)
+    rows = Event.objects.defer("recorded_at")
+    return rows.filter(**{names[name]: slot for name, slot in slots.items()}, livemode=livemode)
 
 
 # The last number that was given, and *then* since when the oldest transaction runs that has written something: who

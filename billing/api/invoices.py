@@ -308,7 +308,7 @@ class Invoices(ApiView):
 
 
 def _listed(*, livemode: bool, slots: Mapping[str, Slot]) -> QuerySet[Invoice]:
-    rows = Invoice.objects.filter(livemode=livemode).prefetch_related("lines")
+    rows = Invoice.objects.filter(livemode=livemode).defer("policies").prefetch_related("lines")
     if "subscription" in slots:
         lines = InvoiceLine.objects.filter(invoice=OuterRef("pk"), subscription=slots["subscription"])
         rows = rows.filter(Exists(lines))

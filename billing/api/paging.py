@@ -7,10 +7,11 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import QueryDict
+from django.utils.encoding import escape_uri_path
 from rest_framework.request import Request
 
 from billing.api.problems import FieldProblem, Problem
@@ -146,6 +147,7 @@ def _remembered(
 
 
 def _url(request: Request, cursor: Cursor) -> str:
-    query: QueryDict = request._request.GET.copy()
-    query["cursor"] = cursor.text
-    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+    """The same address and query with this cursor."""
+    query = [pair for pair in request.query_params.items() if pair[0] != "cursor"]
+    host = f"{request.scheme}://{request.get_host()}"
+    return f"{host}{escape_uri_path(request.path)}?{urlencode([*query, ('cursor', cursor.text)])}"

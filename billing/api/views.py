@@ -22,13 +22,11 @@ from billing.api.parsing import malformed
 from billing.api.problems import FieldProblem, Problem
 from billing.api.rendering import Renderer
 from billing.api.schema import Schema
-from billing.api.showing import shower
+from billing.api.showing import Shown, shown
 from billing.models import Customer
 
 # What every list takes; the rest of a query says which rows.
 PAGE = ("limit", "cursor")
-# A class of serializers; as such, type checkers take it for unhashable.
-type Shown = Any
 MIB = 1024 * 1024
 
 
@@ -175,11 +173,11 @@ class ApiView(APIView):
         return customer_at(ref, livemode=self.livemode, field=field)
 
     def answer(self, serializer: Shown, row: Any, status: int = 200) -> Response:
-        return Response(shower(serializer)(row), status=status)
+        return Response(shown(serializer, [row])[0], status=status)
 
     def list_of(self, serializer: Shown, rows: Any) -> Response:
         """A list that is always whole."""
-        return Response({"results": list(map(shower(serializer), rows)), "next": None, "previous": None})
+        return Response({"results": shown(serializer, list(rows)), "next": None, "previous": None})
 
     def page(
         self,
@@ -203,7 +201,7 @@ class ApiView(APIView):
         return self._paged(serializer, found)
 
     def _paged(self, serializer: Shown, found: paging.Page) -> Response:
-        results = list(map(shower(serializer), found.rows))
+        results = shown(serializer, found.rows)
         return Response({"results": results, "next": found.next, "previous": found.previous})
 
 

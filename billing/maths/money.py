@@ -124,6 +124,9 @@ def _plain_fraction(number: Fraction) -> str:
 
 
 def _with_point(scaled: int, digits: int) -> str:
+    if digits and scaled >= 10**digits:  # nearly always
+        text = str(scaled)
+        return f"{text[:-digits]}.{text[-digits:]}"
     whole, rest = divmod(abs(scaled), 10**digits)
     sign = "-" if scaled < 0 else ""
     return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"

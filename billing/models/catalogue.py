@@ -12,6 +12,7 @@ from billing.maths import pricing
 from billing.maths.periods import Interval
 from billing.models.customers import Motion
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 
 
 class Meter(models.Model):
@@ -70,7 +71,7 @@ class TaxRate(models.Model):
         return f"{self.name} {self.percentage.normalize()} %"
 
 
-class Plan(models.Model):
+class Plan(ReadPlainly):
     """A named offer that groups prices."""
 
     id = IdField("plan")
@@ -105,7 +106,7 @@ class Plan(models.Model):
         return self.published and self.motion == Motion.SELF_SERVE and not self.quote_only
 
 
-class Price(models.Model):
+class Price(ReadPlainly):
     """One way of charging. A price that was ever used is never edited; a new one replaces it (trigger)."""
 
     id = IdField("price")

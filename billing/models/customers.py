@@ -67,7 +67,7 @@ class Motion(models.TextChoices):
     SALES_LED = "sales_led", "Sales-led"
 
 
-class Segment(models.Model):
+class Segment(ReadPlainly):
     """A row of the segmentation table. `min_arr <= ARR < max_arr`, in minor units of the seller's currency."""
 
     code = models.SlugField(unique=True)

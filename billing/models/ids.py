@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -100,10 +101,15 @@ class AnyOf(models.Lookup):
 
     lookup_name = "any"
 
-    def get_prep_lookup(self) -> str:
-        """An array as the database reads it: one text, whatever the number."""
-        return f"{{{','.join([value[-32:] for value in self.rhs])}}}"
+    def get_prep_lookup(self) -> Any:
+        return self.rhs if hasattr(self.rhs, "resolve_expression") else array_of(self.rhs)
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = any(%s::uuid[])", (*params, self.rhs)
+        ids, given = self.process_rhs(compiler, connection)
+        return f"{column} = any({ids}::uuid[])", (*params, *given)
+
+
+def array_of(ids: Iterable[str]) -> str:
+    """As the database reads an array: one text, whatever the number."""
+    return f"{{{','.join([value[-32:] for value in ids])}}}"

@@ -11,6 +11,7 @@ from billing.maths.money import plain
 from billing.models.catalogue import Price
 from billing.models.customers import CollectionMethod, Customer, Motion
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 from billing.models.subscriptions import Subscription
 
 
@@ -47,7 +48,7 @@ class Invoices(models.QuerySet["Invoice"]):
         return self.filter(Exists(lines))
 
 
-class Invoice(models.Model):
+class Invoice(ReadPlainly):
     """A demand for payment. Amounts are minor units of `currency`.
 
     `subscription` is set where all lines are of one; its lines name the subscriptions that share an invoice.
@@ -198,7 +199,7 @@ class LineKind(models.TextChoices):
     ADJUSTMENT = "adjustment", "Adjustment"
 
 
-class PaperLine(models.Model):
+class PaperLine(ReadPlainly):
     """What invoice lines and credit note lines share. `entry_key` is the timeline entry it states."""
 
     position = models.PositiveIntegerField()
@@ -265,7 +266,7 @@ class InvoiceLine(PaperLine):
         indexes = [models.Index(fields=["subscription", "cycle_end"], name="invoice_line_until")]
 
 
-class CreditNote(models.Model):
+class CreditNote(ReadPlainly):
     """Takes back (part of) an invoice: to the customer's balance, or as a refund."""
 
     id = IdField("cn")

@@ -5,9 +5,10 @@ from django.db import models
 from django.utils import timezone
 
 from billing.models.customers import Customer
+from billing.models.reading import ReadPlainly
 
 
-class ApiKey(models.Model):
+class ApiKey(ReadPlainly):
     """A key is shown once; only its hash is stored."""
 
     name = models.CharField(max_length=100)

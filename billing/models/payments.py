@@ -7,6 +7,7 @@ from django.utils import timezone
 from billing.models.customers import Customer
 from billing.models.ids import IdField
 from billing.models.invoices import Invoice
+from billing.models.reading import ReadPlainly
 
 
 class PaymentMethod(models.Model):
@@ -50,7 +51,7 @@ class DisputeStatus(models.TextChoices):
     LOST = "lost", "Lost"
 
 
-class Payment(models.Model):
+class Payment(ReadPlainly):
     """One attempt to move money for an invoice or a checkout. `key` is the provider's idempotency key."""
 
     class Status(models.TextChoices):

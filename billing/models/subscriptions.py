@@ -166,7 +166,7 @@ class Phase(ReadPlainly):
         return self.start_on <= day and (self.end_on is None or day < self.end_on)
 
 
-class PhaseItem(models.Model):
+class PhaseItem(ReadPlainly):
     """A price and how many of it."""
 
     phase = models.ForeignKey(Phase, models.CASCADE, related_name="items")
@@ -186,7 +186,7 @@ class PhaseItem(models.Model):
         return f"{self.quantity.normalize():f} × {self.price}"
 
 
-class Discount(models.Model):
+class Discount(ReadPlainly):
     """A reduction of what a period costs. `amount_off` in minor units of `currency`.
 
     Several that hold at once are a row of their own, made when they are given: `parts` copies what each of them says,

@@ -1,5 +1,7 @@
 """Cursor pages: nothing is seen twice, nothing is missed, while rows are added."""
 
+from urllib.parse import quote
+
 import pytest
 
 from billing.models import Customer
@@ -68,3 +70,15 @@ def test_a_cursor_of_another_list_is_refused(api, firms, make_customer, code):
     assert events["next"] is None
     cursor = api.get("customers", limit=1).json()["next"].partition("cursor=")[2]
     assert code(api.get("events", cursor=cursor)) == (400, "invalid_cursor")
+
+
+def test_it_names_the_next_page_by_an_address_that_can_be_followed(api, make_customer, subscribe):
+    """Whatever characters the customer's own id and the query have."""
+    customer = make_customer(external_id="a b?c#dé%2F")
+    subscribe(customer)
+    address = f"customers/{quote(customer.external_id, safe='')}/timeline"
+    first = api.get(address, limit=1).json()
+    assert [len(follow(api, first["next"]).json()["results"]), len(first["results"])] == [1, 1]
+    Customer.objects.bulk_create([Customer(name=f"R&D é {n}", email=f"n{n}@x.example") for n in range(3)])
+    found = api.get("customers", q=quote("R&D é"), limit=2).json()
+    assert names(follow(api, found["next"])) == ["R&D é 0"]

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.api.remembering import Remembered, Slot
 from billing.api.subscriptions import subscriptions
-from billing.models import Customer, Subscription
+from billing.models import Customer, Invoice, Phase, Subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +52,32 @@ def test_it_brings_related_rows_along_in_the_same_number_of_statements(subscript
         (found,) = known.fetch({"customer": customer})
         assert (found.customer, len(found.phases.all())) == (customer, 1)
     assert len(asked) == 2
+
+
+def test_what_it_brings_along_stands_in_its_order_with_the_row_that_it_names(subscription):
+    invoices = [*subscription.invoices.all()]
+    lines = Invoice.objects.filter(customer=Slot("customer")).prefetch_related("lines")
+    (found,) = Remembered(lines).fetch({"customer": subscription.customer})
+    with CaptureQueriesContext(connection) as asked:
+        shown = list(found.lines.all())
+        assert all(line.invoice is found for line in shown)
+    assert (len(asked), shown) == (0, list(invoices[0].lines.all()))
+    assert shown
+    assert (
+        Remembered(lines).fetch({"customer": Customer.objects.create(name="None", email="a@b.example")}) == []
+    )
+
+
+def test_it_brings_only_rows_that_name_its_own():
+    with pytest.raises(TypeError, match="plan"):
+        Remembered(Phase.objects.prefetch_related("plan"))
+
+
+def test_it_reads_json_as_the_field_does(firms):
+    metadata = {"a": [1.5, None, True, "é"], "b": {"c": -(2**53)}}
+    Customer.objects.filter(pk=firms[0].pk).update(metadata=metadata)
+    known = Remembered(Customer.objects.filter(name=Slot("name")))
+    assert known.fetch({"name": firms[0].name})[0].metadata == metadata
 
 
 def test_it_annotates_as_the_query_does(subscription):
