@@ -6,11 +6,12 @@ on time. A chunk that fails is halved until the one that cannot be billed stands
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import IntEnum
 from functools import partial
 from threading import Lock
 
@@ -306,10 +307,13 @@ def advance(*, clock: TestClock, to: datetime, progress: Callable[[datetime], No
         clock.refresh_from_db()
         if to < clock.now:
             raise clocks.ClockRefused("A clock never goes back.", field="to")
+        cut_short = clock.status == "advancing"
         TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
-        while (moment := _next_moment(clock, to)) is not None:
-            _set(clock, max(moment, clock.now))
-            _happen(clock)
+        if cut_short:
+            _happen(clock, Step.NOTICE)  # what moved it may have died in the middle of a moment
+        while waiting := _waiting(clock, to):
+            _set(clock, max(min(waiting.values()), clock.now))
+            _happen(clock, min(step for step, moment in waiting.items() if moment <= clock.now))
             if progress:
                 progress(clock.now)
         _set(clock, to)
@@ -330,43 +334,49 @@ def _set(clock: TestClock, now: datetime) -> None:
     TestClock.objects.filter(pk=clock.pk).update(now=now)
 
 
-def _happen(clock: TestClock) -> None:
-    """Everything that is due at the clock's time."""
-    now = clock.now
-    renewing.notify(now=now, clock=clock)
-    run(now=now, clock=clock)
-    collecting.send_new(now=now, clock=clock)
-    collecting.give_up_unconfirmed(now=now, clock=clock)
-    collecting.collect_due(now=now, clock=clock)
-    collecting.overdue(now=now, clock=clock)
-    dunning.remind(now=now, clock=clock)
+class Step(IntEnum):
+    """What happens at one time, in this order: each may be a reason for those after it."""
+
+    NOTICE, BILL, SEND, GIVE_UP, CHARGE, OVERDUE, REMIND = range(7)
 
 
-def _next_moment(clock: TestClock, to: datetime) -> datetime | None:
-    due = due_at(to, clock)
-    notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
-    moments = [
-        _unconfirmed_until(clock, to),
-        due.order_by("next_due_at").values_list("next_due_at", flat=True).first(),
-        notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
-        *_moments_of_invoices(clock, to),
-    ]
-    return min((m for m in moments if m is not None), default=None)
-
-
-def _moments_of_invoices(clock: TestClock, to: datetime) -> Iterable[datetime | None]:
-    """When the next of the open invoices is reminded of, charged, sent and overdue."""
-    by_card, by_invoice = Q(collection_method="charge_automatically"), Q(collection_method="send_invoice")
-    return (
-        Invoice.objects.filter(customer__test_clock=clock, status="open")
-        .aggregate(
-            reminded=Min("next_reminder_at", filter=Q(next_reminder_at__lte=to)),
-            charged=Min("next_attempt_at", filter=by_card & Q(next_attempt_at__lte=to)),
-            sent=Min("issued_at", filter=by_invoice & Q(sent_at__isnull=True)),
-            overdue=Min("due_at", filter=by_invoice & Q(due_at__lte=to, attempts=0)),
-        )
-        .values()
+def _happen(clock: TestClock, first: Step) -> None:
+    """Everything that is due at the clock's time, from the first step that has something to do."""
+    steps = (
+        renewing.notify,
+        run,
+        collecting.send_new,
+        collecting.give_up_unconfirmed,
+        collecting.collect_due,
+        collecting.overdue,
+        dunning.remind,
     )
+    for step in steps[first:]:
+        step(now=clock.now, clock=clock)
+
+
+def _waiting(clock: TestClock, to: datetime) -> dict[Step, datetime]:
+    """The steps with something to do until `to`, each with the time of the first of it."""
+    due = due_at(to, clock).order_by("next_due_at").values_list("next_due_at", flat=True)
+    notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
+    moments = {
+        Step.NOTICE: notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
+        Step.BILL: due.first(),
+        Step.GIVE_UP: _unconfirmed_until(clock, to),
+        **_of_invoices(clock, to),
+    }
+    return {step: moment for step, moment in moments.items() if moment is not None}
+
+
+def _of_invoices(clock: TestClock, to: datetime) -> dict[Step, datetime | None]:
+    by_card, by_invoice = Q(collection_method="charge_automatically"), Q(collection_method="send_invoice")
+    found = Invoice.objects.filter(customer__test_clock=clock, status="open").aggregate(
+        SEND=Min("issued_at", filter=by_invoice & Q(sent_at__isnull=True)),
+        CHARGE=Min("next_attempt_at", filter=by_card & Q(next_attempt_at__lte=to)),
+        OVERDUE=Min("due_at", filter=by_invoice & Q(due_at__lte=to, attempts=0)),
+        REMIND=Min("next_reminder_at", filter=Q(next_reminder_at__lte=to)),
+    )
+    return {Step[name]: moment for name, moment in found.items()}
 
 
 def _unconfirmed_until(clock: TestClock, to: datetime) -> datetime | None:
