@@ -40,6 +40,7 @@ JOBS: list[Job] = [
     Job("make figures small", "billing.tasks.fold_figures", minutes=5),
     Job("compare figures with what they sum up", "billing.tasks.check_figures", at=time(4, 20)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),
+    Job("look past thresholds", "sales.tasks.look_past_thresholds", minutes=1),
     Job("measure engagement", "sales.tasks.measure_engagement", at=time(2, 45)),
     Job("compare invoices with what was signed", "sales.tasks.check_promises", at=time(5, 10)),
     Job("run automations", "sales.tasks.automate", minutes=1),

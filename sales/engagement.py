@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import orjson
+from django.db import connection
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 
 from billing.maths.periods import local_date
@@ -90,9 +92,10 @@ def measure(*, now: datetime) -> int:
     May run twice: a day's score is stored once. Answers how many were scored.
     """
     live = Subscription.objects.filter(customer=OuterRef("pk"), status__in=Subscription.LIVE)
-    rows = Customer.objects.filter(Exists(live)).order_by("pk")
+    rows = Customer.objects.filter(Exists(live)).select_related("test_clock").order_by("pk")
+    rows = rows.only("timezone", "test_clock", "test_clock__now")
     done, last, errors = 0, None, list[Exception]()
-    while batch := list((rows.filter(pk__gt=last) if last else rows).select_related("test_clock")[:BATCH]):
+    while batch := list((rows.filter(pk__gt=last) if last else rows)[:BATCH]):
         errors += watching.keep(findings=_measure(batch, now), now=now).errors
         done, last = done + len(batch), batch[-1].pk
     EngagementScore.objects.filter(day__lt=(now - timedelta(days=KEPT_DAYS)).date()).delete()
@@ -107,14 +110,31 @@ def _measure(customers: Sequence[Customer], now: datetime) -> dict[str, list[Fin
     days = {each.pk: local_date(moments[each.pk], each.timezone) for each in customers}
     before, seen = _latest(days), activities(days)
     scored = [_row(each, days[each.pk], parts_of(seen[each.pk])) for each in customers]
-    EngagementScore.objects.bulk_create(scored, ignore_conflicts=True)
+    _keep(scored)
     rule = Rule.objects.filter(code=CODE, enabled=True).first()
     return _crossed(rule, scored, before, moments) if rule else {}
 
 
+_KEEP = """
+insert into sales_engagementscore (customer_id, day, score, parts)
+select g.customer, g.day, g.score, g.parts
+from jsonb_to_recordset(%s::jsonb) as g(customer uuid, day date, score int, parts jsonb)
+on conflict do nothing
+"""
+
+
+def _keep(scored: Sequence[EngagementScore]) -> None:
+    rows = [
+        {"customer": row.customer_id[-32:], "day": row.day, "score": row.score, "parts": row.parts}
+        for row in scored
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [orjson.dumps(rows).decode()])
+
+
 def _row(customer: Customer, day: date, parts: Sequence[Part]) -> EngagementScore:
     stored = [part.stored() for part in parts]
-    return EngagementScore(customer=customer, day=day, score=total(parts), parts=stored)
+    return EngagementScore(customer_id=customer.pk, day=day, score=total(parts), parts=stored)
 
 
 def _latest(days: Mapping[str, date]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, Sum, Value, When
 from django_q.tasks import async_task
 
 from billing import bulk, customers, mail
@@ -115,7 +115,7 @@ def consider_all(
     """
     policy = Policy.current()
     tasks = {task.customer_id or "": task for task in _open(customer__pk__any=list(moments))}
-    signals = _open_signals(moments, policy.rules)
+    signals = _open_signals({*tasks, *_may_qualify(policy.settings, moments)}, policy.rules)
     joined = [task for pk, task in tasks.items() if _join(task, signals[pk], policy, moments[pk])]
     ripe = {
         pk: now
@@ -124,7 +124,7 @@ def consider_all(
     }
     waiting = _who_must_wait(ripe, signals, held, policy.settings)
     raised = _made({held[pk]: now for pk, now in ripe.items() if pk not in waiting}, signals, policy)
-    HandoffTask.objects.bulk_create(raised)
+    bulk.store(raised)
     bulk.update(HandoffTask, [vars(task) for task in joined], JOINED)
     _link([*joined, *raised], signals)
     _announce(raised, actor=actor)
@@ -147,6 +147,19 @@ def _open_signals(ids: Iterable[str], rules: Mapping[int, Rule]) -> dict[str, li
         signal.rule = rules[signal.rule_id]
         found[signal.customer_id].append(signal)
     return found
+
+
+def _may_qualify(settings: SalesSettings, ids: Iterable[str] | None = None) -> Iterable[str]:
+    """Of these customers, or of all, those whose signals without a task would be enough if none of them was old."""
+    rows = Signal.objects.filter(task__isnull=True, status=Signal.Status.OPEN)
+    if ids is not None:
+        rows = rows.filter(customer__pk__any=list(ids))
+    each = Case(*(When(weight=weight, then=Value(settings.points(weight))) for weight in Weight.values))
+    enough = Q(points__gte=settings.qualifies_at)
+    if settings.high_qualifies:
+        enough |= Q(high__gt=0)
+    sums = rows.values_list("customer").annotate(points=Sum(each), high=Count("pk", filter=Q(weight="high")))
+    return [pk for pk, *_ in sums.filter(enough).order_by("customer")]
 
 
 def counting(customer: Customer) -> list[Signal]:
@@ -317,14 +330,13 @@ def reconsider(*, now: datetime) -> int:
 
     Repeatable; a customer on a test clock is considered at its clock's time.
     """
-    signals = Signal.objects.filter(status=Signal.Status.OPEN, task__isnull=True)
-    busy = _open(customer=OuterRef("pk"))
-    rows = Customer.objects.filter(Exists(signals.filter(customer=OuterRef("pk"))) & ~Exists(busy))
+    ripe = _may_qualify(SalesSettings.current())
+    busy = _open(customer__pk__any=ripe).values_list("customer", flat=True)
 
     def look(held: Mapping[str, Customer]) -> Iterable[HandoffTask]:
         return consider_all(held=held, moments={pk: row.on_clock(now) for pk, row in held.items()}).values()
 
-    done = chunking.each(rows.order_by("pk").values_list("pk", flat=True), look)
+    done = chunking.each(sorted({*ripe} - {*busy}), look)
     done.log("customers left unconsidered")
     return len(done.found) + sum(_again(task, now) for task in _put_off(now))
 

@@ -18,6 +18,11 @@ def sweep() -> int:
     return watching.sweep(now=timezone.now())
 
 
+def look_past_thresholds() -> int:
+    """Every minute: usage that stood exactly at a threshold, and has gone on."""
+    return len(watching.look_past_thresholds(now=timezone.now()))
+
+
 def tell_owners(tasks: Sequence[str]) -> None:
     """Handoff tasks were raised: mail whoever has them."""
     handing_over.tell_owners(tasks=tasks)

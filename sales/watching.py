@@ -15,15 +15,16 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
-from billing import customers, metering
+from billing import bulk, customers, metering
 from billing.events import Fact, record, record_many
-from billing.models import Customer, Event, ThresholdCrossing
+from billing.models import Customer, Event, ThresholdCrossing, UsageCounter
 from billing.moves import move
 from billing.refusals import Refused
-from sales import chunking, gathering, handing_over, rules
+from sales import chunking, gathering, handing_over, rules, sifting
 from sales.models import HandoffTask, Rule, Signal, TargetDomain, TargetProfile
 from sales.rules import Facts, Finding, Happened, Setting
 
@@ -64,7 +65,9 @@ def weigh(*, numbers: Sequence[int], now: datetime) -> list[Signal]:
     So many customers at once are a transaction, which holds them. May run twice, late, or on two workers at once. Who
     cannot be weighed does not hold up the others; what went wrong is raised at the end.
     """
-    done = _weigh(_unweighed(number__in=_any(numbers)), now)
+    settings = _settings()
+    sifting.pass_over(settings=settings, now=now, numbers=numbers)
+    done = _weigh(_unweighed(number__in=_any(numbers)), settings, now)
     if done.errors:
         raise ExceptionGroup("some events could not be weighed", done.errors)
     return done.found
@@ -79,11 +82,11 @@ def _any(numbers: Sequence[int]) -> RawSQL:
     return RawSQL("select unnest(%s::bigint[])", [list(numbers)])
 
 
-def _weigh(waiting: QuerySet[Event], now: datetime) -> chunking.Done[Signal]:
+def _weigh(waiting: QuerySet[Event], settings: Mapping[str, Setting], now: datetime) -> chunking.Done[Signal]:
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, pk in waiting.order_by("customer_id").values_list("number", "customer_id"):
         numbers[pk].append(number)
-    work = partial(_weigh_held, numbers=numbers, settings=_settings(), now=now)
+    work = partial(_weigh_held, numbers=numbers, settings=settings, now=now)
     return chunking.each(numbers, work)
 
 
@@ -157,7 +160,7 @@ def _keep(
         return []
     by_code = {rule.code: rule for rule in Rule.objects.all()}
     signals = [_signal(each, by_code[each.finding.rule]) for each in new]
-    Signal.objects.bulk_create(signals)
+    bulk.store(signals)
     record_many([_fact(row, each, actor) for row, each in zip(signals, new, strict=True)])
     moments = {each.customer.pk: _moment(each.customer, each.at, now[each.customer.pk]) for each in new}
     tasks = handing_over.consider_all(held=held, moments=moments)
@@ -169,7 +172,8 @@ def _keep(
 def _new(told: Sequence[Told]) -> list[Told]:
     """Each key once, and none that is there: who holds the customer is alone in writing about it."""
     first = {each.finding.key: each for each in reversed(told)}
-    rows = Signal.objects.filter(dedupe_key__in=list(first)).values_list("dedupe_key", flat=True)
+    keys = RawSQL("select unnest(%s::text[])", [list(first)])
+    rows = Signal.objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True)
     known = set(rows) if first else set()
     return [each for each in told if each.finding.key not in known and first[each.finding.key] is each]
 
@@ -206,7 +210,9 @@ def sweep(*, now: datetime) -> int:
     Facts change by events, so nobody else has anything new, but for the target lists and for usage that went on from
     exactly a threshold. Who cannot be weighed stays for the next sweep, and is in the log.
     """
-    done = _weigh(_unweighed(type__in=WEIGHED), now)
+    settings = _settings()
+    sifting.pass_over(settings=settings, now=now)
+    done = _weigh(_unweighed(type__in=WEIGHED), settings, now)
     done.log("events left unweighed")
     found = len(done.found) + len(look_for_targets(now=now)) + len(look_past_thresholds(now=now))
     handing_over.reconsider(now=now)
@@ -215,14 +221,28 @@ def sweep(*, now: datetime) -> int:
 
 def look_past_thresholds(*, now: datetime) -> list[Signal]:
     """Customers whose usage stood exactly at a threshold when billing said so, and has gone past it since."""
-    exact = ThresholdCrossing.objects.filter(used__gt=0, used=F("limit") * F("percent") / 100)
+    settings = _settings()
     crossings: dict[str, list[ThresholdCrossing]] = defaultdict(list)
-    for crossing in (
-        exact.filter(at__gte=now - LONGEST_PERIOD).select_related("meter").order_by("customer_id")
-    ):
+    for crossing in _passed(now) if "usage_near_limit" in settings else ():
         crossings[crossing.customer_id].append(crossing)
-    work = partial(_look_past, crossings=crossings, settings=_settings(), now=now)
-    return _looked(chunking.each(crossings, work))
+    return _looked(
+        chunking.each(crossings, partial(_look_past, crossings=crossings, settings=settings, now=now))
+    )
+
+
+def _passed(now: datetime) -> QuerySet[ThresholdCrossing]:
+    """Crossings of exactly a threshold that usage has left behind, as far as counters know, and no signal tells of."""
+    exact = ThresholdCrossing.objects.filter(used__gt=0, used=F("limit") * F("percent") / 100)
+    counters = UsageCounter.objects.filter(
+        customer=OuterRef("customer"), meter=OuterRef("meter"), start_on=OuterRef("period_start")
+    )
+    told = Signal.objects.alias(code=KeyTextTransform("meter", "evidence")).filter(
+        customer=OuterRef("customer"), rule__code="usage_near_limit", occurred_at__gte=OuterRef("at"),
+        code=OuterRef("meter__code"),
+    )  # fmt: skip
+    passed = Exists(counters.filter(used__gt=OuterRef("used"))) | ~Exists(counters)
+    rows = exact.filter(passed, ~Exists(told), at__gte=now - LONGEST_PERIOD)
+    return rows.select_related("meter").order_by("customer_id")
 
 
 def _looked(done: chunking.Done[Signal]) -> list[Signal]:

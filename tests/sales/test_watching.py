@@ -62,13 +62,13 @@ def test_usage_that_stood_exactly_at_the_threshold_is_heard_when_it_goes_on(on_p
     customer = on_pro().customer
     use(customer, 40_000)
     run_jobs()
-    assert watching.look_past_thresholds(now=NOON) == []
+    assert not watching._passed(NOON)  # its counter stands still
     use(customer, 1, "u-2")
     run_jobs()
     assert found(customer) == []
     [signal] = watching.look_past_thresholds(now=NOON)
     assert signal.sentence.startswith("Used 40,001 of 50,000 API calls (80 %)")
-    assert watching.look_past_thresholds(now=NOON) == []
+    assert not watching._passed(NOON)  # it was told
     use(customer, 10_000, "u-3")
     run_jobs()
     assert found(customer) == ["usage_near_limit"]
