@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import UpdateQuery
@@ -261,7 +262,9 @@ def _encoder(field: models.Field) -> Encode:
         return _flag
     if isinstance(target, models.JSONField):
         return _once(_json)
-    return str
+    if isinstance(target, ArrayField):
+        return _list
+    return _hex if isinstance(target, models.BinaryField) else str
 
 
 def _escaped(field: models.Field) -> Encode:
@@ -269,11 +272,22 @@ def _escaped(field: models.Field) -> Encode:
     target = _target(field)
     if isinstance(target, models.JSONField):
         return _once(lambda value: _safe(_json(value)))
+    if isinstance(target, models.BinaryField | ArrayField):
+        encode = _encoder(field)
+        return lambda value: _safe(encode(value))
     return _safe if isinstance(target, models.CharField | models.TextField) else _encoder(field)
 
 
 def _id(value: str | UUID) -> str:
     return value.hex if isinstance(value, UUID) else value[-32:]
+
+
+def _list(values: Sequence[str]) -> str:
+    return f"{{{','.join([_quoted(value) for value in values])}}}"
+
+
+def _hex(value: bytes) -> str:
+    return f"\\x{value.hex()}"
 
 
 def _flag(value: bool) -> str:

@@ -61,8 +61,8 @@ class PaymentNotSettled(Exception):
 # the invoice counts it already.
 type OnPaid = Callable[[Payment, Card | None, datetime], bool]
 on_source_paid: dict[str, OnPaid] = {}
-# Whether a customer (held) is paying for a subscription of its own choice just now; who sells so registers it.
-is_buying: list[Callable[[Customer], bool]] = []
+# Rows that say that a customer (held) is paying for a subscription of its own choice just now; who sells so registers it.
+undecided: list[Callable[[Customer], QuerySet[Any]]] = []
 # What it sets in the payment; it is stored with the payment's own move.
 SOLD = ("customer_id", "invoice_id", "payment_method_id", "card_label")
 # Who may try again after a payment for it failed.

@@ -543,16 +543,21 @@ def segment_with(customer: Customer, arr: int, day: date, bands: Bands | None = 
 
 
 def resegment(
-    customer: Customer, now: datetime, why: str, actor: str = "system", into: str = ""
+    customer: Customer,
+    now: datetime,
+    why: str,
+    actor: str = "system",
+    into: str = "",
+    among: Bands | None = None,
 ) -> Segment | None:
     """Put the customer where its committed ARR belongs, unless staff pinned it or nobody knows what it is worth.
-    `into` is the seller's currency, where it is known. Answers where it is."""
+    `into` is the seller's currency, and `among` the table, where they are known. Answers where it is."""
     if customer.segment_pinned_reason:
         return customer.segment
     value = exchanging.worth(customer.arr, customer.currency, now.date(), into)
     if value is None or (customer.segment is not None and customer.segment.holds(value)):
         return customer.segment
-    segment = _band(value)
+    segment = _band(value, among)
     if segment is not None and segment.pk != customer.segment_id:
         _enter(customer, segment, now=now, why=why, actor=actor)
     return customer.segment
@@ -579,11 +584,12 @@ def unpin_segment(*, customer: Customer, now: datetime, actor: str) -> None:
 def _enter(customer: Customer, segment: Segment, *, now: datetime, why: str, actor: str) -> None:
     """Compare-and-set: who was quicker wins, and the change is kept once."""
     before = customer.segment
-    if not Customer.objects.filter(pk=customer.pk, segment=before).update(segment=segment):
+    still = Customer.objects.filter(pk=customer.pk, segment=before)
+    kept = SegmentChange(customer=customer, before=before, after=segment, at=now, why=why[:300])
+    if not bulk.claim(still, {"segment": segment}, kept):
         customer.refresh_from_db(fields=["segment"])
         return
     customer.segment = segment
-    SegmentChange.objects.create(customer=customer, before=before, after=segment, at=now, why=why[:300])
     data = {"before": before and before.code, "after": segment.code, "arr": customer.arr, "why": why}
     record("customer.segment_changed", subject=customer, customer=customer, actor=actor, now=now, data=data)
 

@@ -45,17 +45,42 @@ def compose(
     None when this event already wrote this template to this recipient. `invoice` is attached as its PDF when
     the mail goes out, `document` and `more_documents` as they are.
     """
+    mail = written(
+        template=template, to=to, context=context, event=event, now=now, customer=customer, invoice=invoice,
+        document=document,
+    )  # fmt: skip
+    if not post([mail]):
+        return None
+    mail.more_documents.add(*more_documents)
+    return mail
+
+
+def written(
+    *,
+    template: str,
+    to: str,
+    context: Mapping[str, Any],
+    event: Event | str,
+    now: datetime,
+    customer: Customer | None = None,
+    invoice: Invoice | None = None,
+    document: Document | None = None,
+) -> Mail:
+    """The mail as `compose` writes it, not stored yet."""
     cause = event.public_id if isinstance(event, Event) else event
     parts = render(template, {**standard(customer, invoice), "recipient": to, **context})
-    mail = Mail(
+    return Mail(
         event=cause, template=template, recipient=to, customer=customer, invoice=invoice, document=document,
         created_at=now, **parts,
     )  # fmt: skip
-    if not _insert(mail):
-        return None
-    mail.more_documents.add(*more_documents)
-    async_task("billing.tasks.send_mail", mail.pk)
-    return mail
+
+
+def post(mails: Sequence[Mail]) -> list[Mail]:
+    """Store what was `written` by one statement, and enqueue its sending. Answers those that are new."""
+    new = _insert(mails)
+    for mail in new:
+        async_task("billing.tasks.send_mail", mail.pk)
+    return new
 
 
 def standard(customer: Customer | None, invoice: Invoice | None) -> dict[str, Any]:
@@ -92,22 +117,27 @@ def _plain(name: str, context: Mapping[str, Any]) -> str:
     return _text_engine().get_template(name).render(dict(context))
 
 
+_COLUMNS = "id event template recipient customer subject text html invoice document created_at".split()
 _ONCE = """
 insert into billing_mail (id, event, template, recipient, customer_id, subject, text, html, invoice_id,
                           document_id, created_at, attempts, error)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, '')
+values {}
 on conflict (event, recipient, template) do nothing
+returning id
 """
 
 
-def _insert(mail: Mail) -> bool:
-    """True when the row is new. One statement, whoever else writes the same mail."""
-    names = "id event template recipient customer subject text html invoice document created_at".split()
-    fields = [cast(Field, Mail._meta.get_field(name)) for name in names]
-    values = [field.get_db_prep_save(getattr(mail, field.attname), connection) for field in fields]
+def _insert(mails: Sequence[Mail]) -> list[Mail]:
+    """Those whose rows are new. One statement, whoever else writes the same mails."""
+    fields = [cast(Field, Mail._meta.get_field(name)) for name in _COLUMNS]
+    line = f"({', '.join(['%s'] * len(fields))}, 0, '')"
+    values = [
+        field.get_db_prep_save(getattr(mail, field.attname), connection) for mail in mails for field in fields
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_ONCE, values)
-        return cursor.rowcount == 1
+        cursor.execute(_ONCE.format(", ".join([line] * len(mails))), values)
+        new = {id_.hex for (id_,) in cursor.fetchall()}
+    return [mail for mail in mails if mail.pk[-32:] in new]
 
 
 # -- Sending ------------------------------------------------------------------------------------------------

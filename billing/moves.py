@@ -3,8 +3,9 @@
 A move that is not in the table raises `IllegalMove`; one that somebody else made first raises `StaleMove`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from django.db import models
@@ -33,13 +34,16 @@ def move(
     now: datetime,
     data: Mapping[str, Any] | None = None,
     customer: Any = None,
+    through: str = "",
     **fields: Any,
 ) -> None:
-    """Take `row` to state `to`, setting `fields` with it, and record `event`. Call inside a transaction."""
+    """Take `row` to state `to`, setting `fields` with it, and record `event`. Call inside a transaction.
+
+    `through`: a state that it passes at the same instant.
+    """
     name = getattr(type(row), "STATE_FIELD", "status")
     before = getattr(row, name)
-    if to not in type(row).MOVES[before]:
-        raise IllegalMove(row, before, to)
+    _check(row, [before, through, to] if through else [before, to])
     changed = type(row).objects.filter(pk=row.pk, **{name: before}).update(**{name: to}, **fields)
     if not changed:
         raise StaleMove(f"{row._meta.verbose_name} {row.pk} is no longer {before}")
@@ -54,3 +58,9 @@ def move(
             customer=customer,
             data={"from": before, "to": to, **(data or {})},
         )
+
+
+def _check(row: models.Model, states: Sequence[str]) -> None:
+    for before, after in pairwise(states):
+        if after not in type(row).MOVES[before]:  # type: ignore[attr-defined]
+            raise IllegalMove(row, before, after)

@@ -1,7 +1,7 @@
 """What a subscription that does not exist yet would cost: its phases, its first paper and the one after.
 
 Nothing is written. The figures come from the functions that will bill the subscription once it is made of
-the same phases (`subscribing.subscribe_to`), so what was shown is what is charged.
+the same phases (`subscribing.sell`), so what was shown is what is charged.
 """
 
 from collections.abc import Sequence

@@ -54,12 +54,12 @@ from billing.timelines import PhaseSpec, with_end
 from billing.wishes import KEEP, Wish
 
 __all__ = [
-    "KEEP", "Change", "CollectionNotAllowed", "Effective", "InvalidDate", "InvalidQuantity",
+    "KEEP", "Change", "CollectionNotAllowed", "Contract", "Effective", "InvalidDate", "InvalidQuantity",
     "InvalidTrial", "NoSuchChange", "NotLive", "PlanNeedsQuote", "TooFarBack",
     "UnknownPrice", "answer", "begin", "bill_now", "change", "check_collection", "choose_items",
     "effective_day", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
     "preview", "remove_change", "requantified", "seats", "sell", "set_collection", "settle_derived",
-    "subscribe", "subscribe_to", "with_end",
+    "subscribe", "with_end",
 ]  # fmt: skip
 
 STARTED = "subscription started"
@@ -164,37 +164,20 @@ def subscribe(
     specs = planning.phases(spec, trial_end=free_until, tz=customer.timezone, anchor=anchor)
     if collection_method is None:
         specs = _paid_as_allowed(customer, specs)
-    subscription = _start(
+    contract = Contract(contract_months, auto_renew, renewal_months) if contract_months else None
+    return _start(
         customer=customer, specs=specs, now=now, started_at=at, actor=actor, origin=origin, source=source,
-        override=payment_rule_override, metadata=metadata,
+        override=payment_rule_override, contract=contract, metadata=metadata,
     )  # fmt: skip
-    set_contract(subscription, start, contract_months, auto_renew, now=now, renewal_months=renewal_months)
-    return subscription
 
 
-@transaction.atomic
-def subscribe_to(
-    *,
-    customer: Customer,
-    phases: Sequence[PhaseSpec],
-    now: datetime,
-    actor: str,
-    origin: str,
-    source: str | None = None,
-    contract_months: int | None = None,
-    auto_renew: bool = True,
-    payment_rule_override: str = "",
-) -> Subscription:
-    """A new subscription made of given phases (an accepted quote). Same errors as `subscribe`."""
-    customers.hold(customer.pk)
-    first, tz = phases[0].start_on, customer.timezone
-    started_at = midnight(first, tz) if first > local_date(now, tz) else now
-    subscription = _start(
-        customer=customer, specs=list(phases), now=now, started_at=started_at, actor=actor, origin=origin,
-        source=source, override=payment_rule_override,
-    )  # fmt: skip
-    set_contract(subscription, phases[0].start_on, contract_months, auto_renew, now=now)
-    return subscription
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A term that is committed to, in months from the first day; without renewal it ends the subscription."""
+
+    months: int
+    auto_renew: bool = True
+    renewal_months: int | None = None
 
 
 @transaction.atomic
@@ -208,32 +191,47 @@ def sell(
     actor: str,
     origin: str,
     source: str,
+    among: customers.Bands | None = None,
     beside: Sequence[models.Model] = (),
     paid: issuing.Paid | None = None,
+    contract: Contract | None = None,
     payment_rule_override: str = "",
 ) -> tuple[Subscription, invoicing.Result]:
-    """`subscribe_to` and `bill_now` at once, for terms that were offered and are paid for already.
+    """A new subscription of the phases that were offered, and its first invoice, unless it starts on a later day.
 
-    `beside` is stored by the same statement: what the buyer brings along, and the customer itself while it is new. The
-    invoice counts what was `paid` if that is what it comes to, and says so (`Issued.paid`).
-    The payment rule was asked when they were offered: to refuse now would keep the money and sell nothing.
+    The customer is held, or new. `beside` is stored by the same statement: what the buyer brings along, and the
+    customer itself while it is new. The invoice counts what was `paid` if that is what it comes to, and says so
+    (`Issued.paid`). The payment rule was asked when they were offered: to refuse now would keep the money and sell
+    nothing.
     """
-    specs, newcomer = list(phases), customer._state.adding
-    subscription = _new(customer, specs, now=now, started_at=now, origin=origin, source=source)
-    first = subscription.start_on
-    due = invoicing.Due(subscription, first, now, first, source, specs)
-    draft = invoicing.drafted(due, owing.of_nothing_yet(seller, rates), actor)
+    newcomer = customer._state.adding
+    subscription = _new(customer, phases, now=now, origin=origin, source=source)
+    if contract:
+        _commit(subscription, contract, subscription.start_on, now)
+    specs = timelines.with_end(subscription, phases)
+    draft = _first_draft(subscription, specs, seller, rates, now, actor)
     timelines.refresh(subscription, specs)
     if newcomer:
         customer.mrr, customer.arr = subscription.mrr, subscription.arr
     moved = movements.of([movements.Step(subscription, movements.Level(0, 0), specs, now, first=True)])
-    rows = [*beside, subscription, *timelines.laid(subscription, specs), *moved]
-    _say_created(subscription, specs, actor=actor, now=now, override=payment_rule_override)
+    rows = [*beside, subscription, *timelines.laid(subscription, phases), *moved]
+    _say_created(subscription, phases, actor=actor, now=now, override=payment_rule_override)
     result = invoicing.issued(draft, seller, rows, paid)
-    if not newcomer:
+    if moved and not newcomer:
         timelines.refresh_customer(customer)
-    customers.resegment(customer=customer, now=now, why=STARTED, into=seller.currency)
+    customers.resegment(customer, now, STARTED, into=seller.currency, among=among)
     return subscription, result
+
+
+def _first_draft(
+    subscription: Subscription, specs: Sequence[PhaseSpec], seller: Seller, rates: taxes.Table, now: datetime, actor: str
+) -> issuing.Draft | None:  # fmt: skip
+    """The invoice of the first day, if that has come and anything is owed on it."""
+    if subscription.status == Subscription.Status.INCOMPLETE:
+        return None
+    first = subscription.start_on
+    due = invoicing.Due(subscription, first, now, first, subscription.source, specs)
+    return invoicing.drafted(due, owing.of_nothing_yet(seller, rates), actor)
 
 
 def _start(
@@ -246,12 +244,15 @@ def _start(
     origin: str,
     source: str | None,
     override: str,
+    contract: Contract | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Subscription:
     check_collection(customer, next(spec for spec in specs if not spec.free), override=override)
     subscription = _new(
         customer, specs, now=now, started_at=started_at, origin=origin, source=source, metadata=metadata
     )
+    if contract:
+        _commit(subscription, contract, specs[0].start_on, now)
     bulk.store([subscription, *timelines.laid(subscription, specs)])
     settle_derived(subscription, now=now, actor=actor, why=STARTED)
     _say_created(subscription, specs, actor=actor, now=now, override=override)
@@ -263,13 +264,16 @@ def _new(
     specs: Sequence[PhaseSpec],
     *,
     now: datetime,
-    started_at: datetime,
     origin: str,
     source: str | None,
+    started_at: datetime | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Subscription:
     """The row, not stored yet."""
     paid, start_on = next(spec for spec in specs if not spec.free), specs[0].start_on
+    if started_at is None:
+        ahead = start_on > local_date(now, customer.timezone)
+        started_at = midnight(start_on, customer.timezone) if ahead else now
     return Subscription(
         customer=customer, test_clock_id=customer.test_clock_id, motion=paid.motion, origin=origin, source=source,
         currency=customer.currency, timezone=customer.timezone, start_on=start_on, started_at=started_at,
@@ -636,61 +640,62 @@ def follow_on(
     now: datetime,
     actor: str,
     source: str,
-    contract_months: int | None = None,
-    auto_renew: bool = True,
+    contract: Contract | None = None,
     payment_rule_override: str = "",
+    seller: Seller | None = None,
+    rates: taxes.Table | None = None,
+    among: customers.Bands | None = None,
+    beside: Sequence[models.Model] = (),
 ) -> None:
     """End the running terms where `phases` begin and let these follow. A second call with the same source does nothing.
 
-    The first phase's `start_on` decides when; nothing is billed here unless that day is today or past.
+    The subscription is held (`locked`). The first phase's `start_on` decides when; nothing is billed here unless that
+    day is today or past. `beside` is stored with the phases; `seller`, `rates` and `among` save their statements where
+    the caller has read them.
     """
-    subscription = locked(subscription)
     if not subscription.is_live:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
-    if subscription.phases.filter(source=source).exists():
+    planned = timelines.planned(subscription)
+    if any(spec.source == source for spec in planned):
         return
     first = phases[0]
     if first.start_on < subscription.start_on:
         raise InvalidDate("New terms cannot start before the subscription.", field="starts")
-    check_collection(subscription.customer, first, override=payment_rule_override)
-    kept = timelines.ended(timelines.planned(subscription), first.start_on)
-    timelines.write(subscription, [*kept, *(replace(p, source=source) for p in phases)])
+    check_collection(subscription.customer, first, override=payment_rule_override, among=among)
+    specs = [*timelines.ended(planned, first.start_on), *(replace(p, source=source) for p in phases)]
+    timelines.write(subscription, specs, beside)
     subscription.end_on = subscription.canceled_at = None
-    subscription.save(update_fields=["end_on", "canceled_at"])
-    set_contract(subscription, first.start_on, contract_months, auto_renew, now=now)
-    if first.start_on <= timelines.local_day(subscription, now):
-        invoicing.bill(subscription=subscription, now=now, actor=actor)
-    settle_derived(subscription, now=now, actor=actor, why="new terms agreed")
+    if contract:
+        _commit(subscription, contract, first.start_on, now)
+    specs = timelines.with_end(subscription, specs)
+    today = timelines.local_day(subscription, now)
+    if first.start_on <= today:
+        due = invoicing.Due(subscription, today, now, specs=specs)
+        invoicing.bill_many([due], actor=actor, seller=seller, rates=rates)
+    settle_derived(
+        subscription, now=now, actor=actor, why="new terms agreed", specs=specs, among=among,
+        also=("canceled_at", *CONTRACT),
+    )  # fmt: skip
     record(
         "subscription.changed", subject=subscription, actor=actor, now=now,
         data={"effective_on": first.start_on.isoformat(), "to": _facts(first), "source": source, "upgrade": False},
     )  # fmt: skip
 
 
-def set_contract(
-    subscription: Subscription,
-    start_on: date,
-    months: int | None,
-    auto_renew: bool,
-    *,
-    now: datetime,
-    renewal_months: int | None = None,
-) -> None:
-    """Commit to a term. Without renewal its end is the subscription's end, known from the start."""
-    if not months:
-        return
+# What a contract sets.
+CONTRACT = ("contract_start_on", "contract_end_on", "auto_renew", "renewal_months", "end_on", "noticed_at")
+
+
+def _commit(subscription: Subscription, contract: Contract, start_on: date, now: datetime) -> None:
+    """Commit to a term. Without renewal its end is the subscription's end, known from the start. Saves nothing."""
     subscription.contract_start_on = start_on
-    subscription.contract_end_on = add_months(start_on, months)
-    subscription.auto_renew = auto_renew
-    subscription.renewal_months = (renewal_months or months) if auto_renew else None
-    subscription.end_on = None if auto_renew else subscription.contract_end_on
+    subscription.contract_end_on = add_months(start_on, contract.months)
+    subscription.auto_renew = contract.auto_renew
+    subscription.renewal_months = (
+        (contract.renewal_months or contract.months) if contract.auto_renew else None
+    )
+    subscription.end_on = None if contract.auto_renew else subscription.contract_end_on
     subscription.noticed_at = now
-    subscription.save(
-        update_fields=[
-            "contract_start_on", "contract_end_on", "auto_renew", "renewal_months", "end_on", "noticed_at",
-        ]
-    )  # fmt: skip
-    settle_derived(subscription, now=now, actor="system", why="contract agreed")
 
 
 def set_collection(customer: Customer, method: str, *, actor: str, now: datetime, before: str) -> None:
@@ -717,28 +722,31 @@ def locked(subscription: Subscription) -> Subscription:
     )
 
 
+# What a timeline says of its subscription.
+DERIVED = (
+    "current_period_start", "current_period_end", "next_due_at", "next_notice_at", "mrr", "arr", "billed_through",
+)  # fmt: skip
+
+
 def settle_derived(
     subscription: Subscription,
     *,
     now: datetime,
     actor: str,
     why: str,
+    specs: Sequence[PhaseSpec] | None = None,
+    among: customers.Bands | None = None,
+    also: Sequence[str] = (),
 ) -> None:
-    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases."""
-    specs = timelines.specs_of(subscription)
+    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases, and save it.
+
+    `specs` and `among` save their statements where the caller has them; `also` names fields to save with it.
+    """
+    specs = timelines.specs_of(subscription) if specs is None else specs
     before = movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
     movements.note([movements.Step(subscription, before, specs, now)])
-    subscription.save(
-        update_fields=[
-            "current_period_start",
-            "current_period_end",
-            "next_due_at",
-            "next_notice_at",
-            "mrr",
-            "arr",
-            "billed_through",
-        ]
-    )
-    into = timelines.refresh_customer(subscription.customer)
-    customers.resegment(customer=subscription.customer, now=now, why=why, into=into)
+    subscription.save(update_fields=[*DERIVED, *also])
+    if movements.Level.of(subscription) != before:
+        into = timelines.refresh_customer(subscription.customer)
+        customers.resegment(subscription.customer, now, why, into=into, among=among)

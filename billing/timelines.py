@@ -9,8 +9,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, models
 
+from billing import bulk
 from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
@@ -164,7 +165,7 @@ def _items_of(phases: Sequence[str]) -> dict[str, list[tuple[Price, Decimal]]]:
 
 def specs_of(subscription: Subscription) -> list[PhaseSpec]:
     """The phases as they will run, in time order: a scheduled end cuts them off, though the rows stay until it
-    comes. Uses what is prefetched, else four queries."""
+    comes. Uses what is prefetched, else one statement."""
     return with_end(subscription, planned(subscription))
 
 
@@ -175,13 +176,29 @@ def with_end(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[Pha
 
 def planned(subscription: Subscription) -> list[PhaseSpec]:
     """All phases in time order, also those beyond a scheduled end: what a verb rewrites."""
-    if "phases" not in getattr(subscription, "_prefetched_objects_cache", {}):
-        rows: Iterable[Phase] = subscription.phases.select_related(*PHASE_JOINS).prefetch_related(
-            "items__price"
-        )
-    else:
-        rows = subscription.phases.all()
-    return in_order([spec_of(row) for row in rows])
+    known = "phases" in getattr(subscription, "_prefetched_objects_cache", {})
+    return in_order([spec_of(row) for row in (subscription.phases.all() if known else _read(subscription))])
+
+
+def _read(subscription: Subscription) -> list[Phase]:
+    """The rows with all that `spec_of` asks for: five small tables by one statement."""
+    rows = Phase.objects.filter(subscription=subscription)
+    items = PhaseItem.objects.filter(phase__in=rows.values("pk"))
+    phases, found, *others = bulk.read(
+        rows,
+        items.order_by("pk"),
+        Plan.objects.filter(pk__in=rows.values("plan")),
+        Discount.objects.filter(pk__in=rows.values("discount")),
+        Price.objects.filter(pk__in=items.values("price")),
+    )
+    plans, discounts, prices = ({each.pk: each for each in table} for table in others)
+    for item in found:
+        item.price = prices[item.price_id]
+    for phase in phases:
+        phase.plan, phase.discount = plans[phase.plan_id], discounts.get(phase.discount_id)
+        mine = [item for item in found if item.phase_id == phase.pk]
+        phase._prefetched_objects_cache = {"items": mine}
+    return phases
 
 
 def in_order(specs: Iterable[PhaseSpec]) -> list[PhaseSpec]:
@@ -229,8 +246,11 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
     return max(exact) if exact else midnight(day, subscription.timezone)
 
 
-def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
-    """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new.
+def write(
+    subscription: Subscription, specs: Sequence[PhaseSpec], beside: Sequence[models.Model] = ()
+) -> None:
+    """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new, and
+    `beside` with it by the same statement.
 
     A phase that has begun only ever gets another end. Raises WrongCurrency.
     """
@@ -243,10 +263,13 @@ def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
         Phase.objects.filter(pk__in=gone).delete()
     for spec in kept:
         _rewrite(spec)
-    for spec in specs:
-        if spec.row is None:
-            _insert(subscription, spec)
+    bulk.store([*beside, *laid(subscription, [spec for spec in specs if spec.row is None])])
     getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
+
+
+def remember(subscription: Subscription) -> None:
+    """Read the phases of one that is held; asking for them again takes no statement until `write` changes them."""
+    subscription._prefetched_objects_cache = {"phases": _read(subscription)}  # type: ignore[attr-defined]
 
 
 def _refuse_other_currency(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
@@ -297,11 +320,6 @@ def _stored(row: Phase, name: str) -> Any:
 
 def _key(value: Any) -> Any:
     return value.pk if isinstance(value, Plan | Discount) else value
-
-
-def _insert(subscription: Subscription, spec: PhaseSpec) -> None:
-    columns = {name: getattr(spec, name) for name in COLUMNS}
-    _insert_items(Phase.objects.create(subscription=subscription, **columns), spec)
 
 
 def _insert_items(phase: Phase, spec: PhaseSpec) -> None:

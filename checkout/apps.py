@@ -11,5 +11,5 @@ class CheckoutConfig(AppConfig):
         from checkout import completing
 
         collecting.on_source_paid["cs"] = completing.paid
-        collecting.is_buying.append(completing.is_buying)
+        collecting.undecided.append(completing.undecided)
         collecting.on_source_failed["cs"] = completing.failed

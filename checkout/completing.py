@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from billing import bulk, collecting, customers, issuing, mail, subscribing
 from billing.events import record, together
@@ -253,17 +254,16 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
 
 def _refuse_second(session: CheckoutSession, customer: Customer) -> None:
     """One purchase of a customer at a time, and none beside what it has: asked while its row is held, before money is
-    asked for. Who accepts a quote holds the row too and asks `is_buying`, so one of the two sees the other."""
+    asked for. Who accepts a quote holds the row too and asks `undecided`, so one of the two sees the other."""
     Customer.objects.select_for_update(no_key=True, of=("self",)).get(pk=customer.pk)
     sessions.refuse_subscribed(customer)
-    if is_buying(customer, besides=session.pk):
+    if undecided(customer).exclude(pk=session.pk).exists():
         raise BeingDecided("Another purchase of yours is still being decided.")
 
 
-def is_buying(customer: Customer, besides: str = "") -> bool:
-    """Whether a payment of the customer for a checkout is being decided."""
-    open_ones = CheckoutSession.objects.filter(customer=customer, status="open", attempted_at__isnull=False)
-    return open_ones.exclude(pk=besides).exists() if besides else open_ones.exists()
+def undecided(customer: Customer) -> QuerySet[CheckoutSession]:
+    """The customer's checkouts of which a payment is being decided."""
+    return CheckoutSession.objects.filter(customer=customer, status="open", attempted_at__isnull=False)
 
 
 def asks_no_card(session: CheckoutSession, made: Offer) -> bool:

@@ -370,9 +370,10 @@ def _quote(life: Life, now: datetime, rep: User) -> None:
 def _sign(quote: Quote, life: Life, now: datetime) -> None:
     person = life.customer.members.order_by("added_at").first() if life.customer else None
     name = person.user.name if person else "Ada Noor"
+    quote = accepting.find(quote.token)
     accepting.view(quote=quote, now=now)
     accepting.accept(
-        token=quote.token, name=name, title="Chief Operating Officer", email=quote.contact_email, signature=name,
+        quote=quote, name=name, title="Chief Operating Officer", email=quote.contact_email, signature=name,
         po_number=f"PO-{quote.number[-4:]}", now=now, version=quote.version,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ A quote is accepted at most once, on the version that was shown: the row is held
 compare-and-set, and the subscription's source is the quote's id, which the database keeps unique.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -13,10 +14,10 @@ from django.db import transaction
 from django.db.models import Q
 from django_q.tasks import async_task
 
-from billing import collecting, customers, mail, subscribing, typed
-from billing.events import record
+from billing import bulk, collecting, customers, mail, subscribing, timelines, typed
+from billing.events import record, together
 from billing.maths.periods import local_date
-from billing.models import Customer, Subscription
+from billing.models import Customer, Discount, Document, Price, Segment, Subscription
 from billing.models.ids import IdField
 from billing.moves import IllegalMove, StaleMove, move
 from billing.papers.data import SignatureRecord
@@ -80,14 +81,16 @@ class AnotherAccepted(QuoteClosed):
 
 
 def find(token: str) -> Quote:
-    """The quote that a link opens, whatever has become of it. Raises UnknownLink, also for one never sent."""
-    rows = Quote.objects.select_related(
-        "customer__test_clock", "lead", "plan", "owner", "deal", "task", "document", "signed_document",
-        "subscription__customer",
-    )  # fmt: skip
-    quote = rows.filter(pk=_id(token)).first()
+    """The quote that a link opens, whatever has become of it, with the other versions and options of its number.
+    Raises UnknownLink, also for one never sent."""
+    key = _id(token)
+    number = Quote.objects.filter(pk=key).values("number")
+    rows = list(Quote.joined().filter(number__in=number).order_by("version", "option"))
+    quote = next((row for row in rows if row.pk == key), None)
     if quote is None or not quote.opens_with(token) or quote.sent_at is None:
         raise UnknownLink("This link does not open a quote.")
+    for row in rows:
+        row.family = [each for each in rows if each is not row]
     return quote
 
 
@@ -103,9 +106,14 @@ def _id(token: str) -> str:
         raise UnknownLink("This link does not open a quote.") from None
 
 
-def refuse_closed(quote: Quote, *, now: datetime, version: int | None = None) -> None:
-    """Say plainly why a quote can no longer be accepted; nothing when it can."""
-    family = list(Quote.objects.filter(Q(number=quote.number) | Q(revision_of=quote)).exclude(pk=quote.pk))
+def refuse_closed(
+    quote: Quote, *, now: datetime, version: int | None = None, family: Sequence[Quote] | None = None
+) -> None:
+    """Say plainly why a quote can no longer be accepted; nothing when it can. `family`: the other rows of its number,
+    where they were read later than with it."""
+    family = quote.family if family is None else family
+    if family is None:
+        family = list(Quote.objects.filter(number=quote.number).exclude(pk=quote.pk))
     mine = [quote, *(each for each in family if each.version == quote.version)]
     signed = next((each for each in mine if each.state in ACCEPTED), None)
     if signed is not None:
@@ -169,7 +177,7 @@ def comment(*, quote: Quote, author: str, text: str, by_buyer: bool, now: dateti
 @transaction.atomic
 def decline(*, quote: Quote, reason: str, now: datetime, version: int | None = None) -> None:
     """The buyer says no to all that was offered, and why. Raises QuoteClosed as `accept` does."""
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     row = next(each for each in rows if each.pk == quote.pk)
     refuse_closed(row, now=now, version=version)
     why = typed.text(reason, "reason", limit=1000)
@@ -199,7 +207,7 @@ class Signature:
 
 def accept(
     *,
-    token: str,
+    quote: Quote,
     name: str,
     title: str,
     email: str,
@@ -213,12 +221,11 @@ def accept(
 ) -> Quote:
     """The buyer signs. Exactly once: freezes the signed paper, makes the phases, wins the deal, mails both.
 
-    `version` is the one that was shown, `option` the letter that was chosen; the other options are closed with it.
-    Raises UnknownLink, NoOption; Superseded, Withdrawn, AlreadyAccepted, Declined, QuoteExpired, AnotherAccepted
-    (all QuoteClosed); Missing and others naming a field; PaperToolsMissing.
+    `quote` as `find` answers it; `version` is the one that was shown, `option` the letter that was chosen; the other
+    options are closed with it. Raises NoOption; Superseded, Withdrawn, AlreadyAccepted, Declined, QuoteExpired,
+    AnotherAccepted (all QuoteClosed); PurchaseOnItsWay; Missing and others naming a field; PaperToolsMissing.
     The signed paper is typeset before anything is held.
     """
-    quote = find(token)
     refuse_closed(quote, now=now, version=version)
     quote = offering.chosen(quote, option)
     signed_by = Signature(
@@ -241,48 +248,48 @@ def _record(quote: Quote, signature: Signature, now: datetime) -> SignatureRecor
 
 
 @transaction.atomic
+@together()
 def _accept(
     quote: Quote, signature: Signature, paper: Any, content: bytes, now: datetime, version: int | None
 ) -> Quote:
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self", "customer") if quote.customer_id else ("self",))
     row = next(each for each in rows if each.pk == quote.pk)
-    refuse_closed(row, now=now, version=version)
-    assert row.document is not None
-    customer = _customer(row, signature, now)
-    if any(asked(customer) for asked in collecting.is_buying):
+    customer = _customer(row, signature, now, held=quote.customer_id is not None)
+    known = _read(row, customer)
+    refuse_closed(row, now=now, version=version, family=known.family)
+    if known.undecided:
         raise PurchaseOnItsWay(BUYING)
-    row.subscription = _running(row, customer)
-    proposal = proposing.proposal_of(row, now=now)
+    assert row.document is not None
+    row.subscription = _running(row, customer, known)
+    proposal = proposing.proposal_of(row, now=now, known=known.priced)
     figures = proposing.figures(proposal)
-    subscription = _agree(row, customer, proposal, figures, signature, now)
-    document = quote_papers.keep(paper, content, now=now)
+    document = quote_papers.document(paper, content, now=now)
+    subscription = _agree(row, customer, known, proposal, figures, signature.po_number, document, now)
+    starts_now = figures.start_on <= local_date(now, customer.timezone)
     move(
-        row, "accepted", event=None, actor=BUYER, now=now, subscription=subscription,
+        row, "converted" if starts_now else "accepted", through="accepted" if starts_now else "", event=None,
+        actor=BUYER, now=now, subscription=subscription,
         signed_document=document, accepted_at=now, accepted_name=signature.name,
         accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
         accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
         accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
-        schedule=[each.stored() for each in figures.schedule],
+        schedule=[each.stored() for each in figures.schedule], converted_at=now if starts_now else None,
     )  # fmt: skip
     for other in rows:
         if other is not row:
             move(other, "withdrawn", event=None, actor=BUYER, now=now, withdrawn_at=now)
-    _tell(row, figures, signature, now)
-    if figures.start_on <= local_date(now, customer.timezone):
-        convert(quote=row, now=now)
-    quote.refresh_from_db()
+    _tell(row, figures, signature, known, now)
+    if starts_now:
+        _converted(row, customer, now)
     return row
 
 
-def _held(customer_id: str) -> Customer:
-    rows = Customer.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("test_clock", "segment", "owner").get(pk=customer_id)
-
-
-def _customer(quote: Quote, signature: Signature, now: datetime) -> Customer:
+def _customer(quote: Quote, signature: Signature, now: datetime, *, held: bool) -> Customer:
     """The customer, held; a lead becomes one now."""
-    if quote.customer_id is not None:
-        return _held(quote.customer_id)
+    if quote.customer is not None:
+        if not held:  # another quote of the lead has made one since the link was opened
+            customers.hold(quote.customer.pk)
+        return quote.customer
     # Not joined to its customer: another quote of the lead may have made one while this waited.
     lead = Lead.objects.select_for_update().get(pk=quote.lead_id)
     customer = _held(lead.customer_id) if lead.customer_id else customers.create(
@@ -299,65 +306,110 @@ def _customer(quote: Quote, signature: Signature, now: datetime) -> Customer:
     return customer
 
 
-def _running(quote: Quote, customer: Customer) -> Subscription | None:
-    """The subscription that the terms follow: the quote's own, or what the customer bought meanwhile.
+def _held(customer_id: str) -> Customer:
+    rows = Customer.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("test_clock").get(pk=customer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an acceptance depends on, as it is now that nobody else can change it."""
+
+    priced: proposing.Known
+    family: Sequence[Quote]
+    bands: customers.Bands
+    subscriptions: Sequence[Subscription]
+    waiting: Sequence[Quote]
+    tasks: Sequence[HandoffTask]
+    undecided: bool
+
+
+def _read(quote: Quote, customer: Customer) -> _Known:
+    """All of it by one statement, after the rows are held: a newer version may have come while this waited. Tells the
+    customer its segment."""
+    priced = proposing.wanted(quote)
+    about = Q(customer=customer) | Q(lead=quote.lead) if quote.lead_id else Q(customer=customer)
+    others = Quote.objects.exclude(pk=quote.pk)
+    tables = bulk.read(
+        *priced,
+        others.filter(number=quote.number).only(*FAMILY),
+        Segment.objects.all(),
+        customer.subscriptions.filter(status__in=(*Subscription.LIVE, "incomplete")).order_by(
+            "created_at", "id"
+        ),
+        others.filter(state="accepted", subscription__customer=customer).only("subscription"),
+        HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN),
+        *(asked(customer).only("pk") for asked in collecting.undecided),
+    )
+    known = proposing.known_of(tables[: len(priced)])
+    family, segments, subscriptions, waiting, tasks, *undecided = tables[len(priced) :]
+    customer.segment = next((each for each in segments if each.pk == customer.segment_id), None)
+    bands = customers.Bands(known.seller.currency, segments)
+    return _Known(known, family, bands, subscriptions, waiting, tasks, any(undecided))
+
+
+# What `refuse_closed` asks of other versions and options.
+FAMILY = (
+    "version", "state", "sent_at", "revision_of", "option", "option_name", "accepted_name", "accepted_at",
+)  # fmt: skip
+
+
+def _running(quote: Quote, customer: Customer, known: _Known) -> Subscription | None:
+    """The subscription that the terms follow, held, with its phases: the quote's own, or what the customer bought
+    meanwhile.
 
     Raises AnotherAccepted when other accepted terms wait for it.
     """
-    live = customer.subscriptions.filter(status__in=Subscription.LIVE).select_related("customer__test_clock")
-    ahead = Q(subscription__status=Subscription.Status.INCOMPLETE, subscription__customer=customer)
-    if Quote.objects.filter(ahead, state=Quote.State.ACCEPTED).exclude(pk=quote.pk).exists():
+    waited_for = {each.subscription_id for each in known.waiting}
+    live = [each for each in known.subscriptions if each.is_live]
+    if any(each.pk in waited_for for each in known.subscriptions if not each.is_live):
         raise AnotherAccepted(WAITS)
-    found = live.filter(pk=quote.subscription_id).first() or live.order_by("created_at", "id").first()
-    if found is not None and found.quotes.filter(state=Quote.State.ACCEPTED).exclude(pk=quote.pk).exists():
+    found = next((each for each in live if each.pk == quote.subscription_id), live[0] if live else None)
+    if found is None:
+        return None
+    if found.pk in waited_for:
         raise AnotherAccepted(WAITS)
-    return found
+    row = subscribing.locked(found)
+    row.customer = customer
+    timelines.remember(row)
+    return row
 
 
 def _agree(
     quote: Quote,
     customer: Customer,
+    known: _Known,
     proposal: Proposal,
     figures: Figures,
-    signature: Signature,
+    po_number: str,
+    document: Document,
     now: datetime,
 ) -> Subscription:
-    """Make the phases: after what runs, or as a new subscription; what starts today is billed today.
-
-    How a customer pays changes with the terms: with a new subscription when it is converted, else here or, for
-    terms that wait, by the billing run.
-    """
+    """Make the phases: after what runs, or as a new subscription; what starts today is billed today. What was signed is
+    stored with them."""
+    specs = [replace(spec, po_number=po_number) for spec in proposing.phases(proposal)]
     terms: dict[str, Any] = {
-        "now": now, "actor": BUYER, "source": quote.pk, "contract_months": quote.term_months,
-        "auto_renew": quote.auto_renew, "payment_rule_override": _override(quote, figures),
+        "phases": specs, "now": now, "actor": BUYER, "source": quote.pk, "seller": known.priced.seller,
+        "contract": subscribing.Contract(quote.term_months, quote.auto_renew), "rates": known.priced.rates,
+        "payment_rule_override": _override(quote, figures, known.bands), "among": known.bands,
+        "beside": [*_new_rows(specs), document],
     }  # fmt: skip
-    specs = _stored(proposing.phases(proposal), signature.po_number)
-    starts_now = figures.start_on <= local_date(now, customer.timezone)
-    if quote.subscription is not None:
-        subscribing.follow_on(subscription=quote.subscription, phases=specs, **terms)
-        subscription = quote.subscription
-    else:
-        subscription = subscribing.subscribe_to(customer=customer, phases=specs, origin="quote", **terms)
-        if starts_now:
-            subscribing.bill_now(subscription=subscription, now=now, actor=BUYER)
-    if starts_now and quote.subscription is not None:
-        _pay_as_agreed(quote, customer, subscription, now)
-    return subscription
+    if quote.subscription is None:
+        return subscribing.sell(customer=customer, origin="quote", **terms)[0]
+    subscribing.follow_on(subscription=quote.subscription, **terms)
+    return quote.subscription
 
 
-def _override(quote: Quote, figures: Figures) -> str:
+def _override(quote: Quote, figures: Figures, bands: customers.Bands) -> str:
     """The approval, given with the quote, that lets the buyer pay in a way its segment does not."""
-    return f"agreed in quote {quote}" if approving.breaks_payment_rule(quote, figures) else ""
+    return f"agreed in quote {quote}" if approving.breaks_payment_rule(quote, figures, bands) else ""
 
 
-def _stored(specs: list[PhaseSpec], po_number: str) -> list[PhaseSpec]:
-    """The phases with the rows that they need: the quote's discounts and its fees as prices."""
-    for discount in {spec.discount.pk: spec.discount for spec in specs if spec.discount}.values():
-        discount.save(force_insert=True)
-    for price in {price.pk: price for spec in specs for price, _ in spec.items}.values():
-        if price._state.adding:
-            price.save(force_insert=True)
-    return [replace(spec, po_number=po_number) for spec in specs]
+def _new_rows(specs: Sequence[PhaseSpec]) -> list[Discount | Price]:
+    """What the phases need that is in no catalogue: the quote's discounts and its fees as prices."""
+    discounts = {spec.discount.pk: spec.discount for spec in specs if spec.discount}
+    prices = {price.pk: price for spec in specs for price, _ in spec.items if price._state.adding}
+    return [*discounts.values(), *prices.values()]
 
 
 def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription, now: datetime) -> None:
@@ -370,7 +422,7 @@ def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription,
     async_task("billing.tasks.after_issue")
 
 
-def _tell(quote: Quote, figures: Figures, signature: Signature, now: datetime) -> None:
+def _tell(quote: Quote, figures: Figures, signature: Signature, known: _Known, now: datetime) -> None:
     """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper."""
     data = {
         "number": quote.number, "version": quote.version, "option": quote.option, "name": signature.name,
@@ -379,28 +431,32 @@ def _tell(quote: Quote, figures: Figures, signature: Signature, now: datetime) -
         "plan": quote.plan.code,
     }  # fmt: skip
     event = record("quote.accepted", subject=quote, actor=BUYER, now=now, data=data)
-    if quote.deal is not None and quote.deal.is_open:
-        type(quote.deal).objects.filter(pk=quote.deal_id).update(amount=figures.acv, currency=quote.currency)
-        quote.deal.amount = figures.acv
-        deals.set_stage(deal=quote.deal, stage="won", now=now, actor=BUYER)
-    _finish_task(quote, now)
-    context = {"quote": quote, "starts_on": figures.start_on, "url": quote.url}
-    _mail(quote, signature.email, {**context, "url": addresses.portal_url()}, event, now)
+    _win(quote, figures, known.tasks, now)
+    context = {
+        "quote": quote, "starts_on": figures.start_on, "url": quote.url, "seller": known.priced.seller,
+    }  # fmt: skip
+    ways = [(signature.email, addresses.portal_url())]
     if quote.owner is not None:
-        _mail(quote, quote.owner.email, {**context, "url": addresses.staff_url(quote)}, event, now)
+        ways.append((quote.owner.email, addresses.staff_url(quote)))
+    mail.post([
+        mail.written(
+            template="quote_accepted", to=to, context={**context, "url": url}, event=event, now=now,
+            customer=quote.customer, document=quote.signed_document,
+        )
+        for to, url in ways
+    ])  # fmt: skip
 
 
-def _mail(quote: Quote, to: str, context: dict[str, Any], event: Any, now: datetime) -> None:
-    mail.compose(
-        template="quote_accepted", to=to, context=context, event=event, now=now, customer=quote.customer,
-        document=quote.signed_document,
-    )  # fmt: skip
-
-
-def _finish_task(quote: Quote, now: datetime) -> None:
-    """The handoff led to this: the open task about the buyer is won."""
-    about = Q(customer=quote.customer) | Q(lead=quote.lead) if quote.lead_id else Q(customer=quote.customer)
-    for task in HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN):
+def _win(quote: Quote, figures: Figures, tasks: Sequence[HandoffTask], now: datetime) -> None:
+    """The deal is won; and the handoff led to this: the open task about the buyer too."""
+    deal = quote.deal
+    if deal is not None and deal.is_open:
+        if deal.customer_id in (None, quote.customer_id):
+            deal.customer = quote.customer
+        deals.win(deal=deal, amount=figures.acv, currency=quote.currency, now=now, actor=BUYER)
+    for task in tasks:
+        if task.customer_id == quote.customer_id:
+            task.customer = quote.customer
         note = f"Quote {quote} accepted"
         handing_over.complete(task=task, outcome="won", note=note, now=now, actor=BUYER)
 
@@ -422,20 +478,27 @@ def convert(*, quote: Quote, now: datetime) -> bool:
     )
     if first is None or first > local_date(now, subscription.timezone):
         return False
-    data = {"number": quote.number, "version": quote.version, "subscription": subscription.pk}
     try:
         with transaction.atomic():
-            move(
-                quote,
-                "converted",
-                event="quote.converted",
-                actor="system",
-                now=now,
-                converted_at=now,
-                data=data,
-            )
+            move(quote, "converted", event=None, actor="system", now=now, converted_at=now)
     except (StaleMove, IllegalMove):
         return False
+    _say_converted(quote, now)
     if subscription.source == quote.pk:
         _pay_as_agreed(quote, subscription.customer, subscription, now)
     return True
+
+
+def _converted(quote: Quote, customer: Customer, now: datetime) -> None:
+    """Terms that begin with the signature: they are converted at once, and paid as they say from now on."""
+    assert quote.subscription is not None
+    _say_converted(quote, now)
+    _pay_as_agreed(quote, customer, quote.subscription, now)
+
+
+def _say_converted(quote: Quote, now: datetime) -> None:
+    data = {
+        "from": "accepted", "to": "converted", "number": quote.number, "version": quote.version,
+        "subscription": quote.subscription_id,
+    }  # fmt: skip
+    record("quote.converted", subject=quote, actor="system", now=now, data=data)

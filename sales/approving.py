@@ -74,13 +74,13 @@ def _measured(measure: str, quote: Quote, figures: Figures) -> Decimal:
     return Decimal(quote.term_months if measure == Measure.TERM else quote.net_days)
 
 
-def breaks_payment_rule(quote: Quote, figures: Figures) -> bool:
-    """Does the segment that the quote leads to not allow how it is to be paid?"""
+def breaks_payment_rule(quote: Quote, figures: Figures, among: customers.Bands | None = None) -> bool:
+    """Does the segment that the quote leads to not allow how it is to be paid? `among` saves a statement."""
     day = figures.start_on
     if quote.customer is not None:
-        segment = customers.segment_with(quote.customer, figures.arr, day)
+        segment = customers.segment_with(quote.customer, figures.arr, day, among)
     else:
-        segment = customers.segment_for(figures.arr, quote.currency, day)
+        segment = customers.segment_for(figures.arr, quote.currency, day, among)
     return segment is not None and not segment.allows(quote.collection_method)
 
 
@@ -192,7 +192,7 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str 
 
     Raises OwnQuote, NotForYou, ChangedMeanwhile, IllegalMove, StaleMove.
     """
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     comparing.refuse_stale(rows, seen)
     _decide(rows, Approval.Decision.APPROVED, by, now, note)
     roles = roles_of(by, now)
@@ -213,7 +213,7 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str 
 @transaction.atomic
 def reject(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str = "") -> None:
     """Send the quote back to its author with a note; `seen` and refusals as in `approve`."""
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     comparing.refuse_stale(rows, seen)
     _decide(rows, Approval.Decision.REJECTED, by, now, note)
     Approval.objects.filter(quote__in=rows, decision__in=_STANDING).update(decision=Approval.Decision.VOID)

@@ -106,6 +106,14 @@ def set_stage(*, deal: Deal, stage: str, now: datetime, actor: str, reason: str 
     )  # fmt: skip
 
 
+def win(*, deal: Deal, amount: int, currency: str, now: datetime, actor: str) -> None:
+    """Signed, for this much (minor units). Raises IllegalMove, StaleMove."""
+    move(
+        deal, "won", event="deal.stage_changed", actor=actor, now=now, closed_at=now, lost_reason="", amount=amount,
+        currency=currency, data={"amount": amount, "currency": currency, "reason": ""},
+    )  # fmt: skip
+
+
 def advance(deal: Deal | None, stage: str, *, now: datetime, actor: str) -> None:
     """Forward only: what a quote does to its deal by the way."""
     order = ("discovery", "proposal", "negotiation", "won")

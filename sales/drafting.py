@@ -240,7 +240,7 @@ def edit(*, quote: Quote, now: datetime, actor: str, seen: str = "", **terms: An
     `seen` is the fingerprint of what the editor looked at, if anything. Raises NotEditable for a quote that is out
     (revise it), InvalidQuote naming the field, ChangedMeanwhile.
     """
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     comparing.refuse_stale(rows, seen)
     row = next(each for each in rows if each.pk == quote.pk)
     if not row.editable:

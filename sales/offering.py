@@ -115,7 +115,7 @@ def _rename(row: Quote, letter: str) -> None:
 
 
 def _editable(quote: Quote) -> list[Quote]:
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     if not all(row.editable for row in rows):
         raise drafting.NotEditable(
             f"Quote {quote} is {quote.get_state_display().lower()}; make a new version."

@@ -11,16 +11,18 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from billing import subscribing, taxes, timelines
+from django.db.models import Q, QuerySet
+
+from billing import bulk, subscribing, taxes, timelines
 from billing.maths import timeline
 from billing.maths.discounts import taken
 from billing.maths.money import exponent, round_ratio
 from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
 from billing.maths.tax import Taxed, taxed
-from billing.models import Customer, Discount, Plan, Price, Seller
+from billing.models import Customer, Discount, Meter, Plan, Price, Seller, TaxRate
 from billing.timelines import PhaseSpec
-from sales.models import Quote, QuoteLine
+from sales.models import Quote, QuoteLine, QuoteRamp
 
 YEAR = 12
 type Items = tuple[tuple[Price, Decimal], ...]
@@ -151,50 +153,88 @@ class Figures:
 # -- Reading -----------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What pricing a quote reads."""
+
+    lines: Sequence[QuoteLine]
+    ramp: Sequence[QuoteRamp]
+    seller: Seller
+    rates: taxes.Table
+
+
+def wanted(quote: Quote) -> tuple[QuerySet[Any], ...]:
+    """What has to be read for `known_of`, for one `bulk.read`."""
+    lines, priced = quote.lines.all(), Q(quoteline__quote=quote)
+    return (
+        lines,
+        quote.ramp.all(),
+        Price.objects.filter(pk__in=lines.order_by().values("price")),
+        Plan.objects.filter(pk__in=Price.objects.filter(priced).values("plan")),
+        Meter.objects.filter(pk__in=Price.objects.filter(priced).values("meter")),
+        Seller.objects.defer("logo"),
+        TaxRate.objects.filter(active=True),
+    )
+
+
+def known_of(tables: Sequence[Sequence[Any]]) -> Known:
+    """The rows that were `wanted`, put together."""
+    lines, ramp, prices, plans, meters, sellers, rates = tables
+    plan_of, meter_of = ({row.pk: row for row in rows} for rows in (plans, meters))
+    for price in prices:
+        price.plan, price.meter = plan_of[price.plan_id], meter_of.get(price.meter_id)
+    price_of = {price.pk: price for price in prices}
+    for line in lines:
+        line.price = price_of.get(line.price_id)
+    return Known(lines, ramp, sellers[0], taxes.table_of(rates))
+
+
 def price(quote: Quote, *, now: datetime) -> Figures:
     """What the quote comes to if it is accepted now."""
     return figures(proposal_of(quote, now=now))
 
 
-def proposal_of(quote: Quote, *, now: datetime) -> Proposal:
-    """The quote as values, starting when it would if accepted now."""
-    return gather(quote, start_on=start_day(quote, now))
+def proposal_of(quote: Quote, *, now: datetime, known: Known | None = None) -> Proposal:
+    """The quote as values, starting when it would if accepted now. `known`: what the caller has read."""
+    known = known or known_of(bulk.read(*wanted(quote)))
+    follows = quote.subscription is not None and quote.subscription.is_live
+    before = timelines.planned(quote.subscription) if quote.subscription and follows else []
+    zone = quote.customer.timezone if quote.customer else known.seller.timezone
+    start_on = _start_day(quote, before, local_date(now, zone), now)
+    return _proposal(quote, known, before, start_on)
 
 
-def start_day(quote: Quote, now: datetime) -> date:
+def _start_day(quote: Quote, before: Sequence[PhaseSpec], today: date, now: datetime) -> date:
     """The first day of the new terms, in the buyer's zone. Raises CannotStart."""
-    today = local_date(now, zone_of(quote))
     if quote.starts == Quote.Starts.DATE:
         return max(quote.starts_on or today, today)
-    if quote.starts == Quote.Starts.NOW:
-        return today
     subscription = quote.subscription
-    if subscription is None or not subscription.is_live:
-        return today  # what it should wait for has ended
+    if quote.starts == Quote.Starts.NOW or subscription is None or not subscription.is_live:
+        return today  # at once, or what it should wait for has ended
     effective: subscribing.Effective = (
         "period_end" if quote.starts == Quote.Starts.PERIOD_END else "contract_end"
     )
-    day = subscribing.effective_day(subscription, timelines.specs_of(subscription), effective, now)
-    return max(day, today)
+    specs = timelines.with_end(subscription, before)
+    return max(subscribing.effective_day(subscription, specs, effective, now), today)
 
 
 def zone_of(quote: Quote) -> str:
     return quote.customer.timezone if quote.customer else Seller.objects.get().timezone
 
 
-def gather(quote: Quote, *, start_on: date, lines: Sequence[QuoteLine] | None = None) -> Proposal:
+def _proposal(quote: Quote, known: Known, before: Sequence[PhaseSpec], start_on: date) -> Proposal:
     """The quote as values, with the phases it would follow and the tax of its buyer."""
-    rows = list(quote.lines.select_related("price__plan", "price__meter")) if lines is None else lines
-    subscription = quote.subscription
-    before = timelines.planned(subscription) if subscription is not None and subscription.is_live else []
+    subscription, lead = quote.subscription, quote.lead
+    buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
     return Proposal(
         number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
-        items=tuple((line.price or fee_price(quote, line), line.quantity) for line in rows),
-        years=tuple(Year(r.year, r.quantity, r.discount_percent) for r in quote.ramp.all()),
+        items=tuple((line.price or fee_price(quote, line), line.quantity) for line in known.lines),
+        years=tuple(Year(r.year, r.quantity, r.discount_percent) for r in known.ramp),
         percent=quote.discount_percent, amount=quote.discount_amount, escalator=quote.escalator_percent,
         term_months=quote.term_months,
         collection_method=quote.collection_method, net_days=quote.net_days, motion=quote.plan.motion,
-        start_on=start_on, source=quote.pk, rate_of=_rates(quote), before=tuple(timelines.ended(before, start_on)),
+        start_on=start_on, source=quote.pk, rate_of=taxes.rate_of(buyer, known.seller, known.rates),
+        before=tuple(timelines.ended(before, start_on)),
         credit_unused=subscription.credit_unused if subscription else True,
     )  # fmt: skip
 
@@ -206,12 +246,6 @@ def fee_price(quote: Quote, line: QuoteLine) -> Price:
         label=line.description[:100], model="per_unit", currency=quote.currency, active=False,
         unit_amount=line.unit_amount or ZERO,
     )  # fmt: skip
-
-
-def _rates(quote: Quote) -> taxes.RateOf:
-    lead = quote.lead
-    buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
-    return taxes.rate_of(buyer, Seller.objects.get(), taxes.rates())
 
 
 # -- Phases: pure ------------------------------------------------------------------------------------------

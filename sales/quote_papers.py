@@ -191,9 +191,16 @@ def print_paper(paper: QuotePaper) -> bytes:
 
 def keep(paper: QuotePaper, content: bytes, *, now: datetime) -> Document:
     """Store the bytes for good."""
+    made = document(paper, content, now=now)
+    made.save(force_insert=True)
+    return made
+
+
+def document(paper: QuotePaper, content: bytes, *, now: datetime) -> Document:
+    """The row that keeps the bytes, not stored yet."""
     option = f"-{paper.option}" if paper.option else ""
     signed = "-signed" if paper.signature else ""
-    return Document.objects.create(
+    return Document(
         name=f"{paper.number}-v{paper.version}{option}{signed}.pdf", content=content, created_at=now,
         sha256=hashlib.sha256(content).hexdigest(),
     )  # fmt: skip

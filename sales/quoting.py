@@ -158,7 +158,7 @@ def _print(quote: Quote, now: datetime) -> _Printed:
 
 @transaction.atomic
 def _send(quote: Quote, printed: Sequence[_Printed], now: datetime, actor: str, message: str) -> Quote:
-    rows = {row.pk: row for row in quote.options(held=True)}
+    rows = {row.pk: row for row in quote.options(held=("self",))}
     if rows.keys() != {each.quote.pk for each in printed}:
         raise StaleMove(f"the options of quote {quote} were changed while it was printed")
     sent = [_freeze(rows[each.quote.pk], each, now, actor) for each in printed]
@@ -209,7 +209,7 @@ def revise(*, quote: Quote, now: datetime, actor: str, by: User | None = None, *
 
     Raises NotEditable for one that can be edited instead, was accepted, or has a newer version.
     """
-    rows = quote.options(held=True)
+    rows = quote.options(held=("self",))
     _refuse_revising(quote, rows)
     for row in rows:
         if row.state in Quote.OUT:
@@ -271,7 +271,7 @@ def _start_is_over(quote: Quote, now: datetime) -> bool:
 @transaction.atomic
 def withdraw(*, quote: Quote, now: datetime, actor: str, reason: str = "") -> None:
     """Take it back with its options; the link says so. Raises IllegalMove once it is accepted or closed, StaleMove."""
-    rows = [quote if row.pk == quote.pk else row for row in quote.options(held=True)]
+    rows = [quote if row.pk == quote.pk else row for row in quote.options(held=("self",))]
     open_ones = [row for row in rows if "withdrawn" in Quote.MOVES[row.state]]
     for n, row in enumerate(open_ones or [quote]):
         _withdraw(row, now, actor, event=n == 0, why=reason[:300])

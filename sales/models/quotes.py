@@ -59,6 +59,8 @@ class Quote(models.Model):
     EDITABLE = ("draft", "in_approval", "approved")
     OUT = ("sent", "viewed")
     OPTIONS = "ABC"
+    # The other rows of its number, where they were read with it.
+    family: "Sequence[Quote] | None" = None
     # One row for each version, where a quote is to be shown or counted once.
     FIRST = ("", "A")
 
@@ -270,17 +272,28 @@ class Quote(models.Model):
             return ""
         return f"Option {self.option}: {self.option_name}" if self.option_name else f"Option {self.option}"
 
-    def options(self, *, held: bool = False) -> list["Quote"]:
-        """Every option of this version by letter, or this quote alone: fresh rows with what papers and figures need.
-
-        `held` keeps them until the transaction ends.
-        """
-        mine = Q(number=self.number, version=self.version) if self.option else Q(pk=self.pk)
-        rows = Quote.objects.filter(mine).select_related(
+    @classmethod
+    def joined(cls) -> models.QuerySet["Quote"]:
+        """Rows with what pages, papers and figures need of others; not the papers themselves."""
+        rows = cls.objects.select_related(
             "customer__test_clock", "lead", "plan", "owner", "deal", "task", "document", "signed_document",
             "subscription__customer__test_clock",
         )  # fmt: skip
-        return list((rows.select_for_update(of=("self",)) if held else rows).order_by("option"))
+        return rows.defer("document__content", "signed_document__content")
+
+    def options(self, *, held: Sequence[str] = ()) -> list["Quote"]:
+        """Every option of this version by letter, or this quote alone: `joined` rows, fresh unless they came with it.
+
+        `held`: what is kept until the transaction ends, "self" and, of a quote that has one, "customer".
+        """
+        if self.family is not None and not held:
+            mine_too = [each for each in self.family if each.version == self.version]
+            return sorted([self, *mine_too], key=lambda each: each.option)
+        mine = Q(number=self.number, version=self.version) if self.option else Q(pk=self.pk)
+        rows = Quote.joined().filter(mine).order_by("option")
+        if "customer" in held:
+            rows = rows.filter(customer__created_at__isnull=False)  # an outer join cannot be held
+        return list(rows.select_for_update(of=held, no_key="customer" in held) if held else rows)
 
     @staticmethod
     def leading(options: Sequence["Quote"]) -> "Quote":

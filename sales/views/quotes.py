@@ -130,7 +130,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     data = {name: value for name, value in form.cleaned_data.items() if name != "agreed"}
     try:
         accepting.accept(
-            token=token, now=quote.now, ip=request.META.get("REMOTE_ADDR"),
+            quote=quote, now=quote.now, ip=request.META.get("REMOTE_ADDR"),
             user_agent=request.headers.get("User-Agent", ""), **data,
         )  # fmt: skip
     except accepting.QuoteClosed as refusal:

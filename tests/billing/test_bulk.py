@@ -8,7 +8,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
-from billing.models import Customer, TaxRate, UsageDay
+from billing.models import Customer, Discount, Document, TaxRate, UsageDay
 from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +107,18 @@ def test_it_copies_every_kind_of_value(catalogue):
     kept = UsageDay.objects.get()
     assert (kept.day, kept.total, kept.peak, kept.last) == (date(2026, 2, 28), 1000, Decimal("-1E-12"), None)
     assert kept.last_at == NOW
+
+
+@pytest.mark.parametrize("beside", [0, bulk.FEW])
+def test_it_writes_bytes_and_lists_as_they_are(beside):
+    """By one statement, and by COPY."""
+    content, codes = b"%PDF \\ \x00\xff\n", ['a,"b"\\', "", "{}", "NULL", "日本"]
+    paper = Document(name="a.pdf", content=content, sha256="0" * 64, created_at=NOW)
+    discount = Discount(percent_off=Decimal(5), prices=codes)
+    bulk.store([paper, discount], (Customer, [row for _ in range(beside) for row in customers()]))
+    assert bytes(Document.objects.get().content) == content
+    stored = Discount.objects.get()
+    assert (stored.prices, stored.meters, stored.parts) == (codes, [], [])
 
 
 def test_it_fills_what_rows_leave_out():

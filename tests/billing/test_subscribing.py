@@ -267,7 +267,7 @@ def test_it_converts_at_renewal_with_one_invoice_and_no_gap(clock, make_customer
     for _ in range(2):
         subscribing.follow_on(
             subscription=subscription, phases=[following(subscription, on)], now=clock.now, actor="buyer",
-            source="quote_1", contract_months=24,
+            source="quote_1", contract=subscribing.Contract(24),
         )  # fmt: skip
     assert len(phases(subscription)) == 2
     assert subscription.invoices.count() == 1

@@ -159,7 +159,13 @@ def sign() -> Callable[..., Quote]:
 
     def accept(quote: Quote, **other: Any) -> Quote:
         ada = {"name": "Ada Byron", "title": "CFO", "email": "ada@buyer.example", "signature": "Ada Byron"}
-        given = {"token": quote.token, "now": quote.now, "ip": "192.0.2.7", "user_agent": "test", **ada}
+        given = {
+            "quote": quoting.find(quote.token),
+            "now": quote.now,
+            "ip": "192.0.2.7",
+            "user_agent": "test",
+            **ada,
+        }
         return quoting.accept(**{**given, **other})
 
     return accept

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from billing import ending, forgetting
 from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
@@ -439,3 +441,63 @@ def test_it_prints_a_real_paper(make_customer, draft, sign, monkeypatch):
     assert bytes(quote.document.content).startswith(b"%PDF")
     assert bytes(quote.signed_document.content).startswith(b"%PDF")
     assert quote.signed_document.sha256 != quote.document.sha256
+
+
+# -- How much it asks
+
+
+AROUND = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
+
+
+@pytest.fixture
+def signing(client):
+    """signing(quote) -> how many statements the buyer's signature takes, from the request on."""
+
+    def count(quote):
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.post(f"/quotes/{quote.token}/accept/", {**SIGNED, "version": quote.version})
+        assert answer.status_code == 302
+        assert Quote.objects.get(pk=quote.pk).state in accepting.ACCEPTED
+        return len([each for each in queries if not each["sql"].startswith(AROUND)])
+
+    return count
+
+
+SIGNED = {
+    "name": "Ada Byron", "title": "CFO", "email": "ada@buyer.example", "signature": "Ada Byron", "agreed": "on",
+}  # fmt: skip
+
+
+def much_before(customer, draft, rita):
+    """A customer with a past: older quotes, and a handoff that led to this one."""
+    for _ in range(3):
+        old = quoting.send(quote=draft(customer=customer), now=customer.now, actor="user:1")
+        quoting.withdraw(quote=old, now=customer.now, actor="user:1")
+    handing_over.raise_by_hand(
+        customer=customer, reason="Asked", owner=rita, now=customer.now, actor="user:1"
+    )
+
+
+def test_a_signature_takes_fourteen_statements(make_customer, sent, draft, signing, rita):
+    """A new subscription, billed at once: customer, deal, task, segment and way of paying change with it."""
+    customer = make_customer()
+    assert signing(sent(customer=customer)) <= 14
+    customer = make_customer()
+    much_before(customer, draft, rita)
+    assert signing(sent(customer=customer)) <= 14
+
+
+def test_a_signature_that_waits_for_the_paid_period_takes_fourteen(on_pro, sent, draft, signing, rita):
+    open_approvals()
+    subscription = on_pro()
+    much_before(subscription.customer, draft, rita)
+    assert signing(sent(subscription=subscription, starts="period_end")) <= 14
+
+
+def test_a_signature_that_replaces_running_terms_today_takes_twenty_five(on_pro, sent, signing, advance):
+    """It also asks what was billed and used, and what of that is given back."""
+    open_approvals()
+    subscription = on_pro()
+    advance(subscription.customer.test_clock, days=10)
+    quote = sent(subscription=Subscription.objects.get(), starts="now", quantity=10)
+    assert signing(quote) <= 25

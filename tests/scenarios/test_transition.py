@@ -57,7 +57,7 @@ def offer(clock):
 
 
 def sign(quote, now):
-    return quoting.accept(token=quote.token, now=now, version=quote.version, **ADA)
+    return quoting.accept(quote=quoting.find(quote.token), now=now, version=quote.version, **ADA)
 
 
 def papers(subscription):
