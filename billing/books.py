@@ -269,7 +269,10 @@ def _difference(row: Subscription, facts: owing.Facts, until: date) -> list[str]
     said = {key: amounts for key, amounts in facts.said[row.pk].items() if amounts != (0, 0)}
     for entry in owed:
         # An event may come late until the period is settled: the next paper says what it adds.
-        if entry.price.kind == PriceKind.USAGE and entry.key.period_end > until - owing.grace():
+        if (
+            entry.price.kind in (PriceKind.USAGE, PriceKind.MINIMUM)
+            and entry.key.period_end > until - owing.grace()
+        ):
             wanted.pop(key_text(entry.key), None)
             said.pop(key_text(entry.key), None)
     wanted = _as_one_line(owed, wanted, said)

@@ -28,7 +28,7 @@ MOST_TIERS = 100
 MOST_ENTITLEMENTS = 100
 MOST_TRIAL_DAYS = 730
 HIGHEST_RANK = 32_767
-KINDS = ("recurring", "usage", "one_time")
+KINDS = ("recurring", "usage", "one_time", "minimum")
 DURATIONS = ("once", "repeating", "forever")
 
 
@@ -248,7 +248,7 @@ def _price(
         package_size=terms.get("package_size"), included=terms.get("included") or Decimal(0),
         included_in_trial=terms.get("included_in_trial"),
         per_transaction=_transactions(terms.get("per_transaction")),
-        billed=terms.get("billed") or ("arrears" if usage else "advance"),
+        billed=terms.get("billed") or ("arrears" if usage or kind == "minimum" else "advance"),
         meter=_meter(terms.get("meter"), meters, path), minimum=terms.get("minimum"),
         maximum=terms.get("maximum"), prorate=terms.get("prorate", True),
         tax_category=tax_category(terms.get("tax_category"), f"{path}tax_category"),

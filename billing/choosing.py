@@ -24,11 +24,9 @@ def cadence(plan: Plan, currency: str, usual: str = "month") -> str:
 
     Raises UnknownPrice where that leaves a choice.
     """
-    sold = {
-        str(p.interval)
-        for p in plan.prices.all()
-        if p.active and p.currency == currency and p.kind == "recurring"
-    }
+    prices = [p for p in plan.prices.all() if p.active and p.currency == currency]
+    sold = {str(p.interval) for p in prices if p.kind == "recurring"}
+    sold = sold or {str(p.interval) for p in prices if p.kind == "minimum"}
     if usual in sold or not sold:
         return usual
     if len(sold) > 1:
@@ -59,13 +57,14 @@ def choose_items(
         p for p in prices
         if p.kind == "one_time" or p.interval == interval or (p.kind == "usage" and p.meter_id not in by_interval)
     ]  # fmt: skip
-    metered_only = bool(prices) and all(p.kind == "usage" for p in prices)
+    metered_only = bool(prices) and all(p.kind in ("usage", "minimum") for p in prices)
     if not metered_only and not any(p.kind == "recurring" for p in chosen):
         raise UnknownPrice(f"{plan.name} has no {interval} price in {currency}.", field="interval")
     wanted = dict(quantities or {})
     unknown = wanted.keys() - {p.code for p in chosen}
     if unknown:
         raise UnknownPrice(f"{plan.name} has no price {sorted(unknown)[0]}.", field="quantities")
+    chosen.sort(key=lambda p: p.kind == "minimum")  # papers say what it adds last
     return tuple((p, _quantity_of(p, wanted, quantity)) for p in chosen)
 
 

@@ -111,8 +111,16 @@ def _taxes(lines: Sequence[DraftLine]) -> Iterable[Row]:
 
 
 def usage_notes(prices: Iterable[Price]) -> list[str]:
-    """ "50,000 API calls a month included, then $0.0015 each" for each usage price."""
-    return [note for price in prices if price.kind == "usage" and (note := _usage(price))]
+    """ "50,000 API calls a month included, then $0.0015 each" for each usage price; "At least $100.00 a month" of a
+    minimum spend."""
+    return [note for price in prices if (note := _note(price))]
+
+
+def _note(price: Price) -> str:
+    if price.kind == "minimum" and price.minimum is not None:
+        per = _(PER.get(price.interval or "", ""))
+        return f"{_('At least')} {unit_price(price.minimum, price.currency)} {per}, {_('usage included')}"
+    return _usage(price) if price.kind == "usage" else ""
 
 
 def _usage(price: Price) -> str:

@@ -72,9 +72,17 @@ def offer(plan: Plan, *, currency: str, current: Plan | None) -> Offer:
     recurring = [p for p in prices_for(plan, currency) if p.kind == "recurring" and p.interval]
     return Offer(
         plan=plan, current=mine, ask=not mine and not plan.self_serve,
-        prices=[_priced(p) for p in sorted(recurring, key=lambda p: list(PER).index(p.interval or "week"))],
+        prices=[
+            *(_priced(p) for p in sorted(recurring, key=lambda p: list(PER).index(p.interval or "week"))),
+            *(_least(p) for p in prices_for(plan, currency) if p.kind == "minimum"),
+        ],
         intervals=[p.interval or "" for p in recurring],
     )  # fmt: skip
+
+
+def _least(price: Price) -> str:
+    amount = unit_price(price.minimum or Decimal(0), price.currency)
+    return f"{_('at least')} {amount} {_(PER[price.interval or 'month'])}, {_('usage included')}"
 
 
 def _priced(price: Price) -> str:

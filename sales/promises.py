@@ -124,16 +124,16 @@ def _papers(subscriptions: Sequence[str]) -> dict[str, dict[date, Invoiced]]:
     sums: dict[str, dict[date, Invoiced]] = defaultdict(dict)
     wanted = (
         "subscription_id", "invoice__cycle_on", "invoice__issued_at", "subscription__customer__timezone",
-        "invoice__number", "kind", "net", "tax_amount",
+        "invoice__number", "kind", "price__kind", "net", "tax_amount",
     )  # fmt: skip
-    for pk, cycle_on, at, zone, number, kind, net, tax in rows.order_by("invoice__number").values_list(
+    for pk, cycle_on, at, zone, number, kind, of, net, tax in rows.order_by("invoice__number").values_list(
         *wanted
     ):
         # The day in the customer's zone, as in the schedule; papers print the seller's.
         day = cycle_on or local_date(at, zone)
         before = sums[pk].get(day, Invoiced())
         numbers = before.numbers if number in before.numbers else (*before.numbers, number)
-        used = kind == "usage"
+        used = kind == "usage" or of == "minimum"
         sums[pk][day] = Invoiced(
             before.amount + (0 if used else net), before.tax + (0 if used else tax), numbers
         )

@@ -21,12 +21,15 @@ from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
 from billing.maths.tax import Taxed, taxed
 from billing.models import Customer, Discount, Meter, Plan, Price, Seller, TaxRate
+from billing.templatetags.tandem import unit_price
 from billing.timelines import PhaseSpec
 from sales.models import Quote, QuoteLine, QuoteRamp
 
 YEAR = 12
 type Items = tuple[tuple[Price, Decimal], ...]
 ZERO = Decimal(0)
+# What these come to is known when the period is over: a quote says how, not how much.
+AS_USED = ("usage", "minimum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +410,7 @@ def _entries(proposal: Proposal, specs: Sequence[PhaseSpec], end_on: date) -> li
     return [
         Due(entry, taxed(entry.gross, entry.discount, proposal.rate_of(said[entry.price_key])))
         for entry in owed
-        if entry.gross and proposal.start_on <= entry.span.start < end_on
+        if entry.gross and proposal.start_on <= entry.span.start < end_on and entry.price.kind != "minimum"
     ]
 
 
@@ -415,17 +418,26 @@ def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
     return ZERO
 
 
+def described(price: Price) -> str:
+    """What a line of a quote calls the price."""
+    words = price.label or price.code
+    if price.minimum is None or price.kind != "minimum":
+        return words
+    return f"{words}: at least {unit_price(price.minimum, price.currency)} each period, usage included"
+
+
 def _lines(spec: PhaseSpec, proposal: Proposal) -> Iterator[LineFigures]:
     items, discount = spec.pure_items(), timelines.discount_value(spec.discount)
     offs = fixed_offs(items, discount)
     for (price, quantity), item, off in zip(spec.items, items, offs, strict=True):
-        gross = 0 if price.kind == "usage" else full_amount(item)
+        used = price.kind in AS_USED
+        gross = 0 if used else full_amount(item)
         less = sum(taken(gross, discount, off, item.price)) if discount else 0
         told = taxed(gross, less, proposal.rate_of(taxes.category_of(price, spec.plan)))
         shown = price.model in ("flat", "per_unit") and not told.tax_in_gross
         yield LineFigures(
-            price=price, description=price.label or price.code, kind=price.kind, quantity=quantity,
-            list_unit=price.unit_amount if shown else None, list_amount=told.gross, discount=told.discount,
+            price=price, description=described(price), kind="usage" if used else price.kind, quantity=quantity,
+            list_unit=price.unit_amount if shown and not used else None, list_amount=told.gross, discount=told.discount,
             percent=discount.percent_off if discount and gross else None, tax=told.tax,
             with_tax=gross if told.tax_in_gross else None,
         )  # fmt: skip

@@ -187,8 +187,10 @@ def _write_plan_lines(quote: Quote, quantity: Any, quantities: Mapping[str, Any]
 
 def _plan_line(quote: Quote, price: Price, quantity: Decimal, position: int) -> QuoteLine:
     return QuoteLine(
-        quote=quote, kind=price.kind, price=price, description=price.label or price.code, quantity=quantity,
-        position=position, unit_amount=price.unit_amount if price.model in ("flat", "per_unit") else None,
+        quote=quote, kind="usage" if price.kind in proposing.AS_USED else price.kind, price=price,
+        description=proposing.described(price)[:200], quantity=quantity,
+        position=position,
+        unit_amount=price.unit_amount if price.model in ("flat", "per_unit") and price.kind != "minimum" else None,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from billing.maths.pricing import PriceModel
 from billing.models import Entitlement, Motion, Plan, Price
 
 TAG = "Plans"
-KINDS = ["recurring", "usage", "one_time"]
+KINDS = ["recurring", "usage", "one_time", "minimum"]
 MODELS = [str(m) for m in PriceModel]
 INTERVALS = [str(i) for i in Interval]
 BILLED = ["advance", "arrears"]
@@ -57,8 +57,10 @@ class PriceNew(Strict):
         help_text="what lines on papers call it; the meter's or the plan's name",
     )  # type: ignore[assignment]
     kind = serializers.ChoiceField(
-        required=False, choices=KINDS, help_text="recurring; usage where a meter is named"
-    )
+        required=False, choices=KINDS,
+        help_text="recurring; usage where a meter is named; minimum: the least that fee and usage of a period come to "
+        "together, said as `minimum`",
+    )  # fmt: skip
     model = serializers.ChoiceField(
         required=False, choices=MODELS,
         help_text="flat; per_unit for usage, graduated with tiers, where nothing is said",

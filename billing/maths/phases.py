@@ -12,6 +12,9 @@ from billing.maths.money import round_half_away
 from billing.maths.periods import Cycle, Interval, Period
 from billing.maths.pricing import Price, PriceKind, amount_ratio, in_trial
 
+# What stays until the period that is paid for ends, where a change does not prorate.
+KEPT = (PriceKind.RECURRING, PriceKind.MINIMUM)
+
 
 class InvalidTimeline(ValueError):
     """The phases cannot be billed as one subscription."""
@@ -201,8 +204,8 @@ def left_for_usage(phase: Phase, interval: str) -> list[int]:
 
 
 def in_force(timeline: Timeline) -> Timeline:
-    """The timeline as it is charged: where a phase does not prorate, the recurring items and the discount
-    of the phase before stay until their period ends, and the new ones begin there. Usage and one-time items
+    """The timeline as it is charged: where a phase does not prorate, the recurring items, the minimum spend and the
+    discount of the phase before stay until their period ends, and the new ones begin there. Usage and one-time items
     begin at once.
     """
     if all(phase.prorate for phase in timeline.phases):
@@ -220,8 +223,8 @@ def _bridged(before: Phase, phase: Phase) -> Iterator[Phase]:
         yield phase
         return
     until = paid.end if phase.end is None else min(paid.end, phase.end)
-    kept = tuple(item for item in before.items if item.recurring)
-    fresh = tuple(item for item in phase.items if not item.recurring and not phase.free)
+    kept = tuple(item for item in before.items if item.price.kind in KEPT)
+    fresh = tuple(item for item in phase.items if item.price.kind not in KEPT and not phase.free)
     yield replace(before, start=phase.start, end=until, items=kept + fresh)
     if until != phase.end:
         yield replace(phase, start=until)

@@ -32,6 +32,7 @@ class PriceKind(StrEnum):
     RECURRING = "recurring"
     USAGE = "usage"
     ONE_TIME = "one_time"
+    MINIMUM = "minimum"
 
 
 class PriceModel(StrEnum):
@@ -84,7 +85,8 @@ class Price:
 
     `unit_amount` is the price of the period (flat), of a unit, of a package, or a percentage of a quantity
     that is itself money in major units; tiers take its place. `included` units are free in each period.
-    `minimum` and `maximum` bound what a period costs. `included_in_trial`: of a usage price the units that are free in
+    `minimum` and `maximum` bound what a period costs; a price of kind MINIMUM is nothing but that, for all that the
+    others ask for. `included_in_trial`: of a usage price the units that are free in
     a trial, all of them where it is None. `code`: what prices that follow each other have in common; discounts name it.
     Raises InvalidPrice and UnknownCurrency.
     """
@@ -398,10 +400,26 @@ def _check_kind(price: Price) -> None:
         raise InvalidPrice(f"interval: a {price.kind} price needs one.")
     if (price.kind == PriceKind.USAGE) != bool(price.meter):
         raise InvalidPrice("meter: a usage price has one, and no other price has.")
+    if price.kind == PriceKind.MINIMUM:
+        _check_minimum(price)
     if price.kind != PriceKind.USAGE and price.included_in_trial is not None:
         raise InvalidPrice(
             "included_in_trial: only a usage price has it; any other costs nothing in a trial."
         )
+
+
+def _check_minimum(price: Price) -> None:
+    if price.minimum is None:
+        raise InvalidPrice("minimum: the least that a period of the plan costs.")
+    for name in ("unit_amount", "included", "maximum", "tiers"):
+        if getattr(price, name):
+            raise InvalidPrice(f"{name}: a minimum spend has none.")
+    if price.model != PriceModel.FLAT:
+        raise InvalidPrice("model: a minimum spend is flat.")
+    if price.billed != Billed.ARREARS:
+        raise InvalidPrice("billed: what a minimum spend adds is known in arrears.")
+    if not price.prorate:
+        raise InvalidPrice("prorate: a minimum spend is by days.")
 
 
 def _check_numbers(price: Price) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from billing.maths.discounts import Discount, step_shares
 from billing.maths.explaining import explained_discount, explained_fees, explained_minimum, explanation_of
 from billing.maths.money import round_half_away, round_ratio, share
-from billing.maths.periods import Cycle, Interval, Period, add_months
+from billing.maths.periods import ONE_DAY, Cycle, Interval, Period, add_months
 from billing.maths.phases import (
     InvalidTimeline,
     Item,
@@ -26,7 +26,15 @@ from billing.maths.phases import (
     in_force,
     left_for_usage,
 )
-from billing.maths.pricing import NOTHING, Price, PriceKind, amount_ratio, limited_ratio, unlimited_ratio
+from billing.maths.pricing import (
+    NOTHING,
+    Price,
+    PriceKind,
+    amount_ratio,
+    limited_ratio,
+    spend_limits,
+    unlimited_ratio,
+)
 from billing.maths.proration import prorated
 from billing.maths.recurring import arr, mrr
 from billing.maths.stretches import ADVANCE, ARREARS, CREDIT, Claim, claims
@@ -187,7 +195,11 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     in the order of the items.
     """
     due = _due(timeline, since, until)
-    measured = {claim: _measured(claim, usage) for claim, entries in due if not entries}
+    measured = {
+        claim: _added(in_force(timeline), claim, usage) if _is_minimum(claim) else _measured(claim, usage)
+        for claim, entries in due
+        if not entries
+    }
     if any(claim.fixed_steps and not claim.item.trial for claim in measured):
         measured = _with_what_is_left(in_force(timeline), measured)
     found: list[Entry] = []
@@ -265,7 +277,11 @@ def _in_time(claim: Claim) -> tuple[date, int]:
 
 
 def _fixed(claim: Claim) -> tuple[Entry, ...]:
-    return () if claim.item.price.kind == PriceKind.USAGE else _prorated(claim)
+    return () if claim.item.price.kind in (PriceKind.USAGE, PriceKind.MINIMUM) else _prorated(claim)
+
+
+def _is_minimum(claim: Claim) -> bool:
+    return claim.item.price.kind == PriceKind.MINIMUM
 
 
 def _prorated(claim: Claim) -> tuple[Entry, ...]:
@@ -291,6 +307,8 @@ class _Measured(NamedTuple):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
+        if _is_minimum(self.claim):
+            return (_made(self.claim, ONE, self.gross, MINIMUM),)
         whole = _made(self.claim, self.quantity, self.gross)._replace(fees=self.fees)
         return (whole,) if self.claim.item.price.minimum is None else _with_true_up(whole, self.plain)
 
@@ -303,6 +321,29 @@ def _measured(claim: Claim, usage: Usage) -> _Measured:
     plain = unlimited_ratio(price, quantity, claim.portion) if fees is None else fees.ratio
     gross = round_half_away(*limited_ratio(price, plain, claim.portion))
     return _Measured(claim, quantity, gross, round_half_away(*plain), fees)
+
+
+def _added(timeline: Timeline, claim: Claim, usage: Usage) -> _Measured:
+    """What a minimum spend adds to what the other prices came to, before discounts."""
+    around = claims(timeline, claim.period.start - ONE_DAY, claim.period.end)
+    counted = [other for other in around if _counts(claim, other)]
+    came_to = sum(
+        entry.gross for other in counted for entry in _fixed(other) or _measured(other, usage).entries
+    )
+    least, _ = spend_limits(claim.item.price, claim.portion)
+    minimum = round_ratio((least or NOTHING) * Fraction(claim.item.quantity))
+    added = max(minimum - came_to, 0)
+    return _Measured(claim, ONE, added, added, None)
+
+
+def _counts(minimum: Claim, other: Claim) -> bool:
+    """Whether a minimum spend counts what is asked for or given back: for days of its own, in a period that lies in
+    its own. What is paid once, and what is used in a trial, comes on top."""
+    if other.item.price.kind in (PriceKind.ONE_TIME, PriceKind.MINIMUM) or other.item.trial:
+        return False
+    within = minimum.period.start <= other.period.start and other.period.end <= minimum.period.end
+    day = other.start - ONE_DAY if other.kind == CREDIT else other.start
+    return within and minimum.start <= day < minimum.end
 
 
 def _with_what_is_left(timeline: Timeline, measured: dict[Claim, _Measured]) -> dict[Claim, _Measured]:
@@ -358,12 +399,12 @@ def _with_true_up(whole: Entry, plain: int) -> tuple[Entry, ...]:
     )
 
 
-def _made(claim: Claim, quantity: Decimal, gross: int) -> Entry:
+def _made(claim: Claim, quantity: Decimal, gross: int, what: str = "") -> Entry:
     """The entry of an amount that is not negative; a credit gives it back."""
     off = sum(claim.steps(gross))
     if claim.kind == CREDIT:
         gross, off = -gross, -off
-    return Entry(_key(claim), quantity, gross, off, claim)
+    return Entry(_key(claim, what), quantity, gross, off, claim)
 
 
 def _key(claim: Claim, what: str = "") -> Key:

@@ -115,7 +115,12 @@ class Price(ReadPlainly):
     label = models.CharField(max_length=100, blank=True)
     kind = models.CharField(
         max_length=10,
-        choices=[("recurring", "Recurring"), ("usage", "Usage"), ("one_time", "One-time")],
+        choices=[
+            ("recurring", "Recurring"),
+            ("usage", "Usage"),
+            ("one_time", "One-time"),
+            ("minimum", "Minimum spend"),
+        ],
         default="recurring",
     )
     model = models.CharField(max_length=12, choices=[(m.value, m.value) for m in pricing.PriceModel])

@@ -141,3 +141,8 @@ def test_a_buyer_reads_what_is_taken_of_each(catalogue):
     row = catalogue_price(Meter.objects.create(code="volume", event_name="volume", name="Volume"))
     row.label, row.unit_amount, row.per_transaction = "Volume", D("1.3"), {"fixed_amount": "2"}
     assert wording.usage_notes([row]) == ["Volume: 1.3 % + $2.00 each"]
+
+
+def test_a_buyer_reads_what_a_plan_costs_at_least():
+    row = Row(kind="minimum", minimum=D(500), interval="month", currency="USD")
+    assert wording.usage_notes([row]) == ["At least $500.00 a month, usage included"]

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
-from billing.models import Event, Invoice, Payment, Seller
+from billing.models import Event, Invoice, Payment, Plan, Seller
+from portal import wording
 
 pytestmark = pytest.mark.django_db
 
@@ -181,3 +182,12 @@ def test_less_lowers_an_invoice_that_is_not_paid_and_says_so(alice, nova, sub):
     page = preview(alice, sub, quantity=1)
     assert "Off your unpaid invoice" in page.text
     assert "Credit to your account" not in page.text
+
+
+def test_a_plan_says_what_it_costs_at_least(catalogue):
+    plan = Plan.objects.get(code="pro")
+    plan.prices.create(
+        code="least", kind="minimum", model="flat", interval="month", billed="arrears", minimum=Decimal(500)
+    )
+    shown = wording.offer(plan, currency="USD", current=None)
+    assert shown.prices[-1] == "at least $500.00 a month, usage included"

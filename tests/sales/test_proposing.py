@@ -235,3 +235,22 @@ def test_it_prices_a_lead_by_its_country(draft, rita):
     assert quote.currency == "EUR"
     assert quote.tax_total == 1881_00
     assert not Customer.objects.exists()
+
+
+def test_a_minimum_spend_is_said_and_counts_when_it_is_known(make_customer, draft):
+    """What it adds depends on what is used; a quote's totals are what is sure."""
+    plan = Plan.objects.get(code="enterprise")
+    before = of(draft(customer=make_customer(), quantity=10))
+    Price.objects.create(
+        plan=plan, code="least", label="Committed", kind="minimum", model="flat", interval="year", billed="arrears",
+        minimum=Decimal(50_000),
+    )  # fmt: skip
+    quote = draft(customer=make_customer(), quantity=10)
+    found = of(quote)
+    assert (found.tcv, found.schedule) == (before.tcv, before.schedule)
+    line = quote.lines.get(price__code="least")
+    assert (line.kind, line.unit_amount) == ("usage", None)
+    assert line.description == "Committed: at least $50,000.00 each period, usage included"
+    assert [(each.list_amount, each.kind) for each in found.lines if each.price.code == "least"] == [
+        (0, "usage")
+    ]

@@ -123,6 +123,72 @@ DISCOUNTS = [
     ),
 ]  # fmt: skip
 
+
+def least(amount: str, **terms: Any) -> dict[str, Any]:
+    return price(None, kind="minimum", minimum=amount, code="least", **terms)
+
+
+def added(amount: str, **said: Any) -> dict[str, Any]:
+    return {"amount": amount, "kind": "minimum", **said}
+
+
+MINIMUMS = [
+    story(  # 10,000.00 x 2/29 - 6.90 - 30.00; 10,000.00 - 100.00 - 10.00
+        "LAGO-COMMIT-USAGE, with all usage in arrears", clock("2024-02-28"),
+        *(meter(name=name) for name in ("one", "two", "kept")),
+        plan(
+            price("100.00", code="fee", **ARREARS), least("10000.00"),
+            *(price("1.00", meter=f"${{{name}.code}}", code=name) for name in ("one", "two", "kept")),
+        ),
+        customer(), subscribe(anchor="calendar"),
+        *(use(10, name=name, key=name) for name in ("one", "two", "kept")), to("2024-03-01T01:00"),
+        lines({"amount": "6.90"}, {"amount": "10.00"}, {"amount": "10.00"}, {"amount": "10.00"},
+              added("652.76", description="Minimum spend: Plan",
+                    explanation={"policy": "minimum", "minimum": 68966, "came_to": 3690})),
+        use(10, name="kept", key="again"), to("2024-04-01T01:00"),
+        lines({"amount": "100.00"}, {"amount": "10.00"}, added("9890.00")), totals(68966, 1000000),
+    ),
+    story(  # usage that is told late is asked for, and the minimum adds as much less
+        "a minimum of the plan, an upgrade, and usage that comes late", clock("2024-01-01"), meter(),
+        plan(price("31.00", code="fee"), calls(), least("310.00")),
+        plan(price("62.00", code="fee"), calls(), least("620.00"), name="big"), customer(), subscribe(),
+        to("2024-01-02"), use(50), to("2024-01-16"), change(plan="big", expect={"total": "16.00"}),
+        to("2024-01-20"), use(100, key="2"), upcoming(6200 + 5000 + 8500 + 10000 + 18800), to("2024-02-02"),
+        use(20, "2024-01-25", key="3"), to("2024-03-01T01:00"),
+        lines({"amount": "20.00", "kind": "reversal"}, {"amount": "-20.00", "kind": "reversal"}, {"amount": "62.00"},
+              added("558.00")),
+        totals(3100, 1600, 48500, 62000),
+    ),
+    story(  # 100.00 are missing: a tenth off them too; of 30.00 off a period the fee of 20.00 leaves 10.00
+        "discounts on what a minimum of the plan adds", clock("2024-01-01"), meter(),
+        plan(price("100.00", code="fee"), calls(), least("200.00")), off("tenth", percent_off=10), customer(),
+        subscribe(discount="${tenth.id}"), to("2024-02-01T01:00"), totals(9000, 18000),
+        plan(price("20.00", code="fee"), least("50.00"), name="small"),
+        off("thirty", amount_off="30.00", currency="USD"), subscribe("small", discount="${thirty.id}"),
+        to("2024-03-01T01:00"), together("470.00"),
+    ),
+    story(  # 310.00 x 10/31 - 10.00; 21.00 back
+        "a minimum of the plan and a cancellation at once", clock("2024-01-01"),
+        plan(price("31.00", code="fee"), least("310.00")), customer(), subscribe(), to("2024-01-10"), cancel(),
+        to("2024-01-11T01:00"), lines(added("90.00")), notes({"total": "21.00"}),
+    ),
+    story(  # the old minimum holds to the end of its month, and counts what is used on the new terms
+        "a minimum of the plan and a change without proration", clock("2024-01-01"), meter(),
+        plan(price("31.00", code="fee"), calls(), least("310.00")),
+        plan(price("62.00", code="fee"), calls("2.00"), least("620.00"), name="big"), customer(), subscribe(),
+        to("2024-01-02"), use(50), to("2024-01-16"), change(plan="big", proration="none"), to("2024-01-20"),
+        use(100, key="2"), to("2024-02-01T01:00"), totals(3100, 5000 + 20000 + 2900 + 6200),
+    ),
+    story(
+        "a minimum of a plan of usage alone, and what it may not say", clock("2024-01-01"), meter(),
+        plan(calls(), least("40.00")), customer(), subscribe(), use(15), to("2024-02-01T01:00"), totals(4000),
+        {"call": "POST /plans/${plan.id}/prices", "body": price("5.00", kind="minimum"), "status": 422,
+         "expect": {"code": "invalid_price", "errors": [{"field": "minimum"}]}},
+        {"call": "POST /plans/${plan.id}/prices", "body": least("5.00", billed="advance"), "status": 422,
+         "expect": {"code": "invalid_price", "errors": [{"field": "billed"}]}},
+    ),
+]  # fmt: skip
+
 TAXES = [
     story(  # 119.00 less a tenth is 107.10 with 17.10 in it; half a month of that back, half of twice as much asked for
         "prices that contain tax, a percentage off, an upgrade in the middle", inclusive("19", "AT"), clock("2024-04-01"),
@@ -299,4 +365,4 @@ TIERS = [
     ),
 ]  # fmt: skip
 
-STORIES = [*DISCOUNTS, *TAXES, *CURRENCIES, *CHANGES, *SENT, *IN_PARTS, *TIERS]
+STORIES = [*DISCOUNTS, *MINIMUMS, *TAXES, *CURRENCIES, *CHANGES, *SENT, *IN_PARTS, *TIERS]

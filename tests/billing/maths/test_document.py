@@ -173,7 +173,7 @@ ITEM = re.compile(
     r"(?P<key>[\w-]+) (?P<unit>[\d.]+)(?:/(?P<interval>\w+))?(?P<each> each)?(?: x(?P<quantity>\d+))?"
     r"(?P<once> once)?(?P<arrears> arrears)?(?P<whole> whole)?"
     r"(?: used (?P<used>\d+))?(?: included (?P<included>\d+))?(?: minimum (?P<minimum>[\d.]+))?"
-    r"(?: trial (?P<trial>\d+))?"
+    r"(?: trial (?P<trial>\d+))?(?P<together> together)?"
 )
 
 
@@ -187,6 +187,7 @@ def items(text: str) -> Iterator[tuple[Item, D]]:
 
 def _price(found: re.Match[str]) -> Price:
     kind = PriceKind.USAGE if found["used"] else PriceKind.ONE_TIME if found["once"] else PriceKind.RECURRING
+    kind = PriceKind.MINIMUM if found["together"] else kind
     return Price(
         found["key"],
         kind,
@@ -195,7 +196,7 @@ def _price(found: re.Match[str]) -> Price:
         "USD",
         D(found["unit"]),
         included=D(found["included"] or 0),
-        billed=Billed.ARREARS if found["arrears"] else Billed.ADVANCE,
+        billed=Billed.ARREARS if found["arrears"] or found["together"] else Billed.ADVANCE,
         meter=found["key"] if found["used"] else None,
         prorate=not found["whole"],
         code=found["key"],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from billing.maths.periods import Interval
 from billing.maths.pricing import (
+    Billed,
     InvalidPrice,
     Price,
     PriceKind,
@@ -25,6 +26,10 @@ def make(model: str, unit: str = "0", *tiers: tuple[str | None, str, str], **mor
     rows = tuple(Tier(None if up_to is None else D(up_to), D(one), D(flat)) for up_to, one, flat in tiers)
     more = {"kind": PriceKind.RECURRING, "interval": Interval.MONTH, "currency": "USD"} | more
     return Price("p", model=PriceModel(model), unit_amount=D(unit), tiers=rows, **more)
+
+
+def least(unit: str = "0", model: str = "flat", **more: Any) -> Price:
+    return make(model, unit, **{"kind": PriceKind.MINIMUM, "minimum": D(5), "billed": Billed.ARREARS} | more)
 
 
 STAIR = (("5", "10", "100"), (None, "5", "50"))
@@ -169,6 +174,13 @@ def test_it_never_charges_less_for_more(price: Price, one: D, other: D) -> None:
         ("package_size", lambda: make("package", "1", package_size=D(0))),
         ("package_size", lambda: make("flat", "1", package_size=D(5))),
         ("minimum", lambda: make("flat", "1", minimum=D(2), maximum=D(1))),
+        ("minimum", lambda: least(minimum=None)),
+        ("unit_amount", lambda: least("1")),
+        ("included", lambda: least(included=D(1))),
+        ("maximum", lambda: least(maximum=D(9))),
+        ("model", lambda: least(model="per_unit")),
+        ("billed", lambda: least(billed=Billed.ADVANCE)),
+        ("prorate", lambda: least(prorate=False)),
     ],
 )
 def test_it_refuses_a_price_that_contradicts_itself(field: str, build: Any) -> None:
