@@ -1,6 +1,7 @@
 """What our admin pages share: read-only tables, amounts in words, and pages of our own in the admin's frame."""
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,15 +54,6 @@ class StaffFilter(admin.RelatedFieldListFilter):
         )
 
 
-class StaffOwner(admin.ModelAdmin):
-    """A form whose owner is chosen among colleagues."""
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        if db_field.name == "owner":
-            options["queryset"] = User.objects.filter(is_staff=True, is_active=True).order_by("name")
-        return super().formfield_for_foreignkey(db_field, request, **options)
-
-
 class Spoken(forms.ModelForm):
     """A row of fields below the heads of a table: each says aloud what it is and whose.
 
@@ -78,7 +70,49 @@ class Spoken(forms.ModelForm):
             field.show_hidden_initial = True
 
 
-class EditableList(admin.ModelAdmin):
+class Careful(admin.ModelAdmin):
+    """A form that does not save over what somebody else saved since it was opened."""
+
+    change_form_template = "admin/careful_form.html"
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        form = super().get_form(request, obj, change, **options)
+        seen = request.POST.get("seen", "") if obj is not None else ""
+
+        def clean(typed: Any) -> Any:
+            given = form.clean(typed)
+            if seen and seen != fingerprint(obj):
+                raise ValidationError(
+                    "Somebody else saved this after you opened it. Nothing was saved; what you typed is below. Open the "
+                    "page again to see theirs, or save once more to have yours."
+                )
+            return given
+
+        return type(form.__name__, (form,), {"clean": clean})
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
+        row = options.get("obj")
+        context["seen"] = fingerprint(row) if row is not None else ""
+        return super().render_change_form(request, context, *args, **options)
+
+
+def fingerprint(row: models.Model) -> str:
+    """A short text that differs once a stored field of the row does."""
+    fields = [field.attname for field in row._meta.concrete_fields]
+    stored = type(row)._default_manager.filter(pk=row.pk).values_list(*fields).first()
+    return sha256(repr(stored).encode()).hexdigest()[:20]
+
+
+class StaffOwner(Careful):
+    """A form whose owner is chosen among colleagues."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "owner":
+            options["queryset"] = User.objects.filter(is_staff=True, is_active=True).order_by("name")
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+
+class EditableList(Careful):
     """A list with fields in its rows."""
 
     changelist_form: type[forms.ModelForm] = Spoken

@@ -8,7 +8,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.admin.base import Spoken
+from billing.admin.base import Careful, Spoken
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
@@ -55,7 +55,7 @@ class PlanAdmin(PriceList):
 
 
 @admin.register(Price)
-class PriceAdmin(admin.ModelAdmin):
+class PriceAdmin(Careful):
     """A price that was used is frozen by the database; add a new one and switch the old one off."""
 
     list_display = ("plan", "code", "kind", "model", "interval", "currency", "unit_amount", "active")
@@ -70,12 +70,12 @@ class PriceAdmin(admin.ModelAdmin):
 
 
 @admin.register(Meter)
-class MeterAdmin(admin.ModelAdmin):
+class MeterAdmin(Careful):
     list_display = ("name", "code", "event_name", "aggregation", "unit")
 
 
 @admin.register(TaxRate)
-class TaxRateAdmin(admin.ModelAdmin):
+class TaxRateAdmin(Careful):
     list_display = ("name", "country", "product_category", "percentage", "inclusive", "category", "active")
     list_filter = ("active", "country", "product_category")
 
@@ -102,7 +102,7 @@ class DiscountForm(forms.ModelForm):
 
 
 @admin.register(Discount)
-class DiscountAdmin(admin.ModelAdmin):
+class DiscountAdmin(Careful):
     form = DiscountForm
     list_display = (
         "__str__",
@@ -122,7 +122,7 @@ class DiscountAdmin(admin.ModelAdmin):
 
 
 @admin.register(Seller)
-class SellerAdmin(admin.ModelAdmin):
+class SellerAdmin(Careful):
     list_display = ("name", "legal_name", "currency", "timezone", "net_days")
     exclude = ("logo",)
 

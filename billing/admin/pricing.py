@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from billing import repricing
-from billing.admin.base import staff
+from billing.admin.base import Careful, staff
 from billing.maths import pricing
 from billing.maths.money import round_ratio
 from billing.models import Plan, Price, Subscription
@@ -71,7 +71,7 @@ def _tier(row: pricing.TierRow) -> Tier:
     return Tier(row.start, row.end, units, row.unit_amount, row.flat_amount, round_ratio(row.amount))
 
 
-class PriceList(admin.ModelAdmin):
+class PriceList(Careful):
     """A plan's page of prices, beside its form."""
 
     change_form_template = "admin/billing/plan_form.html"

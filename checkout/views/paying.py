@@ -72,7 +72,13 @@ def _form(row: CheckoutSession, table: quoting.Table, request: HttpRequest | Non
     own = [p for p in table.prices if p.interval == row.interval and p.kind == "recurring"]
     form = CheckoutForm(
         request.POST if request else None,
-        initial={**_known(row), **row.answers, "interval": row.interval, "quantity": row.quantity},
+        initial={
+            **_known(row),
+            **row.answers,
+            "interval": row.interval,
+            "quantity": row.quantity,
+            "terms": bool(row.message and row.attempts),  # who was declined has agreed already
+        },
         plan=row.plan,
         intervals=wording.interval_choices(row.plan, table.prices, row.currency),
         seats=any(p.model != "flat" for p in own),

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import EditableList, Screen, StaffFilter, amount, now_of, staff, too_late
+from billing.admin.base import Careful, EditableList, Screen, StaffFilter, amount, now_of, staff, too_late
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -257,7 +257,7 @@ class ApprovalRuleAdmin(EditableList):
 
 
 @admin.register(ApprovalDelegate)
-class ApprovalDelegateAdmin(admin.ModelAdmin):
+class ApprovalDelegateAdmin(Careful):
     """Who decides for whom while they are away. A delegate needs the permission to approve."""
 
     list_display = ("person", "delegate", "since", "until")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from billing.admin.base import (
+    Careful,
     EditableList,
     Screen,
     Spoken,
@@ -329,7 +330,7 @@ class RuleAdmin(EditableList):
 
 
 @admin.register(SalesSettings)
-class SalesSettingsAdmin(admin.ModelAdmin):
+class SalesSettingsAdmin(Careful):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -346,6 +347,6 @@ class TargetDomainAdmin(StaffOwner):
 
 
 @admin.register(TargetProfile)
-class TargetProfileAdmin(admin.ModelAdmin):
+class TargetProfileAdmin(Careful):
     list_display = ("name", "industry", "min_employees", "max_employees")
     readonly_fields = ("added_at",)

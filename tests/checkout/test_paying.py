@@ -431,7 +431,9 @@ def test_a_discount_of_everything_saves_the_card(session, press, fake_stripe, bo
 def test_a_card_that_cannot_be_saved_is_told(make_session, press, client, fake_stripe, books):
     session = make_session(trial_days=14)
     press(session, card="pm_card_chargeDeclined")
-    assert "declined" in client.get(f"/checkout/{session.token}/").content.decode()
+    page = client.get(f"/checkout/{session.token}/")
+    assert "declined" in page.text
+    assert page.context["form"]["terms"].value() is True  # who agreed once need not tick again
     to_the_receipt(press(session), session)
     a_saved_card_and_nothing_paid(session)
 

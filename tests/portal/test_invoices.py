@@ -150,6 +150,8 @@ def test_refunds_and_disputes_are_shown_with_their_payment(alice, nova, invoice,
     disputing.look(provider_id=opened["id"], now=nova.now, actor="provider")
     page = alice.get(at(invoice)).text
     assert "$1.00 · Refund" in page
+    assert "Refunded" in page
+    assert "Succeeded" not in page
     assert "Disputed with your bank" in page
     assert "Your bank is deciding" in page
     assert "dashboard.stripe.com" not in page

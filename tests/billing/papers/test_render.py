@@ -155,6 +155,13 @@ def test_it_breaks_pages_and_repeats_heads(count: int, pages: int) -> None:
     assert f"Item{count}" in found[-1]  # the totals never stand alone
 
 
+def test_how_to_pay_never_stands_alone_on_a_page() -> None:
+    """Eight lines and the totals fill the first page; what follows takes the totals along."""
+    first, last = (squeezed(page.extract_text()) for page in opened(samples.long_invoice(8)).pages)
+    assert "Howtopay" not in first
+    assert all(words in last for words in ("Item8", "Amountdue", "Howtopay"))
+
+
 @pytest.mark.slow
 def test_it_prints_four_hundred_lines() -> None:
     said = text(samples.long_invoice(400))
