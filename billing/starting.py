@@ -30,8 +30,10 @@ def start(
     """Subscribe, bill the first day, and have the invoice collected by a job, from `card` and from now on if one is
     given. `terms` and errors as `subscribing.subscribe`."""
     interval = interval or choosing.cadence(plan, customer.currency)
-    sold = [price for price in plan.prices.all() if price.active]
-    choosing.refuse_uncounted(plan, sold, terms.get("quantity"), terms.get("quantities"))
+    bought = choosing.choose_items(plan, interval=interval, currency=customer.currency)
+    choosing.refuse_uncounted(
+        plan, [price for price, _ in bought], terms.get("quantity"), terms.get("quantities")
+    )
     if card is not None:
         cards.make_default(payment_method=card, now=now, actor=actor)
     subscription = subscribing.subscribe(

@@ -111,6 +111,13 @@ DISCOUNTS = [
         customer(), subscribe(interval="year", discount="${fifty.id}"), use(60), to("2024-02-01T01:00"),
         totals(2000, 1000),
     ),
+    story(  # three months from 1 January; February is given back, and pays for March
+        "a pause uses up a period of a discount", clock("2024-01-01"), plan(price("30.00")),
+        off("half", percent_off=50, duration="repeating", periods=3), customer(),
+        subscribe(discount="${half.id}"), to("2024-02-01T01:00"),
+        {"call": "POST /subscriptions/${sub.id}/pause", "body": {"resume_at": "2024-03-01"}},
+        to("2024-04-01T01:00"), totals(1500, 1500, 1500, 3000), balance(0),
+    ),
     story(
         "a discount for what a plan does not have", clock("2024-01-01"), meter(), plan(price("20.00", code="fee")),
         plan(price("30.00"), calls(), name="metered"), customer(),
@@ -133,6 +140,13 @@ def added(amount: str, **said: Any) -> dict[str, Any]:
 
 
 MINIMUMS = [
+    story(
+        "seats by the month, a whole by the year: five of it are refused", clock("2024-01-01"),
+        plan(price("10.00", code="seats", model="per_unit"), price("100.00", "year", code="whole")), customer(),
+        {**subscribe(interval="year", quantity=5), "status": 422,
+         "expect": {"code": "invalid_quantity", "errors": [{"field": "quantity"}]}},
+        subscribe(quantity=5), totals(5000), subscribe(interval="year", quantity=1), together("150.00"),
+    ),
     story(  # 10,000.00 x 2/29 - 6.90 - 30.00; 10,000.00 - 100.00 - 10.00
         "LAGO-COMMIT-USAGE, with all usage in arrears", clock("2024-02-28"),
         *(meter(name=name) for name in ("one", "two", "kept")),
