@@ -187,9 +187,10 @@ def held(ids: Sequence[str]) -> dict[str, Customer]:
 
 
 @transaction.atomic
-def update(*, customer: Customer, now: datetime, actor: str, **fields: Any) -> Customer:
-    """Change what is given; the event says before and after. The collection method is switched elsewhere."""
-    row = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+def update(*, customer: Customer, now: datetime, actor: str, held: bool = False, **fields: Any) -> Customer:
+    """Change what is given; the event says before and after. The collection method is switched elsewhere. `held`: the
+    caller holds the row, and has read it since."""
+    row = customer if held else Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     given = cleaned(fields, known=row)
     if "email" in given and "domain" not in given and row.domain == business_domain(row.email):
         given["domain"] = business_domain(given["email"])

@@ -75,7 +75,7 @@ def _check(discount: Discount, *, plan: Plan, currency: str, now: datetime) -> N
         raise DiscountUsedUp("This code has been used up.", field="discount")
     if discount.amount_off is not None and discount.currency != currency:
         raise DiscountCurrency(f"This code is for prices in {discount.currency}.", field="discount")
-    plans = set(discount.plans.values_list("pk", flat=True))
+    plans = {each.pk for each in discount.plans.all()}
     if plans and plan.pk not in plans:
         raise DiscountNotForPlan(f"This code is not for {plan.name}.", field="discount")
     if not discount.reaches_something_of(plan):

@@ -215,6 +215,7 @@ def _claim(session: CheckoutSession, payment: Payment | None, now: datetime) -> 
         pk=session.pk, status="open", attempted_at=None, attempts=session.attempts - 1, expires_at__gt=now
     )
     typed = {name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}
+    typed["discount_held"] = session.discount is not None
     if not bulk.claim(as_read, typed, *([payment] if payment else [])):
         _refuse_closed(fresh(session), now)
         raise BeingDecided("Your payment is still being decided.")
@@ -255,9 +256,14 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
 def _refuse_second(session: CheckoutSession, customer: Customer) -> None:
     """One purchase of a customer at a time, and none beside what it has: asked while its row is held, before money is
     asked for. Who accepts a quote holds the row too and asks `undecided`, so one of the two sees the other."""
-    Customer.objects.select_for_update(no_key=True, of=("self",)).get(pk=customer.pk)
-    sessions.refuse_subscribed(customer)
-    if undecided(customer).exclude(pk=session.pk).exists():
+    customers.hold(customer.pk)
+    subscribed, deciding = bulk.read(
+        sessions.subscribed(customer).only("pk")[:1],
+        undecided(customer).exclude(pk=session.pk).only("pk")[:1],
+    )
+    if subscribed:
+        raise sessions.already_subscribed(customer)
+    if deciding:
         raise BeingDecided("Another purchase of yours is still being decided.")
 
 
@@ -450,9 +456,9 @@ def complete(
     method = _card(customer, card, at)
     phases = quoting.thawed(session, customer, offered.prices if offered else None)
     subscription, bill = subscribing.sell(
-        customer=customer, phases=phases, seller=table.seller, rates=table.taxes, now=at, actor=BUYER,
-        origin="checkout", source=session.pk, beside=[*buyers, *([method] if method else [])], paid=money,
-        payment_rule_override=_override(session),
+        customer=customer, phases=phases, seller=table.seller, rates=table.taxes, among=table.segments, now=at,
+        actor=BUYER, origin="checkout", source=session.pk, beside=[*buyers, *([method] if method else [])],
+        paid=money, payment_rule_override=_override(session),
     )  # fmt: skip
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
@@ -478,8 +484,10 @@ def _customer(
 ) -> tuple[Customer, list[Customer | Member]]:
     """Who buys, and what of it is new and to be stored."""
     fields = session.quote["customer"]
-    if session.customer is not None:
-        return customers.update(customer=session.customer, now=at, actor=BUYER, **fields), []
+    if session.customer_id is not None:
+        known = customers.held([session.customer_id])[session.customer_id]
+        known.segment = next((each for each in table.segments.segments if each.pk == known.segment_id), None)
+        return customers.update(customer=known, now=at, actor=BUYER, held=True, **fields), []
     customer = customers.begun(
         **fields, livemode=session.livemode, now=at, actor=BUYER, currency=session.currency,
         test_clock=session.test_clock, provider_id=session.provider_customer_id, segments=table.segments,

@@ -12,7 +12,7 @@ from typing import Any
 
 from billing import bulk, customers, offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, Discount, Plan, Price, Segment, Seller, TaxRate
+from billing.models import Customer, Plan, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -143,6 +143,5 @@ def thawed(
     items = tuple((prices[key], quantity) for key, quantity in wanted.items())
     at = session.quoted_at
     assert at is not None
-    discount = Discount.objects.get(pk=session.quote["discount"]) if session.quote["discount"] else None
-    session.discount = discount
+    session.discount_id = session.quote["discount"]
     return phases(session, customer, items, at)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from billing import customers, discounting, mail, redirecting, subscribing, typed
-from billing.models import Customer, Discount, Plan, TestClock
+from billing import bulk, customers, discounting, mail, redirecting, subscribing, typed
+from billing.models import Customer, Discount, Plan, Subscription, TestClock
 from billing.moves import move
 from billing.refusals import Refused
 from billing.subscribing import PlanNeedsQuote
@@ -170,8 +170,17 @@ def _check_customer(customer: Customer | None, trial_days: int | None) -> None:
 
 
 def refuse_subscribed(customer: Customer) -> None:
-    if customer.subscriptions.exclude(status="canceled").exists():
-        raise AlreadySubscribed(f"{customer.name} has a subscription already.", field="customer")
+    if subscribed(customer).exists():
+        raise already_subscribed(customer)
+
+
+def subscribed(customer: Customer) -> QuerySet[Subscription]:
+    """What stands in the way of another purchase."""
+    return customer.subscriptions.exclude(status="canceled")
+
+
+def already_subscribed(customer: Customer) -> AlreadySubscribed:
+    return AlreadySubscribed(f"{customer.name} has a subscription already.", field="customer")
 
 
 # -- Filled in ----------------------------------------------------------------------------------------------
@@ -321,7 +330,7 @@ class CodeRefused(Refused):
 def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Discount:
     """The discount behind a promotion code, if it applies here and now. Raises CodeRefused."""
     field = "promotion_code"
-    found = Discount.objects.filter(code__iexact=code.strip()).first() if code.strip() else None
+    found = _with_plans(code.strip()) if code.strip() else None
     if found is None:
         raise CodeRefused("We do not know this code.", field=field)
     try:
@@ -331,9 +340,18 @@ def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Dis
     return found
 
 
+def _with_plans(code: str) -> Discount | None:
+    """The discount of a code with the plans that it is for, by one statement."""
+    named = Discount.objects.filter(code__iexact=code)
+    found, plans = bulk.read(named.order_by("pk")[:1], Plan.objects.filter(discount__in=named.values("pk")))
+    for discount in found:
+        discount._prefetched_objects_cache = {"plans": plans}
+    return found[0] if found else None
+
+
 def hold_discount(session: CheckoutSession) -> None:
-    """Count a redemption before paying, so that the last one goes to one buyer. Call with its row held. Raises
-    CodeRefused."""
+    """Count a redemption before paying, so that the last one goes to one buyer. Call with its row held; the caller stores
+    that it is counted. Raises CodeRefused."""
     if session.discount is None or session.discount_held:
         return
     try:
@@ -341,7 +359,6 @@ def hold_discount(session: CheckoutSession) -> None:
     except discounting.DiscountUsedUp as refused:
         raise CodeRefused(refused.message, field="promotion_code") from refused
     session.discount_held = True
-    CheckoutSession.objects.filter(pk=session.pk).update(discount_held=True)
 
 
 def release_discount(session: CheckoutSession) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, QuerySet
 
 from billing import customers, subscribing, timelines
 from billing.maths.periods import local_date
@@ -45,8 +45,11 @@ class Joined:
 
 def preview(customer: Customer) -> Joined | None:
     """The joined account of everybody on the customer's business domain; None when it is alone there."""
-    if not others_on_domain(customer):
-        return None
+    return joined(customer) if others_on_domain(customer) else None
+
+
+def joined(customer: Customer) -> Joined | None:
+    """The same for one that is known not to be alone."""
     rows = Customer.objects.filter(domain=customer.domain, livemode=customer.livemode)
     live = Subscription.objects.filter(status__in=Subscription.LIVE).prefetch_related(
         *timelines.PHASE_PREFETCH
@@ -86,7 +89,11 @@ def _account(customer: Customer) -> Account:
 
 def others_on_domain(customer: Customer) -> int:
     """How many other accounts share the customer's business domain."""
+    return on_domain(customer).count()
+
+
+def on_domain(customer: Customer) -> QuerySet[Customer]:
+    """The other accounts that share the customer's business domain; free mail is nobody's."""
     if not customer.domain or customer.domain in FREE_MAIL:
-        return 0
-    rows = Customer.objects.filter(Q(domain=customer.domain), livemode=customer.livemode)
-    return rows.exclude(pk=customer.pk).count()
+        return Customer.objects.none()
+    return Customer.objects.filter(domain=customer.domain, livemode=customer.livemode).exclude(pk=customer.pk)

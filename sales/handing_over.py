@@ -290,16 +290,27 @@ def trouble(customer: Customer, now: datetime) -> str:
 
 def troubles(moments: Mapping[Customer, datetime]) -> dict[str, str]:
     """The same for those of many who are in trouble, by customer id; one statement."""
-    known = {customer.pk: (customer, now) for customer, now in moments.items()}
-    today = {pk: local_date(now, customer.timezone) for pk, (customer, now) in known.items()}
-    theirs = {"customer__pk__any": list(known)}
-    late = Invoice.objects.filter(**theirs, status="open", amount_due__gt=0, due_on__lt=max(today.values()))
+    return troubles_of(moments, bulk.read(*troubling(moments)))
+
+
+def troubling(moments: Mapping[Customer, datetime]) -> tuple[QuerySet[Any], ...]:
+    """What has to be read for `troubles_of`, for one `bulk.read`."""
+    theirs: dict[str, Any] = {"customer__pk__any": [customer.pk for customer in moments]}
+    today = max(local_date(now, customer.timezone) for customer, now in moments.items())
+    late = Invoice.objects.filter(**theirs, status="open", amount_due__gt=0, due_on__lt=today)
     lost = Q(status=Dispute.Status.LOST, closed_at__gt=min(moments.values()) - LOST_FOR)
-    invoices, unpaid, disputes = bulk.read(
+    return (
         late.order_by("customer_id", "due_on").distinct("customer_id").only("customer", "number", "due_on"),
         Subscription.objects.filter(**theirs, status=Subscription.Status.PAST_DUE).only("customer"),
         Dispute.objects.filter(Q(status__in=Dispute.OPEN) | lost, **theirs),
     )
+
+
+def troubles_of(moments: Mapping[Customer, datetime], tables: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """The rows that are `troubling`, in words by customer id."""
+    invoices, unpaid, disputes = tables
+    known = {customer.pk: (customer, now) for customer, now in moments.items()}
+    today = {pk: local_date(now, customer.timezone) for pk, (customer, now) in known.items()}
     told = [(each.customer_id, _disputed(each, *known[each.customer_id])) for each in reversed(disputes)]
     words = {pk: text for pk, text in told if text}
     words |= {each.customer_id: "The last payment failed." for each in unpaid}

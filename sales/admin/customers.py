@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import carrying_out, customers, exchanging, invoicing, metering, timelines
+from billing import carrying_out, customers, exchanging, invoicing, metering, owing, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
@@ -338,16 +338,11 @@ class CustomerAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
-        subscriptions = list(
-            row.subscriptions.exclude(status="canceled")
-            .select_related("customer__test_clock")
-            .order_by("-mrr")
-        )
-        running = subscriptions[0] if subscriptions else None
-        specs = timelines.specs_of(running) if running else []
-        usage = metering.current(row, now)
         kind = request.GET.get("show", "")
-        shown = reading.read(row, events_of(row, kind))
+        shown = reading.read(row, events_of(row, kind), now)
+        running = shown.subscriptions[0] if shown.subscriptions else None
+        specs = timelines.specs_of(running) if running else []
+        usage = metering.current(row, now, shown.meters)
         wish = shown.wish
         return {
             "running": running,
@@ -356,7 +351,7 @@ class CustomerAdmin(Screen):
             "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]
             if running
             else [],
-            "upcoming": invoicing.upcoming(subscription=running, now=now, specs=specs) if running else None,
+            "upcoming": _upcoming(running, specs, shown, now) if running else None,
             "usage": usage,
             "days": _days(row, usage, now),
             "day_series": [usage[0].meter.name] if usage else [],
@@ -365,11 +360,11 @@ class CustomerAdmin(Screen):
             "invoices": shown.invoices,
             "signals": shown.signals,
             "score": handing_over.score(shown.signals, now, shown.settings),
-            "trouble": handing_over.trouble(row, now),
-            "without_rate": exchanging.worth(row.arr, row.currency, now.date()) is None,
+            "trouble": shown.trouble,
+            "without_rate": _worth(row, shown, now) is None,
             "wish": wish,
             "wish_is_own": wish is not None and excepting.is_own(row, request.user, wish),  # type: ignore[arg-type]
-            "joined": consolidating.preview(row),
+            "joined": None if shown.alone else consolidating.joined(row),
             **_engagement(shown.engagement),
             **_forms(request, row),
             "segment_changes": shown.segment_changes,
@@ -387,6 +382,17 @@ class CustomerAdmin(Screen):
             ],
             "kind": kind,
         }
+
+
+def _upcoming(
+    running: Subscription, specs: list[timelines.PhaseSpec], shown: reading.Shown, now: datetime
+) -> invoicing.Upcoming:
+    facts = owing.gather([running], seller=shown.seller, rates=shown.rates)
+    return invoicing.upcoming(subscription=running, now=now, specs=specs, facts=facts)
+
+
+def _worth(row: Customer, shown: reading.Shown, now: datetime) -> int | None:
+    return exchanging.worth(row.arr, row.currency, now.date(), shown.seller.currency)
 
 
 def _forms(request: HttpRequest, row: Customer) -> dict[str, Any]:

@@ -2,12 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Model
 
-from billing import bulk
-from billing.models import Customer, Event, Invoice, Member, PaymentMethod, Plan, Segment, SegmentChange, User
+from billing import bulk, taxes
+from billing.models import (
+    Customer,
+    Event,
+    Invoice,
+    Member,
+    Meter,
+    PaymentMethod,
+    Plan,
+    Segment,
+    SegmentChange,
+    Seller,
+    Subscription,
+    TaxRate,
+    User,
+)
+from sales import consolidating, handing_over
 from sales.models import (
     EngagementScore,
     HandoffTask,
@@ -23,6 +39,7 @@ from sales.models import (
 class Shown:
     """The newest of each, with their foreign keys filled in. `actors` are the names behind the events."""
 
+    subscriptions: list[Subscription]
     signals: list[Signal]
     people: list[Member]
     cards: list[PaymentMethod]
@@ -36,12 +53,21 @@ class Shown:
     events: list[Event]
     users: dict[Any, User]
     members: dict[Any, Member]
+    meters: dict[Any, Meter]
+    seller: Seller
+    rates: taxes.Table
+    trouble: str
+    alone: bool
 
 
-def read(customer: Customer, events: Any) -> Shown:
+def read(customer: Customer, events: Any, now: datetime) -> Shown:
     """`events` are those of the timeline, in their order."""
-    row = {"customer": customer}
-    signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened = bulk.read(
+    row, moments = {"customer": customer}, {customer: now}
+    (
+        running, signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened,
+        meters, sellers, rates, others, *troubling,
+    ) = bulk.read(
+        Subscription.objects.filter(**row).exclude(status="canceled").order_by("-mrr"),
         Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12],
         Member.objects.filter(**row).order_by("added_at"),
         PaymentMethod.objects.filter(**row, detached_at__isnull=True),
@@ -53,7 +79,14 @@ def read(customer: Customer, events: Any) -> Shown:
         PaymentException.objects.filter(**row, decision="waiting")[:1],
         SalesSettings.objects.filter(pk=1),
         events,
-    )
+        Meter.objects.all(),
+        Seller.objects.defer("logo"),
+        TaxRate.objects.filter(active=True),
+        consolidating.on_domain(customer).only("pk")[:1],
+        *handing_over.troubling(moments),
+    )  # fmt: skip
+    for subscription in running:
+        subscription.customer = customer
     people = {member.user_id for member in members} | {task.owner_id for task in tasks}
     people |= {wish.asked_by_id for wish in wishes} | set(_colleagues(happened))
     rules, plans, segments, users = bulk.read(
@@ -71,9 +104,10 @@ def read(customer: Customer, events: Any) -> Shown:
     _fill(changes, "before", segments)
     _fill(changes, "after", segments)
     return Shown(
-        signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
+        running, signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
         next(iter(tasks), None), next(iter(wishes), None), next(iter(settings), SalesSettings(pk=1)), happened,
-        known, _by_key(members),
+        known, _by_key(members), _by_key(meters), sellers[0], taxes.table_of(rates),
+        handing_over.troubles_of(moments, troubling).get(customer.pk, ""), not others,
     )  # fmt: skip
 
 

@@ -554,6 +554,22 @@ def test_the_confirmation_takes_fourteen_statements_and_two_commits(make_session
         assert outside == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_code_and_a_known_customer_take_a_few_statements_more(
+    make_session, make_customer, press, fake_stripe
+):
+    """The redemption is counted; who is known is held, compared and changed. The ceilings may only come down."""
+    Discount.objects.create(code="TEN", percent_off=Decimal(10), duration="once")
+    fields = {"name": None, "email": None, "company": None, "country": "IE", "postal_code": "D02 X285"}
+    for n in range(2):
+        coded = confirmation(press, make_session(), email=f"buyer{n}@nova.example", promotion_code="TEN")
+        assert len([each for each in coded if not each.startswith(AROUND)]) <= 16
+        known = confirmation(
+            press, make_session(customer=make_customer(country="IE")), city="Dublin", **fields
+        )
+        assert len([each for each in known if not each.startswith(AROUND)]) <= 20
+
+
 def test_nothing_of_the_card_is_kept(session, press, fake_stripe):
     press(session)
     row = CheckoutSession.objects.get()

@@ -478,6 +478,22 @@ def much_before(customer, draft, rita):
     )
 
 
+def test_the_page_takes_five_statements_at_the_first_look(
+    sent, draft, make_customer, client, rita, django_assert_max_num_queries
+):
+    for before in (lambda customer: None, lambda customer: much_before(customer, draft, rita)):
+        customer = make_customer()
+        before(customer)
+        quote = sent(customer=customer)
+        quoting.revise(quote=quote, now=customer.now, actor="user:1")
+        address = f"/quotes/{quote.token}/"
+        with django_assert_max_num_queries(3):
+            assert "There is a newer version" in client.get(address).text
+        address = f"/quotes/{sent(customer=customer).token}/"
+        with django_assert_max_num_queries(7):  # and a savepoint
+            assert client.get(address).status_code == 200
+
+
 def test_a_signature_takes_fourteen_statements(make_customer, sent, draft, signing, rita):
     """A new subscription, billed at once: customer, deal, task, segment and way of paying change with it."""
     customer = make_customer()
