@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from billing import prepared, typed
-from billing.models import ApiKey
+from billing.models import ApiKey, PortalLink
 from billing.refusals import Refused
 
 # read: every GET. usage: sending usage and reading it. portal, checkout: making those sessions. write:
@@ -81,8 +81,10 @@ def used(key: ApiKey, now: datetime) -> None:
 
 @transaction.atomic
 def revoke(*, key: ApiKey, now: datetime) -> None:
-    """From now on it opens nothing, in any process. Revoking twice changes nothing."""
+    """From now on it opens nothing, in any process, nor does any link into the portal that was made with it; who came by
+    one is out. Revoking twice changes nothing."""
     ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
+    PortalLink.objects.filter(made_by=key.actor, used_at__isnull=True).delete()
     with connection.cursor() as cursor:
         cursor.execute(f"notify {CHANNEL}")
     key.refresh_from_db(fields=["revoked_at"])

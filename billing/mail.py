@@ -4,6 +4,7 @@ A mail is three templates, `templates/mail/<name>.subject.txt`, `.txt` and `.htm
 HTML escaping, the HTML part with it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parseaddr
@@ -94,6 +95,15 @@ def standard(customer: Customer | None, invoice: Invoice | None) -> dict[str, An
 def portal_url(path: str = "") -> str:
     """An address in the customer's portal, for mails."""
     return f"{settings.SITE_URL}/portal/{path}"
+
+
+# Mail programs make links of what looks like an address.
+_LINKS = re.compile(r"[/@:]|\w\.\w")
+
+
+def greeted(name: str) -> str:
+    """A typed name, for a mail to an address that nobody has confirmed: "" where it could carry somebody's link."""
+    return "" if _LINKS.search(name) else name
 
 
 def render(template: str, context: Mapping[str, Any]) -> dict[str, str]:

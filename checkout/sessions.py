@@ -268,7 +268,7 @@ def _worth_a_mail(row: CheckoutSession) -> bool:
 
 def _mail_way_back(row: CheckoutSession, now: datetime) -> None:
     """One mail with the way back to what was typed."""
-    context = {"plan": row.plan.name, "name": row.answers.get("name", ""), "url": row.url}
+    context = {"plan": row.plan.name, "name": mail.greeted(row.answers.get("name", "")), "url": row.url}
     mail.compose(
         template="checkout_abandoned",
         to=row.email,

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.template.response import SimpleTemplateResponse
@@ -38,11 +39,24 @@ class RequestId:
         name = given if GIVEN.fullmatch(given) else f"req_{uuid7().hex}"
         request.request_id = name  # type: ignore[attr-defined]
         started = time.perf_counter()
-        response = self.get_response(request)
+        if request.method == "TRACE":
+            response: HttpResponse = HttpResponseNotAllowed(("GET", "HEAD", "POST"))
+        else:
+            response = self.get_response(request)
         if request.path_info.startswith(API):
             response = as_problem(response, name)
         response["X-Request-Id"] = name
         note(request, response, name, time.perf_counter() - started)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """The database is away, or somebody holds what was needed for too long: nothing was done, and it is worth
+        another try. So Stripe sends its event again, and a buyer reads what to do."""
+        if not isinstance(exception, OperationalError):
+            return None
+        logger.error("The database did not answer: %s", exception)
+        response = render(request, "503.html", status=503)
+        response["Retry-After"] = "5"
         return response
 
 

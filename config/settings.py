@@ -19,6 +19,8 @@ env.read_env(BASE_DIR / ".env")
 
 PRODUCTION = env.str("TANDEM_ENV", "development") == "production"
 TESTING = "pytest" in sys.modules
+# Whether this process answers requests.
+SERVING = "gunicorn" in sys.modules
 
 
 def required(name: str, development: str) -> str:
@@ -118,9 +120,16 @@ for database in DATABASES.values():
     database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 60)
     database["CONN_HEALTH_CHECKS"] = True
     # Shown by pg_stat_activity; `manage.py doctor` finds the job workers by it.
-    database.setdefault("OPTIONS", {})["application_name"] = (
-        "tandem worker" if "qcluster" in sys.argv else "tandem"
-    )
+    working = "qcluster" in sys.argv
+    database.setdefault("OPTIONS", {})["application_name"] = "tandem worker" if working else "tandem"
+    # Nothing waits for ever: a statement, a lock, a transaction that somebody has left open. Requests give up before
+    # the web server gives them up; jobs have time; a command that a person runs (a migration, a restore) has no limit.
+    if working or SERVING:
+        statement, lock = (280, 60) if working else (45, 5)
+        database["OPTIONS"].setdefault(
+            "options",
+            f"-c statement_timeout={statement}s -c lock_timeout={lock}s -c idle_in_transaction_session_timeout=120s",
+        )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # dj-stripe's own chain of migrations takes most of a minute; this is the same schema in one.
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
@@ -357,7 +366,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": LOG_FORMAT}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"routes": {"()": "config.logs.Routes"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["routes"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING" if TESTING else "INFO")},
     "loggers": {
         "stripe": {"level": "WARNING"},  # it tells every call at INFO, and what was sent at DEBUG

@@ -12,7 +12,7 @@ from typing import Any, Concatenate
 from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from billing.maths.periods import local_date
-from billing.models import Customer, Member, PortalLink, Seller
+from billing.models import ApiKey, Customer, Member, PortalLink, Seller
 from sales.models import Quote
 
 KEY = "portal"
@@ -111,7 +111,8 @@ def _by_link(request: HttpRequest, chosen: dict[str, Any]) -> Visit | HttpRespon
     until = parse_datetime(chosen["until"])
     row = None
     if until and until > timezone.now():
-        row = _described(Customer.objects.filter(pk=chosen["customer"]), "pk").first()
+        rows = Customer.objects.filter(~_revoked(chosen["actor"]), pk=chosen["customer"])
+        row = _described(rows, "pk").first()
     if row is None:
         leave(request)
         return render(
@@ -124,6 +125,12 @@ def _by_link(request: HttpRequest, chosen: dict[str, Any]) -> Visit | HttpRespon
         member=None, sections=sections or None, return_url=chosen.get("return_url", ""), choices=1,
         quotes_waiting=row.quotes_waiting, now=row.now,
     )  # fmt: skip
+
+
+def _revoked(actor: str) -> Exists:
+    """Was the key taken away with which the link was made?"""
+    prefix = actor.removeprefix("key:")
+    return Exists(ApiKey.objects.filter(prefix=prefix, revoked_at__isnull=False))
 
 
 def _as_member(request: HttpRequest, chosen: str) -> Visit | HttpResponse:

@@ -6,7 +6,7 @@ compare-and-set, and the subscription's source is the quote's id, which the data
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -28,6 +28,7 @@ from sales.models import HandoffTask, Lead, Quote, QuoteComment
 from sales.proposing import Figures, Proposal
 
 BUYER = "buyer"
+MOST_COMMENTS = 20
 ACCEPTED = (Quote.State.ACCEPTED, Quote.State.CONVERTED)
 BUYING = "A card payment for a plan of yours is being decided. Please try again in a minute."
 WAITS = "Another quote was accepted and has not begun. Ask us to withdraw this one."
@@ -43,6 +44,12 @@ class QuoteClosed(Refused):
     """The quote can no longer be accepted; the subclasses say why."""
 
     code = "quote_closed"
+
+
+class TooManyComments(Refused):
+    """More than a buyer writes within an hour."""
+
+    code = "too_many_comments"
 
 
 class PurchaseOnItsWay(Refused):
@@ -157,9 +164,11 @@ def _opened(quote: Quote, now: datetime) -> None:
 
 @transaction.atomic
 def comment(*, quote: Quote, author: str, text: str, by_buyer: bool, now: datetime) -> QuoteComment:
-    """Say something; a buyer's words are mailed to the owner. Raises Missing, TooLong, QuoteClosed."""
+    """Say something; a buyer's words are mailed to the owner. Raises Missing, TooLong, QuoteClosed,
+    TooManyComments."""
     if by_buyer:
         refuse_closed(quote, now=now)
+        _refuse_flood(quote, now)
     name = typed.text(author, "author", limit=200, required=True)
     if not isinstance(text, str) or not text.strip():
         raise typed.Missing("Write something first.", field="text")
@@ -172,6 +181,13 @@ def comment(*, quote: Quote, author: str, text: str, by_buyer: bool, now: dateti
         cause = f"comment:{row.pk}"
         mail.compose(template="quote_comment", to=quote.owner.email, context=context, event=cause, now=now)
     return row
+
+
+def _refuse_flood(quote: Quote, now: datetime) -> None:
+    """Each of a buyer's comments is a mail to the owner."""
+    recent = QuoteComment.objects.filter(quote=quote, by_buyer=True, at__gt=now - timedelta(hours=1))
+    if recent.count() >= MOST_COMMENTS:
+        raise TooManyComments("That was a lot within an hour. Please wait a little, or answer our mail.")
 
 
 @transaction.atomic

@@ -162,7 +162,7 @@ def _tell(lead: Lead, why: str, *, now: datetime, actor: str) -> None:
     mail.compose(
         template="lead_received",
         to=lead.email,
-        context={"lead": lead, "owner": lead.owner},
+        context={"lead": lead, "name": mail.greeted(lead.name), "owner": lead.owner},
         event=event,
         now=now,
     )

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.http import content_disposition_header
 
 from billing import collecting, noticing, printing, reasons
 from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
@@ -110,7 +111,7 @@ class InvoiceAdmin(Screen):
         self.refuse_looking(request, invoice)
         document = printing.print_invoice(invoice.pk)
         response = HttpResponse(bytes(document.content), content_type=document.media_type)
-        response["Content-Disposition"] = f'inline; filename="{document.name}"'
+        response["Content-Disposition"] = content_disposition_header(False, document.name) or "inline"
         return response
 
     def context(self, request: HttpRequest, row: Invoice) -> dict[str, Any]:

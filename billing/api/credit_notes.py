@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -168,7 +169,7 @@ class CreditNotePdf(ApiView):
     def get(self, request: Request, credit_note: str) -> HttpResponse:
         document = printing.print_credit_note(row(_notes(self), credit_note, what="credit note").pk)
         response = HttpResponse(bytes(document.content), content_type=document.media_type)
-        response["Content-Disposition"] = f'attachment; filename="{document.name}"'
+        response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
         return response
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -449,7 +450,9 @@ class InvoiceXml(OneInvoice):
     def get(self, request: Request, invoice: str) -> HttpResponse:
         found = self.found(invoice)
         response = HttpResponse(printing.invoice_xml(found.pk), content_type="application/xml")
-        response["Content-Disposition"] = f'attachment; filename="{found.number}.xml"'
+        response["Content-Disposition"] = (
+            content_disposition_header(True, f"{found.number}.xml") or "attachment"
+        )
         return response
 
 
@@ -464,7 +467,7 @@ class InvoicePdf(OneInvoice):
     def get(self, request: Request, invoice: str) -> HttpResponse:
         document = printing.print_invoice(self.found(invoice).pk)
         response = HttpResponse(bytes(document.content), content_type=document.media_type)
-        response["Content-Disposition"] = f'attachment; filename="{document.name}"'
+        response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
         return response
 
 

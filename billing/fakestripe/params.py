@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from billing.fakestripe.errors import invalid, missing_param
 
-PART = re.compile(r"\[([^\]]*)\]")
+PART = re.compile(r"\[([^\[\]]*)\]")
 MAX_PARAMS = 1000
 
 

@@ -8,21 +8,26 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import printing
+from billing.models import Discount
 from billing.offering import Offer
 from billing.refusals import Refused
-from checkout import completing, judging, quoting, sessions, wording
+from checkout import completing, judging, limits, quoting, sessions, wording
 from checkout.forms import CheckoutForm, as_typed
 from checkout.models import CheckoutSession
 from checkout.routing import SELF_SERVE, Decision
 from checkout.views import pricing
-from checkout.views.common import most_seats, private, session_of, with_card
+from checkout.views.common import most_seats, private, session_of, slow_down, with_card
 
 CARD_TOKEN = re.compile(r"(pm|ctoken)_[A-Za-z0-9_]{1,90}")
 # What is wrong while a buyer is still typing: only what was chosen, not what is still empty.
 SOON = ("interval", "quantity", "promotion_code", "tax_id")
+# After so many wrong promotion codes from one place, the sessions in which they were tried take none.
+WRONG_CODES_IN_TEN_MINUTES = 20
+GUESSED = "guessed_codes"
 # Whom a person would call.
 CONTACT = ("name", "email", "company", "employees", "country", "quantity", "interval")
 
@@ -46,7 +51,7 @@ def _filled_in(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
         return _page(request, row, _form(row, table), _reckoned(row, table), status=200)
     form = _form(row, table, request)
     form.is_valid()
-    _remember(row, form)
+    _remember(request, row, form)
     if request.POST.get("action") == "pay":
         return _pay(request, row, form, table)
     return _update(request, row, form, table)
@@ -109,7 +114,7 @@ def _fixed(row: CheckoutSession) -> list[str]:
     return names + ([] if row.allow_promotion_codes else ["promotion_code"])
 
 
-def _remember(row: CheckoutSession, form: CheckoutForm) -> None:
+def _remember(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> None:
     """Note what was typed, right or wrong, and the choices that are right."""
     typed = as_typed(form)
     chosen: dict[str, Any] = {
@@ -118,21 +123,36 @@ def _remember(row: CheckoutSession, form: CheckoutForm) -> None:
         if form.cleaned_data.get(name)
     }
     if "promotion_code" in form.fields:
-        chosen |= _discount(row, form, typed.get("promotion_code", ""))
+        chosen |= _discount(request, row, form, typed.get("promotion_code", ""))
     sessions.remember(row, typed, **chosen)
 
 
-def _discount(row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, Any]:
+def _discount(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, Any]:
     """A code that works sets the discount; taking it away unsets it; a wrong one is an error and unsets it,
     too."""
     if not code.strip():
         return {"discount": None} if row.answers.get("promotion_code") else {}
     try:
-        found = sessions.find_discount(code, plan=row.plan, currency=row.currency, now=row.now)
-    except sessions.CodeRefused as refusal:
+        return {"discount": _found(request, row, code)}
+    except (sessions.CodeRefused, limits.TooOften) as refusal:
         form.add_error("promotion_code", refusal.message)
         return {"discount": None}
-    return {"discount": found}
+
+
+def _found(request: HttpRequest, row: CheckoutSession, code: str) -> Discount:
+    """The discount behind a code. Who has tried many wrong ones is guessing, and no code works here any more. Raises
+    CodeRefused, TooOften."""
+    if row.answers.get(GUESSED):
+        raise sessions.CodeRefused("Too many codes were tried. Please begin a new checkout.")
+    try:
+        return sessions.find_discount(code, plan=row.plan, currency=row.currency, now=row.now)
+    except sessions.CodeRefused:
+        try:
+            slow_down(request, "promotion-code", limit=WRONG_CODES_IN_TEN_MINUTES)
+        except limits.TooOften:
+            row.answers = {**row.answers, GUESSED: "yes"}
+            raise
+        raise
 
 
 def _update(
@@ -381,5 +401,5 @@ def paper(request: HttpRequest, token: str) -> HttpResponseBase:
     if row.invoice_id is None:
         raise Http404
     document = printing.print_invoice(row.invoice_id)
-    headers = {"Content-Disposition": f'inline; filename="{document.name}"'}
+    headers = {"Content-Disposition": content_disposition_header(False, document.name) or "inline"}
     return HttpResponse(bytes(document.content), content_type=document.media_type, headers=headers)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
 from billing.models import Event
@@ -179,7 +180,9 @@ class QuoteAdmin(Screen):
             messages.error(request, refusal.message)
             return redirect("admin:sales_quote_change", quote.pk)
         response = HttpResponse(content, content_type="application/pdf")
-        response["Content-Disposition"] = f'inline; filename="{str(quote).replace(" ", "-")}.pdf"'
+        response["Content-Disposition"] = (
+            content_disposition_header(False, f"{str(quote).replace(' ', '-')}.pdf") or "inline"
+        )
         return response
 
     def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Prefetch, QuerySet
 from django.http import HttpResponse
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -477,5 +478,5 @@ class QuotePdf(OneQuote):
         found = self.found(quote)
         content = quoting.paper(quote=found, now=found.now)
         response = HttpResponse(content, content_type="application/pdf")
-        response["Content-Disposition"] = f'attachment; filename="{found}.pdf"'
+        response["Content-Disposition"] = content_disposition_header(True, f"{found}.pdf") or "attachment"
         return response

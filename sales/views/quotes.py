@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -187,5 +188,5 @@ def paper(request: HttpRequest, token: str) -> HttpResponse:
     if document is None:
         raise Http404("no paper")
     response = HttpResponse(bytes(document.content), content_type=document.media_type)
-    response["Content-Disposition"] = f'attachment; filename="{document.name}"'
+    response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
     return _private(response)
