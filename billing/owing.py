@@ -14,10 +14,10 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F, QuerySet, Sum
 
-from billing import quantities, returning, taxes, timelines
+from billing import bulk, quantities, returning, taxes, timelines
 from billing.issuing import DraftLine
 from billing.maths import statement, tax, timeline
-from billing.models import CreditNoteLine, Customer, InvoiceLine, Plan, Price, Seller, Subscription
+from billing.models import CreditNoteLine, Customer, InvoiceLine, Plan, Price, Seller, Subscription, TaxRate
 from billing.timelines import PhaseSpec
 
 
@@ -53,6 +53,9 @@ def gather(
 ) -> Facts:
     """`seller` and `rates` save their statements where the caller has read them."""
     since = {s.pk: since_of(s) for s in subscriptions}
+    if seller is None and rates is None:
+        (seller,), active = bulk.read(Seller.objects.all(), TaxRate.objects.filter(active=True))
+        rates = taxes.table_of(active)
     return Facts(
         seller=seller or Seller.objects.get(),
         taxes=taxes.rates() if rates is None else rates,
