@@ -76,7 +76,8 @@ _SAID = """exists (
           and x.period_start = reached.start_on and x."limit" >= reached."limit")"""
 
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
-# other and never in a circle.
+# other and never in a circle. The planner takes every batch for a hundred events, for whose customers it would read
+# all customers there are; `any(array[…])` has each looked up by its key.
 RECORD = f"""
 with given as materialized (
     select n, k as key, c as customer_id, x as external_id, coalesce(x, c::text) as ref, e as event_name,
@@ -86,11 +87,12 @@ with given as materialized (
 ), named as (
     select c.id::text as ref, c.id, c.timezone, c.test_clock_id
     from (select distinct customer_id from given where customer_id is not null) g
-    join billing_customer c on c.id = g.customer_id and c.livemode = %(livemode)s::bool and c.deleted_at is null
+    join billing_customer c on c.id = any(array[g.customer_id])
+        and c.livemode = %(livemode)s::bool and c.deleted_at is null
     union all
     select c.external_id, c.id, c.timezone, c.test_clock_id
     from (select distinct external_id from given where external_id is not null) g
-    join billing_customer c on c.livemode = %(livemode)s::bool and c.external_id = g.external_id
+    join billing_customer c on c.livemode = %(livemode)s::bool and c.external_id = any(array[g.external_id])
 ), who as materialized (
     select ref, named.id, timezone, present.now, (present.now at time zone timezone)::date as today
     from named

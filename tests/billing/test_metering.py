@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from billing import ending, invoicing, metering, usage_sql
 from billing.maths.periods import Cycle, Interval, Period, calendar_anchor
 from billing.models import (
+    Customer,
     Entitlement,
     Event,
     Meter,
@@ -711,3 +712,15 @@ def test_phases_decide_day_by_day(starter, customer, clock, advance):
     PhaseItem.objects.create(phase=later, price=Price.objects.get(plan=pro, code="api-calls"))
     assert [u.limit for u in metering.current(customer, NOON)] == [10_000]
     assert [u.limit for u in metering.current(customer, datetime(2026, 2, 1, tzinfo=UTC))] == [50_000]
+
+
+def test_customers_of_a_batch_are_looked_up_by_their_keys(customer):
+    """Among so many that reading all of them looks cheaper to the planner than a hundred look-ups."""
+    Customer.objects.bulk_create([Customer(name=f"C {n}", email=f"c{n}@c.example") for n in range(3000)])
+    given = {"events": "[]", "livemode": False, "now": customer.now, "grace": 3, "percents": [80]}
+    with connection.cursor() as cursor:
+        cursor.execute("analyze billing_customer")
+        cursor.execute(f"explain {usage_sql.RECORD}", given)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using billing_customer_pkey" in plan
+    assert "Seq Scan on billing_customer " not in plan
