@@ -208,12 +208,16 @@ class Json(serializers.DictField):
         return _as_floats(super().to_internal_value(data))
 
 
+# Digits before and after the point: what every reader of JSON reads back as it was written.
+WIDEST = range(-300, 18)
+
+
 def _as_floats(value: Any) -> Any:
-    """Raises ValidationError for a number that no float holds."""
-    if isinstance(value, Decimal):
-        if not -300 <= value.adjusted() <= 300:
+    """Raises ValidationError for a number that others cannot read."""
+    if type(value) is Decimal or type(value) is int:
+        if value and Decimal(value).adjusted() not in WIDEST:
             raise serializers.ValidationError("This number is too large or too small.", code="invalid_number")
-        return float(value)
+        return value if type(value) is int else float(value)
     if isinstance(value, dict):
         return {name: _as_floats(part) for name, part in value.items()}
     return [_as_floats(part) for part in value] if isinstance(value, list) else value

@@ -1,5 +1,6 @@
 """Usage: events in, quantities out."""
 
+import json
 import re
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -140,7 +141,7 @@ def _names(value: Any) -> int:
 
 def _as_floats(value: Any) -> Any:
     """The careful reader's decimals as texts, which a quantity may be as well."""
-    return orjson.loads(orjson.dumps(value, default=str))
+    return orjson.loads(json.dumps(value, default=str))
 
 
 # -- Quantities

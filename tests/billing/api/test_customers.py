@@ -156,3 +156,13 @@ def test_one_with_papers_is_kept(api, make_customer, subscribe, code):
     customer = make_customer()
     subscribe(customer)
     assert code(api.delete(f"customers/{customer.pk}")) == (409, "customer_has_papers")
+
+
+def test_an_id_of_the_sellers_own_with_a_slash_works_everywhere_but_in_an_address(api, make_customer, code):
+    customer = make_customer(external_id="eu/acme")
+    assert code(api.get("customers/eu%2Facme")) == (404, "not_found")
+    found = api.get("customers", external_id="eu/acme").json()["results"]
+    assert [row["id"] for row in found] == [customer.pk]
+    deal = api.post("deals", name="Acme", customer="eu/acme").json()
+    assert deal["customer"] == customer.pk
+    assert api.get(f"customers/{found[0]['id']}").json()["external_id"] == "eu/acme"
