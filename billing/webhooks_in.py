@@ -8,12 +8,13 @@ while the request waits and its transaction is open. Its tables are: a verified 
 
 import json
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import isinf
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -21,8 +22,8 @@ from django.views.decorators.http import require_POST
 from django_q.tasks import async_task
 from djstripe.models import Event, WebhookEndpoint, WebhookEventTrigger
 
+from billing import jobs
 from billing.gateway import InvalidSignature, gateway, verify_webhook
-from billing.models import ProviderEvent
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,12 @@ def receive(request: HttpRequest) -> HttpResponse:
     if len(body) > LARGEST_BODY:
         return _said(413, "too_large")
     try:
-        secret = check(body, request.headers.get("Stripe-Signature", ""), now)
+        endpoint = check(body, request.headers.get("Stripe-Signature", ""), now)
         event = parse(body)
     except (InvalidSignature, NotAnEvent) as refused:
         log.warning("Refused a webhook: %s", refused)
         return _said(400, "refused")
-    note(event=event, body=body, headers=kept_headers(request), address=sender(request), secret=secret)
+    note(event=event, body=body, headers=kept_headers(request), address=sender(request), endpoint=endpoint)
     return _said(200, "noted")
 
 
@@ -59,24 +60,25 @@ def _said(status: int, word: str) -> HttpResponse:
 # -- Checking -----------------------------------------------------------------------------------------
 
 
-def check(body: bytes, signature: str, now: datetime) -> str:
-    """The secret with which Stripe signed this body. Raises InvalidSignature."""
-    secrets: list[str] = [*settings.STRIPE_WEBHOOK_SECRETS, *_secrets_of_endpoints()]
+def check(body: bytes, signature: str, now: datetime) -> WebhookEndpoint | None:
+    """The endpoint with whose secret Stripe signed this body; None for a secret of the settings. Raises
+    InvalidSignature."""
+    endpoints = {each.secret: each for each in _endpoints()}
     refused = InvalidSignature("There is no secret to check it with.")
-    for secret in secrets:
+    for secret in dict.fromkeys([*settings.STRIPE_WEBHOOK_SECRETS, *endpoints]):
         try:
             verify_webhook(body, signature, [secret], now)
         except InvalidSignature as error:
             refused = error
         else:
-            return secret
+            return endpoints.get(secret)
     raise refused
 
 
-def _secrets_of_endpoints() -> list[str]:
-    """Of endpoints that an operator made in dj-stripe's admin."""
+def _endpoints() -> Iterable[WebhookEndpoint]:
+    """Those that an operator made in dj-stripe's admin."""
     endpoints = WebhookEndpoint.objects.filter(livemode=settings.STRIPE_LIVE_MODE).exclude(secret="")
-    return list(endpoints.exclude(status="disabled").values_list("secret", flat=True))
+    return endpoints.exclude(status="disabled")
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -127,41 +129,51 @@ def sender(request: HttpRequest) -> str:
 
 
 @transaction.atomic
-def note(*, event: dict[str, Any], body: bytes, headers: dict[str, str], address: str, secret: str) -> bool:
+def note(
+    *,
+    event: dict[str, Any],
+    body: bytes,
+    headers: dict[str, str],
+    address: str,
+    endpoint: WebhookEndpoint | None = None,
+) -> bool:
     """Keep the event and queue its jobs, in one transaction. False: it was noted before, nothing changed."""
-    id = event["id"]
-    _, new = ProviderEvent.objects.get_or_create(
-        provider_id=id, defaults={"type": event["type"], "payload": event}
-    )
-    if not new:
+    if not _insert(event):
         return False
-    _keep_for_djstripe(event, body.decode(), headers, address, secret)
-    async_task("billing.tasks.apply_stripe_event", id)
-    async_task("billing.webhooks_in.mirror", id)
+    _keep_for_djstripe(event, body.decode(), headers, address, endpoint)
+    with jobs.together():
+        async_task("billing.tasks.apply_stripe_event", event["id"])
+        async_task("billing.webhooks_in.mirror", event["id"])
     return True
 
 
+_ONCE = """
+insert into billing_providerevent (provider_id, type, payload, received_at) values (%s, %s, %s, %s)
+on conflict (provider_id) do nothing
+"""
+
+
+def _insert(event: dict[str, Any]) -> bool:
+    """Whether it is new. One statement, whoever else notes it; who is second waits for the first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ONCE, [event["id"], event["type"], json.dumps(event), timezone.now()])
+        return cursor.rowcount == 1
+
+
 def _keep_for_djstripe(
-    event: dict[str, Any], body: str, headers: dict[str, str], address: str, secret: str
+    event: dict[str, Any], body: str, headers: dict[str, str], address: str, endpoint: WebhookEndpoint | None
 ) -> None:
     about = event.get("request")
     request = about if isinstance(about, dict) else {"id": about}
-    row, _ = Event.objects.get_or_create(
-        id=event["id"],
-        defaults={
-            "stripe_data": event,
-            "api_version": _word(event.get("api_version"), 64),
-            "created": _instant(event.get("created")),
-            "data": event["data"],
-            "idempotency_key": _word(request.get("idempotency_key"), 255),
-            "livemode": bool(event.get("livemode")),
-            "request_id": _word(request.get("id"), 50),
-            "type": event["type"],
-        },
-    )
-    endpoint = WebhookEndpoint.objects.filter(secret=secret).first()
+    row = Event(
+        id=event["id"], stripe_data=event, api_version=_word(event.get("api_version"), 64),
+        created=_instant(event.get("created")), data=event["data"],
+        idempotency_key=_word(request.get("idempotency_key"), 255), livemode=bool(event.get("livemode")),
+        request_id=_word(request.get("id"), 50), type=event["type"],
+    )  # fmt: skip
+    Event.objects.bulk_create([row], ignore_conflicts=True)
     WebhookEventTrigger.objects.create(
-        body=body, event=row, headers=headers, remote_ip=address, valid=True, webhook_endpoint=endpoint
+        body=body, event_id=row.id, headers=headers, remote_ip=address, valid=True, webhook_endpoint=endpoint
     )
 
 

@@ -157,7 +157,7 @@ def test_a_manager_pins_a_segment_with_a_reason_and_releases_it(boss, browser, a
 def test_the_rules_say_how_many_of_their_tasks_were_won(boss, address, task, browser):
     browser.post(address(task), {"action": "won"})
     page = boss.get("/admin/sales/rule/").text
-    assert "1 of 1 (100 %)" in page
+    assert "1 of 1 (100\N{NO-BREAK SPACE}%)" in page
 
 
 def test_target_domains_come_from_a_file(browser):
