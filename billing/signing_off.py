@@ -178,9 +178,10 @@ def refuse(*, sign_off: SignOff, by: User, now: datetime) -> SignOff:
     return _decide(sign_off, "refused", by, now)
 
 
+SAID = {"given": "sign_off.given", "refused": "sign_off.refused"}
+
+
 def _decide(row: SignOff, to: str, by: User, now: datetime) -> SignOff:
     actor = f"user:{by.pk}"
-    move(
-        row, to, event=f"sign_off.{to}", actor=actor, now=now, data=_said(row), decided_by=by, decided_at=now
-    )
+    move(row, to, event=SAID[to], actor=actor, now=now, data=_said(row), decided_by=by, decided_at=now)
     return row

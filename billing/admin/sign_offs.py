@@ -47,7 +47,7 @@ class SignOffAdmin(Screen):
     acts = {
         "give": (signing_off.PERMISSION, _give),
         "refuse": (signing_off.PERMISSION, _refuse),
-        "take_back": ("", _take_back),
+        "take_back": ("billing.record_payment", _take_back),
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SignOff]:

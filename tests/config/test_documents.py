@@ -68,8 +68,9 @@ def test_it_explains_every_command(name: str) -> None:
     assert re.search(rf"`manage\.py {name}\b", OPERATING), f"{name} is not in docs/operating.md"
 
 
-def test_every_test_that_security_names_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (CHECKOUT / "docs" / "security.md").read_text())
-    assert len(named) > 50
+@pytest.mark.parametrize(("page", "least"), [("security.md", 50), ("faults.md", 20)])
+def test_every_test_that_a_page_names_exists(page: str, least: int) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (CHECKOUT / "docs" / page).read_text())
+    assert len(named) > least
     gone = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (CHECKOUT / path).read_text()]
     assert gone == []

@@ -61,7 +61,7 @@ def test_it_is_signed_and_done(wish):
 
 
 def test_who_asked_takes_it_back_and_never_signs(wish, client):
-    mine = signed_in("view_signoff", "give_sign_off")
+    mine = signed_in("view_signoff", "give_sign_off", "record_payment")
     me = User.objects.order_by("pk").last()
     SignOff.objects.update(asked_by=f"user:{me.pk}")
     assert "somebody else has to sign" in mine.get(page(wish)).text

@@ -15,6 +15,7 @@ from billing.models import (
     Meter,
     Plan,
     Price,
+    SignOff,
     TestClock,
     User,
     WebhookDelivery,
@@ -60,7 +61,8 @@ MAY = {
     (Invoice, "transfer"): BOOKS, (Invoice, "explain"): BOOKS, (Customer, "pay_out"): BOOKS,
     **{(WebhookEndpoint, act): DEVELOPERS for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
     (WebhookDelivery, "again"): DEVELOPERS, (ApiKey, "revoke"): DEVELOPERS, (TestClock, "advance"): DEVELOPERS,
-    (TestClock, "remove"): DEVELOPERS,
+    (TestClock, "remove"): DEVELOPERS, (SignOff, "take_back"): BOOKS,
+    (SignOff, "give"): {*BOOKS, shipped.DIRECTORS}, (SignOff, "refuse"): {*BOOKS, shipped.DIRECTORS},
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
 
