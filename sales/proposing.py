@@ -168,10 +168,10 @@ class Known:
 
 def wanted(quote: Quote) -> tuple[QuerySet[Any], ...]:
     """What has to be read for `known_of`, for one `bulk.read`."""
-    lines, priced = quote.lines.all(), Q(quoteline__quote=quote)
+    lines, priced = QuoteLine.objects.filter(quote=quote), Q(quoteline__quote=quote)
     return (
         lines,
-        quote.ramp.all(),
+        QuoteRamp.objects.filter(quote=quote),
         Price.objects.filter(pk__in=lines.order_by().values("price")),
         Plan.objects.filter(pk__in=Price.objects.filter(priced).values("plan")),
         Meter.objects.filter(pk__in=Price.objects.filter(priced).values("meter")),
