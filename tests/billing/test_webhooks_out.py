@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from standardwebhooks import Webhook
 from billing import books, outside, sealing, webhooks_out
 from billing.events import record
 from billing.models import Event, Lease, Mail, WebhookDelivery, WebhookEndpoint
+from tests.races import at_once
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
@@ -533,3 +535,31 @@ def test_old_logs_are_forgotten(listen, happen):
     webhooks_out.forget(now=soon(days=31))
     assert [row.status for row in only(endpoint)] == ["pending"]
     assert Event.objects.count() >= 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_that_is_rotated_while_deliveries_run_loses_none(catalogue, loopback, happen, receiver):
+    """A receiver that has either of the two secrets can verify every one of them."""
+    endpoint, old = webhooks_out.create(
+        url=receiver.url, livemode=False, actor="system", now=NOW, event_types=["customer.updated"]
+    )
+    for n in range(60):
+        happen(of=f"c{n % 20}")
+
+    def rotate():
+        until = datetime.now(UTC) + timedelta(seconds=20)
+        while len(receiver.seen) < 10 and datetime.now(UTC) < until:
+            time.sleep(0.001)
+        return webhooks_out.rotate(endpoint=endpoint, now=datetime.now(UTC))
+
+    sent, new = at_once(send, rotate)
+    happen(of="after")
+    send()
+    mine = [(headers, body) for path, headers, body in receiver.seen if path == "/"]
+    assert len({headers["webhook-id"] for headers, _ in mine}) == len(mine) == 61
+    signed = [len(headers["webhook-signature"].split(" ")) for headers, _ in mine]
+    assert {signed[0], signed[-1]} == {1, 2}
+    for (headers, body), signatures in zip(mine, signed, strict=True):
+        for secret in (old, new)[:signatures]:
+            assert Webhook(secret).verify(body, headers)
+    assert sent >= 60
