@@ -1,25 +1,64 @@
-"""Calling jobs: each in the transaction of its cause, those of one block by one statement."""
+"""Calling jobs: each in the transaction of its cause, those of one block by one statement; and hearing of them."""
 
-from collections.abc import Iterator
+import select
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import sleep
+from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
 from django_q.models import OrmQ
 
+from billing import prepared
+
 _called: ContextVar[list[OrmQ] | None] = ContextVar("called", default=None)
+# Workers listen here, so that a job begins when it is called and not when they look the next time.
+CHANNEL = "tandem_jobs"
+
+_STORE = f"""
+with called as (
+    insert into django_q_ormq (key, payload, lock)
+    select * from unnest(%s::text[], %s::text[], %s::timestamptz[]) returning id
+), told as (select pg_notify('{CHANNEL}', ''))
+select max(called.id) from called cross join told
+"""  # noqa: S608 - our own name
 
 
 class Queue(ORM):
-    """Django Q's queue in the database, which `together` keeps waiting."""
+    """Django Q's queue in the database, which `together` keeps waiting, and which tells whoever listens."""
 
     def enqueue(self, task: str) -> int | None:
+        job = OrmQ(key=self.list_key or Conf.CLUSTER_NAME, payload=task, lock=timezone.now())
         called = _called.get()
         if called is None:
-            return super().enqueue(task)
-        called.append(OrmQ(key=self.list_key, payload=task, lock=timezone.now()))
+            return _store([job])
+        called.append(job)
         return None
+
+    def dequeue(self) -> Any:
+        """Jobs that wait; else nothing, as soon as one is called or it is time to look again."""
+        rows = self.get_connection()
+        heard = prepared.until_told(CHANNEL)
+        heard["nothing"] = True
+        if rows.filter(key=self.list_key, lock__lt=timezone.now()).exists():
+            return super().dequeue()
+        if connection.in_atomic_block:
+            sleep(Conf.POLL)
+        elif prepared.until_told(CHANNEL):
+            select.select([connection.connection], [], [], Conf.POLL)
+        return None
+
+
+def _store(jobs: Sequence[OrmQ]) -> int:
+    """By one statement, in their order. Answers the last one's number."""
+    columns = [[getattr(job, name) for job in jobs] for name in ("key", "payload", "lock")]
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, columns)
+        return int(cursor.fetchone()[0])
 
 
 @contextmanager
@@ -35,4 +74,4 @@ def together() -> Iterator[None]:
     finally:
         _called.reset(before)
     if called:
-        OrmQ.objects.bulk_create(called)
+        _store(called)

@@ -1,12 +1,18 @@
 """Jobs are called in the transaction of their cause, those of one block by one statement."""
 
+import time
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from billing import jobs
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +48,34 @@ def test_an_exception_calls_none():
         _fail_after_a_call()
     call(2)
     assert args() == [(2,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_hears_of_a_job_when_it_is_called(monkeypatch):
+    monkeypatch.setattr(Conf, "POLL", 20)
+    queue = jobs.Queue()
+
+    def work():
+        began = time.monotonic()
+        while not (found := queue.dequeue()):
+            pass
+        return len(found), time.monotonic() - began < 10
+
+    def cause():
+        time.sleep(0.5)
+        with transaction.atomic():
+            call(1)
+
+    assert at_once(work, cause)[0] == (1, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_hears_nothing_looks_again(monkeypatch):
+    monkeypatch.setattr(Conf, "POLL", 0.01)
+    queue = jobs.Queue()
+    assert queue.dequeue() is None
+    call(1)
+    OrmQ.objects.update(lock=timezone.now() + timedelta(seconds=0.2))
+    assert queue.dequeue() is None
+    time.sleep(0.2)
+    assert len(queue.dequeue()) == 1
