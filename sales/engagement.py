@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce
 
 from billing.maths.periods import local_date
 from billing.models import Customer, Member, Subscription, ThresholdCrossing, UsageDay
@@ -92,24 +93,34 @@ def measure(*, now: datetime) -> int:
     May run twice: a day's score is stored once. Answers how many were scored.
     """
     live = Subscription.objects.filter(customer=OuterRef("pk"), status__in=Subscription.LIVE)
-    rows = Customer.objects.filter(Exists(live)).select_related("test_clock").order_by("pk")
-    rows = rows.only("timezone", "test_clock", "test_clock__now")
+    running = Customer.objects.filter(Exists(live)).order_by("pk")
+    rows = running.values_list("pk", "timezone", Coalesce("test_clock__now", now))
     done, last, errors = 0, None, list[Exception]()
     while batch := list((rows.filter(pk__gt=last) if last else rows)[:BATCH]):
-        errors += watching.keep(findings=_measure(batch, now), now=now).errors
-        done, last = done + len(batch), batch[-1].pk
+        errors += watching.keep(findings=_measure(batch), now=now).errors
+        done, last = done + len(batch), batch[-1][0]
     EngagementScore.objects.filter(day__lt=(now - timedelta(days=KEPT_DAYS)).date()).delete()
     if errors:
         raise ExceptionGroup("some scores were kept and not told", errors)
     return done
 
 
-def _measure(customers: Sequence[Customer], now: datetime) -> dict[str, list[Finding]]:
-    """Keep the day's scores; who came up to the threshold, by id. Measured again, it answers the same."""
-    moments = {each.pk: each.on_clock(now) for each in customers}
-    days = {each.pk: local_date(moments[each.pk], each.timezone) for each in customers}
+class Scored(NamedTuple):
+    """A customer's score of a day, with the parts as they are stored."""
+
+    customer_id: str
+    day: date
+    score: int
+    parts: Sequence[Mapping[str, Any]]
+
+
+def _measure(customers: Sequence[tuple[str, str, datetime]]) -> dict[str, list[Finding]]:
+    """Keep the day's scores of customers (id, zone, moment); who came up to the threshold, by id. Measured again, it
+    answers the same."""
+    moments = {pk: moment for pk, _, moment in customers}
+    days = {pk: local_date(moment, timezone) for pk, timezone, moment in customers}
     before, seen = _latest(days), activities(days)
-    scored = [_row(each, days[each.pk], parts_of(seen[each.pk])) for each in customers]
+    scored = [_scored(pk, day, parts_of(seen[pk])) for pk, day in days.items()]
     _keep(scored)
     rule = Rule.objects.filter(code=CODE, enabled=True).first()
     return _crossed(rule, scored, before, moments) if rule else {}
@@ -123,7 +134,7 @@ on conflict do nothing
 """
 
 
-def _keep(scored: Sequence[EngagementScore]) -> None:
+def _keep(scored: Sequence[Scored]) -> None:
     rows = [
         {"customer": row.customer_id[-32:], "day": row.day, "score": row.score, "parts": row.parts}
         for row in scored
@@ -132,9 +143,8 @@ def _keep(scored: Sequence[EngagementScore]) -> None:
         cursor.execute(_KEEP, [orjson.dumps(rows).decode()])
 
 
-def _row(customer: Customer, day: date, parts: Sequence[Part]) -> EngagementScore:
-    stored = [part.stored() for part in parts]
-    return EngagementScore(customer_id=customer.pk, day=day, score=total(parts), parts=stored)
+def _scored(customer: str, day: date, parts: Sequence[Part]) -> Scored:
+    return Scored(customer, day, total(parts), [part.stored() for part in parts])
 
 
 def _latest(days: Mapping[str, date]) -> dict[str, int]:
@@ -154,7 +164,7 @@ def _by_day(days: Mapping[str, date]) -> dict[date, list[str]]:
 
 
 def _crossed(
-    rule: Rule, scored: Sequence[EngagementScore], before: Mapping[str, int], moments: Mapping[str, datetime]
+    rule: Rule, scored: Sequence[Scored], before: Mapping[str, int], moments: Mapping[str, datetime]
 ) -> dict[str, list[Finding]]:
     """Where the score comes up to the threshold, no sooner than the rule's window after the last."""
     up = [row for row in scored if _comes_up(rule, before.get(row.customer_id, 0), row.score)]
@@ -192,7 +202,7 @@ def _within(last: datetime | None, now: datetime, window: timedelta) -> bool:
     return last is not None and last > now - window
 
 
-def _finding(rule: Rule, row: EngagementScore, now: datetime) -> Finding:
+def _finding(rule: Rule, row: EngagementScore | Scored, now: datetime) -> Finding:
     words = ", ".join(f"{part['name'].lower()} {part['points']} of {part['of']}" for part in row.parts)
     return watching.finding(
         rule=rule, customer=row.customer_id, about=row.day.isoformat(), occurred_at=now,

@@ -77,28 +77,45 @@ def _unweighed(**which: Any) -> QuerySet[Event]:
     return Event.objects.filter(**which, weighed__isnull=True, customer__isnull=False)
 
 
-def _any(numbers: Sequence[int]) -> RawSQL:
+def _any(numbers: Iterable[int]) -> RawSQL:
     """One array instead of a parameter for each."""
     return RawSQL("select unnest(%s::bigint[])", [list(numbers)])
 
 
 def _weigh(waiting: QuerySet[Event], settings: Mapping[str, Setting], now: datetime) -> chunking.Done[Signal]:
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for number, pk in waiting.order_by("customer_id").values_list("number", "customer_id"):
-        numbers[pk].append(number)
+    numbers = _standing(waiting)
     work = partial(_weigh_held, numbers=numbers, settings=settings, now=now)
     return chunking.each(numbers, work)
+
+
+type Standing = Mapping[int, Sequence[int]]
+"""The numbers of events that are looked at, each with those that it stands for: itself, and where its kind is counted (by
+the whole history) those before it."""
+
+
+def _standing(waiting: QuerySet[Event]) -> dict[str, Standing]:
+    """What waits of each customer, by id."""
+    found: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    last: dict[tuple[str, str], int] = {}
+    for pk, number, type_ in waiting.order_by("customer_id", "number").values_list(
+        "customer_id", "number", "type"
+    ):
+        counted = type_ in gathering.COUNTED and (pk, type_) in last
+        before = found[pk].pop(last[pk, type_]) if counted else []
+        before.append(number)
+        found[pk][number], last[pk, type_] = before, number
+    return dict(found)
 
 
 def _weigh_held(
     held: Mapping[str, Customer],
     *,
-    numbers: Mapping[str, Sequence[int]],
+    numbers: Mapping[str, Standing],
     settings: Mapping[str, Setting],
     now: datetime,
 ) -> list[Signal]:
     """A fixed number of statements; what was weighed before its customer was held is left out."""
-    mine = [number for pk in held for number in numbers[pk]]
+    mine = {number: stands for pk in held for number, stands in numbers[pk].items()}
     events = gathering.happened(_unweighed(number__in=_any(mine)))
     for pk, theirs in events.items():
         for alarm in (event for event in theirs if event.type in ALARMS):
@@ -109,7 +126,7 @@ def _weigh_held(
         for finding in rules.weigh(facts, settings)
     ]
     found = _keep(told, held, dict.fromkeys(held, now))
-    _note([event.number for theirs in events.values() for event in theirs], now)
+    _note([number for theirs in events.values() for event in theirs for number in mine[event.number]], now)
     return found
 
 
