@@ -85,13 +85,7 @@ def _histories(customers: Sequence[Customer]) -> Found:
 def happened(rows: QuerySet[Event]) -> dict[str, list[Happened]]:
     """The events of a queryset as the rules see them, by customer, each one's in order."""
     names = ("customer_id", "number", "type", "object_id", "at", "actor", Cast("data", TextField()))
-    try:
-        sql, given = rows.order_by("customer_id", "number").values_list(*names).query.sql_with_params()
-    except EmptyResultSet:
-        return {}
-    with connection.cursor() as cursor:  # without the converters of a field for each value
-        cursor.execute(sql, given)
-        found = cursor.fetchall()
+    found = plain(rows.order_by("customer_id", "number").values_list(*names))
     return {
         f"cus_{whose.hex}": [
             Happened(number, type_, subject, at, actor, orjson.loads(data))
@@ -99,6 +93,17 @@ def happened(rows: QuerySet[Event]) -> dict[str, list[Happened]]:
         ]
         for whose, theirs in groupby(found, itemgetter(0))
     }
+
+
+def plain(rows: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
+    """The values as the database's driver gives them: ids are UUIDs. Converters cost more than the reading."""
+    try:
+        sql, given = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return cursor.fetchall()
 
 
 # -- About the company -------------------------------------------------------------------------------------

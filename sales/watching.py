@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection, transaction
@@ -22,6 +24,7 @@ from django_q.tasks import async_task
 from billing import bulk, customers, metering
 from billing.events import Fact, record, record_many
 from billing.models import Customer, Event, ThresholdCrossing, UsageCounter
+from billing.models.ids import new_id
 from billing.moves import move
 from billing.refusals import Refused
 from sales import chunking, gathering, handing_over, rules, sifting
@@ -95,16 +98,21 @@ the whole history) those before it."""
 
 def _standing(waiting: QuerySet[Event]) -> dict[str, Standing]:
     """What waits of each customer, by id."""
-    found: dict[str, dict[int, list[int]]] = defaultdict(dict)
-    last: dict[tuple[str, str], int] = {}
-    for pk, number, type_ in waiting.order_by("customer_id", "number").values_list(
-        "customer_id", "number", "type"
-    ):
-        counted = type_ in gathering.COUNTED and (pk, type_) in last
-        before = found[pk].pop(last[pk, type_]) if counted else []
+    rows = waiting.order_by("customer_id", "number").values_list("customer_id", "number", "type")
+    return {
+        f"cus_{whose.hex}": _told_by_last(theirs)
+        for whose, theirs in groupby(gathering.plain(rows), itemgetter(0))
+    }
+
+
+def _told_by_last(rows: Iterable[tuple[Any, int, str]]) -> Standing:
+    found: dict[int, list[int]] = {}
+    last: dict[str, int] = {}
+    for _, number, type_ in rows:
+        before = found.pop(last[type_]) if type_ in last and type_ in gathering.COUNTED else []
         before.append(number)
-        found[pk][number], last[pk, type_] = before, number
-    return dict(found)
+        found[number], last[type_] = before, number
+    return found
 
 
 def _weigh_held(
@@ -176,14 +184,19 @@ def _keep(
     if not new:
         return []
     by_code = {rule.code: rule for rule in Rule.objects.all()}
-    signals = [_signal(each, by_code[each.finding.rule]) for each in new]
-    bulk.store(signals)
-    record_many([_fact(row, each, actor) for row, each in zip(signals, new, strict=True)])
+    rows = [_row(each, by_code[each.finding.rule]) for each in new]
+    bulk.write((Signal, rows))
+    record_many([_fact(row["id"], each, actor) for row, each in zip(rows, new, strict=True)])
     moments = {each.customer.pk: _moment(each.customer, each.at, now[each.customer.pk]) for each in new}
     tasks = handing_over.consider_all(held=held, moments=moments)
-    for signal in signals:
-        signal.task = tasks.get(signal.customer_id)
-    return signals
+    return [_kept(row, tasks.get(row["customer_id"])) for row in rows]
+
+
+def _kept(row: Mapping[str, Any], task: HandoffTask | None) -> Signal:
+    """The stored signal; what was not given is read when it is asked for."""
+    signal = Signal.from_db(connection.alias, row.keys(), row.values())
+    signal.task_id = task.pk if task else None
+    return signal
 
 
 def _new(told: Sequence[Told]) -> list[Told]:
@@ -195,18 +208,19 @@ def _new(told: Sequence[Told]) -> list[Told]:
     return [each for each in told if each.finding.key not in known and first[each.finding.key] is each]
 
 
-def _signal(told: Told, rule: Rule) -> Signal:
+def _row(told: Told, rule: Rule) -> dict[str, Any]:
     finding = told.finding
-    return Signal(
-        customer=told.customer, rule=rule, weight=finding.weight, sentence=finding.sentence,
-        evidence=dict(finding.evidence), occurred_at=finding.occurred_at, dedupe_key=finding.key,
-    )  # fmt: skip
+    return {
+        "id": new_id("sig"), "customer_id": told.customer.pk, "rule_id": rule.pk, "weight": finding.weight,
+        "sentence": finding.sentence, "evidence": dict(finding.evidence), "occurred_at": finding.occurred_at,
+        "dedupe_key": finding.key,
+    }  # fmt: skip
 
 
-def _fact(signal: Signal, told: Told, actor: str) -> Fact:
+def _fact(signal: str, told: Told, actor: str) -> Fact:
     customer, finding = told.customer, told.finding
     data = {"rule": finding.rule, "weight": finding.weight, "sentence": finding.sentence}
-    return Fact("signal.created", signal.pk, customer.pk, customer.livemode, actor, told.at, data)
+    return Fact("signal.created", signal, customer.pk, customer.livemode, actor, told.at, data)
 
 
 def setting_of(rule: Rule) -> Setting:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.timezone import now as present
 
 from billing.models.ids import IdField
+from billing.models.reading import ReadPlainly
 
 
 class Weight(models.TextChoices):
@@ -91,7 +92,7 @@ class Rule(models.Model):
         return self.name
 
 
-class Signal(models.Model):
+class Signal(ReadPlainly):
     """A dated finding about a customer that sales should know: `evidence` in figures, `sentence` in words."""
 
     class Status(models.TextChoices):
