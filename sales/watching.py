@@ -335,8 +335,8 @@ def _on_target_domain(rows: QuerySet[Customer]) -> list[str]:
     listed = set(TargetDomain.objects.values_list("domain", flat=True))
     if not listed:
         return []
-    known = rows.exclude(domain="").values_list("pk", "domain")
-    return [pk for pk, domain in known if gathering.nearest(domain.lower(), listed)]
+    known = gathering.plain(rows.exclude(domain="").values_list("pk", "domain"))
+    return [f"cus_{pk.hex}" for pk, domain in known if gathering.nearest(domain.lower(), listed)]
 
 
 def _in_target_profile(rows: QuerySet[Customer]) -> Iterable[str]:
