@@ -258,7 +258,16 @@ def examples(trigger: str) -> dict[str, str]:
     """{event.data.rule: “engagement”}: what the newest event of this type says, for who writes a condition."""
     rows = Event.objects.filter(type=trigger, customer__isnull=False).order_by("-number")
     data = rows.values_list("data", flat=True).first() or {}
-    return {f"event.data.{name}": str(value)[:60] for name, value in data.items()}
+    return {name: str(value)[:60] for name, value in _named("event.data", data)}
+
+
+def _named(root: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each value under the name that a condition asks for it by: `event.data.period.start`."""
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _named(f"{root}.{name}", value)
+        else:
+            yield f"{root}.{name}", value
 
 
 def _recent(automation: Automation, limit: int) -> Iterator[tuple[Customer, Event | None]]:

@@ -110,6 +110,13 @@ def test_what_is_typed_is_tried_before_it_is_saved(boss, on_pro, happen):
     assert "event.data.rule" in boss.get("/admin/sales/automation/add/").context["examples"]
 
 
+def test_what_lies_deeper_in_an_event_is_named_as_a_condition_asks_for_it(boss, address, on_pro, happen):
+    made = Automation.objects.get(shipped_code="rule-engagement")
+    happen(on_pro().customer, "signal.created", {"rule": "x", "period": {"start": "2026-01-01"}}, jobs=False)
+    examples = boss.get(address(made)).context["examples"]
+    assert examples == {"event.data.rule": "x", "event.data.period.start": "2026-01-01"}
+
+
 def test_a_page_left_open_replaces_nothing_unseen(boss, address):
     made = Automation.objects.get(shipped_code="rule-engagement")
     opened = boss.get(address(made)).context["seen"]
