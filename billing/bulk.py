@@ -164,7 +164,8 @@ def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str])
 
 
 def read(*wanted: models.QuerySet[Any]) -> list[list[Any]]:
-    """The rows of several small querysets, each in its order, by one statement. No joins, no `values`."""
+    """The rows of several small querysets, each in its order, by one statement. No joins, no `values`; nothing
+    from a manager of a row, which may have been read before with joins."""
     asked = [rows.query.get_compiler(rows.db, elide_empty=False).as_sql() for rows in wanted]
     parts = ", ".join(f"(select coalesce(jsonb_agg(t), '[]')::text from ({sql}) t)" for sql, _ in asked)  # noqa: S608 - Django's own
     with connection.cursor() as cursor:

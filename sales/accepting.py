@@ -350,9 +350,9 @@ def _read(quote: Quote, customer: Customer) -> _Known:
         *priced,
         others.filter(number=quote.number).only(*FAMILY),
         Segment.objects.all(),
-        customer.subscriptions.filter(status__in=(*Subscription.LIVE, "incomplete")).order_by(
-            "created_at", "id"
-        ),
+        Subscription.objects.filter(
+            customer=customer, status__in=(*Subscription.LIVE, "incomplete")
+        ).order_by("created_at", "id"),
         others.filter(state="accepted", subscription__customer=customer).only("subscription"),
         HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN),
         *(asked(customer).only("pk") for asked in collecting.undecided),
