@@ -298,7 +298,12 @@ def sell(world: World) -> None:
             minimum=LEAST[plan.code] * of or None,
         )  # fmt: skip
     for code, said in DISCOUNTS.items():
-        Discount.objects.create(code=code, **said, currency=world.currency if "amount_off" in said else "")
+        terms = {name: value for name, value in said.items() if name != "only"}
+        only = {"seat": [f"seat-{interval}" for interval in STEP], "calls": ["calls"]}.get(
+            said.get("only", ""), []
+        )
+        currency = world.currency if "amount_off" in said else ""
+        Discount.objects.create(code=code, **terms, prices=only, currency=currency)
     if world.tax != "none":
         TaxRate.objects.create(name="VAT", percentage="8.1", country="CH", inclusive=world.tax == "inclusive")
 

@@ -34,6 +34,10 @@ DISCOUNTS: dict[str, dict[str, Any]] = {
     "little": {"amount_off": 777},
     "much": {"amount_off": 24000},
     "much twice": {"amount_off": 9000, "duration": "repeating", "periods": 2},
+    "seats fifth": {"percent_off": 20, "only": "seat"},
+    "seats amount once": {"amount_off": 5000, "only": "seat", "duration": "once"},
+    "calls half": {"percent_off": 50, "only": "calls"},
+    "calls amount": {"amount_off": 450, "only": "calls"},
 }
 
 type Charged = Mapping[date, Mapping[str, Any]]
@@ -49,7 +53,7 @@ def _used(charged: Charged, calls: Mapping[date, int]) -> Fraction:
     runs: dict[Any, list[date]] = {}
     number, last, before = count(), None, None
     for day, terms in charged.items():
-        same = (period(day, terms["anchor"], "month"), terms["plan"], terms["discount"])
+        same = (period(day, terms["anchor"], "month"), terms["plan"], _of_calls(terms["discount"]))
         key = last if last and before == day - DAY and last[1:] == same else (next(number), *same)
         runs.setdefault(key, []).append(day)
         last, before = key, day
@@ -60,6 +64,11 @@ def _used(charged: Charged, calls: Mapping[date, int]) -> Fraction:
     return sum((_off_usage(charged, *key, amount) for key, amount in come_to.items()), Fraction(0))
 
 
+def _of_calls(discount: str | None) -> str | None:
+    """The discount, if it is for usage."""
+    return None if discount is None or DISCOUNTS[discount].get("only") == "seat" else discount
+
+
 def _off_usage(charged: Charged, discount: str | None, within: Any, amount: Fraction) -> Fraction:
     """Less a percentage, or what the recurring prices of the days with this discount leave of an amount."""
     said = DISCOUNTS[discount] if discount else {}
@@ -68,8 +77,9 @@ def _off_usage(charged: Charged, discount: str | None, within: Any, amount: Frac
     left = Fraction(0)
     for day, terms in charged.items():
         here = period(day, terms["anchor"], "month") == within and terms["discount"] == discount
-        if said and here and terms["interval"] == "month":
-            rest = said["amount_off"] - min(said["amount_off"], full(terms))
+        alone = said.get("only") == "calls"
+        if said and here and (alone or terms["interval"] == "month"):
+            rest = said["amount_off"] - (0 if alone else min(said["amount_off"], full(terms)))
             left += Fraction(rest, (within[1] - within[0]).days)
     return amount - min(left, amount)
 
@@ -83,8 +93,10 @@ def recurring(day: date, terms: Mapping[str, Any]) -> Fraction:
     """What the recurring prices of a day cost."""
     start, end = period(day, terms["anchor"], terms["interval"])
     said = DISCOUNTS[terms["discount"]] if terms["discount"] else {}
-    amount = full(terms) * (1 - Fraction(said.get("percent_off", 0)) / 100)
-    return (amount - min(amount, said.get("amount_off", 0))) / (end - start).days
+    seats = SEAT[terms["plan"], terms["interval"]] * terms["quantity"]
+    reached = {"seat": seats, "calls": 0}.get(said.get("only", ""), full(terms))
+    off = reached * Fraction(said.get("percent_off", 0)) / 100 + min(reached, said.get("amount_off", 0))
+    return (full(terms) - off) / (end - start).days
 
 
 def usage(plan: str, units: int, portion: Fraction) -> Fraction:

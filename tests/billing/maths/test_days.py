@@ -27,7 +27,7 @@ def bought(terms: dict[str, Any]) -> tuple[Item, ...]:
         Tier(None if top is None else D(top), each * MAJOR, flat * MAJOR) for top, each, flat in STAIR[plan]
     )
     return (
-        Item(Price(f"{plan}-{interval}", *recurring, SEAT[plan, interval] * MAJOR), D(terms["quantity"])),
+        Item(Price(f"{plan}-{interval}", *recurring, SEAT[plan, interval] * MAJOR, code="seat"), D(terms["quantity"])),
         Item(Price(f"{plan}-base-{interval}", *recurring, BASE[plan, interval] * MAJOR, billed=Billed.ARREARS)),
         Item(
             Price(
@@ -40,7 +40,8 @@ def bought(terms: dict[str, Any]) -> tuple[Item, ...]:
 
 def discount(name: str | None) -> Discount | None:
     said = DISCOUNTS[name] if name else {}
-    return Discount(name, said.get("percent_off"), said.get("amount_off")) if name else None
+    only = frozenset([said["only"]] if "only" in said else [])
+    return Discount(name, said.get("percent_off"), said.get("amount_off"), only=only) if name else None
 
 
 terms = st.fixed_dictionaries(
@@ -82,4 +83,70 @@ def test_any_timeline_costs_what_its_days_cost(
         Timeline(tuple(phases)), since=date(2020, 1, 1), until=day + timedelta(days=800), usage=usage
     )
     off = abs(sum(entry.net for entry in entries) - days.cost(charged, calls))
+    assert off <= F(len(entries) * 3, 2)
+
+
+MINIMUM = {"small": 9000, "large": 24000}
+monthly = st.fixed_dictionaries(
+    {
+        "plan": st.sampled_from(["small", "large"]),
+        "interval": st.just("month"),
+        "quantity": st.integers(1, 9),
+        "discount": st.none(),
+        "free": st.sampled_from([False, False, False, True]),
+        "anchor": st.sampled_from([START, START, START + timedelta(days=40)]),
+    }
+)
+
+
+def least(plan: str) -> Item:
+    price = Price(
+        f"{plan}-least", PriceKind.MINIMUM, PriceModel.FLAT, Interval.MONTH, "USD", minimum=MINIMUM[plan] * MAJOR,
+        billed=Billed.ARREARS,
+    )  # fmt: skip
+    return Item(price)
+
+
+def with_minimum(charged: dict[date, dict[str, Any]], calls: dict[date, int]) -> F:
+    """What runs of days on one plan in one period cost, and what is missing to their part of its minimum."""
+    runs: list[list[date]] = []
+    before: Any = None
+    for day, said in charged.items():
+        within = days.period(day, said["anchor"], "month")
+        if before != (day - days.DAY, said["plan"], within):
+            runs.append([])
+        runs[-1].append(day)
+        before = (day, said["plan"], within)
+    return sum((_run(run, charged, calls) for run in runs), F(0))
+
+
+def _run(run: list[date], charged: dict[date, dict[str, Any]], calls: dict[date, int]) -> F:
+    said = charged[run[0]]
+    start, end = days.period(run[0], said["anchor"], "month")
+    portion = F(len(run), (end - start).days)
+    used = days.usage(said["plan"], sum(calls.get(day, 0) for day in run), portion)
+    came_to = used + sum(days.recurring(day, charged[day]) for day in run)
+    return max(came_to, MINIMUM[said["plan"]] * portion)
+
+
+@given(st.lists(st.tuples(st.integers(1, 70), monthly), min_size=1, max_size=6), usages)
+def test_a_minimum_spend_holds_for_every_run_of_days(
+    life: list[tuple[int, dict[str, Any]]], used: dict[int, int]
+) -> None:
+    calls = {START + timedelta(days=n): units for n, units in used.items()}
+    phases, charged, day = [], {}, START
+    for lasts, said in life:
+        end = day + timedelta(days=lasts)
+        items = (*bought(said), least(said["plan"]))
+        phases.append(Phase(day, end, said["anchor"], items, free=said["free"], paused=True))
+        charged |= {day + timedelta(days=n): said for n in range(lasts) if not said["free"]}
+        day = end
+
+    def usage(_meter: str, start: date, end: date) -> D:
+        return D(sum(units for on, units in calls.items() if start <= on < end))
+
+    entries = owed(
+        Timeline(tuple(phases)), since=date(2020, 1, 1), until=day + timedelta(days=800), usage=usage
+    )
+    off = abs(sum(entry.net for entry in entries) - with_minimum(charged, calls))
     assert off <= F(len(entries) * 3, 2)
