@@ -12,7 +12,7 @@ from facturx import get_xml_from_pdf
 
 from billing.maths.money import exponent, to_major
 from billing.maths.periods import local_date
-from billing.models import CreditNote, Document, Invoice, Payment, Seller
+from billing.models import CreditNote, CreditNoteLine, Document, Invoice, Payment, Seller
 from billing.models.invoices import PaperLine as LineRow
 from billing.papers import render
 from billing.papers.data import (
@@ -111,7 +111,7 @@ def invoice_paper(invoice: Invoice) -> InvoicePaper:
 def credit_note_paper(note: CreditNote) -> InvoicePaper:
     """The credit note as it was issued; its amounts are what is given back."""
     returned = note.total if note.to == "balance" else 0
-    refunded = note.total - returned
+    refunded = note.total if note.to == "refund" else 0
     return InvoicePaper(
         kind="credit_note",
         number=note.number,
@@ -124,6 +124,7 @@ def credit_note_paper(note: CreditNote) -> InvoicePaper:
         total=note.total,
         amount_paid=refunded,
         balance_applied=returned,
+        amount_due=note.total - refunded - returned,
         preceding=Preceding(number=note.invoice.number, issued_on=note.invoice.issued_on),
         notes=note.reason,
     )
@@ -165,10 +166,12 @@ def _figures(
 
 
 def _line(row: LineRow, currency: str, group: str) -> PaperLine:
+    # A credit of an amount takes no units back: it is one piece at its amount.
+    whole = isinstance(row, CreditNoteLine) and not row.quantity
     return PaperLine(
         description=row.description,
-        quantity=row.quantity.normalize() + Decimal(0),
-        unit_amount=None if row.tax_in_gross else row.unit_amount,
+        quantity=Decimal(1) if whole else row.quantity.normalize() + Decimal(0),
+        unit_amount=None if row.tax_in_gross or whole else row.unit_amount,
         gross=row.gross,
         discount=row.discount,
         net=row.net,

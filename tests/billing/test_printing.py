@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from billing import collecting, ending, printing
+from billing import collecting, correcting, ending, printing
 from billing.models import Document, Invoice, Seller
 from billing.models.invoices import CreditNote
 from tests.races import beside
@@ -119,6 +119,24 @@ def test_a_credit_note_names_its_invoice(make_customer, subscribe, clock, advanc
     paper.check()
     assert paper.preceding.number == note.invoice.number
     assert printing.print_credit_note(note.pk) == printing.print_credit_note(note.pk)
+
+
+@pytest.mark.parametrize(("paid", "settled"), [(False, (0, 0)), (True, (0, 29_00))])
+def test_a_credit_of_an_amount_is_one_piece_and_says_where_it_went(invoice, paid, settled, books):
+    """Not nought seats, and not refunded where it only lowers what is due."""
+    if paid:
+        collecting.record_transfer(
+            invoice=invoice, amount=invoice.amount_due, reference="T", paid_at=invoice.customer.now,
+            now=invoice.customer.now, actor="user:1",
+        )  # fmt: skip
+    note = correcting.credit(
+        invoice=invoice, amount=29_00, reason="Sorry", now=invoice.customer.now, actor="user:1"
+    )
+    paper = printing.credit_note_paper(note)
+    paper.check()
+    assert [(line.quantity, line.unit_amount) for line in paper.lines] == [(1, None)] * len(paper.lines)
+    assert (paper.amount_paid, paper.balance_applied) == settled
+    assert printing.print_credit_note(note.pk).content
 
 
 @pytest.mark.django_db(transaction=True)
