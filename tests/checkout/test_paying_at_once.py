@@ -100,7 +100,9 @@ def offered(make_customer, make_session, monkeypatch):
         quoting.send(quote=quote, now=now, actor="user:1")
         quote.refresh_from_db()
         ada = {"name": "Ada Byron", "title": "CFO", "email": "ada@buyer.example", "signature": "Ada Byron"}
-        sign = partial(quoting.accept, token=quote.token, now=now, ip="192.0.2.7", user_agent="test", **ada)
+        sign = partial(
+            quoting.accept, quote=quoting.find(quote.token), now=now, ip="192.0.2.7", user_agent="test", **ada
+        )
         return customer, sign, make_session(customer=customer)
 
     return make

@@ -95,7 +95,7 @@ def test_it_keeps_one_history_of_one_customer(card_customer, offer, advance, clo
     customer.refresh_from_db()
     (usage,) = drafting.usage_by_month(customer, clock.now)
     assert [m["quantity"] for m in usage["months"] if m["quantity"] != "0"] == ["300", "40"]
-    shown = reading.read(customer, events_of(customer))
+    shown = reading.read(customer, events_of(customer), customer.now)
     told = [moment.title for moment in moments(shown)]
     for title in ("Became a customer", "Card saved", "Subscription started", "Invoice issued", "Quote accepted",
                   "New terms began", "Converted to invoice", "Way of paying changed"):  # fmt: skip
