@@ -54,8 +54,8 @@ def gather(
     """`seller` and `rates` save their statements where the caller has read them."""
     since = {s.pk: since_of(s) for s in subscriptions}
     if seller is None and rates is None:
-        (seller,), active = bulk.read(Seller.objects.all(), TaxRate.objects.filter(active=True))
-        rates = taxes.table_of(active)
+        sellers, active = bulk.read(Seller.objects.all(), TaxRate.objects.filter(active=True))
+        seller, rates = next(iter(sellers), None), taxes.table_of(active)
     return Facts(
         seller=seller or Seller.objects.get(),
         taxes=taxes.rates() if rates is None else rates,
