@@ -379,4 +379,43 @@ TIERS = [
     ),
 ]  # fmt: skip
 
-STORIES = [*DISCOUNTS, *MINIMUMS, *TAXES, *CURRENCIES, *CHANGES, *SENT, *IN_PARTS, *TIERS]
+UNDER_WAY = [
+    story(  # 16.00 at 20 % go back as they were charged; 32.00 at the new 10 %
+        "a tax rate that changes between a bill and an upgrade", tax("20", "AT"), clock("2024-01-01"),
+        plan(price("31.00")), plan(price("62.00"), name="big"), customer(country="AT"), subscribe(), to("2024-01-10"),
+        tax("10", "AT"), to("2024-01-16"), change(plan="big"), to("2024-02-01T01:00"),
+        invoices({"tax_total": "6.20", "total": "37.20"}, {"tax_total": "0.00", "total": "16.00"},
+                 {"tax_total": "6.20", "total": "68.20"}),
+    ),
+    story(  # the seats of the year that waits are its own: 2 x 16/31 of 10.00 now, seven in February, ten from March on
+        "seats in the year before a ramp", clock("2024-01-01"), plan(price("10.00", model="per_unit")), customer(),
+        subscribe(quantity=5), change(quantity=10, effective="2024-03-01"), to("2024-01-16"),
+        change(quantity=7, expect={"lines": [{"amount": "-25.81"}, {"amount": "36.13"}], "total": "10.32"}),
+        to("2024-04-01T01:00"), totals(5000, 1032, 7000, 10000, 10000),
+    ),
+    story(  # what was used by card and by invoice is one amount, on the paper that the new terms send
+        "card becomes invoice while usage is open", clock("2024-01-01"), meter(), plan(price("3100.00"), calls()),
+        customer(), subscribe(), use(10), to("2024-01-16"),
+        change(collection_method="send_invoice", net_days=45, expect={"total": "0.00"}), use(5, key="2"),
+        to("2024-02-01T01:00"),
+        invoices({"total": "3100.00", "collection_method": "charge_automatically"},
+                 {"total": "3115.00", "collection_method": "send_invoice", "due_at": "2024-03-17T23:59:59Z"}),
+    ),
+    story(  # what is issued keeps its day
+        "other net terms while an invoice is open", clock("2024-01-01"), plan(price("3100.00")), customer(),
+        subscribe(collection_method="send_invoice", net_days=60), to("2024-01-16"), change(net_days=15),
+        to("2024-02-01T01:00"),
+        invoices({"due_at": "2024-03-01T23:59:59Z", "status": "open"},
+                 {"due_at": "2024-02-16T23:59:59Z", "status": "open"}),
+    ),
+    story(  # 100.00 and 200.00, less a tenth, less 5.00; nothing for the days between
+        "two discounts and a change that is not prorated", clock("2024-01-01"), plan(price("100.00")),
+        plan(price("200.00"), name="big"), off("tenth", percent_off=10),
+        off("five", amount_off="5.00", currency="USD"), customer(),
+        subscribe(discounts=["${tenth.id}", "${five.id}"]), to("2024-01-16"),
+        change(plan="big", proration="none", expect={"total": "0.00", "next_invoice": {"total": "175.00"}}),
+        to("2024-02-01T01:00"), together("260.00"), lines({"amount": "175.00"}),
+    ),
+]  # fmt: skip
+
+STORIES = [*UNDER_WAY, *DISCOUNTS, *MINIMUMS, *TAXES, *CURRENCIES, *CHANGES, *SENT, *IN_PARTS, *TIERS]
