@@ -16,6 +16,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # Every test's client starts the middleware anew, which would list all static files each time (0.1 s).
     settings.WHITENOISE_AUTOREFRESH = True
+    # A password that is kept for real takes half a second to hash, on purpose.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     config.stash[RUNNING] = contextlib.ExitStack()
     if config.getoption("numprocesses", None):
         start_server(config)  # once, before the workers that will share it

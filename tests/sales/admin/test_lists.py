@@ -162,7 +162,7 @@ def fill(owners, number=10_000):
     for model, rows in ((Customer, customers), (HandoffTask, tasks), (Event, events)):
         bulk.copy(model, rows)
     with connection.cursor() as cursor:
-        cursor.execute("analyze sales_handofftask, billing_event")
+        cursor.execute("analyze billing_customer, sales_handofftask, billing_event")
     return Customer.objects.get(pk=customers[number // 2]["id"])
 
 
