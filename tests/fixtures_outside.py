@@ -80,7 +80,7 @@ def receiver():
     server.seen, server.daemon_threads = [], True
     server.answer_headers, server.turns = {}, defaultdict(lambda: [200])
     server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

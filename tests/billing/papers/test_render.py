@@ -215,7 +215,7 @@ class Canary(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def canary() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     Canary.hits.clear()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
