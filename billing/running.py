@@ -342,17 +342,18 @@ class Step(IntEnum):
 
 def _happen(clock: TestClock, first: Step) -> None:
     """Everything that is due at the clock's time, from the first step that has something to do."""
-    steps = (
-        renewing.notify,
-        run,
-        collecting.send_new,
-        collecting.give_up_unconfirmed,
-        collecting.collect_due,
-        collecting.overdue,
-        dunning.remind,
-    )
-    for step in steps[first:]:
-        step(now=clock.now, clock=clock)
+    steps: dict[Step, Callable[..., object]] = {
+        Step.NOTICE: renewing.notify,
+        Step.BILL: run,
+        Step.SEND: collecting.send_new,
+        Step.GIVE_UP: collecting.give_up_unconfirmed,
+        Step.CHARGE: collecting.collect_due,
+        Step.OVERDUE: collecting.overdue,
+        Step.REMIND: dunning.remind,
+    }
+    for step in Step:
+        if step >= first:
+            steps[step](now=clock.now, clock=clock)
 
 
 def _waiting(clock: TestClock, to: datetime) -> dict[Step, datetime]:
