@@ -1,21 +1,12 @@
 """Buying in a real browser, on a phone and at a desk: it works, by keyboard too, and talks to nobody else."""
 
-import os
-
 import pytest
 
 from billing.models import Customer, Invoice, Payment
 from checkout.models import CheckoutSession
-from config import chromium as installed
+from tests.browser.looking import sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 # Every script of the payment page, and why it is there.
 SCRIPTS = {
     "/static/tandem/tandem.js": "steppers, one submit at a time",
@@ -25,57 +16,15 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=installed.find_chromium(), args=FLAGS)
-        yield opened
-        opened.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+@pytest.fixture(params=[390, 1280])
+def page(request, open_page):
+    return open_page(width=request.param)
 
 
 @pytest.fixture
-def site(live_server, settings, tmp_path, monkeypatch):
-    """The shipped catalogue on a live server, with a stand-in in a file, which threads can share."""
-    import stripe
-
-    from billing import gateway
-    from billing.catalogue import ship
-    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, SqliteStore, site
-    from checkout import catalogue as shipped
-    from tests.fixtures_billing import NOON
-    from tests.fixtures_stripe import KEY
-
-    ship(now=NOON)
-    shipped.ship(now=NOON)
-    settings.SITE_URL = live_server.url
-    store = SqliteStore(tmp_path / "stripe.sqlite3")
-    fake = FakeStripe(store, base_url=f"{live_server.url}/fakestripe", sleep=lambda seconds: None)
-    http = FakeStripeHTTPClient(fake)
-    monkeypatch.setattr(stripe, "default_http_client", http)
-    site.give(fake)
-    with gateway.use(gateway.Gateway(gateway.client(http, KEY))):
-        yield live_server.url
-    site.give(None)
-
-
-@pytest.fixture(params=[390, 1280])
-def page(request, browser, site):
-    context = browser.new_context(viewport={"width": request.param, "height": 860})
-    opened = context.new_page()
-    opened.complaints, opened.hosts, opened.scripts = [], set(), set()
-    opened.on("console", lambda m: m.type in ("error", "warning") and opened.complaints.append(m.text))
-    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.on("request", lambda r: opened.hosts.add(r.url.split("/")[2]))
-    opened.on("request", lambda r: r.resource_type == "script" and opened.scripts.add(r.url.split("?")[0]))
-    yield opened
-    assert opened.hosts == {site.split("/")[2]}
-    context.close()
+def phone(open_page):
+    """One narrow page, for what does not depend on the width."""
+    return open_page(width=390)
 
 
 def begin(page, site, plan="pro"):
@@ -108,29 +57,6 @@ def fill(page, card="4242424242424242", employees="12"):
         page.check("#id_terms")
 
 
-# What a finger cannot hit on a phone: less than 44 px high, and no word inside a sentence. A label counts with its box.
-TOO_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary, textarea')]
-    .filter(one => {
-        const box = (one.closest('label') ?? one.labels?.[0] ?? one).getBoundingClientRect()
-        const own = one.getBoundingClientRect()
-        const seen = own.width > 1 && own.height > 1 && own.right > 0 && getComputedStyle(one).visibility !== 'hidden'
-        const inText = one.closest('p, dd, footer, .visually-hidden, .skip, .fakestripe, #card-element')
-        return seen && !inText && Math.max(box.height, own.height) < 43.5
-    })
-    .map(one => `${one.tagName} ${one.innerText || one.name} ${one.className}`)"""
-
-
-def sound(page):
-    """No complaint of the browser, no finding of axe, no sideways scrolling, nothing too small for a finger."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.viewport_size["width"] > 640 or page.evaluate(TOO_SMALL) == []
-    assert page.complaints == []
-
-
 def test_a_card_buys(page, site):
     begin(page, site)
     sound(page)
@@ -146,22 +72,22 @@ def test_a_card_buys(page, site):
     assert CheckoutSession.objects.get().status == "completed"
 
 
-def test_a_double_click_buys_once(page, site):
-    begin(page, site)
-    fill(page)
-    page.dblclick("button[value=pay]")
-    page.wait_for_url("**/receipt/")
+def test_a_double_click_buys_once(phone, site):
+    begin(phone, site)
+    fill(phone)
+    phone.dblclick("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
     assert CheckoutSession.objects.get().attempts == 1
 
 
-def test_the_bank_asks(page, site):
-    begin(page, site, plan="starter")
-    fill(page, card="4000002760003184")
-    page.click("button[value=pay]")
-    page.wait_for_url("**/challenge/**")
-    page.click("button[value=complete]")
-    page.wait_for_url("**/receipt/")
-    assert page.complaints == []
+def test_the_bank_asks(phone, site):
+    begin(phone, site, plan="starter")
+    fill(phone, card="4000002760003184")
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/challenge/**")
+    phone.click("button[value=complete]")
+    phone.wait_for_url("**/receipt/")
+    assert phone.complaints == []
 
 
 def press_again(page, card="4242424242424242"):
@@ -181,17 +107,6 @@ def test_a_declined_card_is_replaced(page, site):
     sound(page)
     press_again(page)
     assert Invoice.objects.filter(status="paid").count() == 1
-
-
-@pytest.fixture
-def phone(browser, site):
-    """One narrow page, for what does not depend on the width."""
-    context = browser.new_context(viewport={"width": 390, "height": 860})
-    opened = context.new_page()
-    opened.complaints = []
-    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    yield opened
-    context.close()
 
 
 def test_it_says_what_is_missing_and_keeps_the_card(phone, site):
@@ -251,35 +166,33 @@ def test_two_tabs_buy_once(phone, site):
     assert (Invoice.objects.count(), Payment.objects.count()) == (1, 1)
 
 
-def test_a_long_name_from_right_to_left_fits(page, site):
+def test_a_long_name_from_right_to_left_fits(phone, site):
     long_name = "\u0634\u0631\u0643\u0629 " + "Donaudampfschifffahrtsgesellschaft" * 4
-    begin(page, site, plan="starter")
-    fill(page)
-    page.fill("#id_company", long_name)
-    sound(page)
-    page.click("button[value=pay]")
-    page.wait_for_url("**/receipt/")
-    sound(page)
-    if shots := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{shots}/receipt-{page.viewport_size['width']}.png", full_page=True)
+    begin(phone, site, plan="starter")
+    fill(phone)
+    phone.fill("#id_company", long_name)
+    sound(phone)
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
+    sound(phone)
     assert Customer.objects.get().name == long_name
 
 
-def test_a_large_company_is_told_and_handed_over(page, site):
-    begin(page, site)
-    fill(page, employees="250")
-    page.click("text=Continue with our team")
-    page.wait_for_selector("text=Someone from our team writes to ada@nova.example")
-    sound(page)
+def test_a_large_company_is_told_and_handed_over(phone, site):
+    begin(phone, site)
+    fill(phone, employees="250")
+    phone.click("text=Continue with our team")
+    phone.wait_for_selector("text=Someone from our team writes to ada@nova.example")
+    sound(phone)
 
 
-def test_seats_and_interval_change_what_is_due(page, site):
-    begin(page, site)
-    page.click("[aria-label=More]")
-    page.locator("#pay-label", has_text="$116.00").wait_for()
-    page.click("text=Yearly")
-    page.locator("#pay-label", has_text="$1,160.00").wait_for()
-    sound(page)
+def test_seats_and_interval_change_what_is_due(phone, site):
+    begin(phone, site)
+    phone.click("[aria-label=More]")
+    phone.locator("#pay-label", has_text="$116.00").wait_for()
+    phone.click("text=Yearly")
+    phone.locator("#pay-label", has_text="$1,160.00").wait_for()
+    sound(phone)
 
 
 def test_the_public_pages_are_open_to_everybody(page, site):
@@ -302,9 +215,8 @@ def test_it_buys_by_keyboard_alone(page, site):
     page.wait_for_url("**/receipt/")
 
 
-def test_without_scripts_everything_but_the_card_works(browser, site):
-    context = browser.new_context(viewport={"width": 390, "height": 860}, java_script_enabled=False)
-    page = context.new_page()
+def test_without_scripts_everything_but_the_card_works(open_page, site):
+    page = open_page(width=390, scripts=False)
     begin(page, site)
     page.fill("#id_quantity", "5")
     page.select_option("#id_country", "DE")
@@ -312,4 +224,3 @@ def test_without_scripts_everything_but_the_card_works(browser, site):
     page.click("text=Apply")
     page.locator(".summary-panel__total", has_text="$172.55").wait_for()
     assert "The card form needs JavaScript" in page.content()
-    context.close()

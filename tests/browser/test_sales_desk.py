@@ -6,8 +6,7 @@ from playwright.sync_api import expect
 from billing.models import User
 from sales import deals
 from sales.models import Deal, Rule
-from tests.browser.test_checkout import browser, site, sound  # noqa: F401 - fixtures
-from tests.browser.test_quotes import open_page, people  # noqa: F401 - fixtures
+from tests.browser.looking import sound
 from tests.fixtures_billing import NOON
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -17,7 +16,7 @@ def in_column(page, stage):
     return page.locator(f"[data-stage={stage}] .board__card")
 
 
-def test_cards_are_dragged_refused_and_put_back(open_page, people, make_customer):  # noqa: F811
+def test_cards_are_dragged_refused_and_put_back(open_page, people, make_customer):
     rita: User = people[0]
     customer = make_customer(name="Nova")
     rows = [
@@ -51,7 +50,7 @@ def test_cards_are_dragged_refused_and_put_back(open_page, people, make_customer
     sound(page)
 
 
-def test_a_rule_is_tried_by_keyboard_on_a_phone(open_page, people, make_customer):  # noqa: F811
+def test_a_rule_is_tried_by_keyboard_on_a_phone(open_page, people, make_customer):
     make_customer(name="Nova", email="ada@nova.example", employees=60)
     rule = Rule.objects.get(code="company_size")
     page = open_page(f"/admin/sales/rule/{rule.pk}/try/", 390, people[0])

@@ -1,0 +1,91 @@
+"""A browser, a shop to open in it, and people who are signed in."""
+
+import os
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+
+from config import chromium
+from tests.browser.looking import watched
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium.find_chromium(), args=chromium.flags())
+        yield opened
+        opened.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def site(live_server, settings, tmp_path, monkeypatch):
+    """The shipped catalogue on a live server, with a stand-in in a file, which threads can share."""
+    import stripe
+
+    from billing import gateway
+    from billing.catalogue import ship
+    from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, SqliteStore, site
+    from checkout import catalogue as shipped
+    from tests.fixtures_billing import NOON
+    from tests.fixtures_stripe import KEY
+
+    ship(now=NOON)
+    shipped.ship(now=NOON)
+    settings.SITE_URL = live_server.url
+    store = SqliteStore(tmp_path / "stripe.sqlite3")
+    fake = FakeStripe(store, base_url=f"{live_server.url}/fakestripe", sleep=lambda seconds: None)
+    http = FakeStripeHTTPClient(fake)
+    monkeypatch.setattr(stripe, "default_http_client", http)
+    site.give(fake)
+    with gateway.use(gateway.Gateway(gateway.client(http, KEY))):
+        yield live_server.url
+    site.give(None)
+
+
+@pytest.fixture
+def people(site):
+    """(the seller, her manager)"""
+    from django.contrib.auth.models import Group
+
+    from billing.models import User
+    from sales import catalogue
+    from tests.fixtures_billing import NOON
+
+    catalogue.ship(now=NOON)
+    made = []
+    for name, group in (("rita", catalogue.REPS), ("max", "Sales managers")):
+        user = User.objects.create_user(f"{name}@seller.example", name=name.title(), is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        made.append(user)
+    return made
+
+
+@pytest.fixture
+def open_page(browser, site):
+    """open_page(address="", width, user=None, **options) -> the page, watched; it talks to nobody but the site."""
+    opened = []
+
+    def make(address="", width=1280, user=None, scripts=True):
+        context = browser.new_context(viewport={"width": width, "height": 860}, java_script_enabled=scripts)
+        opened.append(page := watched(context.new_page()))
+        page.site = site
+        if user:
+            client = Client()
+            client.force_login(user)
+            name = django_settings.SESSION_COOKIE_NAME
+            context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site}])
+        if address:
+            page.goto(address if address.startswith("http") else f"{site}{address}")
+        return page
+
+    yield make
+    for page in opened:
+        page.context.close()
+        assert page.hosts <= {site.split("/")[2]}
