@@ -1,10 +1,12 @@
 """Saved cards: with the provider first, then as a row that shows only what may be shown."""
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
-from billing import dunning
+from billing import customers, dunning
 from billing.events import record
 from billing.gateway import Card, CardRefused, GatewayMisuse, SetupOutcome, gateway
 from billing.models import Customer, Invoice, PaymentMethod, Subscription
@@ -64,23 +66,47 @@ def ensure_provider_customer(customer: Customer) -> str:
 @transaction.atomic
 def keep(*, customer: Customer, card: Card, now: datetime, actor: str, default: bool = True) -> PaymentMethod:
     """Write down a card that the provider has saved. The first one is the default, whatever is asked."""
-    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
-    saved = PaymentMethod.objects.filter(customer=customer, detached_at__isnull=True)
-    default = default or not saved.filter(is_default=True).exists()
-    if default:
-        saved.exclude(provider_id=card.id).filter(is_default=True).update(is_default=False)
-    shown = {"brand": card.brand, "last4": card.last4, "exp_month": card.exp_month, "exp_year": card.exp_year}
-    row, fresh = PaymentMethod.objects.update_or_create(
-        customer=customer, provider_id=card.id,
-        defaults={**shown, "detached_at": None, **({"is_default": True} if default else {})},
-        create_defaults={**shown, "is_default": default, "created_at": now},
-    )  # fmt: skip
-    if fresh:
-        data = {"brand": card.brand, "last4": card.last4, "default": default}
-        record("payment_method.attached", subject=row, actor=actor, now=now, data=data)
-    if default:
+    customers.hold(customer.pk)
+    return kept(customer=customer, card=card, now=now, actor=actor, default=default)
+
+
+def kept(*, customer: Customer, card: Card, now: datetime, actor: str, default: bool = True) -> PaymentMethod:
+    """`keep`, for a customer that the caller holds. Where another card is charged from now on, what failed is tried
+    again."""
+    row: Any = PaymentMethod.objects.raw(_KEEP, _facts(customer, card, now, default))[0]
+    if row.fresh:
+        data = {"brand": row.brand, "last4": row.last4, "default": row.is_default}
+        record("payment_method.attached", subject=row, customer=customer, actor=actor, now=now, data=data)
+    if row.is_default and not row.was_default:
         dunning.card_changed(customer, now=now)
     return row
+
+
+def _facts(customer: Customer, card: Card, now: datetime, default: bool) -> dict[str, Any]:
+    return {
+        "id": uuid7(), "customer": UUID(hex=customer.pk.partition("_")[2]), "provider_id": card.id, "brand": card.brand,
+        "last4": card.last4, "exp_month": card.exp_month, "exp_year": card.exp_year, "default": default, "now": now,
+    }  # fmt: skip
+
+
+# The default gives way before the other card takes its place: what is inserted comes from the first part.
+_KEEP = """
+with gave_way as (
+    update billing_paymentmethod set is_default = false
+    where customer_id = %(customer)s and provider_id <> %(provider_id)s and is_default and %(default)s returning 1
+), defaults as (
+    select provider_id from billing_paymentmethod where customer_id = %(customer)s and is_default
+)
+insert into billing_paymentmethod as m
+    (id, customer_id, provider_id, brand, last4, exp_month, exp_year, is_default, created_at)
+select %(id)s, %(customer)s, %(provider_id)s, %(brand)s, %(last4)s, %(exp_month)s, %(exp_year)s,
+    %(default)s or not exists (select from defaults), %(now)s
+from (select count(*) from gave_way) room
+on conflict (provider_id, customer_id) do update set brand = excluded.brand, last4 = excluded.last4,
+    exp_month = excluded.exp_month, exp_year = excluded.exp_year, detached_at = null,
+    is_default = m.is_default or excluded.is_default
+returning m.*, m.id = %(id)s as fresh, exists (select from defaults where provider_id = %(provider_id)s) as was_default
+"""
 
 
 def remove(*, payment_method: PaymentMethod, now: datetime, actor: str) -> None:

@@ -68,6 +68,5 @@ def _refuse_without_card(customer: Customer, now: datetime) -> None:
     card = customers.default_card(customer)
     if card is None:
         raise CardMissing("Save a card first.", field="collection_method")
-    today = local_date(now, customer.timezone)
-    if (card.exp_year, card.exp_month) < (today.year, today.month):
+    if card.expired(local_date(now, customer.timezone)):
         raise CardMissing("The saved card has expired: save another one first.", field="collection_method")

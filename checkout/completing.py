@@ -17,7 +17,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from billing import bulk, collecting, customers, issuing, mail, subscribing
+from billing import bulk, cards, collecting, customers, issuing, mail, subscribing
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -112,7 +112,7 @@ def pay(
     clean = _checked(session, fields)
     try:
         if card_token:
-            session.provider_customer_id = session.provider_customer_id or _provider_customer(session, clean)
+            session.provider_customer_id = _provider_customer(session, clean)
     except (ProviderUnreachable, CardRefused):
         return _note(session, NOT_SENT)
     try:
@@ -148,7 +148,6 @@ def _checked(session: CheckoutSession, fields: Mapping[str, Any]) -> dict[str, A
     """The customer's fields as they will be stored, refused now rather than after the money has moved."""
     known = session.customer
     if known is not None:
-        sessions.refuse_subscribed(known)
         _refuse_other_currency(session, known)
         fields = {name: value for name, value in fields.items() if name not in ("name", "email", "currency")}
     return customers.cleaned(fields, known=known)
@@ -164,8 +163,9 @@ def _refuse_other_currency(session: CheckoutSession, known: Customer) -> None:
 
 def _provider_customer(session: CheckoutSession, fields: Mapping[str, Any]) -> str:
     """The provider's customer for this buyer; the same buyer and session get the same one."""
-    if session.customer is not None and session.customer.provider_id:
-        return session.customer.provider_id
+    known = session.customer.provider_id if session.customer else ""
+    if known or session.provider_customer_id:
+        return known or session.provider_customer_id
     name = fields.get("name") or (session.customer.name if session.customer else "")
     email = fields.get("email") or session.email
     key = f"{session.pk}-customer-{session.attempts}"
@@ -451,14 +451,15 @@ def complete(
     """
     at = session.quoted_at
     assert at is not None
-    table = offered.table if offered else quoting.table(session.plan)
+    table = offered.table if offered else quoting.table(session)
     customer, buyers = _customer(session, at, table)
     method = _card(customer, card, at)
+    brought = [*buyers, *([method] if method and method._state.adding else [])]
     phases = quoting.thawed(session, customer, offered.prices if offered else None)
     subscription, bill = subscribing.sell(
         customer=customer, phases=phases, seller=table.seller, rates=table.taxes, among=table.segments, now=at,
-        actor=BUYER, origin="checkout", source=session.pk, beside=[*buyers, *([method] if method else [])],
-        paid=money, payment_rule_override=_override(session),
+        actor=BUYER, origin="checkout", source=session.pk, beside=brought, paid=money,
+        payment_rule_override=_override(session),
     )  # fmt: skip
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
@@ -487,7 +488,10 @@ def _customer(
     if session.customer_id is not None:
         known = customers.held([session.customer_id])[session.customer_id]
         known.segment = next((each for each in table.segments.segments if each.pk == known.segment_id), None)
-        return customers.update(customer=known, now=at, actor=BUYER, held=True, **fields), []
+        provider = known.provider_id or session.provider_customer_id
+        return customers.update(
+            customer=known, now=at, actor=BUYER, held=True, provider_id=provider, **fields
+        ), []
     customer = customers.begun(
         **fields, livemode=session.livemode, now=at, actor=BUYER, currency=session.currency,
         test_clock=session.test_clock, provider_id=session.provider_customer_id, segments=table.segments,
@@ -497,9 +501,12 @@ def _customer(
 
 
 def _card(customer: Customer, card: Card | None, at: datetime) -> PaymentMethod | None:
-    """What may be shown of the card, not stored yet; the provider keeps the card."""
+    """What may be shown of the card that is charged from now on, not stored yet where the customer is new; the provider
+    keeps the card."""
     if card is None:
         return None
+    if not customer._state.adding:
+        return cards.kept(customer=customer, card=card, now=at, actor=BUYER)
     method = PaymentMethod(
         customer=customer,
         provider_id=card.id,
@@ -507,10 +514,10 @@ def _card(customer: Customer, card: Card | None, at: datetime) -> PaymentMethod 
         last4=card.last4,
         exp_month=card.exp_month,
         exp_year=card.exp_year,
-        is_default=customer._state.adding or customers.default_card(customer) is None,
+        is_default=True,
         created_at=at,
     )
-    data = {"brand": card.brand, "last4": card.last4}
+    data = {"brand": card.brand, "last4": card.last4, "default": True}
     record("payment_method.attached", subject=method, customer=customer, actor=BUYER, now=at, data=data)
     return method
 

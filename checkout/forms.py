@@ -107,19 +107,27 @@ class CheckoutForm(forms.Form):
     tax_id = line(40, _("Tax number"), "off", required=False)
     promotion_code = line(60, _("Promotion code"), "off", required=False)
     timezone = forms.CharField(required=False, widget=forms.HiddenInput)
+    saved_card = forms.ChoiceField(
+        label=_("Pay with"), required=False, widget=forms.RadioSelect,
+        error_messages={"invalid_choice": _("This card is not saved any more. Please choose another.")},
+    )  # fmt: skip
     payment_method = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)
     terms = forms.BooleanField(label=_("I agree"))
 
     def __init__(
-        self, *args: Any, plan: Plan, intervals: list[tuple[str, Any]], seats: bool, most: int, **kwargs: Any
-    ):
+        self, *args: Any, plan: Plan, intervals: list[tuple[str, Any]], cards: list[tuple[str, Any]], seats: bool,
+        most: int, **kwargs: Any,
+    ):  # fmt: skip
         super().__init__(*args, **kwargs)
         self.plan = plan
         self.fields["interval"].choices = intervals  # type: ignore[attr-defined]
         self.fields["quantity"].most = most  # type: ignore[attr-defined]
         self.fields["quantity"].widget.attrs["max"] = most
+        self.fields["saved_card"].choices = cards  # type: ignore[attr-defined]
         if not seats:
             del self.fields["quantity"]
+        if not cards:
+            del self.fields["saved_card"]
         self.address = self._in_words_of(self._chosen_country())
 
     def _chosen_country(self) -> str:

@@ -10,12 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import QuerySet
+
 from billing import bulk, customers, offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, Plan, Price, Segment, Seller, TaxRate
+from billing.models import Customer, PaymentMethod, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
+from checkout import sessions
 from checkout.models import CheckoutSession, RoutingRule
 
 
@@ -28,22 +31,33 @@ class Table:
     rules: Sequence[RoutingRule]
     segments: customers.Bands
     prices: Sequence[Price]
+    cards: Sequence[PaymentMethod]
+    subscribed: bool
 
 
-def table(plan: Plan) -> Table:
-    """Also gives the plan its prices."""
-    sellers, rates, rules, segments, prices = bulk.read(
+def table(session: CheckoutSession) -> Table:
+    """Also gives the plan its prices. Of a known customer the cards that are saved, the default first, and whether it has
+    a subscription."""
+    plan = session.plan
+    sellers, rates, rules, segments, prices, cards, subscribed = bulk.read(
         Seller.objects.defer("logo"),
         TaxRate.objects.filter(active=True),
         RoutingRule.objects.filter(active=True),
         Segment.objects.all(),
         Price.objects.filter(plan=plan).order_by("kind", "created_at", "id"),
+        _saved(session.customer),
+        sessions.subscribed(session.customer).only("pk")[:1],
     )
     for price in prices:
         price.plan = plan
     plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
     bands = customers.Bands(sellers[0].currency, segments)
-    return Table(sellers[0], taxes.table_of(rates), rules, bands, prices)
+    return Table(sellers[0], taxes.table_of(rates), rules, bands, prices, cards, bool(subscribed))
+
+
+def _saved(customer: Customer | None) -> QuerySet[PaymentMethod]:
+    rows = PaymentMethod.objects.filter(customer=customer, detached_at=None)
+    return rows.order_by("-is_default", "-created_at", "id")
 
 
 # -- While it is filled in ----------------------------------------------------------------------------------

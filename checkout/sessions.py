@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from billing import bulk, customers, discounting, mail, redirecting, subscribing, typed
+from billing import bulk, choosing, customers, discounting, mail, redirecting, typed
 from billing.models import Customer, Discount, Plan, Subscription, TestClock
 from billing.moves import move
 from billing.refusals import Refused
@@ -149,11 +149,12 @@ def _had_demo(plan: Plan, email: str) -> bool:
 def check_price(plan: Plan, *, interval: str, currency: str, quantity: int) -> None:
     """Raises UnknownPrice, InvalidQuantity: before a session is made, and whenever one is filled in."""
     if interval not in INTERVALS:
-        raise subscribing.UnknownPrice(f"{plan.name} has no such price.", field="interval")
+        raise choosing.UnknownPrice(f"{plan.name} has no such price.", field="interval")
     most = most_seats(plan)
     if not 1 <= quantity <= most:
-        raise subscribing.InvalidQuantity(f"From 1 to {most:,} seats can be bought here.", field="quantity")
-    subscribing.choose_items(plan, interval=interval, currency=currency, quantity=quantity)
+        raise choosing.InvalidQuantity(f"From 1 to {most:,} seats can be bought here.", field="quantity")
+    items = choosing.choose_items(plan, interval=interval, currency=currency, quantity=quantity)
+    choosing.refuse_uncounted(plan, [price for price, _ in items], quantity, None)
 
 
 def most_seats(plan: Plan) -> int:
@@ -174,7 +175,7 @@ def refuse_subscribed(customer: Customer) -> None:
         raise already_subscribed(customer)
 
 
-def subscribed(customer: Customer) -> QuerySet[Subscription]:
+def subscribed(customer: Customer | None) -> QuerySet[Subscription]:
     """What stands in the way of another purchase."""
     return Subscription.objects.filter(customer=customer).exclude(status="canceled")
 
@@ -299,7 +300,7 @@ def again(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
     return start(
         plan=session.plan.code,
         interval=session.interval,
-        quantity=session.quantity,
+        quantity=_seats_of(session),
         now=now,
         livemode=session.livemode,
         origin=session.origin,
@@ -316,6 +317,14 @@ def again(*, session: CheckoutSession, now: datetime) -> CheckoutSession:
         unlocked_by=session.unlocked_by,
         answers=session.answers,
     )
+
+
+def _seats_of(session: CheckoutSession) -> int:
+    """How many were chosen; 1 where the chosen interval is sold as a whole."""
+    items = choosing.choose_items(
+        session.plan, interval=session.interval, currency=session.currency, quantity=session.quantity
+    )
+    return 1 if choosing.seats(items) is None else session.quantity
 
 
 # -- Promotion codes ----------------------------------------------------------------------------------------

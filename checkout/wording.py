@@ -15,7 +15,7 @@ from billing import taxes, typed
 from billing.issuing import DraftLine
 from billing.maths.money import exponent, round_ratio
 from billing.maths.pricing import PriceModel
-from billing.models import Plan, Price
+from billing.models import PaymentMethod, Plan, Price
 from billing.offering import Offer
 from billing.templatetags.tandem import number, short_money, unit_price
 from checkout.models import CheckoutSession
@@ -258,7 +258,7 @@ def _included_in(plan: Plan, feature: str, counted: bool) -> str | bool:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An interval to choose: its name, and what it costs in words."""
+    """An interval to choose, with what it costs; or a card, with when it expires."""
 
     name: str
     note: str
@@ -283,6 +283,17 @@ def _priced(price: Price, monthly: Price | None) -> Choice:
     if saving := _saving(price, monthly):
         name += f", {_('save')} {int(saving * 100 / (saving + price.unit_amount))}%"
     return Choice(name, words)
+
+
+ANOTHER_CARD = "another"
+
+
+def card_choices(cards: Sequence[PaymentMethod]) -> list[tuple[str, Choice]]:
+    """The cards that are saved, by id, and another one; nothing where none is."""
+    saved = [
+        (card.pk, Choice(str(card), f"{_('until')} {card.exp_month:02}/{card.exp_year}")) for card in cards
+    ]
+    return [*saved, (ANOTHER_CARD, Choice(_("Use another card"), ""))] if saved else []
 
 
 # -- Countries ----------------------------------------------------------------------------------------------

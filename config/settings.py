@@ -186,6 +186,8 @@ if PRODUCTION:
 
 # -- Accounts ------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "billing.User"
+# Whom the visitor of a public page buys for, if that is known: checkout does not know the portal.
+CHECKOUT_BUYER = "portal.access.buyer_of"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",

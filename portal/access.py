@@ -102,6 +102,13 @@ def visit_of(request: HttpRequest) -> Visit | HttpResponse:
     return _as_member(request, chosen.get("customer", ""))
 
 
+def buyer_of(request: HttpRequest) -> Customer | None:
+    """Whom somebody who begins a checkout buys for (`settings.CHECKOUT_BUYER`): the customer whose plan they may change
+    here."""
+    visit = visit_of(request)
+    return visit.customer if isinstance(visit, Visit) and visit.manages and visit.sees("plan") else None
+
+
 def _sign_in(request: HttpRequest) -> HttpResponse:
     wanted = request.get_full_path() if request.method in READS else reverse("portal:overview")
     return redirect(f"{reverse('account_login')}?{urlencode({'next': wanted})}")

@@ -1,5 +1,7 @@
 """Money that moves. The attempt is a row, committed before the provider is called."""
 
+from datetime import date
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -36,6 +38,10 @@ class PaymentMethod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.brand.title()} •••• {self.last4}"
+
+    def expired(self, today: date) -> bool:
+        """A card is good until the end of the month that it names."""
+        return (self.exp_year, self.exp_month) < (today.year, today.month)
 
 
 class DisputeStatus(models.TextChoices):

@@ -12,7 +12,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import printing
-from billing.models import Discount
+from billing.models import Discount, PaymentMethod
 from billing.offering import Offer
 from billing.refusals import Refused
 from checkout import completing, judging, limits, quoting, sessions, wording
@@ -46,7 +46,9 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _filled_in(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
-    table = quoting.table(row.plan)
+    table = quoting.table(row)
+    if table.subscribed and row.customer is not None:
+        raise sessions.already_subscribed(row.customer)
     if request.method != "POST":
         return _page(request, row, _form(row, table), _reckoned(row, table), status=200)
     form = _form(row, table, request)
@@ -75,6 +77,7 @@ def _not_the_form(request: HttpRequest, row: CheckoutSession) -> HttpResponse | 
 
 def _form(row: CheckoutSession, table: quoting.Table, request: HttpRequest | None = None) -> CheckoutForm:
     own = [p for p in table.prices if p.interval == row.interval and p.kind == "recurring"]
+    cards = _offered_cards(row, table)
     form = CheckoutForm(
         request.POST if request else None,
         initial={
@@ -82,16 +85,31 @@ def _form(row: CheckoutSession, table: quoting.Table, request: HttpRequest | Non
             **row.answers,
             "interval": row.interval,
             "quantity": row.quantity,
+            "saved_card": _preferred(row, cards),
             "terms": bool(row.message and row.attempts),  # who was declined has agreed already
         },
         plan=row.plan,
         intervals=wording.interval_choices(row.plan, table.prices, row.currency),
+        cards=wording.card_choices(cards),
         seats=any(p.model != "flat" for p in own),
         most=most_seats(row),
     )
     for name in _fixed(row):
         form.fields.pop(name, None)
     return form
+
+
+def _offered_cards(row: CheckoutSession, table: quoting.Table) -> list[PaymentMethod]:
+    """The known customer's that are still good. Nobody is known by an address that was typed."""
+    return [card for card in table.cards if not card.expired(row.now.date())]
+
+
+def _preferred(row: CheckoutSession, cards: list[PaymentMethod]) -> str:
+    """What was chosen, else the first card; but not one that has just been declined."""
+    declined = row.card_token if row.message else ""
+    open_to = [card.pk for card in cards if card.provider_id != declined]
+    chosen = row.answers.get("saved_card", "")
+    return chosen if chosen in open_to else next(iter(open_to), wording.ANOTHER_CARD)
 
 
 def _known(row: CheckoutSession) -> dict[str, Any]:
@@ -239,12 +257,7 @@ def _pay(
     sessions.note_routing(row, decision)
     if judging.needs_a_person(row, decision):
         return _hand_over(request, row, form, sums, decision)
-    token = form.cleaned_data.get("payment_method", "")
-    form.errors.pop("payment_method", None)
-    if completing.asks_no_card(row, sums.offer):
-        token = ""
-    elif not form.errors and not CARD_TOKEN.fullmatch(token):
-        form.add_error(None, "Please enter your card.")
+    token = "" if completing.asks_no_card(row, sums.offer) else _card_token(form, table)
     if form.errors:
         return _not_yet(request, row, form, sums)
     try:
@@ -262,6 +275,18 @@ def _pay(
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
         return _not_yet(request, row, form, sums)
     return _after(done)
+
+
+def _card_token(form: CheckoutForm, table: quoting.Table) -> str:
+    """The provider's name of the saved card that was chosen, or of the one that was typed."""
+    token = form.cleaned_data.get("payment_method", "")
+    form.errors.pop("payment_method", None)
+    chosen = form.cleaned_data.get("saved_card", "")
+    if saved := next((card for card in table.cards if card.pk == chosen), None):
+        return saved.provider_id
+    if not form.errors and not CARD_TOKEN.fullmatch(token):
+        form.add_error(None, "Please enter your card.")
+    return token
 
 
 def _not_yet(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, sums: Sums) -> HttpResponse:

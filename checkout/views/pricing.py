@@ -10,12 +10,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.utils.module_loading import import_string
 from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import redirecting, taxes, typed
-from billing.models import Plan, Seller
+from billing.models import Customer, Plan, Seller
 from billing.refusals import Refused
 from checkout import limits, sessions, wording
 from checkout.models import CheckoutSession
@@ -126,11 +127,7 @@ def start(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return _doorstep(request, wish)
         slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
-        session = sessions.start(
-            plan=wish.plan, interval=wish.interval, quantity=wish.quantity, currency=wish.currency,
-            success_url=wish.success_url, cancel_url=wish.cancel_url, now=timezone.now(),
-            livemode=settings.STRIPE_LIVE_MODE,
-        )  # fmt: skip
+        session = _begun(wish, import_string(settings.CHECKOUT_BUYER)(request))
     except limits.TooOften as refusal:
         return too_often(request, refusal)
     except redirecting.RedirectNotAllowed as refusal:
@@ -138,6 +135,16 @@ def start(request: HttpRequest) -> HttpResponse:
     except Refused as refusal:
         return refused(request, refusal, wish.plan)
     return redirect("checkout:session", token=session.token)
+
+
+def _begun(wish: Wish, customer: Customer | None) -> CheckoutSession:
+    """Who is signed in buys for the customer that they act for, and does not become another one."""
+    return sessions.start(
+        plan=wish.plan, interval=wish.interval, quantity=wish.quantity, currency=wish.currency, customer=customer,
+        success_url=wish.success_url, cancel_url=wish.cancel_url,
+        now=customer.now if customer else timezone.now(),
+        livemode=customer.livemode if customer else settings.STRIPE_LIVE_MODE,
+    )  # fmt: skip
 
 
 def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:

@@ -7,7 +7,10 @@
   const zone = form.elements.timezone;
   if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
 
-  let stripe, elements, mountedIn, working = false;
+  let stripe, elements, mountedIn, working = false, ready = false;
+
+  // A card that is saved needs none of its fields.
+  const typed = () => { const chosen = form.elements.saved_card; return !chosen || chosen.value === "another"; };
 
   const say = (text) => {
     const place = document.getElementById("card-error");
@@ -106,32 +109,33 @@
   };
   form.addEventListener("input", (event) => unmark(event.target));
 
-  const fetchToken = async (button) => {
+  const submit = async (button) => {
     const seen = due();
     const [first] = missing();
     busy(button, true);
     say("");
-    const checked = await elements.submit();
+    const checked = typed() ? await elements.submit() : {};
     if (first) {
       busy(button, false);
       return first.focus();
     }
-    const made = checked.error ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
+    const made = checked.error || !typed() ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
     await settled();
     busy(button, false);
     if (made.error) return say(made.error.type === "validation_error" ? "" : made.error.message); // the card's fields say it themselves
     if (due() > seen) return say("The total has changed with your last entry. Please look at it, and press the button again.");
-    token.value = made.paymentMethod.id;
+    token.value = made.paymentMethod ? made.paymentMethod.id : "";
+    ready = true;
     form.requestSubmit(button);
   };
 
   form.addEventListener("submit", (event) => {
     const button = event.submitter;
-    if (!button || button.value !== "pay" || button.hasAttribute("data-no-card") || token.value) return;
+    if (!button || button.value !== "pay" || button.hasAttribute("data-no-card") || ready) return;
     event.preventDefault();
     if (working) return;
-    if (!elements) return mount();
-    fetchToken(button).catch(() => {
+    if (typed() && !elements) return mount();
+    submit(button).catch(() => {
       busy(button, false);
       say("The card could not be checked just now. Nothing was charged. Please try again.");
     });
@@ -153,7 +157,7 @@
   });
 
   // A token is good for one try; a page that comes back from the browser's cache starts afresh.
-  window.addEventListener("pageshow", () => { token.value = ""; });
+  window.addEventListener("pageshow", () => { token.value = ""; ready = false; });
   document.addEventListener("htmx:afterSettle", () => {
     mount();
     if (elements && mountedIn === document.getElementById("card-element")) elements.update(terms());

@@ -178,6 +178,61 @@ def test_a_long_name_from_right_to_left_fits(phone, site):
     assert Customer.objects.get().name == long_name
 
 
+@pytest.fixture
+def nova(site):
+    """A known customer with two cards, and a session of its own; the second card is the default, and declined."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from billing import cards, customers
+    from checkout import sessions
+
+    now = timezone.now() - timedelta(minutes=1)
+    nova = customers.create(
+        name="Nova Robotics", email="ada@nova.example", country="DE", employees=12, livemode=False, now=now,
+        actor="user:1", billing_address={"line1": "Hauptstr. 1", "postal_code": "53111", "city": "Bonn"},
+    )  # fmt: skip
+    for card in ("pm_card_mastercard", "pm_card_chargeCustomerFail"):
+        cards.save(customer=nova, payment_method=card, now=now, actor="user:1")
+    return sessions.start(
+        plan="pro", interval="month", quantity=3, now=now, livemode=False, customer=nova, origin="api"
+    )
+
+
+def test_a_saved_card_pays_and_a_declined_one_gives_way(phone, site, nova):
+    phone.goto(f"{site}/checkout/{nova.token}/")
+    assert phone.is_checked("label:has-text('Visa •••• 0341') input")
+    assert phone.locator("#card-element").is_hidden()
+    sound(phone)
+    phone.click("text=Use another card")
+    phone.locator("#card-element").wait_for()
+    sound(phone)
+    phone.click("text=Visa •••• 0341")
+    phone.click("button[value=pay]")
+    phone.wait_for_selector("#id_terms_missing")
+    phone.check("#id_terms")
+    phone.click("button[value=pay]")
+    phone.wait_for_selector("text=Your card was not charged")
+    assert phone.is_checked("label:has-text('Mastercard •••• 4444') input")
+    sound(phone)
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
+    sound(phone)
+    assert Payment.objects.get(status="succeeded").payment_method.last4 == "4444"
+
+
+def test_a_saved_card_needs_no_scripts(open_page, site, nova):
+    page = open_page(width=390, scripts=False)
+    page.goto(f"{site}/checkout/{nova.token}/")
+    page.click("text=Mastercard •••• 4444")
+    page.check("#id_terms")
+    assert "The card form needs JavaScript" not in page.inner_text("main")
+    page.click("button[value=pay]")
+    page.wait_for_url("**/receipt/")
+    assert Payment.objects.get(status="succeeded").payment_method.last4 == "4444"
+
+
 def test_a_large_company_is_told_and_handed_over(phone, site):
     begin(phone, site)
     fill(phone, employees="250")

@@ -47,6 +47,7 @@ def test_one_for_a_customer_is_in_its_currency(api, make_customer, subscribe, co
         ({"interval": "week"}, 400, "invalid_choice"),
         ({"quantity": 0}, 422, "invalid_quantity"),
         ({"quantity": 10**9}, 422, "invalid_quantity"),
+        ({"plan": "starter", "quantity": 5}, 422, "invalid_quantity"),
         ({"trial_days": 1000}, 422, "invalid_trial"),
         ({"email": "x"}, 422, "invalid_email"),
         ({"currency": "XXQ"}, 422, "unknown_currency"),

@@ -70,6 +70,7 @@ def test_a_link_shows_a_button_and_makes_nothing(catalogue, client):
         ("plan=business", "plan_needs_demo"),
         ("plan=x", "unknown_plan"),
         ("plan=pro&seats=0", "invalid_quantity"),
+        ("plan=starter&seats=2", "invalid_quantity"),
         ("plan=pro&seats=-1", "invalid_quantity"),
         ("plan=pro&seats=1000000000", "invalid_quantity"),
         ("plan=pro&seats=1.5", "invalid_quantity"),

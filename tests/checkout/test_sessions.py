@@ -43,6 +43,7 @@ def test_it_is_open_for_a_day_behind_a_secret_address(session):
         ({"quantity": -1}, InvalidQuantity, "invalid_quantity", "quantity"),
         ({"quantity": 10**9}, InvalidQuantity, "invalid_quantity", "quantity"),
         ({"quantity": 101}, InvalidQuantity, "invalid_quantity", "quantity"),
+        ({"plan": "starter", "quantity": 2}, InvalidQuantity, "invalid_quantity", "quantity"),
         ({"email": "nobody"}, typed.InvalidEmail, "invalid_email", "email"),
         ({"trial_days": -1}, sessions.InvalidTrial, "invalid_trial", "trial_days"),
         ({"trial_days": 5000}, sessions.InvalidTrial, "invalid_trial", "trial_days"),
@@ -187,6 +188,14 @@ def test_it_begins_again_with_everything_typed(session):
         {"company": "Nova", "tax_id": "wrong"},
     )
     assert fresh.token != session.token
+
+
+def test_it_begins_again_with_one_of_what_is_sold_as_a_whole(make_session):
+    """Seats that were typed while another interval was chosen are nobody's wish any more."""
+    session = make_session("starter")
+    sessions.remember(session, {"company": "Nova"}, quantity=5)
+    assert sessions.keep(session)
+    assert sessions.again(session=session, now=timezone.now()).quantity == 1
 
 
 def test_unlocking_opens_an_ended_session_for_a_day(session):
