@@ -146,8 +146,8 @@ def difference(entries: Iterable[Entry], said: Said) -> list[Line]:
     """Owed minus said, key by key, in the order of the entries.
 
     `said` maps a key text to the (gross, discount) that papers have said so far, summed. What was said and
-    is owed no more is reversed, after the rest; so `said` must answer the same question as the entries (see
-    `unsaid`). Where nothing is left to say there is no line.
+    is owed no more is reversed; of one day what is given back stands first, as in `owed`. So `said` must answer
+    the same question as the entries (see `unsaid`). Where nothing is left to say there is no line.
     """
     return _lines(_by_text(entries), said)
 
@@ -172,10 +172,18 @@ def _lines(entries: Mapping[str, Entry], said: Said) -> list[Line]:
         gross, discount = said.get(text, (0, 0))
         if entry.gross != gross or entry.discount != discount:
             lines.append(Line(text, entry.gross - gross, entry.discount - discount, text in said, entry))
-    for text, (gross, discount) in said.items():
-        if text not in entries and (gross or discount):
-            lines.append(Line(text, -gross, -discount, True))
-    return lines
+    gone = [
+        Line(text, -gross, -discount, True)
+        for text, (gross, discount) in said.items()
+        if text not in entries and (gross or discount)
+    ]
+    return _in_time(lines, gone) if gone else lines
+
+
+def _in_time(lines: Iterable[Line], gone: Collection[Line]) -> list[Line]:
+    back = (line for line in gone if line.net < 0)
+    again = (line for line in gone if line.net >= 0)
+    return sorted([*back, *lines, *again], key=lambda line: line.due_on)
 
 
 def _early(timeline: Timeline, keys: Collection[Key], since: date, until: date) -> set[Key]:

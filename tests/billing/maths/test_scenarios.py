@@ -473,7 +473,7 @@ def _() -> list[int]:
     return nets(*life, until="2012-07-01")
 
 
-@case("KB-ANNUAL-TO-MONTHLY", [24995, -239995])
+@case("KB-ANNUAL-TO-MONTHLY", [-239995, 24995])
 def _() -> list[int]:
     first = entries(phase("2012-05-01", None, fee(239995, YEAR)), until="2012-05-01")
     said = {key_text(e.key): (e.gross, e.discount) for e in first}

@@ -79,7 +79,7 @@ def test_it_returns_to_the_same_money_after_an_undo_on_the_same_day() -> None:
         (Phase(JAN, MID, JAN, (PRO,)), Phase(MID, MID, JAN, (MAX,)), Phase(MID, None, JAN, (PRO,)))
     )
     lines = customer.bill(undone, MID)
-    assert nets(lines) == [1497, -5110]
+    assert nets(lines) == [-5110, 1497]
     assert all(line.correction for line in lines)
     assert customer.bill(undone, MID) == []
 
@@ -87,7 +87,7 @@ def test_it_returns_to_the_same_money_after_an_undo_on_the_same_day() -> None:
 def test_it_reverses_what_is_owed_no_more_under_its_own_key() -> None:
     customer = Customer()
     customer.bill(one(MAX), JAN)
-    (new, back) = customer.bill(one(PRO), JAN)
+    (back, new) = customer.bill(one(PRO), JAN)
     assert (new.net, back.net) == (2900, -9900)
     assert (back.kind, back.price_key, back.quantity, back.due_on) == ("credit", "max", D(1), JAN)
     assert back.span == back.period == Period(JAN, FEB)
@@ -103,7 +103,7 @@ def test_it_corrects_the_past_exactly() -> None:
     late.bill(one(PRO), MAR)
     early.bill(one(PRO), JAN)
     early.bill(changed(MID, MAX), MAR)
-    assert nets(late.bill(changed(MID, MAX), MAR)) == [-1497, 5110, 9900, 9900, -2900, -2900]
+    assert nets(late.bill(changed(MID, MAX), MAR)) == [-1497, 5110, -2900, 9900, -2900, 9900]
     assert sum(gross for gross, _ in late.said.values()) == sum(gross for gross, _ in early.said.values())
 
 
@@ -121,7 +121,7 @@ def test_it_leaves_alone_what_lies_outside_the_window() -> None:
     customer = Customer()
     customer.bill(one(PRO, API), MAR)
     assert customer.bill(one(PRO, API), MAR, since=FEB) == []
-    assert nets(customer.bill(one(MAX, API), MAR, since=FEB)) == [9900, 9900, -2900, -2900]
+    assert nets(customer.bill(one(MAX, API), MAR, since=FEB)) == [-2900, 9900, -2900, 9900]
 
 
 def test_it_reverses_nothing_for_a_clock_that_is_behind() -> None:
