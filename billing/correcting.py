@@ -53,7 +53,8 @@ class NotOpen(Refused):
 
 @dataclass(frozen=True, slots=True)
 class LineCredit:
-    """How much of an invoice line to take back: `amount` in minor units before tax, or a `quantity`."""
+    """How much of an invoice line to take back: `amount` in minor units before tax, a `quantity`, or (neither) all that
+    is left of it."""
 
     line: InvoiceLine
     amount: int | None = None
@@ -145,8 +146,24 @@ def _of_line(left: Mapping[str, _Left], wanted: LineCredit, field: str) -> Draft
     row = left.get(wanted.line.pk)
     if row is None:
         raise InvalidCredit("The invoice has no such line.", field=f"{field}.line")
-    if (wanted.amount is None) == (wanted.quantity is None):
-        raise InvalidCredit("Give an amount or a quantity of each line.", field=field)
+    net, quantity = _taken(row, wanted, field)
+    part = _part(row, net, _tax_of(row, net), quantity)
+    row.net, row.tax, row.quantity = (
+        row.net - part.net,
+        row.tax - part.tax_amount,
+        row.quantity - part.quantity,
+    )
+    return part
+
+
+def _taken(row: _Left, wanted: LineCredit, field: str) -> tuple[int, Decimal]:
+    """(net, quantity) that is taken back of a line."""
+    if wanted.amount is not None and wanted.quantity is not None:
+        raise InvalidCredit("Give an amount or a quantity of a line, not both.", field=field)
+    if wanted.amount is None and wanted.quantity is None:
+        if row.net <= 0:
+            raise CreditTooLarge("Nothing is left of the line.", field=f"{field}.line")
+        return row.net, max(row.quantity, Decimal(0))
     said = f"{field}.{'amount' if wanted.quantity is None else 'quantity'}"
     net = wanted.amount if wanted.quantity is None else _of_quantity(row, wanted.quantity, said)
     assert net is not None
@@ -154,13 +171,7 @@ def _of_line(left: Mapping[str, _Left], wanted: LineCredit, field: str) -> Draft
         raise InvalidCredit("A credit is more than nothing.", field=said)
     if net > row.net:
         raise CreditTooLarge("There is not so much left of the line.", field=said)
-    part = _part(row, net, _tax_of(row, net), wanted.quantity or Decimal(0))
-    row.net, row.tax, row.quantity = (
-        row.net - part.net,
-        row.tax - part.tax_amount,
-        row.quantity - part.quantity,
-    )
-    return part
+    return net, wanted.quantity or Decimal(0)
 
 
 def _of_quantity(row: _Left, quantity: Decimal, field: str) -> int:

@@ -164,7 +164,7 @@ def refuse_unpaid(invoice: Invoice) -> None:
 
 
 def _reserve_all(note: CreditNote, now: datetime, once: str) -> list[Refund]:
-    """One refund for each card payment that is needed, the largest first."""
+    """One refund for each card payment that is needed, the largest first. What the balance had paid stays there."""
     paid = note.invoice.payments.filter(method="card", status="succeeded").order_by("-amount", "id")
     paid = paid.exclude(dispute_status__in=Dispute.CONTESTED)
     rows, left, keys = [], note.total, keys_of(once)
@@ -173,9 +173,14 @@ def _reserve_all(note: CreditNote, now: datetime, once: str) -> list[Refund]:
         if part > 0:
             rows.append(reserve(note, payment, part, now, next(keys)))
             left -= part
-    if left:
+    if not rows or left > _paid_from_balance(note.invoice):
         raise NotRefundable("The cards that paid cannot take back so much: credit the balance.", field="to")
     return rows
+
+
+def _paid_from_balance(invoice: Invoice) -> int:
+    used = invoice.payments.filter(method=Payment.Method.BALANCE, status=Payment.Status.SUCCEEDED)
+    return int(used.aggregate(sum=Sum("amount", default=0))["sum"])
 
 
 def reserve(note: CreditNote | None, payment: Payment, amount: int, now: datetime, key: str) -> Refund:

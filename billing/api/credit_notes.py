@@ -36,7 +36,7 @@ DESTINATIONS = ["balance", "refund"]
 
 class CreditLineNew(Strict):
     line = Text(help_text="of the invoice")
-    amount = Amount(required=False, help_text="before tax; or a quantity")
+    amount = Amount(required=False, help_text="before tax; or a quantity; all that is left without both")
     quantity = Quantity(required=False)
 
 
@@ -48,7 +48,8 @@ class CreditNoteNew(Strict):
     )
     to = serializers.ChoiceField(
         choices=DESTINATIONS, default="balance",
-        help_text="where it goes beyond what is still due: the balance, or back to the cards that paid",
+        help_text="where it goes beyond what is still due: the balance, or back to the cards that paid (what the "
+        "balance had paid goes back to it)",
     )  # fmt: skip
     reason = Text(required=False, allow_blank=True, max_length=300)
 

@@ -130,7 +130,6 @@ def test_credit_lowers_what_is_due_and_the_rest_goes_to_the_balance(clock, make_
         ({"line": {"quantity": Decimal(2)}}, "credit_too_large"),
         ({"line": {"quantity": Decimal(-1)}}, "invalid_credit"),
         ({"line": {"amount": 0}}, "invalid_credit"),
-        ({"line": {}}, "invalid_credit"),
         ({"line": {"amount": 5, "quantity": Decimal(1)}}, "invalid_credit"),
         ({"line": {"amount": 5}, "amount": 5}, "invalid_credit"),
     ],
@@ -144,6 +143,17 @@ def test_it_refuses_a_credit_by_name(make_invoice, credit, books, how, code):
         credit(invoice, **given)
     assert refused.value.code == code
     assert not invoice.credit_notes.exists()
+
+
+def test_a_line_by_itself_is_credited_as_far_as_it_is_left(make_invoice, credit, books):
+    invoice = make_invoice(("Setup", "100", "1"), ("Seats", "10", "3"))
+    setup, seats = invoice.lines.order_by("description").reverse()
+    credit(invoice, lines=[LineCredit(seats, quantity=Decimal(1))])
+    note = credit(invoice, lines=[LineCredit(seats)])
+    assert [(line.net, line.quantity) for line in note.lines.all()] == [(20_00, 2)]
+    with pytest.raises(Refused) as refused:
+        credit(invoice, lines=[LineCredit(setup), LineCredit(seats)])
+    assert (refused.value.code, refused.value.field) == ("credit_too_large", "lines.1.line")
 
 
 def test_a_void_invoice_is_not_owed_and_not_asked_for_again(clock, make_customer, subscribe, advance, books):

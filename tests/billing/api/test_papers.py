@@ -84,7 +84,7 @@ def test_it_says_what_a_draft_cannot(api, draft, code):
         ({"lines": [{"amount": "1.00"}, {"amount": "600.00"}]}, "lines.1.amount", "credit_too_large"),
         ({"lines": [{"quantity": 3}]}, "lines.0.quantity", "credit_too_large"),
         ({"lines": [{"quantity": "-1"}]}, "lines.0.quantity", "invalid_credit"),
-        ({"lines": [{}]}, "lines.0", "invalid_credit"),
+        ({"lines": [{"amount": "1.00", "quantity": 1}]}, "lines.0", "invalid_credit"),
     ],
 )
 def test_it_names_what_of_a_credit_is_wrong(api, invoice, given, field, name):
