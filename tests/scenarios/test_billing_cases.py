@@ -5,13 +5,14 @@ import pytest
 from billing import books, keys
 from config import scenarios
 from tests.fixtures_billing import NOON
-from tests.scenarios import cases, mixed_cases, more_cases, neighbour_cases, peer_cases
+from tests.scenarios import cases, kindred_cases, mixed_cases, more_cases, neighbour_cases, peer_cases
 
 STORIES = [
     *cases.STORIES,
     *more_cases.STORIES,
     *peer_cases.STORIES,
     *neighbour_cases.STORIES,
+    *kindred_cases.STORIES,
     *mixed_cases.STORIES,
 ]
 
