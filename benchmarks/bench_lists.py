@@ -59,7 +59,7 @@ from billing_invoice i where not i.livemode order by i.id desc limit 25
 CUSTOMERS = """
 select c.id, c.name, c.email, c.external_id, c.livemode, c.currency, c.country, c.timezone, c.domain, c.employees,
     c.industry, c.tax_id, c.tax_exempt, c.billing_address, c.net_days, c.consolidate_invoices, c.collection_method,
-    c.metadata, c.test_clock_id, s.code, s.motion, u.email, c.arr, c.mrr, c.balance, c.created_at
+    c.metadata, c.test_clock_id, s.code, s.motion, u.email, c.merged_into_id, c.arr, c.mrr, c.balance, c.created_at
 from billing_customer c left join billing_segment s on s.id = c.segment_id left join {users} u on u.id = c.owner_id
 where not c.livemode order by c.id desc limit 25
 """

@@ -177,6 +177,9 @@ INVARIANTS = (
         select c.name from billing_customer c left join (
             select customer_id, sum(amount) a from billing_balanceentry group by 1) b on b.customer_id = c.id
         where c.balance <> coalesce(b.a, 0)"""),
+    Invariant("I-19e", "an account is a part of one that is no part of another", """
+        select c.name from billing_customer c join billing_customer o on o.id = c.merged_into_id
+        where o.merged_into_id is not null or o.livemode <> c.livemode or o.currency <> c.currency"""),
     Invariant("I-19b", "a customer's MRR is the sum of its live subscriptions", """
         select c.name from billing_customer c left join (
             select customer_id, sum(mrr) m, sum(arr) a from billing_subscription

@@ -51,6 +51,7 @@ __all__ = [
     "first_member",
     "held",
     "hold",
+    "move_members",
     "pin_segment",
     "remove_member",
     "resegment",
@@ -215,6 +216,8 @@ def _refuse_forbidden(customer: Customer, after: Fields) -> None:
         raise NotChangedHere("A customer keeps the clock it was made with.", field="test_clock")
     if "currency" in after and (customer.subscriptions.exists() or customer.invoices.exists()):
         raise CurrencyInUse(f"Subscriptions or invoices exist in {customer.currency}.", field="currency")
+    if "currency" in after and (customer.merged_into_id or customer.joined.exists()):
+        raise CurrencyInUse(f"Accounts of {customer.currency} are joined in it.", field="currency")
     if "external_id" in after:
         _refuse_taken_external_id(
             Customer(pk=customer.pk, livemode=customer.livemode, external_id=after["external_id"])
@@ -353,8 +356,9 @@ def add_member(
     now: datetime,
     actor: str,
 ) -> Member:
-    """Give a person access. All but the very first member (the buyer) get a mail. Raises AlreadyMember, TeamFull."""
-    address, role = typed.email(email), _role(role)
+    """Give a person access; of a part of another account, to that. All but the very first member (the buyer) get a mail.
+    Raises AlreadyMember, TeamFull."""
+    address, role, customer = typed.email(email), _role(role), customer.account
     user = _user(address, typed.text(name, "name", limit=200))
     present = Member.objects.filter(customer=customer, removed_at__isnull=True)
     others = set(present.values_list("user_id", flat=True))
@@ -385,6 +389,38 @@ def _join(
     member = Member(customer=customer, user=user, role=role, added_by=actor, added_at=now)
     data = {**_member(member), "members": members}
     return member, record("member.added", subject=member, actor=actor, now=now, data=data)
+
+
+def move_members(*, customer: Customer, into: Customer, now: datetime, actor: str) -> int:
+    """Everybody of one customer gets access to another instead, with no less than they had; both are held. They have it
+    already, so no plan's limit and no mail stands in between. Answers how many."""
+    there = {row.user_id: row for row in _present(into)}
+    leaving = _present(customer)
+    for member in leaving:
+        _bring(member, there, into, now=now, actor=actor)
+        member.removed_at = now
+        member.save(update_fields=["removed_at"])
+        record("member.removed", subject=member, actor=actor, now=now, data=_member(member))
+    return len(leaving)
+
+
+def _present(customer: Customer) -> list[Member]:
+    rows = Member.objects.filter(customer=customer, removed_at__isnull=True)
+    return list(rows.select_related("user", "customer").order_by("added_at", "pk"))
+
+
+def _bring(member: Member, there: dict[int, Member], into: Customer, *, now: datetime, actor: str) -> None:
+    known = there.get(member.user_id)
+    if known is None:
+        known, _ = _join(into, member.user, member.role, len(there) + 1, now=now, actor=actor)
+        known.save(force_insert=True)
+        there[member.user_id] = known
+    elif _ROLES.index(member.role) < _ROLES.index(known.role):
+        change_role(member=known, role=member.role, now=now, actor=actor)
+
+
+# From the one who may most.
+_ROLES: list[str] = [Member.Role.OWNER, Member.Role.BILLING, Member.Role.VIEWER]
 
 
 def _refuse_full(customer: Customer, now: datetime) -> None:

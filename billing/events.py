@@ -21,7 +21,8 @@ from billing.models.ids import uuid7
 TYPES = frozenset(
     """
     customer.created customer.updated customer.segment_changed customer.collection_method_changed
-    customer.owner_assigned member.added member.removed plan.published checkout.completed checkout.expired
+    customer.owner_assigned customer.consolidated member.added member.removed plan.published checkout.completed
+    checkout.expired
     subscription.created subscription.activated subscription.trial_ending subscription.trial_ended
     subscription.phase_started subscription.changed subscription.paused subscription.resumed
     subscription.renewed subscription.renewal_approaching subscription.past_due subscription.cancel_scheduled

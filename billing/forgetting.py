@@ -34,6 +34,8 @@ def delete_customer(*, customer: Customer, now: datetime, actor: str) -> None:
     row = Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=customer.pk)
     if row.invoices.exists() or row.payments.exists() or row.balance_entries.exists():
         raise HasPapers("Invoices or payments of this customer exist: it is kept with them.")
+    if row.joined.exists():
+        raise HasPapers("Other accounts are parts of this one: it is kept with them.")
     if row.subscriptions.exclude(status=Subscription.Status.CANCELED).exists():
         raise HasSubscriptions("Cancel the customer's subscriptions first.")
     _shut(row, now)

@@ -4,6 +4,7 @@ issue     receivable | revenue or deferred revenue, tax
 payment   cash | receivable (over-payment: customer balance)
 balance   customer balance | receivable
 credit    revenue or deferred revenue, tax | receivable (given up: bad debt), then customer balance
+carrying  customer balance of one | customer balance of the account that it is a part of
 refund    customer balance (made at Stripe and not explained yet: refunds to be explained) | cash
 dispute   disputed payments (lost: bad debt), payment fees | cash
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing.models import CreditNote, Dispute, Invoice, Payment, Posting, Refund
+from billing.models import CreditNote, Customer, Dispute, Invoice, Payment, Posting, Refund
 from billing.models.ids import uuid7
 
 if TYPE_CHECKING:
@@ -122,6 +123,17 @@ def of_explanation(refund: Refund, on: date, **refs: str | None) -> Iterator[dic
     )
     words = f"Refund {refund.provider_id}"[:100]
     yield from _postings(_of(refund), amounts, on, words, **refs)
+
+
+def of_carrying(
+    other: Customer, into: Customer, amount: int, on: date, words: str
+) -> Iterator[dict[str, Any]]:
+    """Credit of one customer becomes another's: one transaction of both."""
+    entry = uuid7()
+    for customer, sign in ((other, 1), (into, -1)):
+        party = Party(customer.pk, customer.currency, customer.livemode)
+        for posting in _postings(party, Counter({Account.CUSTOMER_BALANCE: sign * amount}), on, words):
+            yield {**posting, "transaction": entry}
 
 
 def standing(dispute: Dispute) -> Counter[str]:

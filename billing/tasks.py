@@ -18,6 +18,7 @@ from billing import (
     expiring,
     figures,
     importing,
+    joining,
     mail,
     noticing,
     portal_links,
@@ -69,6 +70,11 @@ def _try(row: Mail) -> bool:
 def recompute_segments() -> int:
     """Nightly: customers are where their ARR belongs."""
     return segmenting.recompute(now=timezone.now())
+
+
+def carry_credit() -> int:
+    """Nightly: credit of accounts that became parts of others."""
+    return joining.carry_credit(now=timezone.now())
 
 
 def run_billing() -> int:

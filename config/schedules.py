@@ -37,6 +37,7 @@ JOBS: list[Job] = [
     Job("look for refunds made elsewhere", "billing.tasks.reconcile_refunds", at=time(5, 50)),
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
     Job("put customers where their ARR belongs", "billing.tasks.recompute_segments", at=time(2, 30)),
+    Job("carry credit of joined accounts", "billing.tasks.carry_credit", at=time(2, 20)),
     Job("make figures small", "billing.tasks.fold_figures", minutes=5),
     Job("compare figures with what they sum up", "billing.tasks.check_figures", at=time(4, 20)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),

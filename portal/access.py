@@ -144,14 +144,49 @@ def _as_member(request: HttpRequest, chosen: str) -> Visit | HttpResponse:
     rows = list(_described(memberships(request), "customer"))
     if not rows:
         return render(request, "portal/no_customer.html", status=403)
-    found = next((row for row in rows if row.customer_id == chosen), rows[0] if len(rows) == 1 else None)
-    if found is None:
+    found = next((row for row in rows if row.customer_id == chosen), None)
+    if found is None and (part := _part(rows, chosen)) is not None:
+        return part
+    if found is None and len(rows) > 1:
         return redirect("portal:choose")
+    found = found or rows[0]
     return Visit(
         customer=found.customer, seller=Seller(pk=1, **found.seller_facts), role=found.role,
-        actor=f"member:{found.pk}", member=found, sections=None, return_url="", choices=len(rows),
+        actor=f"member:{found.pk}", member=found, sections=None, return_url="", choices=_choices(rows),
         quotes_waiting=found.quotes_waiting, now=found.customer.now,
     )  # fmt: skip
+
+
+# An account that became a part of another has no team of its own.
+OF_A_PART = frozenset({"plan", "usage", "invoices", "payment", "details", "quotes", "help"})
+
+
+def _part(members: Sequence[Member], chosen: str) -> Visit | None:
+    """In an account that became a part of one that the person belongs to, with the role they have there."""
+    there = {member.customer_id: member for member in members if member.parts}  # type: ignore[attr-defined]
+    rows = Customer.objects.filter(pk=chosen, merged_into__in=there) if chosen and there else None
+    row = _described(rows, "pk").first() if rows is not None else None
+    if row is None:
+        return None
+    member = there[row.merged_into_id]
+    return Visit(
+        customer=row, seller=Seller(pk=1, **row.seller_facts), role=member.role, actor=f"member:{member.pk}",
+        member=member, sections=OF_A_PART, return_url="", choices=_choices(members),
+        quotes_waiting=row.quotes_waiting, now=row.now,
+    )  # fmt: skip
+
+
+def _choices(members: Sequence[Member]) -> int:
+    return sum(1 + member.parts for member in members)  # type: ignore[attr-defined]
+
+
+def accounts(request: HttpRequest) -> list[Customer]:
+    """The customers that the signed-in person may look after: theirs, oldest first, each followed by its parts."""
+    mine = [member.customer for member in memberships(request)]
+    parts = Customer.objects.filter(merged_into__in=mine).order_by("merged_at", "pk")
+    return [
+        each for one in mine for each in [one, *(part for part in parts if part.merged_into_id == one.pk)]
+    ]
 
 
 def memberships(request: HttpRequest) -> QuerySet[Member]:
@@ -167,9 +202,11 @@ def _described(rows: QuerySet[Any], customer: str) -> QuerySet[Any]:
     out = sent.filter(customer=OuterRef(customer)).order_by()
     waiting = out.values("customer").annotate(n=Count("pk")).values("n")
     seller = Seller.objects.values(facts=JSONObject(**{name: name for name in SELLER}))[:1]
+    joined = Customer.objects.filter(merged_into=OuterRef(customer)).order_by().values("merged_into")
     return rows.select_related(f"{prefix}test_clock", f"{prefix}segment", f"{prefix}owner").annotate(
-        quotes_waiting=Coalesce(Subquery(waiting), 0), seller_facts=Subquery(seller)
-    )
+        quotes_waiting=Coalesce(Subquery(waiting), 0), seller_facts=Subquery(seller),
+        parts=Coalesce(Subquery(joined.annotate(n=Count("pk")).values("n")), 0),
+    )  # fmt: skip
 
 
 # -- Coming and going ------------------------------------------------------------------------------------

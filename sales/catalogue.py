@@ -123,6 +123,7 @@ SELLING = [
 ]  # fmt: skip
 MANAGING = [
     *SELLING, "sales.approve_quote", "billing.approve_payment_rule", "billing.pin_segment",
+    "billing.consolidate_customer",
     "sales.change_rule", "sales.change_salessettings", "sales.change_targetdomain",
     "sales.delete_targetdomain", "sales.add_targetprofile", "sales.change_targetprofile",
     "sales.delete_targetprofile", "billing.change_segment", "sales.add_automation", "sales.change_automation",

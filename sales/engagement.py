@@ -93,7 +93,7 @@ def measure(*, now: datetime) -> int:
     May run twice: a day's score is stored once. Answers how many were scored.
     """
     live = Subscription.objects.filter(customer=OuterRef("pk"), status__in=Subscription.LIVE)
-    running = Customer.objects.filter(Exists(live)).order_by("pk")
+    running = Customer.objects.filter(Exists(live), merged_into__isnull=True).order_by("pk")
     rows = running.values_list("pk", "timezone", Coalesce("test_clock__now", now))
     done, last, errors = 0, None, list[Exception]()
     while batch := list((rows.filter(pk__gt=last) if last else rows)[:BATCH]):

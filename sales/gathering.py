@@ -148,7 +148,7 @@ def nearest(domain: str, listed: Set[str]) -> str:
 
 def _accounts(domains: set[str]) -> dict[tuple[str, bool], list[Account]]:
     """The oldest accounts on each domain, by (domain, livemode)."""
-    rows = Customer.objects.filter(domain__in=sorted(domains - {""}))
+    rows = Customer.objects.filter(domain__in=sorted(domains - {""}), merged_into__isnull=True)
     oldest = Window(RowNumber(), partition_by=[F("domain"), F("livemode")], order_by=F("pk").asc())
     found: dict[tuple[str, bool], list[Account]] = defaultdict(list)
     first = rows.annotate(place=oldest).filter(place__lte=ACCOUNTS).order_by("pk")

@@ -377,7 +377,8 @@ def _again(task: HandoffTask, now: datetime) -> bool:
 @transaction.atomic
 def raise_for_lead(*, lead: Lead, reason: str, now: datetime, actor: str) -> HandoffTask:
     """The task that a lead brings; one who is a customer with an open task joins it. Mails are the lead's."""
-    task = _by_hand(lead.customer, reason, now, lead=lead, owner=lead.owner, owner_why="owner of the lead")
+    about = lead.customer and lead.customer.account
+    task = _by_hand(about, reason, now, lead=lead, owner=lead.owner, owner_why="owner of the lead")
     return _insert_or_join(task, now=now, actor=actor, mailing=False)
 
 
@@ -386,7 +387,7 @@ def raise_by_hand(
     *, customer: Customer, reason: str, now: datetime, actor: str, note: str = "", owner: User | None = None
 ) -> HandoffTask:
     """Work that somebody asked for, whatever the score: the customer's open task, or a new one."""
-    why = "chosen by hand"
+    why, customer = "chosen by hand", customer.account
     if owner is None:
         owner, why = owning.choose(customer)
     task = _by_hand(customer, reason, now, owner=owner, owner_why=why, note=note)

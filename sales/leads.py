@@ -195,7 +195,7 @@ def ask(*, customer: Customer, about: str, now: datetime, actor: str, text: str 
     """
     if about not in WISHES:
         raise UnknownWish("Ask for a demo, a quote, annual billing, invoices or help.", field="about")
-    words = _paragraphs(text, "text")
+    words, customer = _paragraphs(text, "text"), customer.account
     customers.hold(customer.pk)  # before anything of it is numbered: see “Locks”
     if about == "demo":
         data = {"need": words[:300], "source": "customer"}

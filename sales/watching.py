@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from django.db import connection, transaction
@@ -86,9 +86,22 @@ def _any(numbers: Iterable[int]) -> RawSQL:
 
 
 def _weigh(waiting: QuerySet[Event], settings: Mapping[str, Setting], now: datetime) -> chunking.Done[Signal]:
-    numbers = _standing(waiting)
-    work = partial(_weigh_held, numbers=numbers, settings=settings, now=now)
+    parts = _parts()
+    numbers = _standing(waiting, parts)
+    work = partial(_weigh_held, numbers=numbers, parts=parts, settings=settings, now=now)
     return chunking.each(numbers, work)
+
+
+type Parts = Mapping[str, str]
+"""Ids of accounts that became parts of others, with those of the others: what happens to a part is news about the
+account."""
+
+
+def _parts() -> Parts:
+    rows = gathering.plain(
+        Customer.objects.filter(merged_into__isnull=False).values_list("pk", "merged_into_id")
+    )
+    return {f"cus_{pk.hex}": f"cus_{into.hex}" for pk, into in rows}
 
 
 type Standing = Mapping[int, Sequence[int]]
@@ -96,13 +109,15 @@ type Standing = Mapping[int, Sequence[int]]
 the whole history) those before it."""
 
 
-def _standing(waiting: QuerySet[Event]) -> dict[str, Standing]:
-    """What waits of each customer, by id."""
+def _standing(waiting: QuerySet[Event], parts: Parts) -> dict[str, Standing]:
+    """What waits of each account, by id."""
     rows = waiting.order_by("customer_id", "number").values_list("customer_id", "number", "type")
-    return {
-        f"cus_{whose.hex}": _told_by_last(theirs)
-        for whose, theirs in groupby(gathering.plain(rows), itemgetter(0))
-    }
+    found: dict[str, Standing] = {}
+    for whose, theirs in groupby(gathering.plain(rows), itemgetter(0)):
+        pk = f"cus_{whose.hex}"
+        account = parts.get(pk, pk)
+        found[account] = {**found.get(account, {}), **_told_by_last(theirs)}
+    return found
 
 
 def _told_by_last(rows: Iterable[tuple[Any, int, str]]) -> Standing:
@@ -119,12 +134,13 @@ def _weigh_held(
     held: Mapping[str, Customer],
     *,
     numbers: Mapping[str, Standing],
+    parts: Parts,
     settings: Mapping[str, Setting],
     now: datetime,
 ) -> list[Signal]:
     """A fixed number of statements; what was weighed before its customer was held is left out."""
     mine = {number: stands for pk in held for number, stands in numbers[pk].items()}
-    events = gathering.happened(_unweighed(number__in=_any(mine)))
+    events = _of_accounts(gathering.happened(_unweighed(number__in=_any(mine))), parts)
     for pk, theirs in events.items():
         for alarm in (event for event in theirs if event.type in ALARMS):
             _sound(alarm, held[pk], now)
@@ -136,6 +152,15 @@ def _weigh_held(
     found = _keep(told, held, dict.fromkeys(held, now))
     _note([number for theirs in events.values() for event in theirs for number in mine[event.number]], now)
     return found
+
+
+def _of_accounts(events: dict[str, list[Happened]], parts: Parts) -> dict[str, list[Happened]]:
+    """Events of parts beside those of their accounts, each account's in order."""
+    for pk in [pk for pk in events if pk in parts]:
+        theirs = events.setdefault(parts[pk], [])
+        theirs += events.pop(pk)
+        theirs.sort(key=attrgetter("number"))
+    return events
 
 
 def _note(numbers: Sequence[int], now: datetime) -> None:
@@ -272,7 +297,9 @@ def _passed(now: datetime) -> QuerySet[ThresholdCrossing]:
         code=OuterRef("meter__code"),
     )  # fmt: skip
     passed = Exists(counters.filter(used__gt=OuterRef("used"))) | ~Exists(counters)
-    rows = exact.filter(passed, ~Exists(told), at__gte=now - LONGEST_PERIOD)
+    rows = exact.filter(
+        passed, ~Exists(told), at__gte=now - LONGEST_PERIOD, customer__merged_into__isnull=True
+    )
     return rows.select_related("meter").order_by("customer_id")
 
 
@@ -328,7 +355,7 @@ def look_for_targets(*, now: datetime) -> list[Signal]:
 
 def _missed(code: str) -> Iterable[str]:
     told = Signal.objects.filter(customer=OuterRef("pk"), rule__code=code)
-    return _LISTED[code](Customer.objects.exclude(Exists(told)))
+    return _LISTED[code](Customer.objects.filter(merged_into__isnull=True).exclude(Exists(told)))
 
 
 def _on_target_domain(rows: QuerySet[Customer]) -> list[str]:
@@ -411,7 +438,7 @@ def report(
 
     The same `key` again answers the signal that is there; without one, the rule and the instant are the key.
     """
-    row = Rule.objects.filter(code=rule, enabled=True).first()
+    row, customer = Rule.objects.filter(code=rule, enabled=True).first(), customer.account
     if row is None:
         raise UnknownRule("There is no such rule, or it is switched off.", field="rule")
     made = finding(
@@ -443,7 +470,7 @@ def tell(
 
     Answers the signal, None while there is none. Raises UnknownRule.
     """
-    known = evidence or {}
+    known, customer = evidence or {}, customer.account
     setting = _settings().get(rule)
     feature = str(known.get("feature") or VIEWED.get(rule, ""))[:100]
     if setting is not None and rule in VIEWED and feature:

@@ -92,6 +92,9 @@ class CustomerOut(serializers.Serializer[Any]):
         source="segment.motion", choices=Motion.choices, allow_null=True, default=None
     )
     owner = OwnerOut(allow_null=True)
+    merged_into = serializers.CharField(
+        source="merged_into_id", allow_null=True, help_text="the account that it became a part of"
+    )
     arr = Money(help_text="committed, a year")
     mrr = Money(help_text="committed, a month")
     balance = Money(help_text="credit that the next invoices use up")

@@ -236,6 +236,11 @@ class Customer(ReadPlainly):
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=present)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The account that this one was joined with; what it bought and its papers stay its own.
+    merged_into = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="joined", editable=False, db_index=False
+    )
+    merged_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = Standing()
 
@@ -247,15 +252,34 @@ class Customer(ReadPlainly):
                 condition=models.Q(test_clock__isnull=True) | models.Q(livemode=False),
                 name="clock_only_in_sandbox",
             ),
+            models.CheckConstraint(
+                condition=models.Q(merged_into__isnull=True, merged_at__isnull=True)
+                | models.Q(merged_into__isnull=False, merged_at__isnull=False)
+                & ~models.Q(merged_into=models.F("id")),
+                name="customer_joined_with_another",
+            ),
         ]
-        indexes = [models.Index(Lower("email"), name="customer_email")]
+        indexes = [
+            models.Index(Lower("email"), name="customer_email"),
+            models.Index(
+                fields=["merged_into"],
+                condition=models.Q(merged_into__isnull=False),
+                name="customer_joined",
+            ),
+        ]
         permissions = [
             ("approve_payment_rule", "Can let a customer pay in a way its segment does not allow"),
             ("pin_segment", "Can pin a customer's segment"),
+            ("consolidate_customer", "Can join two accounts of one company"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def account(self) -> "Customer":
+        """Whom sales speaks with about it: itself, or the account that it was joined with."""
+        return self.merged_into or self
 
     @property
     def now(self) -> datetime:

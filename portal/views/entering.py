@@ -1,6 +1,6 @@
 """Ways in and out: a link of the seller's product, and which of several customers."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -41,12 +41,14 @@ def choose(request: HttpRequest) -> HttpResponse:
     """A member of several customers says which one this is about."""
     if not request.user.is_authenticated:
         return redirect("account_login")
-    rows = access.memberships(request)
+    accounts = access.accounts(request)
     if request.method == "POST":
-        found = access.own(rows, request.POST.get("member", ""))
-        access.choose(request, found.customer_id)
+        wanted = request.POST.get("customer", "")
+        if wanted not in {each.pk for each in accounts}:
+            raise Http404
+        access.choose(request, wanted)
         return redirect("portal:overview")
-    return render(request, "portal/choose.html", {"memberships": rows})
+    return render(request, "portal/choose.html", {"accounts": accounts})
 
 
 @never_cache

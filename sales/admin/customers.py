@@ -6,11 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.core.exceptions import ValidationError
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from billing import carrying_out, customers, exchanging, invoicing, metering, owing, timelines
+from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
@@ -28,6 +30,7 @@ WORDS = {
     "customer.segment_changed": ("Segment changed", "layers", ""),
     "customer.collection_method_changed": ("Way of paying changed", "wallet", "accent"),
     "customer.owner_assigned": ("Owner assigned", "user-plus", ""),
+    "customer.consolidated": ("Another account joined", "building-2", "accent"),
     "member.added": ("Team member added", "user-plus", ""),
     "member.removed": ("Team member removed", "user-plus", ""),
     "subscription.created": ("Subscription started", "repeat", "good"),
@@ -86,12 +89,13 @@ class Moment:
 
 # Facts that are about a value which became another.
 METHODS = {str(value): str(label) for value, label in CollectionMethod.choices}
+NAMING = ("customer.consolidated",)
 CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
 
 
 def events_of(customer: Customer, kind: str = "") -> QuerySet[Event]:
-    """The newest facts that have words; `kind` narrows to one prefix of event types."""
-    rows = Event.objects.filter(customer=customer, type__in=WORDS).order_by("-at", "-number")
+    """The newest facts that have words, of the account and its parts; `kind` narrows to one prefix of event types."""
+    rows = Event.objects.filter(reading.of_account(customer), type__in=WORDS).order_by("-at", "-number")
     if kind:
         rows = rows.filter(type__startswith=kind)
     return rows[:SHOWN]
@@ -127,9 +131,8 @@ def _moment(event: Event, names: dict[str, str]) -> Moment:
 def _detail(event: Event) -> str:
     """What the fact says of itself, in a line."""
     data = event.data
-    parts = [
-        str(data[key]) for key in ("number", "sentence", "reason", "owner") if isinstance(data.get(key), str)
-    ]
+    named = ("number", "sentence", "reason", "owner", *(["name"] if event.type in NAMING else []))
+    parts = [str(data[key]) for key in named if isinstance(data.get(key), str)]
     if isinstance(data.get("total"), int) and data.get("currency"):
         parts.append(str(money(data["total"], data["currency"])))
     if isinstance(data.get("to"), dict):
@@ -301,6 +304,19 @@ def _demo(request: HttpRequest, customer: Customer) -> str:
     return "Demo noted; it stands in the task."
 
 
+def _account(pk: str) -> Customer:
+    try:
+        return Customer.objects.get(pk=pk)
+    except (Customer.DoesNotExist, ValidationError):
+        raise joining.NotOneAccount("That account is no longer there.") from None
+
+
+def _consolidate(request: HttpRequest, customer: Customer) -> str:
+    other = _account(request.POST.get("account", ""))
+    consolidating.consolidate(customer=other, into=customer, now=customer.now, actor=staff(request))
+    return f"{other.name} is now a part of {customer.name}."
+
+
 @admin.register(Customer)
 class CustomerAdmin(Screen):
     teaches = (
@@ -325,6 +341,7 @@ class CustomerAdmin(Screen):
     acts = {
         "quote": ("sales.add_quote", _new_quote),
         "demo": ("sales.work_handofftask", _demo),
+        "consolidate": ("billing.consolidate_customer", _consolidate),
         "company": ("billing.change_customer", _company),
         "pin": ("billing.pin_segment", _pin),
         "switch": ("billing.change_customer", _switch),
@@ -334,7 +351,10 @@ class CustomerAdmin(Screen):
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
-        return super().get_queryset(request).select_related("segment", "owner", "test_clock")
+        """Each with the ids of the accounts that became parts of it."""
+        parts = Customer.objects.filter(merged_into=OuterRef("pk")).order_by("pk").values("pk")
+        rows = super().get_queryset(request).select_related("segment", "owner", "test_clock", "merged_into")
+        return rows.annotate(parts=ArraySubquery(parts))
 
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
@@ -364,7 +384,7 @@ class CustomerAdmin(Screen):
             "without_rate": _worth(row, shown, now) is None,
             "wish": wish,
             "wish_is_own": wish is not None and excepting.is_own(row, request.user, wish),  # type: ignore[arg-type]
-            "joined": None if shown.alone else consolidating.joined(row),
+            "joined": None if shown.alone and not reading.parts(row) else consolidating.joined(row),
             **_engagement(shown.engagement),
             **_forms(request, row),
             "segment_changes": shown.segment_changes,

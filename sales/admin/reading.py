@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from billing import bulk, taxes
 from billing.models import (
@@ -60,6 +60,17 @@ class Shown:
     alone: bool
 
 
+def parts(customer: Customer) -> list[str]:
+    """The ids of the accounts that became parts of it, as its page has read them."""
+    return getattr(customer, "parts", [])
+
+
+def of_account(customer: Customer) -> Q:
+    """Whose papers and facts are the account's: its own, and those of its parts."""
+    joined = parts(customer)
+    return Q(customer__pk__any=[customer.pk, *joined]) if joined else Q(customer=customer)
+
+
 def read(customer: Customer, events: Any, now: datetime) -> Shown:
     """`events` are those of the timeline, in their order."""
     row, moments = {"customer": customer}, {customer: now}
@@ -71,7 +82,7 @@ def read(customer: Customer, events: Any, now: datetime) -> Shown:
         Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12],
         Member.objects.filter(**row).order_by("added_at"),
         PaymentMethod.objects.filter(**row, detached_at__isnull=True),
-        Invoice.objects.filter(**row).order_by("-issued_at", "-sequence")[:10],
+        Invoice.objects.filter(of_account(customer)).order_by("-issued_at", "-sequence")[:10],
         SegmentChange.objects.filter(**row).order_by("-at", "-pk")[:6],
         Quote.objects.filter(**row).order_by("-created_at")[:8],
         EngagementScore.objects.filter(**row).order_by("-day")[:60],

@@ -55,6 +55,12 @@ BROKEN = {
     "I-19": "update billing_customer set balance = balance + 1",
     "I-19b": "update billing_customer set mrr = mrr + 1",
     "I-19c": "update billing_mrrmovement set mrr = mrr + 1",
+    "I-19e": """
+        with twin as (
+            insert into billing_customer select (jsonb_populate_record(
+                c, jsonb_build_object('id', gen_random_uuid(), 'currency', 'EUR'))).* from billing_customer c limit 1
+            returning id)
+        update billing_customer set merged_at = now(), merged_into_id = twin.id from twin""",
     "I-19d": "update billing_figure set amount = amount + 1",
     "I-22": "update billing_usageday set total = total + 1",
     "I-26": "alter table billing_discount drop constraint discount_redemptions_within_limit; "

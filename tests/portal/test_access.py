@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import customers, portal_links
+from billing import customers, joining, portal_links
 from billing.models import User
 from portal.urls import urlpatterns
 
@@ -70,13 +70,13 @@ def test_a_member_of_two_customers_picks_one(alice, nova, make_customer, member_
     assert "Nova Robotics" in page.text
     assert "Other Works" in page.text
     chosen = other.members.get()
-    assert alice.post("/portal/choose/", {"member": chosen.pk}).url == "/portal/"
+    assert alice.post("/portal/choose/", {"customer": chosen.customer_id}).url == "/portal/"
     assert "Other Works" in alice.get("/portal/").text
 
 
 def test_nobody_picks_a_customer_of_others(alice, make_customer, member_of):
     stranger = member_of(make_customer(), "charlie@far.example")
-    assert alice.post("/portal/choose/", {"member": stranger.pk}).status_code == 404
+    assert alice.post("/portal/choose/", {"customer": stranger.customer_id}).status_code == 404
 
 
 # -- Somebody else's ids ---------------------------------------------------------------------------------
@@ -230,3 +230,52 @@ def test_leaving_ends_a_links_visit(client, nova, settings):
     client.post(link_to(nova, return_url="https://app.example/billing"))
     assert client.post("/portal/leave/").url == "https://app.example/billing"
     assert client.get("/portal/").status_code == 302
+
+
+# -- An account that became a part of another ------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(nova, make_customer, clock, subscribe, member_of):
+    row = make_customer(clock, name="Nova Lab", email="lab@nova.example")
+    subscribe(row)
+    member_of(row, "lena@nova.example", "viewer")
+    joining.join(customer=row, into=nova, now=nova.now, actor="user:1")
+    return row
+
+
+def test_its_people_land_in_the_account_and_may_look_after_both(lab, nova):
+    browser = Client()
+    browser.force_login(nova.members.get(user__email="lena@nova.example").user)
+    assert "Nova Robotics" in browser.get("/portal/").text
+    page = browser.get("/portal/choose/").text
+    assert "Nova Lab" in page
+    assert "joined 15 Jan 2026" in page
+    browser.post("/portal/choose/", {"customer": lab.pk})
+    assert lab.invoices.get().number in browser.get("/portal/invoices/").text
+    assert browser.post(f"/portal/plan/{lab.subscriptions.get().pk}/cancel/", {}).status_code == 403
+    assert browser.get("/portal/team/").status_code == 404
+
+
+def test_the_accounts_own_people_may_look_after_it_with_their_role(alice, lab):
+    alice.post("/portal/choose/", {"customer": lab.pk})
+    assert "Nova Lab" in alice.get("/portal/").text
+    alice.post("/portal/details/", {"name": "Nova Lab Ltd", "email": "lab@nova.example", "country": "IE"})
+    lab.refresh_from_db()
+    assert lab.name == "Nova Lab Ltd"
+
+
+def test_nobody_else_gets_in_and_who_is_removed_from_the_account_is_out(
+    alice, nova, lab, enter, make_customer, member_of
+):
+    charlie = enter(make_customer(), email="charlie@far.example")
+    assert charlie.post("/portal/choose/", {"customer": lab.pk}).status_code == 404
+    session = charlie.session
+    session["portal"] = {"customer": lab.pk}
+    session.save()
+    assert "Nova Lab" not in charlie.get("/portal/").text
+    alice.post("/portal/choose/", {"customer": lab.pk})
+    member_of(nova, "other@nova.example")
+    gone = nova.members.get(user__email="alice@nova.example")
+    customers.remove_member(member=gone, now=nova.now, actor="system")
+    assert alice.get("/portal/").status_code == 403

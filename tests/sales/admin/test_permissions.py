@@ -57,6 +57,7 @@ MAY = {
     (Lead, "take_on"): SALES, (Customer, "switch"): {*SALES, shipped.SUPPORT},
     (Customer, "allow"): LEADERS, (Customer, "refuse"): LEADERS,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
+    (Customer, "consolidate"): LEADERS,
     (Automation, "save"): LEADERS, (Automation, "try"): LEADERS, (Automation, "again"): LEADERS,
     (Invoice, "transfer"): BOOKS, (Invoice, "explain"): BOOKS, (Customer, "pay_out"): BOOKS,
     **{(WebhookEndpoint, act): DEVELOPERS for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
