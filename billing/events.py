@@ -119,7 +119,7 @@ def _write(events: Sequence[Event]) -> None:
 
 
 _INSERT = """
-with given as (
+with present as materialized (select clock_timestamp() as at), given as (
     select * from jsonb_to_recordset(%s::jsonb) as g(
         n int, id uuid, type text, object_id text, customer uuid, livemode bool, actor text, at timestamptz, data jsonb)
 ), bumped as (
@@ -127,25 +127,27 @@ with given as (
     select object_id, count(*) from given group by object_id order by object_id
     on conflict (object_id) do update set value = s.value + excluded.value
     returning s.object_id, s.value
+), written as (
+    insert into billing_event (id, type, object_id, sequence, customer_id, livemode, actor, at, recorded_at, data)
+    select g.id, g.type, g.object_id,
+           b.value - count(*) over (partition by g.object_id) + row_number() over (partition by g.object_id order by g.n),
+           g.customer, g.livemode, g.actor, g.at, present.at, g.data
+    from present, given g join bumped b using (object_id)
+    order by g.n
+    returning number, sequence
 )
-insert into billing_event (id, type, object_id, sequence, customer_id, livemode, actor, at, recorded_at, data)
-select g.id, g.type, g.object_id,
-       b.value - count(*) over (partition by g.object_id) + row_number() over (partition by g.object_id order by g.n),
-       g.customer, g.livemode, g.actor, g.at, clock_timestamp(), g.data
-from given g join bumped b using (object_id)
-order by g.n
-returning number, id, sequence, recorded_at
+select array_agg(number order by number), array_agg(sequence order by number), (select at from present) from written
 """
 
 
 def _insert(events: Sequence[Event]) -> None:
-    """Store them, and tell each its number, its sequence and when it was recorded."""
+    """Store them, and tell each its number, its sequence and when it was recorded. Numbers are given in their order."""
     rows = [_row(n, event) for n, event in enumerate(events)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
-        written = {id_: (number, sequence, at) for number, id_, sequence, at in cursor.fetchall()}
-    for event in events:
-        event.number, event.sequence, event.recorded_at = written[event.id]
+        numbers, sequences, at = cursor.fetchone()
+    for event, number, sequence in zip(events, numbers, sequences, strict=True):
+        event.number, event.sequence, event.recorded_at = number, sequence, at
 
 
 def _row(n: int, event: Event) -> dict[str, Any]:

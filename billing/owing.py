@@ -55,7 +55,7 @@ def gather(
     since = {s.pk: since_of(s) for s in subscriptions}
     if seller is None and rates is None:
         sellers, active = bulk.read(Seller.objects.all(), TaxRate.objects.filter(active=True))
-        seller, rates = next(iter(sellers), None), taxes.table_of(active)
+        seller, rates = next(iter(sellers), None), taxes.Table(active)
     return Facts(
         seller=seller or Seller.objects.get(),
         taxes=taxes.rates() if rates is None else rates,
@@ -162,7 +162,7 @@ def _taxed(
     return [
         taxed(
             _line(line, subscription, price),
-            charged.get((line.price_key, line.period.start)) or rate_of(taxes.category_of(price, plan)),
+            charged.get((line.price_key, line.about.period_start)) or rate_of(taxes.category_of(price, plan)),
         )
         for line in lines
         for price, plan in [sold[line.price_key]]
@@ -173,7 +173,7 @@ def _charged(
     lines: Sequence[statement.Line], subscription: Subscription
 ) -> Mapping[returning.Period, tax.TaxRate]:
     """For periods of which something is given back: the tax that was charged for them."""
-    periods = {(line.price_key, line.period.start) for line in lines if line.net < 0}
+    periods = {(line.price_key, line.about.period_start) for line in lines if line.net < 0}
     return returning.charged_rates(subscription.pk, periods) if periods else {}
 
 
@@ -185,13 +185,13 @@ def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> di
 
 
 def _line(line: statement.Line, subscription: Subscription, price: Price) -> DraftLine:
-    label = line.label or price.label
+    about, label = line.about, line.label or price.label
     label = f"Minimum spend: {label}" if line.true_up else label
     return DraftLine(
         kind=_kind(line, price), description=_words(line, label), gross=line.gross, discount=line.discount,
         net=line.net, quantity=line.quantity, unit_amount=_unit(line, price), price_id=line.price_key,
-        subscription_id=subscription.pk, entry_key=line.key, billed=line.billed, cycle_start=line.period.start,
-        cycle_end=line.period.end, period_start=line.span.start, period_end=line.span.end,
+        subscription_id=subscription.pk, entry_key=line.key, billed=line.billed, cycle_start=about.period_start,
+        cycle_end=about.period_end, period_start=about.start, period_end=about.end,
         explanation=line.explanation,
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Which tax a customer pays for what. One function decides; each line then takes it from its own amount."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from billing.maths.tax import TaxRate as TaxValue
 from billing.models import Customer, Plan, Price, Seller, TaxRate
@@ -16,18 +16,23 @@ REVERSE_CHARGE = (
 OUTSIDE = "Not subject to VAT: the recipient is established outside the EU"
 EXEMPT = "Exempt from tax"
 
-# The active rates by country and by what they are for; "" stands for every other country, and for everything else.
-type Table = Mapping[tuple[str, str], TaxRate]
 type RateOf = Callable[[str], TaxValue]
+
+
+class Table(dict[tuple[str, str], TaxRate]):
+    """The active rates by country and by what they are for; "" stands for every other country, and for everything else.
+
+    `told`: what it answered before, by all that an answer depends on. A billing run asks for thousands of customers.
+    """
+
+    def __init__(self, rows: Iterable[TaxRate]) -> None:
+        super().__init__({(rate.country, rate.product_category): rate for rate in rows})
+        self.told: dict[Hashable, TaxValue] = {}
 
 
 def rates() -> Table:
     """The active rate of each country and tax category."""
-    return table_of(TaxRate.objects.filter(active=True))
-
-
-def table_of(rows: Iterable[TaxRate]) -> Table:
-    return {(rate.country, rate.product_category): rate for rate in rows}
+    return Table(TaxRate.objects.filter(active=True))
 
 
 def category_of(price: Price, plan: Plan | None = None) -> str:
@@ -37,7 +42,15 @@ def category_of(price: Price, plan: Plan | None = None) -> str:
 
 def rate_of(customer: Customer, seller: Seller, table: Table) -> RateOf:
     """A function from a tax category to the rate that this customer pays for it today."""
-    return cache(lambda category: tax_for(customer, seller, table, category))
+    whose = (customer.country, customer.tax_exempt, bool(customer.tax_id), seller.address.get("country"))
+
+    def rate(category: str) -> TaxValue:
+        asked = (*whose, category)
+        if asked not in table.told:
+            table.told[asked] = tax_for(customer, seller, table, category)
+        return table.told[asked]
+
+    return rate
 
 
 def tax_for(customer: Customer, seller: Seller, table: Table, category: str = "") -> TaxValue:

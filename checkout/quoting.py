@@ -52,7 +52,7 @@ def table(session: CheckoutSession) -> Table:
         price.plan = plan
     plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
     bands = customers.Bands(sellers[0].currency, segments)
-    return Table(sellers[0], taxes.table_of(rates), rules, bands, prices, cards, bool(subscribed))
+    return Table(sellers[0], taxes.Table(rates), rules, bands, prices, cards, bool(subscribed))
 
 
 def _saved(customer: Customer | None) -> QuerySet[PaymentMethod]:

@@ -164,7 +164,7 @@ def home(visit: Visit) -> Home:
         invoices=[_invoice(i) for i in row["its_invoices"]],
         late=[_invoice(i) for i in row["its_late"]],
         quotes=[_quote(q) for q in row["its_quotes"]],
-        rates=taxes.table_of(TaxRate(**_values(TaxRate, rate)) for rate in row["its_rates"]),
+        rates=taxes.Table(TaxRate(**_values(TaxRate, rate)) for rate in row["its_rates"]),
     )
 
 

@@ -189,7 +189,7 @@ def known_of(tables: Sequence[Sequence[Any]]) -> Known:
     price_of = {price.pk: price for price in prices}
     for line in lines:
         line.price = price_of.get(line.price_id)
-    return Known(lines, ramp, sellers[0], taxes.table_of(rates))
+    return Known(lines, ramp, sellers[0], taxes.Table(rates))
 
 
 def price(quote: Quote, *, now: datetime) -> Figures:

@@ -74,11 +74,11 @@ class Line(NamedTuple):
 
     @property
     def span(self) -> Period:
-        return Period(self.about.start, self.about.end)
+        return self.entry.span if self.entry else Period(self.about.start, self.about.end)
 
     @property
     def period(self) -> Period:
-        return Period(self.about.period_start, self.about.period_end)
+        return self.entry.period if self.entry else Period(self.about.period_start, self.about.period_end)
 
     @property
     def due_on(self) -> date:

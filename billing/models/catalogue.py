@@ -1,7 +1,7 @@
 """What is sold: plans, their prices, what they entitle to, and the meters and taxes behind them."""
 
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -188,7 +188,7 @@ class Price(ReadPlainly):
     @cached_property
     def value(self) -> pricing.Price:
         """The pure value that `billing.maths` computes with."""
-        return price_value(
+        return _one(price_value(
             {
                 "id": self.pk, "kind": self.kind, "model": self.model, "interval": self.interval,
                 "currency": self.currency, "unit_amount": self.unit_amount, "tiers": self.tiers,
@@ -197,7 +197,13 @@ class Price(ReadPlainly):
                 "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
                 "per_transaction": self.per_transaction, "code": self.code,
             }
-        )  # fmt: skip
+        ))  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _one(price: pricing.Price) -> pricing.Price:
+    """Equal values are one object, whenever they were read: a billing run compares them over and over."""
+    return price
 
 
 def price_value(row: dict) -> pricing.Price:

@@ -8,7 +8,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,9 @@ from django.db import models
 
 _lock = threading.Lock()
 _last = 0
+# Chance is asked for in pieces of so many bytes: a question to the system costs more than all the rest of an id.
+_PIECE = 4096
+_chance: Iterator[int] = iter(())
 
 
 def uuid7() -> uuid.UUID:
@@ -32,10 +36,28 @@ def new_id(prefix: str) -> str:
 def _halves() -> tuple[int, int]:
     global _last
     with _lock:
-        _last = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
-        ticks = _last
+        _last = ticks = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
+        number = next(_chance, None)
+        if number is None:
+            number = _asked()
     high = (ticks >> 12) << 16 | 0x7000 | (ticks & 0xFFF)
-    return high, 0x8000_0000_0000_0000 | int.from_bytes(os.urandom(8)) >> 2
+    return high, 0x8000_0000_0000_0000 | number >> 2
+
+
+def _asked() -> int:
+    """The first of new random numbers, of 64 bits."""
+    global _chance
+    _chance = iter(memoryview(os.urandom(_PIECE)).cast("Q"))
+    return next(_chance)
+
+
+def _forget() -> None:
+    """Two processes never share what one of them asked for."""
+    global _chance
+    _chance = iter(())
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 class IdField(models.UUIDField):
@@ -52,6 +74,11 @@ class IdField(models.UUIDField):
         options["editable"] = False
         options["default"] = self.generate
         super().__init__(**options)
+
+    def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
+        """`pk` is read by the thousand: straight from the column, not by way of the model's description."""
+        super().contribute_to_class(cls, name, private_only=private_only)
+        cls.pk = property(attrgetter(self.attname), cls._set_pk_val)  # type: ignore[attr-defined,method-assign,assignment]
 
     def generate(self) -> str:
         return new_id(self.prefix)

@@ -117,7 +117,7 @@ def read(customer: Customer, events: Any, now: datetime) -> Shown:
     return Shown(
         running, signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
         next(iter(tasks), None), next(iter(wishes), None), next(iter(settings), SalesSettings(pk=1)), happened,
-        known, _by_key(members), _by_key(meters), sellers[0], taxes.table_of(rates),
+        known, _by_key(members), _by_key(meters), sellers[0], taxes.Table(rates),
         handing_over.troubles_of(moments, troubling).get(customer.pk, ""), not others,
     )  # fmt: skip
 

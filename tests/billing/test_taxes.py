@@ -237,3 +237,18 @@ def test_a_line_remembers_what_was_priced():
     assert told.net + told.tax_amount == 89_99
     assert told.shown == told.priced
     assert told.gross - told.discount == told.net
+
+
+def test_it_answers_each_buyer_of_a_run_as_if_asked_alone(catalogue):
+    set_rate("21.00", inclusive=True)
+    set_rate("9.00", category="books")
+    set_rate("19.00", country="DE")
+    seller, table = Seller.objects.get(), taxes.rates()
+    buyers = [
+        Customer(country=country, tax_id=tax_id, tax_exempt=exempt)
+        for country in (HOME, "DE", "US") for tax_id in ("", "X1") for exempt in (False, True)
+    ]  # fmt: skip
+    for buyer in buyers * 2:
+        for category in ("", "books"):
+            alone = taxes.tax_for(buyer, seller, taxes.rates(), category)
+            assert taxes.rate_of(buyer, seller, table)(category) == alone
