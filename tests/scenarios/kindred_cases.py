@@ -140,7 +140,8 @@ METEROID = [
         "METEROID first quarter of the calendar", clock("2025-10-08"),
         plan(price("90.00", "quarter"), currency="EUR"), customer(currency="EUR"),
         subscribe(interval="quarter", anchor="calendar"), totals(8315),
-        period("2025-10-08", "2026-01-01"), to("2026-01-01T01:00"), totals(8315, 9000), period("2026-01-01", "2026-04-01"),
+        period("2025-10-08", "2026-01-01"), to("2026-01-01T01:00"), totals(8315, 9000),
+        period("2026-01-01", "2026-04-01"),
     ),
     story(
         "METEROID an end that is known ahead", clock("2024-01-31"), plan(price("35.00")), customer(), subscribe(),
@@ -251,7 +252,8 @@ KILLBILL = [
         for name, start, day, until, last in (
             ("into daylight saving", "2017-03-02T07:30", "start", "2017-04-01T08:00", ("2017-04-01", "2017-05-01")),
             ("out of daylight saving", "2017-11-01T07:30", "start", "2017-12-01T09:00", ("2017-12-01", "2018-01-01")),
-            ("in the gap of daylight saving", "2015-03-08T10:00", "start", "2015-04-08T08:00", ("2015-04-08", "2015-05-08")),
+            ("in the gap of daylight saving", "2015-03-08T10:00", "start", "2015-04-08T08:00",
+             ("2015-04-08", "2015-05-08")),
         )
     ),
 ]  # fmt: skip
@@ -315,7 +317,8 @@ FLEX = [
         *next_date("quarter", "2024-11-30", "start", "2025-02-28"),
         *next_date("half_year", "2024-03-15", "calendar", "2024-07-01"),
         *next_date("half_year", "2024-08-31", "start", "2025-02-28"),
-        *next_date("week", "2024-03-06", "calendar", "2024-03-11"), *next_date("week", "2024-03-06", "start", "2024-03-13"),
+        *next_date("week", "2024-03-06", "calendar", "2024-03-11"),
+        *next_date("week", "2024-03-06", "start", "2024-03-13"),
         *next_date("month", "2024-12-30T20:00", "calendar", "2025-01-01", "Asia/Kolkata"),
     ),
 ]  # fmt: skip
@@ -355,7 +358,8 @@ OTHERS = [
         plan(price("30.00"), name="monthly"), off("half", percent_off=50), customer(country="FR"),
         subscribe(interval=YEAR, discount="${half.id}"), to("2025-09-01"),
         change(plan="monthly", interval=MONTH, effective="now", expect={
-            "lines": [{"amount": "-112.19"}, {"amount": "15.00"}, {"kind": "tax", "amount": "-19.44"}], "due_now": "0.00"}),
+            "due_now": "0.00",
+            "lines": [{"amount": "-112.19"}, {"amount": "15.00"}, {"kind": "tax", "amount": "-19.44"}]}),
         balance(11663),
     ),
     story(

@@ -132,7 +132,7 @@ def test_a_plan_that_is_sold_by_one_interval_needs_no_word_of_it(api, customer, 
     begun = api.post("subscriptions", customer=customer.pk, plan="yearly").json()
     assert begun["current_period"] == {"start": "2026-01-15", "end": "2027-01-15"}
     changed = api.post(f"subscriptions/{pro['id']}/changes", plan="yearly", effective="now").json()
-    assert [line["amount"] for line in changed["lines"]][:2] == ["120.00", "-87.00"]
+    assert [line["amount"] for line in changed["lines"]][:2] == ["-87.00", "120.00"]
     quarter = {"code": "quarter", "interval": "quarter", "amount": "40.00"}
     api.post("plans/yearly/prices", **quarter)
     refused = api.post("subscriptions", customer=customer.pk, plan="yearly")
