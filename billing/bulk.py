@@ -112,9 +112,11 @@ def store(things: Iterable[models.Model], *others: Rows) -> None:
     write(*tables.items(), *others)
 
 
-def claim(wanted: models.QuerySet[Any], changes: Row, *things: models.Model) -> bool:
-    """Change the one row that is wanted, if it is still as the queryset says, and only then insert the new instances, by
-    one statement. False when it is not."""
+def claim(
+    wanted: models.QuerySet[Any], changes: Row, *things: models.Model, hold: models.Model | None = None
+) -> bool:
+    """Change the one row that is wanted, if it is still as the queryset says, and only then hold a row that it belongs to
+    and insert the new instances, by one statement. False when it is not."""
     query: UpdateQuery = wanted.query.chain(UpdateQuery)  # type: ignore[assignment]
     query.add_update_values(dict(changes))
     text, values = query.get_compiler(wanted.db).as_sql()
@@ -128,12 +130,23 @@ def claim(wanted: models.QuerySet[Any], changes: Row, *things: models.Model) -> 
             f"t{n} as (insert into {thing._meta.db_table} ({columns}) select {casts} from claimed)"  # noqa: S608 - our own names
         )
         given += _values(fields, row)
+    parts.append(f"held as materialized ({_hold(hold)})")
+    given += [_text(hold._meta.pk, hold.pk)] if hold else []
+    sql = f"with {', '.join(parts)} select count(*), (select count(*) from held) from claimed"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(f"with {', '.join(parts)} select count(*) from claimed", given)  # noqa: S608
+        cursor.execute(sql, given)
         claimed = bool(cursor.fetchone()[0])
     for thing in things if claimed else ():
         _stored(thing)
     return claimed
+
+
+def _hold(row: models.Model | None) -> str:
+    """Reads what was claimed, and so comes after it."""
+    if row is None:
+        return "select"
+    table = row._meta.db_table
+    return f"select from {table} where id = %s::uuid and exists (select from claimed) for no key update"  # noqa: S608
 
 
 def _stored(thing: models.Model) -> None:

@@ -77,7 +77,7 @@ def kept(*, customer: Customer, card: Card, now: datetime, actor: str, default: 
     if row.fresh:
         data = {"brand": row.brand, "last4": row.last4, "default": row.is_default}
         record("payment_method.attached", subject=row, customer=customer, actor=actor, now=now, data=data)
-    if row.is_default and not row.was_default:
+    if row.is_default and not row.was_default and row.owes:
         dunning.card_changed(customer, now=now)
     return row
 
@@ -105,7 +105,8 @@ from (select count(*) from gave_way) room
 on conflict (provider_id, customer_id) do update set brand = excluded.brand, last4 = excluded.last4,
     exp_month = excluded.exp_month, exp_year = excluded.exp_year, detached_at = null,
     is_default = m.is_default or excluded.is_default
-returning m.*, m.id = %(id)s as fresh, exists (select from defaults where provider_id = %(provider_id)s) as was_default
+returning m.*, m.id = %(id)s as fresh, exists (select from defaults where provider_id = %(provider_id)s) as was_default,
+    exists (select from billing_invoice where customer_id = %(customer)s and status = 'open') as owes
 """
 
 

@@ -114,8 +114,8 @@ def together() -> Iterator[None]:
 
 def _write(events: Sequence[Event]) -> None:
     if events:
-        _insert(events)
-        dispatch.recorded.send(sender=Event, events=list(events))
+        awaited = _insert(events)
+        dispatch.recorded.send(sender=Event, events=list(events), awaited=awaited)
 
 
 _INSERT = """
@@ -136,18 +136,22 @@ with present as materialized (select clock_timestamp() as at), given as (
     order by g.n
     returning number, sequence
 )
-select array_agg(number order by number), array_agg(sequence order by number), (select at from present) from written
+select array_agg(number order by number), array_agg(sequence order by number), (select at from present),
+    exists (select from billing_webhookendpoint where disabled_at is null)
+from written
 """
 
 
-def _insert(events: Sequence[Event]) -> None:
-    """Store them, and tell each its number, its sequence and when it was recorded. Numbers are given in their order."""
+def _insert(events: Sequence[Event]) -> bool:
+    """Store them, and tell each its number, its sequence and when it was recorded. Numbers are given in their order.
+    Answers whether any endpoint wants events."""
     rows = [_row(n, event) for n, event in enumerate(events)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
-        numbers, sequences, at = cursor.fetchone()
+        numbers, sequences, at, awaited = cursor.fetchone()
     for event, number, sequence in zip(events, numbers, sequences, strict=True):
         event.number, event.sequence, event.recorded_at = number, sequence, at
+    return bool(awaited)
 
 
 def _row(n: int, event: Event) -> dict[str, Any]:

@@ -80,8 +80,13 @@ def post(mails: Sequence[Mail]) -> list[Mail]:
     """Store what was `written` by one statement, and enqueue its sending. Answers those that are new."""
     new = _insert(mails)
     for mail in new:
-        async_task("billing.tasks.send_mail", mail.pk)
+        send_soon(mail)
     return new
+
+
+def send_soon(mail: Mail) -> None:
+    """Enqueue the sending of a mail that is stored in this transaction."""
+    async_task("billing.tasks.send_mail", mail.pk)
 
 
 def standard(customer: Customer | None, invoice: Invoice | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import models
 
+from billing import bulk
 from billing.events import record
 
 
@@ -35,19 +36,21 @@ def move(
     data: Mapping[str, Any] | None = None,
     customer: Any = None,
     through: str = "",
+    beside: Sequence[models.Model] = (),
     **fields: Any,
 ) -> None:
     """Take `row` to state `to`, setting `fields` with it, and record `event`. Call inside a transaction.
 
-    `through`: a state that it passes at the same instant.
+    `through`: a state that it passes at the same instant. `beside`: new rows that come with it, by the same statement.
     """
     name = getattr(type(row), "STATE_FIELD", "status")
     before = getattr(row, name)
     _check(row, [before, through, to] if through else [before, to])
-    changed = type(row).objects.filter(pk=row.pk, **{name: before}).update(**{name: to}, **fields)
-    if not changed:
+    still = type(row).objects.filter(pk=row.pk, **{name: before})
+    changes = {name: to, **fields}
+    if not (bulk.claim(still, changes, *beside) if beside else still.update(**changes)):
         raise StaleMove(f"{row._meta.verbose_name} {row.pk} is no longer {before}")
-    for field, value in {name: to, **fields}.items():
+    for field, value in changes.items():
         setattr(row, field, value)
     if event:
         record(

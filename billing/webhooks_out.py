@@ -203,9 +203,9 @@ def headers(delivery: WebhookDelivery, sent: bytes, now: datetime) -> dict[str, 
 # -- Waking the sender ----------------------------------------------------------------------------------
 
 
-def on_recorded(**_: Any) -> None:
+def on_recorded(*, awaited: bool, **_: Any) -> None:
     """Facts were recorded: when they are committed, see whether somebody waits for them. Once a transaction."""
-    if not any(waiting[1] is wake for waiting in connection.run_on_commit):
+    if awaited and not any(waiting[1] is wake for waiting in connection.run_on_commit):
         transaction.on_commit(wake, robust=True)
 
 

@@ -31,7 +31,17 @@ from billing.gateway import (
     to_provider,
 )
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Member, Payment, PaymentMethod, Price, Seller, Subscription
+from billing.models import (
+    Customer,
+    Invoice,
+    Mail,
+    Member,
+    Payment,
+    PaymentMethod,
+    Price,
+    Seller,
+    Subscription,
+)
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -77,6 +87,7 @@ class Offered:
 
     table: quoting.Table
     prices: Mapping[str, Price]
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +212,12 @@ def prepare(
     key = f"{session.pk}-{session.attempts}"
     payment = _payment(session, key, made.today.total, now)
     _claim(session, payment, now)
-    return Attempt(session, payment, key, _offered(table, made))
+    return Attempt(session, payment, key, _offered(session, table, made))
 
 
-def _offered(table: quoting.Table, made: Offer) -> Offered:
-    return Offered(table, {price.pk: price for spec in made.specs for price, _ in spec.items})
+def _offered(session: CheckoutSession, table: quoting.Table, made: Offer) -> Offered:
+    prices = {price.pk: price for spec in made.specs for price, _ in spec.items}
+    return Offered(table, prices, known=session.customer_id is not None)
 
 
 def _claim(session: CheckoutSession, payment: Payment | None, now: datetime) -> None:
@@ -216,7 +228,7 @@ def _claim(session: CheckoutSession, payment: Payment | None, now: datetime) -> 
     )
     typed = {name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}
     typed["discount_held"] = session.discount is not None
-    if not bulk.claim(as_read, typed, *([payment] if payment else [])):
+    if not bulk.claim(as_read, typed, *([payment] if payment else []), hold=session.customer):
         _refuse_closed(fresh(session), now)
         raise BeingDecided("Your payment is still being decided.")
     if session.customer is not None:
@@ -238,10 +250,15 @@ ATTEMPT = (
 )
 
 
-def _locked(session_id: str) -> CheckoutSession:
-    """The customer is not joined: whoever waited here would see the session completed, and nobody it belongs to."""
-    rows = CheckoutSession.objects.select_for_update(of=("self",))
-    return rows.select_related("plan", "discount", "test_clock").get(pk=session_id)
+def _locked(session_id: str, offered: Offered | None = None) -> CheckoutSession:
+    """The customer is held and read with it where it was known before. Else it is not joined: whoever waited here would
+    see the session completed, and nobody it belongs to."""
+    rows = CheckoutSession.objects.select_related("plan", "discount", "test_clock")
+    if not (offered and offered.known):
+        return rows.select_for_update(of=("self",)).get(pk=session_id)
+    rows = rows.select_related("customer__test_clock", "customer__owner")
+    rows = rows.filter(customer__created_at__isnull=False)  # an outer join cannot be held
+    return rows.select_for_update(of=("self", "customer"), no_key=True).get(pk=session_id)
 
 
 def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
@@ -256,7 +273,6 @@ def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
 def _refuse_second(session: CheckoutSession, customer: Customer) -> None:
     """One purchase of a customer at a time, and none beside what it has: asked while its row is held, before money is
     asked for. Who accepts a quote holds the row too and asks `undecided`, so one of the two sees the other."""
-    customers.hold(customer.pk)
     subscribed, deciding = bulk.read(
         sessions.subscribed(customer).only("pk")[:1],
         undecided(customer).exclude(pk=session.pk).only("pk")[:1],
@@ -388,7 +404,7 @@ def settle_setup(
     *, session_id: str, outcome: SetupOutcome, now: datetime, offered: Offered | None = None
 ) -> None:
     """Write down what became of saving a card; a saved one completes the session. Repeatable."""
-    session = _locked(session_id)
+    session = _locked(session_id, offered)
     if session.status == "completed" or outcome.state in ("unknown", "processing"):
         return
     if outcome.state == "succeeded":
@@ -406,7 +422,7 @@ def paid(payment: Payment, card: Card | None, now: datetime, *, offered: Offered
 
     A second payment for a completed session (there should be none) goes to the customer's balance.
     """
-    session, counted = _locked(payment.source), False
+    session, counted = _locked(payment.source, offered), False
     if session.status != "completed":
         money = issuing.Paid(payment, now)
         payment.payment_method, counted = complete(session, card=card, now=now, offered=offered, money=money)
@@ -461,17 +477,15 @@ def complete(
         actor=BUYER, origin="checkout", source=session.pk, beside=brought, paid=money,
         payment_rule_override=_override(session),
     )  # fmt: skip
+    session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
+    letter = (_receipt if bill.invoice else _welcome)(session, card, now, table.seller)
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
         data=_facts(session, subscription, bill.invoice), completed_at=now, attempted_at=None, message="",
         card_token="", customer_id=customer.pk, subscription_id=subscription.pk,
-        invoice_id=bill.invoice.pk if bill.invoice else None,
+        invoice_id=bill.invoice.pk if bill.invoice else None, beside=[letter],
     )  # fmt: skip
-    session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
-    if session.invoice is None:
-        _mail_welcome(session, card, now, table.seller)
-    else:
-        _mail_receipt(session, card, now, table.seller)
+    mail.send_soon(letter)
     return method, bill.issued is not None and bill.issued.paid
 
 
@@ -486,7 +500,7 @@ def _customer(
     """Who buys, and what of it is new and to be stored."""
     fields = session.quote["customer"]
     if session.customer_id is not None:
-        known = customers.held([session.customer_id])[session.customer_id]
+        known = _held(session, session.customer_id)
         known.segment = next((each for each in table.segments.segments if each.pk == known.segment_id), None)
         provider = known.provider_id or session.provider_customer_id
         return customers.update(
@@ -498,6 +512,13 @@ def _customer(
     )  # fmt: skip
     owner = customers.first_member(customer=customer, name=session.quote["person"], now=at, actor=BUYER)
     return customer, [customer, owner]
+
+
+def _held(session: CheckoutSession, customer_id: str) -> Customer:
+    """Read with the session, which holds it too; else held now."""
+    if CheckoutSession.customer.is_cached(session):
+        return session.customer  # type: ignore[return-value]
+    return customers.held([customer_id])[customer_id]
 
 
 def _card(customer: Customer, card: Card | None, at: datetime) -> PaymentMethod | None:
@@ -530,7 +551,7 @@ def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoic
     }  # fmt: skip
 
 
-def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> None:
+def _receipt(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> Mail:
     """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
     invoice, customer = session.invoice, session.customer
     assert invoice is not None
@@ -545,13 +566,13 @@ def _mail_receipt(session: CheckoutSession, card: Card | None, now: datetime, se
         "next_amount": money(session.quote["next_total"], session.currency),
         "url": mail.portal_url(f"invoices/{invoice.pk}/"),
     }
-    mail.compose(
+    return mail.written(
         template="receipt", to=customer.email, context=context, event=session.pk, now=now, customer=customer,
         invoice=invoice,
     )  # fmt: skip
 
 
-def _mail_welcome(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> None:
+def _welcome(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> Mail:
     """Nothing is due today: when it will be, and the way in."""
     assert session.customer is not None
     context = {
@@ -562,7 +583,7 @@ def _mail_welcome(session: CheckoutSession, card: Card | None, now: datetime, se
         "has_card": card is not None,
         "url": mail.portal_url(),
     }
-    mail.compose(
+    return mail.written(
         template="trial_started", to=session.customer.email, context=context, event=session.pk, now=now,
         customer=session.customer,
     )  # fmt: skip

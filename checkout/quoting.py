@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from billing import bulk, customers, offering, subscribing, taxes, typed
 from billing.choosing import Items
-from billing.models import Customer, PaymentMethod, Price, Segment, Seller, TaxRate
+from billing.models import Customer, Discount, PaymentMethod, Plan, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -33,13 +33,14 @@ class Table:
     prices: Sequence[Price]
     cards: Sequence[PaymentMethod]
     subscribed: bool
+    coded: Discount | None
 
 
-def table(session: CheckoutSession) -> Table:
+def table(session: CheckoutSession, code: str = "") -> Table:
     """Also gives the plan its prices. Of a known customer the cards that are saved, the default first, and whether it has
-    a subscription."""
-    plan = session.plan
-    sellers, rates, rules, segments, prices, cards, subscribed = bulk.read(
+    a subscription; and what a promotion code stands for."""
+    plan, coded = session.plan, sessions.coded(code)
+    sellers, rates, rules, segments, prices, cards, subscribed, discounts, its_plans = bulk.read(
         Seller.objects.defer("logo"),
         TaxRate.objects.filter(active=True),
         RoutingRule.objects.filter(active=True),
@@ -47,12 +48,17 @@ def table(session: CheckoutSession) -> Table:
         Price.objects.filter(plan=plan).order_by("kind", "created_at", "id"),
         _saved(session.customer),
         sessions.subscribed(session.customer).only("pk")[:1],
+        coded[:1],
+        Plan.objects.filter(discount__in=coded.values("pk")[:1]),
     )
     for price in prices:
         price.plan = plan
+    for discount in discounts:
+        discount._prefetched_objects_cache = {"plans": its_plans}
     plan._prefetched_objects_cache = {"prices": prices}  # type: ignore[attr-defined]
     bands = customers.Bands(sellers[0].currency, segments)
-    return Table(sellers[0], taxes.Table(rates), rules, bands, prices, cards, bool(subscribed))
+    found = discounts[0] if discounts else None
+    return Table(sellers[0], taxes.Table(rates), rules, bands, prices, cards, bool(subscribed), found)
 
 
 def _saved(customer: Customer | None) -> QuerySet[PaymentMethod]:

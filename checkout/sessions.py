@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from billing import bulk, choosing, customers, discounting, mail, redirecting, typed
+from billing import choosing, customers, discounting, mail, redirecting, typed
 from billing.models import Customer, Discount, Plan, Subscription, TestClock
 from billing.moves import move
 from billing.refusals import Refused
@@ -336,26 +336,22 @@ class CodeRefused(Refused):
     code = "promotion_code_refused"
 
 
-def find_discount(code: str, *, plan: Plan, currency: str, now: datetime) -> Discount:
-    """The discount behind a promotion code, if it applies here and now. Raises CodeRefused."""
+def coded(code: str) -> QuerySet[Discount]:
+    """The discount behind a promotion code, whatever its case; nothing behind an empty one."""
+    text = code.replace("\x00", "").strip()
+    return Discount.objects.filter(code__iexact=text).order_by("pk") if text else Discount.objects.none()
+
+
+def usable(discount: Discount | None, *, plan: Plan, currency: str, now: datetime) -> Discount:
+    """What a code stands for, if it applies here and now. Raises CodeRefused."""
     field = "promotion_code"
-    found = _with_plans(code.strip()) if code.strip() else None
-    if found is None:
+    if discount is None:
         raise CodeRefused("We do not know this code.", field=field)
     try:
-        discounting.check([found], plan=plan, currency=currency, now=now)
+        discounting.check([discount], plan=plan, currency=currency, now=now)
     except discounting.DiscountRefused as refused:
         raise CodeRefused(refused.message, field=field) from refused
-    return found
-
-
-def _with_plans(code: str) -> Discount | None:
-    """The discount of a code with the plans that it is for, by one statement."""
-    named = Discount.objects.filter(code__iexact=code)
-    found, plans = bulk.read(named.order_by("pk")[:1], Plan.objects.filter(discount__in=named.values("pk")))
-    for discount in found:
-        discount._prefetched_objects_cache = {"plans": plans}
-    return found[0] if found else None
+    return discount
 
 
 def hold_discount(session: CheckoutSession) -> None:

@@ -46,14 +46,14 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _filled_in(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
-    table = quoting.table(row)
+    table = quoting.table(row, code=request.POST.get("promotion_code", ""))
     if table.subscribed and row.customer is not None:
         raise sessions.already_subscribed(row.customer)
     if request.method != "POST":
         return _page(request, row, _form(row, table), _reckoned(row, table), status=200)
     form = _form(row, table, request)
     form.is_valid()
-    _remember(request, row, form)
+    _remember(request, row, form, table)
     if request.POST.get("action") == "pay":
         return _pay(request, row, form, table)
     return _update(request, row, form, table)
@@ -132,7 +132,7 @@ def _fixed(row: CheckoutSession) -> list[str]:
     return names + ([] if row.allow_promotion_codes else ["promotion_code"])
 
 
-def _remember(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) -> None:
+def _remember(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table) -> None:
     """Note what was typed, right or wrong, and the choices that are right."""
     typed = as_typed(form)
     chosen: dict[str, Any] = {
@@ -141,29 +141,31 @@ def _remember(request: HttpRequest, row: CheckoutSession, form: CheckoutForm) ->
         if form.cleaned_data.get(name)
     }
     if "promotion_code" in form.fields:
-        chosen |= _discount(request, row, form, typed.get("promotion_code", ""))
+        chosen |= _discount(request, row, form, typed.get("promotion_code", ""), table.coded)
     sessions.remember(row, typed, **chosen)
 
 
-def _discount(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, code: str) -> dict[str, Any]:
+def _discount(
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, code: str, coded: Discount | None
+) -> dict[str, Any]:
     """A code that works sets the discount; taking it away unsets it; a wrong one is an error and unsets it,
     too."""
     if not code.strip():
         return {"discount": None} if row.answers.get("promotion_code") else {}
     try:
-        return {"discount": _found(request, row, code)}
+        return {"discount": _found(request, row, coded)}
     except (sessions.CodeRefused, limits.TooOften) as refusal:
         form.add_error("promotion_code", refusal.message)
         return {"discount": None}
 
 
-def _found(request: HttpRequest, row: CheckoutSession, code: str) -> Discount:
-    """The discount behind a code. Who has tried many wrong ones is guessing, and no code works here any more. Raises
-    CodeRefused, TooOften."""
+def _found(request: HttpRequest, row: CheckoutSession, coded: Discount | None) -> Discount:
+    """The discount behind a code, if it can be used. Who has tried many wrong ones is guessing, and no code works here
+    any more. Raises CodeRefused, TooOften."""
     if row.answers.get(GUESSED):
         raise sessions.CodeRefused("Too many codes were tried. Please begin a new checkout.")
     try:
-        return sessions.find_discount(code, plan=row.plan, currency=row.currency, now=row.now)
+        return sessions.usable(coded, plan=row.plan, currency=row.currency, now=row.now)
     except sessions.CodeRefused:
         try:
             slow_down(request, "promotion-code", limit=WRONG_CODES_IN_TEN_MINUTES)
