@@ -20,7 +20,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from billing.api import problems
 from billing.models import Seller
-from billing.models.ids import uuid7
+from billing.models.ids import new_id
 
 logger = logging.getLogger("tandem.request")
 API = "/api/"
@@ -36,7 +36,7 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        name = given if GIVEN.fullmatch(given) else f"req_{uuid7().hex}"
+        name = given if GIVEN.fullmatch(given) else new_id("req")
         request.request_id = name  # type: ignore[attr-defined]
         started = time.perf_counter()
         if request.method == "TRACE":
@@ -126,7 +126,10 @@ def as_problem(response: HttpResponse, request_id: str) -> HttpResponse:
     title = problems.TITLES.get(response.status_code, "Refused")
     problem = problems.Problem(response.status_code, _code(response.status_code), title)
     document = problems.document(problem, request_id)
-    return JsonResponse(document, status=response.status_code, content_type=problems.MEDIA_TYPE)
+    headers = {"Allow": response["Allow"]} if response.has_header("Allow") else {}
+    return JsonResponse(
+        document, status=response.status_code, content_type=problems.MEDIA_TYPE, headers=headers
+    )
 
 
 def _code(status: int) -> str:

@@ -5,13 +5,14 @@ The query is made with a `Slot` where each value goes; its text is kept, and eac
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 from django.db import connection
 from django.db.models import Expression, JSONField, ManyToOneRel, Model, QuerySet
+from django.db.models.query import get_related_populators
 from psycopg import sql
 
 from billing import prepared
@@ -38,27 +39,52 @@ class Remembered:
     def __init__(self, rows: QuerySet[Any]) -> None:
         self.rows = rows.prefetch_related(None)
         self.brought = [_Brought(rows.model, name) for name in rows._prefetch_related_lookups]  # type: ignore[attr-defined]
-        self.compiler = rows.query.get_compiler(connection=connection)
-        text, params = self.compiler.as_sql()
-        self.converters = _quick(
-            self.compiler.get_converters([column for column, *_ in self.compiler.select])
-        )
+        compiler = rows.query.get_compiler(connection=connection)
+        text, params = compiler.as_sql()
         self.names = [param.name for param in params if isinstance(param, Slot)]
         written = tuple("%s" if isinstance(param, Slot) else _literal(param) for param in params)
         self.text = text.replace("%%", "%%%%") % written
+        self.made = _Made(self.rows, compiler)
 
     def fetch(self, values: Mapping[str, Any]) -> list[Any]:
         """The rows for these values; a row stands for its key, as in any filter."""
         with prepared.cursor() as cursor:
             found = cursor.execute(self.text, [_sent(values[name]) for name in self.names]).fetchall()
-        compiler = copy(self.compiler)
-        compiler.connection, compiler.execute_sql = connection, lambda **_: [found]
-        compiler.get_converters = lambda _: self.converters
-        rows: Any = self.rows.all()
-        rows.query.get_compiler = lambda **_: compiler
-        made = list(rows)
+        made = self.made.of(found)
         for brought in self.brought if made else ():
             brought.to(made)
+        return made
+
+
+class _Made:
+    """Instances of what a statement answers, as Django makes them; values are converted column by column."""
+
+    def __init__(self, rows: QuerySet[Any], compiler: Any) -> None:
+        info, select = compiler.klass_info, compiler.select
+        self.own = slice(info["select_fields"][0], info["select_fields"][-1] + 1)
+        names = [column.target.attname for column, *_ in select[self.own]]
+        mode = rows._fetch_mode  # type: ignore[attr-defined]
+        self.new = partial(info["model"].from_db, rows.db, names, fetch_mode=mode)
+        self.related = get_related_populators(info, select, rows.db, mode)  # type: ignore[attr-defined]
+        self.annotations = list((compiler.annotation_col_map or {}).items())
+        converters = compiler.get_converters([column for column, *_ in select])
+        self.converters = [(at, _converter(*how)) for at, how in converters.items()]
+
+    def of(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self._one(row) for row in self._converted(found)]
+
+    def _converted(self, found: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+        columns: list[Iterable[Any]] = list(zip(*found, strict=True))
+        for at, converted in self.converters if columns else ():
+            columns[at] = converted(columns[at])
+        return zip(*columns, strict=True)
+
+    def _one(self, row: tuple[Any, ...]) -> Any:
+        made = self.new(row[self.own])
+        for related in self.related:
+            related.populate(row, made)
+        for name, at in self.annotations:
+            setattr(made, name, row[at])
         return made
 
 
@@ -69,9 +95,10 @@ class _Brought:
         relation: Any = model._meta.get_field(name)
         if not isinstance(relation, ManyToOneRel):
             raise TypeError(f"{name} is no row that names a {model.__name__}.")
-        self.name, self.field, self.model = relation.cache_name, relation.field, relation.related_model
+        self.name, self.field = relation.cache_name, relation.field
         wanted = {f"{self.field.name}__pk__any": Slot("parents")}
         self.known = Remembered(relation.related_model._default_manager.filter(**wanted))
+        self.query = relation.related_model._default_manager.all()
 
     def to(self, parents: Sequence[Model]) -> None:
         """Where Django looks for what was prefetched."""
@@ -82,21 +109,27 @@ class _Brought:
             self.field.set_cached_value(row, by_id[key])
             of[key].append(row)
         for parent in parents:
-            rows: Any = self.model._default_manager.all()
-            rows._result_cache, rows._prefetch_done = of[parent.pk], True
-            parent.__dict__.setdefault("_prefetched_objects_cache", {})[self.name] = rows
+            brought = parent.__dict__.setdefault("_prefetched_objects_cache", {})
+            brought[self.name] = self._query_of(of[parent.pk])
+
+    def _query_of(self, rows: list[Model]) -> Any:
+        """A query that was answered; making one anew for each row costs more than the rows."""
+        query = type(self.query).__new__(type(self.query))
+        query.__dict__ |= self.query.__dict__ | {"_result_cache": rows, "_prefetch_done": True}
+        return query
 
 
-def _quick(converters: dict[int, Any]) -> dict[int, Any]:
+def _converter(how: Sequence[Any], column: Any) -> Callable[[Iterable[Any]], list[Any]]:
     """With the quickest reader of JSON in the place of the field's own, where nothing else is asked of the field."""
-    for at, (_, column) in converters.items():
-        if getattr(column, "target", None).__class__ is JSONField:
-            converters[at] = ([_read_json], column)
-    return converters
+    if getattr(column, "target", None).__class__ is JSONField:
+        return lambda values: [None if value is None else orjson.loads(value) for value in values]
 
+    def converted(values: Iterable[Any]) -> list[Any]:
+        for convert in how:
+            values = [convert(value, column, connection) for value in values]
+        return list(values)
 
-def _read_json(value: str | None, expression: Any, connection: Any) -> Any:
-    return None if value is None else orjson.loads(value)
+    return converted
 
 
 def _literal(value: Any) -> str:

@@ -77,7 +77,9 @@ def _reader(field: Any) -> Column:
             found = list(map(one if _are_dicts(rows) else of_row, rows))
         except AttributeError:
             found = list(map(one, rows))
-        return [value() if type(value) is MethodType else value for value in found]
+        if MethodType in set(map(type, found)):
+            return [value() if type(value) is MethodType else value for value in found]
+        return found
 
     return read
 
@@ -125,7 +127,7 @@ def _is_word(field: Any) -> bool:
 
 def _instant(value: datetime) -> str:
     """RFC 3339 in UTC."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return f"{value.astimezone(UTC).isoformat()[: -len('+00:00')]}Z"
 
 
 # Of which kind the values of a field are already, as they are to be written, and how others are.

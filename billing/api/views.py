@@ -166,6 +166,8 @@ class ApiView(APIView):
             if len(values) > 1:
                 error = FieldProblem(name, "repeated_parameter", "This is given more than once.")
                 raise Problem(400, "repeated_parameter", f"{name} is given more than once.", [error])
+        if not self.request.query_params:
+            return dict(_where_nothing_is_asked(serializer))
         return dict(_query(serializer).run_validation(self.request.query_params.dict()))
 
     def customer(self, ref: str, field: str = "") -> Customer:
@@ -209,6 +211,11 @@ class ApiView(APIView):
 def _query(serializer: type[Strict]) -> Strict:
     """Asked once for its fields, which are copied for each new one; reading a query leaves nothing behind in it."""
     return serializer(context={"query": True})
+
+
+@cache
+def _where_nothing_is_asked(serializer: type[Strict]) -> dict[str, Any]:
+    return dict(_query(serializer).run_validation({}))
 
 
 def _length(request: HttpRequest) -> int:

@@ -93,11 +93,13 @@ def spans_at_most(number: Decimal, digits: int, decimals: int) -> bool:
     return number.adjusted() < digits and isinstance(last, int) and -last <= decimals
 
 
+@lru_cache(maxsize=8192)  # nothing, and the same few amounts, over and over
 def to_major(minor: int, currency: str) -> str:
     """(2900, "USD") -> "29.00"; (29, "JPY") -> "29"."""
     return _with_point(minor, exponent(currency))
 
 
+@lru_cache(maxsize=4096)
 def to_unit(amount: Decimal, currency: str) -> str:
     """A unit price in major units: (29, "USD") -> "29.00", (0.0015, "USD") -> "0.0015"."""
     whole, _, decimals = plain(amount).partition(".")

@@ -13,3 +13,13 @@ def test_it_does_not_name_the_program(monkeypatch) -> None:
     assert any(line.startswith("Server:") for line in gunicorn.with_server_header(response))
     assert not any(line.startswith("Server:") for line in gunicorn.without_server_header(response))
     assert Response.default_headers is gunicorn.without_server_header
+
+
+def test_it_leaves_what_was_loaded_out_of_collections(monkeypatch):
+    from config import gunicorn
+
+    done = []
+    monkeypatch.setattr("gc.collect", lambda: done.append("collect"))
+    monkeypatch.setattr("gc.freeze", lambda: done.append("freeze"))
+    gunicorn.when_ready(None)
+    assert done == ["collect", "freeze"]

@@ -167,3 +167,10 @@ def test_it_refuses_names_where_the_address_says_everything(api, make_customer, 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, next(iter(body)))
     assert api.send("POST", f"subscriptions/{sub['id']}/undo_cancel", "[]").status_code == 400
     assert api.post(f"subscriptions/{sub['id']}/undo_cancel", {}).json()["code"] == "nothing_to_undo"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PUT"])
+def test_it_names_the_methods_that_an_address_takes(api, method):
+    answer = api.client.generic(method, "/api/v1/customers", headers=api.headers)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer["Allow"].split(", "))
