@@ -113,7 +113,8 @@ def buyer(view: ApiView, given: dict[str, Any]) -> tuple[Customer | None, Lead |
     customer, lead = given.pop("customer", None), given.pop("lead", None)
     if (customer is None) == (lead is None):
         words = "Name a customer or a lead."
-        raise Problem(422, "customer_or_lead", words, [FieldProblem("customer", "customer_or_lead", words)])
+        both = [FieldProblem(field, "customer_or_lead", words) for field in ("customer", "lead")]
+        raise Problem(422, "customer_or_lead", words, both)
     if customer is not None:
         return view.customer(customer, "customer"), None
     leads = Lead.objects.filter(livemode=view.livemode).select_related("owner", "customer")

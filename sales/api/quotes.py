@@ -37,7 +37,7 @@ from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import CollectionMethod, Customer, Seller, Subscription
-from sales import quoting
+from sales import comparing, quoting
 from sales.api.deals import buyer, on_side
 from sales.api.people import PersonOut, person
 from sales.models import Quote, QuoteLine
@@ -100,6 +100,15 @@ class OptionNew(QuoteTerms):
     """What differs from the quote that is copied."""
 
 
+def _seen() -> Text:
+    words = "the `fingerprint` of what was looked at: 409 where the quote was changed since"
+    return Text(required=False, max_length=40, help_text=words)
+
+
+class QuoteChange(QuoteTerms):
+    seen = _seen()
+
+
 class QuoteNew(QuoteTerms):
     customer = Text(required=False, max_length=200, help_text="id or external id; or a lead")
     lead = Text(required=False)
@@ -117,6 +126,7 @@ class QuoteSend(Strict):
 class QuoteDecision(Strict):
     by = Text(help_text="the e-mail address of who decides; never who made the quote")
     note = Text(required=False, allow_blank=True, max_length=1000)
+    seen = _seen()
 
 
 class QuoteWithdrawal(Strict):
@@ -220,6 +230,15 @@ class QuoteOut(serializers.Serializer[Any]):
         return f"/api/v1/quotes/{quote.pk}/pdf"
 
 
+class QuoteFullOut(QuoteOut):
+    fingerprint = serializers.SerializerMethodField(
+        help_text="another one once a term, the state or the options of this version change"
+    )
+
+    def get_fingerprint(self, quote: Quote) -> str:
+        return comparing.fingerprint(quote.options() if quote.option else [quote])
+
+
 class QuoteQuery(ListQuery):
     customer = Text(required=False, help_text="id or external id")
     lead = Text(required=False)
@@ -312,7 +331,7 @@ def _followed(view: ApiView, customer: Customer, given: dict[str, Any]) -> Subsc
 
 class Quotes(ApiView):
     @operation(
-        "Draft a quote", tag=TAG, name="create_quote", body=QuoteNew, answer=QuoteOut, status=201, posts=True,
+        "Draft a quote", tag=TAG, name="create_quote", body=QuoteNew, answer=QuoteFullOut, status=201, posts=True,
         description="For a customer or a lead; from the live subscription where there is one to follow.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
@@ -335,7 +354,7 @@ class Quotes(ApiView):
         return customer.currency if customer else Seller.objects.values_list("currency", flat=True).get()
 
     def _shown(self, quote: Quote, status: int) -> Response:
-        return self.answer(QuoteOut, quotes(self.livemode).get(pk=quote.pk), status)
+        return self.answer(QuoteFullOut, quotes(self.livemode).get(pk=quote.pk), status)
 
     @operation("List quotes", tag=TAG, name="list_quotes", query=QuoteQuery, page=QuoteOut)
     def get(self, request: Request) -> Response:
@@ -357,29 +376,29 @@ class OneQuote(ApiView):
         return row(quotes(self.livemode), ref, what="quote")
 
     def shown(self, quote: Quote) -> Response:
-        return self.answer(QuoteOut, self.found(quote.pk))
+        return self.answer(QuoteFullOut, self.found(quote.pk))
 
 
 class QuoteDetail(OneQuote):
     may_be_empty = False
 
-    @operation("Read a quote", tag=TAG, name="read_quote", answer=QuoteOut)
+    @operation("Read a quote", tag=TAG, name="read_quote", answer=QuoteFullOut)
     def get(self, request: Request, quote: str) -> Response:
-        return self.answer(QuoteOut, self.found(quote))
+        return self.answer(QuoteFullOut, self.found(quote))
 
     @operation(
-        "Change a quote", tag=TAG, name="change_quote", body=QuoteTerms, answer=QuoteOut,
+        "Change a quote", tag=TAG, name="change_quote", body=QuoteChange, answer=QuoteFullOut,
         description="What was approved is a draft again. One that is out is revised instead.",
     )  # fmt: skip
     def patch(self, request: Request, quote: str) -> Response:
         found = self.found(quote)
-        wanted = terms(self.given(QuoteTerms), found.currency)
+        wanted = terms(self.given(QuoteChange), found.currency)
         return self.shown(quoting.edit(quote=found, now=found.now, actor=self.actor, **wanted))
 
 
 class QuoteSubmit(OneQuote):
     @operation(
-        "Ask for approval", tag=TAG, name="submit_quote", answer=QuoteOut, posts=True,
+        "Ask for approval", tag=TAG, name="submit_quote", answer=QuoteFullOut, posts=True,
         description="A quote that no rule meets is approved at once.",
     )  # fmt: skip
     def post(self, request: Request, quote: str) -> Response:
@@ -390,7 +409,7 @@ class QuoteSubmit(OneQuote):
 
 class QuoteOptions(OneQuote):
     @operation(
-        "Add an option", tag=TAG, name="add_quote_option", body=OptionNew, answer=QuoteOut, status=201, posts=True,
+        "Add an option", tag=TAG, name="add_quote_option", body=OptionNew, answer=QuoteFullOut, status=201, posts=True,
         description="A copy with other terms, beside the quote, of which the buyer accepts one. Three at most.",
     )  # fmt: skip
     def post(self, request: Request, quote: str) -> Response:
@@ -398,12 +417,12 @@ class QuoteOptions(OneQuote):
         wanted = terms(self.given(OptionNew), found.currency)
         name = wanted.pop("option_name", "")
         made = quoting.add_option(quote=found, now=found.now, actor=self.actor, name=name, **wanted)
-        return self.answer(QuoteOut, self.found(made.pk), 201)
+        return self.answer(QuoteFullOut, self.found(made.pk), 201)
 
 
 class QuoteRemoveOption(OneQuote):
     @operation(
-        "Remove an option", tag=TAG, name="remove_quote_option", answer=QuoteOut, posts=True,
+        "Remove an option", tag=TAG, name="remove_quote_option", answer=QuoteFullOut, posts=True,
         description="Answers the option that leads now; one that is left alone is a plain quote again.",
     )  # fmt: skip
     def post(self, request: Request, quote: str) -> Response:
@@ -414,7 +433,7 @@ class QuoteRemoveOption(OneQuote):
 class QuoteApprove(OneQuote):
     may_be_empty = False
 
-    @operation("Approve", tag=TAG, name="approve_quote", body=QuoteDecision, answer=QuoteOut, posts=True)
+    @operation("Approve", tag=TAG, name="approve_quote", body=QuoteDecision, answer=QuoteFullOut, posts=True)
     def post(self, request: Request, quote: str) -> Response:
         found, given = self.found(quote), self.given(QuoteDecision)
         by = person(given.pop("by"), "by")
@@ -425,7 +444,7 @@ class QuoteApprove(OneQuote):
 class QuoteReject(OneQuote):
     may_be_empty = False
 
-    @operation("Reject", tag=TAG, name="reject_quote", body=QuoteDecision, answer=QuoteOut, posts=True)
+    @operation("Reject", tag=TAG, name="reject_quote", body=QuoteDecision, answer=QuoteFullOut, posts=True)
     def post(self, request: Request, quote: str) -> Response:
         found, given = self.found(quote), self.given(QuoteDecision)
         by = person(given.pop("by"), "by")
@@ -438,7 +457,7 @@ class QuoteSendOut(OneQuote):
     in_one_transaction = False
 
     @operation(
-        "Send a quote", tag=TAG, name="send_quote", body=QuoteSend, answer=QuoteOut, posts=True,
+        "Send a quote", tag=TAG, name="send_quote", body=QuoteSend, answer=QuoteFullOut, posts=True,
         description="Its paper is frozen and the link mailed. One that no rule meets is approved on the way.",
     )  # fmt: skip
     def post(self, request: Request, quote: str) -> Response:
@@ -449,19 +468,24 @@ class QuoteSendOut(OneQuote):
 
 class QuoteRevise(OneQuote):
     @operation(
-        "Make a new version", tag=TAG, name="revise_quote", body=QuoteTerms, answer=QuoteOut, status=201,
+        "Make a new version", tag=TAG, name="revise_quote", body=QuoteTerms, answer=QuoteFullOut, status=201,
         posts=True, description="With the same number; the old version's link is closed.",
     )  # fmt: skip
     def post(self, request: Request, quote: str) -> Response:
         found = self.found(quote)
         wanted = terms(self.given(QuoteTerms), found.currency)
         made = quoting.revise(quote=found, now=found.now, actor=self.actor, **wanted)
-        return self.answer(QuoteOut, self.found(made.pk), 201)
+        return self.answer(QuoteFullOut, self.found(made.pk), 201)
 
 
 class QuoteWithdraw(OneQuote):
     @operation(
-        "Withdraw a quote", tag=TAG, name="withdraw_quote", body=QuoteWithdrawal, answer=QuoteOut, posts=True
+        "Withdraw a quote",
+        tag=TAG,
+        name="withdraw_quote",
+        body=QuoteWithdrawal,
+        answer=QuoteFullOut,
+        posts=True,
     )
     def post(self, request: Request, quote: str) -> Response:
         found = self.found(quote)

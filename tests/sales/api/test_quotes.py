@@ -30,7 +30,8 @@ def test_it_drafts_a_quote_with_its_figures(api, acme, rita):
     assert body["tcv"] == "118080.00"
     assert body["url"] is None
     assert api.get(f"quotes/{body['id']}").json() == body
-    assert api.get("quotes", customer="acme", state="draft").json()["results"] == [body]
+    listed = api.get("quotes", customer="acme", state="draft").json()["results"]
+    assert listed == [{name: value for name, value in body.items() if name != "fingerprint"}]
     by_price = [{"year": 2, "quantities": {body["lines"][0]["price"]: 80}}]
     again = api.patch(f"quotes/{body['id']}", ramp=by_price).json()
     assert (again["ramp"], again["tcv"]) == (body["ramp"], body["tcv"])
@@ -66,6 +67,21 @@ def test_it_goes_through_approval_by_somebody_else(api, acme, rita, staff, code)
     assert api.post(f"quotes/{fresh.json()['id']}/withdraw", reason="Lost").json()["state"] == "withdrawn"
 
 
+def test_who_looked_at_something_else_decides_nothing(api, acme, rita, staff, code):
+    terms = {"customer": "acme", "plan": "enterprise", "quantity": 50, "discount": {"percent_off": 25}}
+    made = api.post("quotes", owner=rita.email, **terms).json()
+    path, manager = f"quotes/{made['id']}", staff("max", "Sales managers").email
+    changed = api.patch(path, quantity=60, seen=made["fingerprint"]).json()
+    assert code(api.patch(path, quantity=70, seen=made["fingerprint"])) == (409, "quote_changed_meanwhile")
+    asked = api.post(f"{path}/submit").json()
+    assert len({made["fingerprint"], changed["fingerprint"], asked["fingerprint"]}) == 3
+    for verb in ("approve", "reject"):
+        stale = api.post(f"{path}/{verb}", by=manager, seen=changed["fingerprint"])
+        assert code(stale) == (409, "quote_changed_meanwhile")
+    assert api.get(path).json() == asked
+    assert api.post(f"{path}/approve", by=manager, seen=asked["fingerprint"]).json()["state"] == "approved"
+
+
 def test_one_for_a_customer_follows_its_live_subscription(api, acme, rita, subscribe):
     live = subscribe(acme)
     made = api.post("quotes", customer="acme", starts="period_end").json()
@@ -79,7 +95,9 @@ def test_a_lead_is_quoted_in_the_currency_asked_for(api, rita, code):
     made = api.post("quotes", lead=lead, plan="enterprise", currency="EUR", quantity=3).json()
     assert (made["lead"], made["currency"], made["customer"]) == (lead, "EUR", None)
     assert code(api.post("quotes", lead=lead)) == (422, "required")
-    assert code(api.post("quotes", plan="enterprise")) == (422, "customer_or_lead")
+    nobody = api.post("quotes", plan="enterprise")
+    assert code(nobody) == (422, "customer_or_lead")
+    assert [error["field"] for error in nobody.json()["errors"]] == ["customer", "lead"]
 
 
 @pytest.mark.parametrize(
