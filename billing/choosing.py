@@ -1,8 +1,10 @@
 """Which of a plan's prices a subscription is made of, and how many of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
+from billing.maths.periods import Interval, InvalidAnchor, anchor_for
 from billing.models import Plan, Price
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -17,6 +19,12 @@ class UnknownPrice(Refused):
 
 class InvalidQuantity(Refused):
     code = "invalid_quantity"
+
+
+class AnchorRefused(Refused):
+    """No period of the interval can start there."""
+
+    code = "invalid_anchor"
 
 
 def cadence(plan: Plan, currency: str, usual: str = "month") -> str:
@@ -133,6 +141,14 @@ def _quantity_of(price: Price, wanted: Mapping[str, Decimal], quantity: Decimal 
 def seats(specs_items: Sequence[tuple[Price, Decimal]]) -> Decimal | None:
     """How many of the per-unit recurring price, the first that is taken; None where there is none."""
     return next((q for p, q in specs_items if p.kind == "recurring" and p.model != "flat" and q), None)
+
+
+def anchored(interval: str, start: date, rule: str | int) -> date:
+    """Where periods are counted from; see `periods.anchor_for`. Raises AnchorRefused."""
+    try:
+        return anchor_for(Interval(interval), start, rule)
+    except InvalidAnchor as error:
+        raise AnchorRefused(str(error), field="anchor") from error
 
 
 def interval_of(spec: PhaseSpec) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from billing import discounting
-from billing.choosing import interval_of
-from billing.maths.periods import Interval, anchor_for, local_date, midnight
+from billing.choosing import anchored, interval_of
+from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Phase, Plan
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
@@ -36,8 +36,8 @@ def phases(
 ) -> list[PhaseSpec]:
     """`spec` says the terms and the start; what comes of it in time order."""
     starts = [spec] if trial_end is None else _after_trial(spec, trial_end, tz)
-    interval = Interval(interval_of(spec))
-    *trial, paid = [replace(s, anchor_on=anchor_for(interval, s.start_on, anchor)) for s in starts]
+    interval = interval_of(spec)
+    *trial, paid = [replace(s, anchor_on=anchored(interval, s.start_on, anchor)) for s in starts]
     if trial:
         paid = replace(paid, wishes={"ends": _trial_ends(paid)})
     return [*trial, *discounting.lasting([paid], paid, discounting.fresh(paid.discount))]

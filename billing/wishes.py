@@ -11,8 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from billing.choosing import cadence, choose_items, interval_of, requantified, seats
-from billing.maths.periods import ONE_DAY, Interval, anchor_for
+from billing.choosing import anchored, cadence, choose_items, interval_of, requantified, seats
+from billing.maths.periods import ONE_DAY
 from billing.models import Discount, Plan
 from billing.timelines import PhaseSpec
 
@@ -125,7 +125,7 @@ def _same_codes(old: PhaseSpec, plan: Plan, interval: str) -> dict[str, Decimal]
 def _anchor(old: PhaseSpec, wish: Wish, cadence: str, on: date) -> date:
     """Another interval starts a new cycle on its day; a wish for a billing day moves the cycle there."""
     if wish.anchor is not None:
-        return anchor_for(Interval(cadence), on, wish.anchor)
+        return anchored(cadence, on, wish.anchor)
     return old.anchor_on if cadence == interval_of(old) else on
 
 

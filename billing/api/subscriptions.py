@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from billing import cards, discounting, dunning, ending, invoicing, issuing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
+    DATE,
     Day,
     Effective,
     Instant,
@@ -99,6 +100,7 @@ def discounts_named(given: dict[str, Any]) -> None:
             {"type": "string", "enum": ["start", "calendar"]},
             {"type": "integer", "minimum": 1, "maximum": 31},
             {"type": "string", "pattern": "^([1-9]|[12][0-9]|3[01])$"},
+            {"type": "string", "format": "date"},
         ]
     }
 )
@@ -106,10 +108,15 @@ class Anchor(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> str | int:
         if data in ("start", "calendar"):
             return str(data)
+        if isinstance(data, str) and DATE.fullmatch(data):
+            return Day().run_validation(data).isoformat()
         day = int(data) if isinstance(data, str) and DAY.fullmatch(data) else whole(data)
         if day is not None and 1 <= day <= 31:
             return day
-        raise serializers.ValidationError("start, calendar, or a day from 1 to 31.", code="invalid_anchor")
+        raise serializers.ValidationError(
+            "start, calendar, a day from 1 to 31, or a day such as 2026-04-01 on which a period starts.",
+            code="invalid_anchor",
+        )
 
     def to_representation(self, value: Any) -> Any:
         return value
@@ -136,7 +143,9 @@ class SubscriptionNew(Terms):
     )
     start_at = Moment(required=False, help_text="now, where nothing is said; at most a year back")
     anchor = Anchor(
-        required=False, help_text="where periods are counted from; the start where nothing is said"
+        required=False,
+        help_text="where periods are counted from; the start where nothing is said. A day of the month (of weeks 1 is "
+        "Monday), or a day on which a period starts, ahead or back: years from 1 April are 2026-04-01",
     )
     trial_days = serializers.IntegerField(
         required=False, min_value=0, max_value=730, help_text="what the plan grants where nothing is said"

@@ -151,17 +151,27 @@ def anchor_for(interval: Interval, start: date, rule: str | int) -> date:
     """The anchor for a subscription that starts on a day.
 
     "start": that day. "calendar": see calendar_anchor. A number: the first such day of a month on or after
-    the start is a boundary (for weeks 1 is Monday, 7 Sunday). Raises InvalidAnchor.
+    the start is a boundary (for weeks 1 is Monday, 7 Sunday). A day, as YYYY-MM-DD: it is a boundary, whether
+    it lies ahead or back. Raises InvalidAnchor.
     """
     if rule == "start":
         return start
     if rule == "calendar":
         return calendar_anchor(interval, start)
+    if isinstance(rule, str):
+        return _named_day(rule)
     if isinstance(rule, bool) or not isinstance(rule, int):
-        raise InvalidAnchor(f"An anchor is start, calendar or a day number, not {rule!r}.")
+        raise InvalidAnchor(f"An anchor is start, calendar, a day number or a day, not {rule!r}.")
     if interval == Interval.WEEK:
         return _weekday_anchor(start, rule)
     return _month_day_anchor(interval, start, rule)
+
+
+def _named_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidAnchor(f"An anchor is start, calendar, a day number or a day, not {text!r}.") from error
 
 
 def _weekday_anchor(start: date, weekday: int) -> date:

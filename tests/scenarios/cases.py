@@ -287,8 +287,13 @@ ANCHORS = [
         clock("2024-01-15"),
         plan(price("366.00", "year")),
         customer(),
-        subscribe(interval="year", anchor=15),
-        issued_on("2024-01-15", total="366.00"),
+        subscribe(interval="year", anchor="2024-06-15"),
+        to("2024-06-15T01:00"),
+        totals(15200, 36600),
+        lines(span("2024-06-15", "2025-06-15")),
+        change(anchor="2024-10-01", effective="2024-09-15"),
+        to("2024-10-01T01:00"),
+        lines({**span("2024-10-01", "2025-10-01"), "amount": "366.00"}),
     ),
 ]
 

@@ -320,6 +320,9 @@ FLEX = [
         *next_date("week", "2024-03-06", "calendar", "2024-03-11"),
         *next_date("week", "2024-03-06", "start", "2024-03-13"),
         *next_date("month", "2024-12-30T20:00", "calendar", "2025-01-01", "Asia/Kolkata"),
+        *next_date("quarter", "2024-02-15", "2024-04-01", "2024-04-01"),
+        *next_date("half_year", "2024-03-15", "2024-07-01", "2024-07-01"),
+        *next_date("week", "2024-03-04", "2024-01-03", "2024-03-06"),
     ),
 ]  # fmt: skip
 

@@ -86,6 +86,33 @@ def test_a_trial_costs_nothing_yet(api, customer):
     assert [phase["trial"] for phase in body["phases"]] == [True, False]
 
 
+def test_it_refuses_a_day_that_no_week_has(api, customer):
+    api.post(
+        "plans", code="weekly", name="W", motion="self_serve", prices=[{"amount": "7.00", "interval": "week"}]
+    )
+    refused = api.post("subscriptions", customer=customer.pk, plan="weekly", anchor=15)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "anchor")
+    made = api.post("subscriptions", customer=customer.pk, plan="weekly", anchor=3).json()
+    for path in ("changes", "changes/preview"):
+        refused = api.post(f"subscriptions/{made['id']}/{path}", anchor=15)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_anchor")
+
+
+def test_an_archived_plan_is_kept_and_not_sold(api, customer):
+    prices = [{"amount": "10.00", "model": "per_unit"}]
+    for code in ("old", "new"):
+        api.post("plans", code=code, name=code, motion="self_serve", prices=prices)
+    kept, other = (
+        api.post("subscriptions", customer=customer.pk, plan=code).json() for code in ("old", "new")
+    )
+    api.post("plans/old/archive")
+    refused = api.post("subscriptions", customer=customer.pk, plan="old")
+    assert (refused.status_code, refused.json()["code"]) == (409, "plan_archived")
+    refused = api.post(f"subscriptions/{other['id']}/changes", plan="old")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (409, "plan")
+    assert api.post(f"subscriptions/{kept['id']}/changes", quantity=2).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
@@ -108,6 +135,7 @@ def test_a_trial_costs_nothing_yet(api, customer):
         ({"collection_method": "send_invoice"}, 422, "collection_not_allowed"),
         ({"anchor": 32}, 400, "invalid_anchor"),
         ({"anchor": 1.5}, 400, "invalid_anchor"),
+        ({"anchor": "2026-02-30"}, 400, "invalid"),
         ({"anchor": "2026-10-25T02:30:00"}, 400, "invalid_anchor"),
         ({"trial_days": -1}, 400, "min_value"),
         ({"price": "1.00"}, 400, "unknown_field"),

@@ -126,9 +126,22 @@ def test_it_anchors_a_week_on_a_weekday(start: date, weekday: int) -> None:
     assert 0 <= (anchor - start).days < 7
 
 
+@given(cycles, days)
+def test_it_anchors_on_a_named_day_wherever_it_lies(cycle: Cycle, start: date) -> None:
+    assert anchor_for(cycle.interval, start, cycle.anchor.isoformat()) == cycle.anchor
+
+
 @pytest.mark.parametrize(
     ("interval", "rule"),
-    [("month", 0), ("month", 32), ("week", 8), ("month", "first"), ("month", True), ("month", 1.0)],
+    [
+        ("month", 0),
+        ("month", 32),
+        ("week", 8),
+        ("month", "first"),
+        ("month", "2024-02-30"),
+        ("month", True),
+        ("month", 1.0),
+    ],
 )
 def test_it_refuses_an_anchor_that_is_no_day(interval: str, rule: object) -> None:
     with pytest.raises(InvalidAnchor):
