@@ -134,6 +134,8 @@ def _parts(
 ) -> list[DraftLine]:
     if lines is not None and amount is not None:
         raise InvalidCredit("Give lines or an amount, not both.", field="lines")
+    if lines is not None and not lines:
+        raise InvalidCredit("Name a line; without lines and amount it is all that is left.", field="lines")
     if lines is not None:
         return [_of_line(left, wanted, f"lines.{n}") for n, wanted in enumerate(lines)]
     assert amount is not None

@@ -25,6 +25,7 @@ from billing import (
     timelines,
     wishes,
 )
+from billing.cataloguing import PlanArchived
 from billing.choosing import (
     InvalidQuantity,
     UnknownPrice,
@@ -138,12 +139,12 @@ def subscribe(
 ) -> Subscription:
     """A new subscription, trialing or active, not yet billed (call `bill_now`); incomplete when it starts later.
 
-    Raises PlanNeedsQuote, UnknownPrice, InvalidQuantity, InvalidTrial, InvalidDate, DiscountRefused,
-    CollectionNotAllowed; IntegrityError for a `source` that already made one.
+    Raises PlanNeedsQuote, PlanArchived, UnknownPrice, InvalidQuantity, InvalidTrial, InvalidDate, AnchorRefused,
+    DiscountRefused, CollectionNotAllowed; IntegrityError for a `source` that already made one.
     """
     customers.hold(customer.pk)
-    if plan.quote_only and origin != "quote":
-        raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
+    if origin != "quote":
+        _refuse_unsold_plan(plan)
     items = choose_items(
         plan, interval=interval, currency=customer.currency, quantity=quantity, quantities=quantities
     )
@@ -404,7 +405,7 @@ def change(
     """New terms from now, from the period's or contract's end, or from a day before or after; billed at once
     where they have begun. What waits after that day is worked out again on top of them.
 
-    `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, UnknownPrice, InvalidQuantity,
+    `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, PlanArchived, UnknownPrice, InvalidQuantity,
     CollectionNotAllowed, DiscountRefused, InvalidDate, TooFarBack.
     """
     subscription = locked(subscription)
@@ -530,9 +531,18 @@ def _refuse_unsold(
     subscription: Subscription, wish: Wish, old: PhaseSpec, given: Sequence[Discount], now: datetime
 ) -> None:
     plan = wish.plan or old.plan
-    if plan.quote_only and plan != old.plan:
-        raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
+    if plan != old.plan:
+        _refuse_unsold_plan(plan)
     discounting.check(given, plan=plan, currency=subscription.currency, now=now)
+
+
+def _refuse_unsold_plan(plan: Plan) -> None:
+    if plan.quote_only:
+        raise PlanNeedsQuote(f"{plan.name} is sold by quote only.", field="plan")
+    if plan.archived_at is not None:
+        raise PlanArchived(
+            f"{plan.name} is archived: who has it keeps it, nobody else can buy it.", field="plan"
+        )
 
 
 def _with_wish(

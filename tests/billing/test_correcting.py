@@ -125,6 +125,7 @@ def test_credit_lowers_what_is_due_and_the_rest_goes_to_the_balance(clock, make_
     ("how", "code"),
     [
         ({"amount": 0}, "invalid_credit"),
+        ({"lines": []}, "invalid_credit"),
         ({"amount": 123_01}, "credit_too_large"),
         ({"line": {"amount": 100_01}}, "credit_too_large"),
         ({"line": {"quantity": Decimal(2)}}, "credit_too_large"),
