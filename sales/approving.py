@@ -1,12 +1,13 @@
 """Who has to agree to a quote before it goes out, and what they said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from billing import customers, mail
 from billing.events import record
@@ -147,14 +148,18 @@ def _due(rows: Sequence[Quote]) -> list[Approval]:
 def _ask(rows: Sequence[Quote], event: Event | str, now: datetime) -> None:
     """A mail to everybody who could decide about the present step, except who made the quote."""
     quote, asked = rows[0], _due(rows)
-    groups = [GROUPS[Role(role)] for role in sorted({each.needed_role for each in asked})]
+    for person in _deciding({each.needed_role for each in asked}, rows, now):
+        context = {**_mail_facts(quote), "approvals": asked}
+        mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+
+
+def _deciding(roles: Iterable[str], rows: Sequence[Quote], now: datetime) -> QuerySet[User]:
+    """Who may decide as one of these, or stands in for who may, except who made the quote."""
+    groups = [GROUPS[Role(role)] for role in sorted(roles)]
     members = Q(groups__name__in=groups) | Q(
         delegated_by__in=_standing_in(now), delegated_by__person__groups__name__in=groups
     )
-    people = User.objects.filter(members, is_active=True).exclude(pk__in=_authors(rows))
-    for person in people.distinct():
-        context = {**_mail_facts(quote), "approvals": asked}
-        mail.compose(template="quote_approval", to=person.email, context=context, event=event, now=now)
+    return User.objects.filter(members, is_active=True).exclude(pk__in=_authors(rows)).distinct()
 
 
 def is_own(options: Sequence[Quote], user: User) -> bool:
@@ -283,10 +288,16 @@ def reopen(quote: Quote, *, now: datetime, actor: str) -> None:
 
 
 def escalate(*, now: datetime) -> int:
-    """Approvals that have waited longer than the setting: the directors are told, once. Answers how many."""
-    before = now - timedelta(hours=SalesSettings.current().approval_hours)
-    late = Quote.objects.filter(state="in_approval", submitted_at__lte=before, escalated_at__isnull=True)
-    return sum(_escalate(quote, now) for quote in late.select_related("customer", "lead"))
+    """Approvals that have waited longer than the setting, each on its buyer's clock: the directors are told, once.
+    Answers how many."""
+    waits = timedelta(hours=SalesSettings.current().approval_hours)
+    rows = Quote.objects.filter(state="in_approval", escalated_at__isnull=True).select_related("lead")
+    present = Coalesce("customer__test_clock__now", Value(now, DateTimeField()))
+    late = rows.alias(present=present).filter(present__gte=F("submitted_at") + waits)
+    return sum(
+        _escalate(quote, quote.customer.on_clock(now) if quote.customer else now)
+        for quote in late.select_related("customer__test_clock")
+    )
 
 
 @transaction.atomic
@@ -297,7 +308,7 @@ def _escalate(quote: Quote, now: datetime) -> bool:
     rows = quote.options()
     Quote.objects.filter(pk__in=[row.pk for row in rows], state="in_approval").update(escalated_at=now)
     waiting = list(Approval.objects.filter(quote__in=rows, decision="waiting").select_related("quote"))
-    for person in User.objects.filter(groups__name=GROUPS[Role.DIRECTOR], is_active=True):
+    for person in _deciding([Role.DIRECTOR], rows, now):
         context = {**_mail_facts(quote), "approvals": waiting, "late": True}
         cause = f"late:{quote.pk}:{int(quote.submitted_at.timestamp()) if quote.submitted_at else 0}"
         mail.compose(template="quote_approval", to=person.email, context=context, event=cause, now=now)

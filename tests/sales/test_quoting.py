@@ -4,8 +4,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
-from billing import customers
+from billing import customers, running
 from billing.models import Document, Event, Mail, User
 from billing.moves import IllegalMove
 from billing.refusals import Refused
@@ -197,7 +198,7 @@ def test_it_tells_those_who_may_decide_and_the_directors_again_when_it_waits(
     make_customer, draft, staff, rita
 ):
     staff("mia", "Sales managers")
-    quote = draft(customer=make_customer(), quantity=60, discount_percent=Decimal(25))
+    quote = draft(customer=make_customer(None), quantity=60, discount_percent=Decimal(25))
     quoting.submit(quote=quote, now=NOON, actor=f"user:{rita.pk}", by=rita)
     staff("dan", "Directors")
     assert [m.recipient for m in Mail.objects.filter(template="quote_approval")] == ["mia@seller.example"]
@@ -338,6 +339,31 @@ def test_it_expires_on_the_clock_of_its_customer(make_customer, draft, clock, ad
     assert clocked.state == "expired"
     assert quoting.expire(now=NOON + timedelta(days=30)) == 1
     assert quoting.expire(now=NOON + timedelta(days=31)) == 0
+
+
+def test_an_approval_waits_on_its_buyers_clock(make_customer, clock, draft, staff, rita):
+    staff("dan", "Directors")
+    for on in (clock, None):
+        quote = draft(customer=make_customer(on), quantity=60, discount_percent=Decimal(25))
+        quoting.submit(quote=quote, now=quote.now, actor=f"user:{rita.pk}", by=rita)
+    here = timezone.now()
+    assert quoting.escalate(now=here) == 0  # for who lives on the clock no time has passed
+    running.advance(clock=clock, to=NOON + timedelta(hours=24))
+    assert quoting.escalate(now=here) == 1
+    assert Quote.objects.get(escalated_at=NOON + timedelta(hours=24)).customer.test_clock == clock
+    assert quoting.escalate(now=here + timedelta(hours=25)) == 1
+
+
+def test_who_stands_in_for_a_director_is_told_of_what_waits(make_customer, draft, staff, rita):
+    dan, sam = staff("dan", "Directors"), staff("sam")
+    ApprovalDelegate.objects.create(
+        person=dan, delegate=sam, since=NOON.date(), until=NOON.date() + timedelta(2)
+    )
+    quote = draft(customer=make_customer(None), quantity=60, discount_percent=Decimal(25))
+    quoting.submit(quote=quote, now=NOON, actor=f"user:{rita.pk}", by=rita)
+    quoting.escalate(now=NOON + timedelta(hours=24))
+    told = Mail.objects.filter(template="quote_approval", subject__contains="still waits")
+    assert {each.recipient for each in told} == {dan.email, sam.email}
 
 
 # -- Steps, delegates, copies
