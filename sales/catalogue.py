@@ -100,6 +100,18 @@ RULES: list[dict[str, Any]] = [
     },
 ]  # fmt: skip
 
+# What a rep writes to the customer, by the rule of the signal: subject and words.
+LETTERS = {
+    "team_growing": (
+        "Your team is growing",
+        "Hello,\n\nyour team on {customer.name} has grown. Shall we look at what would suit you now?",
+    ),
+    "upgraded_in_app": (
+        "Thank you",
+        "Hello,\n\nthank you for the upgrade of {customer.name}. Is there anything that we can help you with?",
+    ),
+}
+
 APPROVALS = [
     # name, measure, over, role, step: a director is asked once a manager has agreed
     ("Discount over 20 %", ApprovalRule.Measure.DISCOUNT, 20, Role.MANAGER, 1),
@@ -189,8 +201,7 @@ def ready_made() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"rule-{row['code']}", f"{row['name']}: {row['action'].lower()}", fields
     personal = {
         "kind": "mail", "to": "owner", "text": "{customer.name} is growing: write to them",
-        "body": "A draft:\n\nHello,\n\nyour team on {customer.name} has grown. Shall we look at what would suit you"
-        " now?",
+        "body": f"A draft:\n\n{LETTERS['team_growing'][1]}",
     }  # fmt: skip
     growing = {
         "trigger": "signal.created",

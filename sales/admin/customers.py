@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from django import forms
@@ -17,7 +18,7 @@ from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
 from billing.maths.money import to_major
-from billing.models import Customer, Event, Segment, SignOff, Subscription
+from billing.models import Customer, Event, Mail, Segment, SignOff, Subscription
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, excepting, handing_over, leads
@@ -85,6 +86,7 @@ class Moment:
     who: str
     icon: str
     tone: str
+    href: str = ""
 
 
 # Facts that are about a value which became another.
@@ -101,10 +103,25 @@ def events_of(customer: Customer, kind: str = "") -> QuerySet[Event]:
     return rows[:SHOWN]
 
 
+def mails_of(customer: Customer, kind: str = "") -> QuerySet[Mail]:
+    """The newest mails to the customer's people and about them, where `kind` asks for mails or for everything."""
+    if kind not in ("", "mail"):
+        return Mail.objects.none()
+    rows = Mail.objects.filter(reading.of_account(customer)).defer("text", "html")
+    return rows.order_by("-created_at", "-pk")[:SHOWN]
+
+
 def moments(shown: reading.Shown) -> list[Moment]:
-    """The facts in words, with who did them."""
+    """The facts in words, with who did them, and the mails; the newest first."""
     names = {event.actor: _name(event.actor, shown) for event in shown.events}
-    return [_moment(event, names) for event in shown.events]
+    told = [*(_moment(event, names) for event in shown.events), *(_letter(mail) for mail in shown.mails)]
+    return sorted(told, key=attrgetter("at"), reverse=True)[:SHOWN]
+
+
+def _letter(mail: Mail) -> Moment:
+    title, tone = ("Mail", "") if mail.sent_at else ("Mail, waiting to be sent", "warn")
+    where = reverse("admin:billing_mail_change", args=[mail.pk])
+    return Moment(title, mail.created_at, f"{mail.subject} · {mail.recipient}", "", "mail", tone, where)
 
 
 PROGRAMS = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
@@ -359,7 +376,7 @@ class CustomerAdmin(Screen):
     def context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         now = row.now
         kind = request.GET.get("show", "")
-        shown = reading.read(row, events_of(row, kind), now)
+        shown = reading.read(row, events_of(row, kind), mails_of(row, kind), now)
         running = shown.subscriptions[0] if shown.subscriptions else None
         specs = timelines.specs_of(running) if running else []
         usage = metering.current(row, now, shown.meters)
@@ -399,6 +416,7 @@ class CustomerAdmin(Screen):
                 ("signal", "Signals"),
                 ("quote", "Quotes"),
                 ("member", "People"),
+                ("mail", "Mails"),
             ],
             "kind": kind,
         }

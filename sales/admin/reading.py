@@ -12,6 +12,7 @@ from billing.models import (
     Customer,
     Event,
     Invoice,
+    Mail,
     Member,
     Meter,
     PaymentMethod,
@@ -51,6 +52,7 @@ class Shown:
     wish: PaymentException | None
     settings: SalesSettings
     events: list[Event]
+    mails: list[Mail]
     users: dict[Any, User]
     members: dict[Any, Member]
     meters: dict[Any, Meter]
@@ -71,12 +73,12 @@ def of_account(customer: Customer) -> Q:
     return Q(customer__pk__any=[customer.pk, *joined]) if joined else Q(customer=customer)
 
 
-def read(customer: Customer, events: Any, now: datetime) -> Shown:
-    """`events` are those of the timeline, in their order."""
+def read(customer: Customer, events: Any, mails: Any, now: datetime) -> Shown:
+    """`events` and `mails` are those of the timeline, in their order."""
     row, moments = {"customer": customer}, {customer: now}
     (
         running, signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened,
-        meters, sellers, rates, others, *troubling,
+        letters, meters, sellers, rates, others, *troubling,
     ) = bulk.read(
         Subscription.objects.filter(**row).exclude(status="canceled").order_by("-mrr"),
         Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12],
@@ -90,6 +92,7 @@ def read(customer: Customer, events: Any, now: datetime) -> Shown:
         PaymentException.objects.filter(**row, decision="waiting")[:1],
         SalesSettings.objects.filter(pk=1),
         events,
+        mails,
         Meter.objects.all(),
         Seller.objects.defer("logo"),
         TaxRate.objects.filter(active=True),
@@ -117,7 +120,7 @@ def read(customer: Customer, events: Any, now: datetime) -> Shown:
     return Shown(
         running, signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
         next(iter(tasks), None), next(iter(wishes), None), next(iter(settings), SalesSettings(pk=1)), happened,
-        known, _by_key(members), _by_key(meters), sellers[0], taxes.Table(rates),
+        letters, known, _by_key(members), _by_key(meters), sellers[0], taxes.Table(rates),
         handing_over.troubles_of(moments, troubling).get(customer.pk, ""), not others,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from django import forms
 from django.contrib import admin
@@ -23,9 +24,10 @@ from billing.admin.base import (
     now_of,
     staff,
 )
-from billing.models import Subscription
+from billing.models import Customer, Subscription
 from sales import consolidating, drafting, handing_over, watching, worth
 from sales.admin import trying
+from sales.catalogue import LETTERS
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
 
 
@@ -173,7 +175,10 @@ class HandoffTaskAdmin(Screen):
         return {
             "title": str(row.customer or row.lead),
             "signals": signals,
-            "points": [(each, handing_over.score([each], now, settings)) for each in signals],
+            "points": [
+                (each, handing_over.score([each], now, settings), _letter(each, row.customer))
+                for each in signals
+            ],
             **_task_forms(request),
             "trouble": handing_over.trouble(row.customer, now) if row.customer and row.is_open else "",
             **_snoozed(row, now),
@@ -200,6 +205,14 @@ def _snoozed(task: HandoffTask, now: datetime) -> dict[str, Any]:
 
 
 OUTCOMES = ("won", "lost", "later", "return")
+
+
+def _letter(signal: Signal, customer: Customer | None) -> str:
+    """The address that opens a draft to the customer, where the rule asks for a personal mail."""
+    if customer is None or signal.rule.code not in LETTERS:
+        return ""
+    subject, words = (text.replace("{customer.name}", customer.name) for text in LETTERS[signal.rule.code])
+    return f"mailto:{customer.email}?{urlencode({'subject': subject, 'body': words}, quote_via=quote)}"
 
 
 def _task_forms(request: HttpRequest) -> dict[str, Any]:

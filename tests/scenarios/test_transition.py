@@ -11,7 +11,7 @@ from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
 from sales import catalogue as sales_catalogue
 from sales import drafting, promises, quoting
 from sales.admin import reading
-from sales.admin.customers import events_of, moments
+from sales.admin.customers import events_of, mails_of, moments
 from sales.models import ApprovalRule, Quote
 
 pytestmark = pytest.mark.django_db
@@ -95,10 +95,10 @@ def test_it_keeps_one_history_of_one_customer(card_customer, offer, advance, clo
     customer.refresh_from_db()
     (usage,) = drafting.usage_by_month(customer, clock.now)
     assert [m["quantity"] for m in usage["months"] if m["quantity"] != "0"] == ["300", "40"]
-    shown = reading.read(customer, events_of(customer), customer.now)
+    shown = reading.read(customer, events_of(customer), mails_of(customer), customer.now)
     told = [moment.title for moment in moments(shown)]
     for title in ("Became a customer", "Card saved", "Subscription started", "Invoice issued", "Quote accepted",
-                  "New terms began", "Converted to invoice", "Way of paying changed"):  # fmt: skip
+                  "New terms began", "Converted to invoice", "Way of paying changed", "Mail"):  # fmt: skip
         assert title in told, title
     assert [row[0] for row in papers(subscription)] == [date(2026, 1, 15), date(2026, 2, 15)]
     assert books.check() == []

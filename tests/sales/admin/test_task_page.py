@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing.models import Invoice, Segment, Seller
+from billing.models import Customer, Invoice, Mail, Segment, Seller
 from sales import leads, quoting, watching
 from sales.models import HandoffTask, Quote, Signal, TargetDomain
 
@@ -32,6 +32,29 @@ def test_it_says_who_why_and_what_to_do(browser, address, task):
     assert task.customer.name in page
     assert "Demo requested" in page
     assert "Route to sales" in page
+
+
+def test_a_personal_mail_is_drafted(browser, address, task):
+    Customer.objects.filter(pk=task.customer.pk).update(name="Nova & Söhne")
+    said = {"occurred_at": task.customer.now, "now": task.customer.now, "actor": "user:1"}
+    watching.report(customer=task.customer, rule="team_growing", **said)
+    page = browser.get(address(task)).text
+    assert f"mailto:{task.customer.email}?subject=Your%20team%20is%20growing&amp;body=Hello" in page
+    assert "Nova%20%26%20S%C3%B6hne%20has%20grown" in page
+    assert page.count("Open the draft of the e-mail") == 1
+
+
+def test_the_timeline_has_the_mails(browser, address, task):
+    page = browser.get(address(task.customer))
+    (shown,) = [each for each in page.context["timeline"] if each.title.startswith("Mail")][:1]
+    kept = Mail.objects.filter(customer=task.customer).order_by("-created_at", "-pk").first()
+    assert shown.text == f"{kept.subject} · {kept.recipient}"
+    assert address(kept) in page.text
+    mails = browser.get(f"{address(task.customer)}?show=mail").context["timeline"]
+    assert {each.title for each in mails} <= {"Mail", "Mail, waiting to be sent"}
+    assert len(mails) == Mail.objects.filter(customer=task.customer).count()
+    others = browser.get(f"{address(task.customer)}?show=signal").context["timeline"]
+    assert not any(each.title.startswith("Mail") for each in others)
 
 
 @pytest.mark.parametrize(
