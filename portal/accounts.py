@@ -1,9 +1,17 @@
 """How people get in: members by a code sent to their mail, staff by password, TOTP or passkey."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
 from billing.models import Seller
+
+WAYS = {
+    "reauthenticate": "Use my password",
+    "mfa_reauthenticate": "Use a code from my app",
+    "mfa_reauthenticate:webauthn": "Use my passkey",
+}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -21,6 +29,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Where somebody lands who was not on the way to a page: staff at work, members in their portal."""
         return "/admin/" if request.user.is_staff else "/portal/"
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The ways to say again who one is, each in our words."""
+        methods = super().get_reauthentication_methods(user)
+        return [{**way, "description": WAYS.get(way["id"], way["description"])} for way in methods]
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
         """Mails about sign-in carry the seller's name, as every other mail does."""

@@ -192,11 +192,67 @@ def test_the_second_factor_is_asked_after_the_code(client, alice):
     assert "_auth_user_id" not in client.session
 
 
-@pytest.mark.parametrize(
-    "address", ["/accounts/2fa/", "/accounts/2fa/webauthn/", "/accounts/2fa/totp/activate/"]
-)
-def test_security_pages_wear_our_clothes(client, sam, address):
+# What a page says, before and after a second proof is set up.
+SECURITY = {
+    "2fa/": "Sign-in security",
+    "2fa/webauthn/": "Passkeys",
+    "2fa/webauthn/add/": "Sign in with this alone",
+    "2fa/totp/activate/": "Or type this key into the app",
+    "password/change/": "Password now",
+    "logout/": "Sign out?",
+    "reauthenticate/": "Is it you?",
+}
+SECURED = {
+    "2fa/": "Recovery codes",
+    "2fa/webauthn/": "Work laptop",
+    "2fa/webauthn/keys/{key}/edit/": "Rename a passkey",
+    "2fa/webauthn/keys/{key}/remove/": "Remove this passkey?",
+    "2fa/recovery-codes/": "10 of 10 are left",
+    "2fa/recovery-codes/generate/": "stop working at once",
+    "2fa/totp/deactivate/": "Switch off the authenticator app?",
+    "2fa/reauthenticate/": "one of your recovery codes",
+    "reauthenticate/": "Use a code from my app",
+}
+ENTRANCE = {
+    "password/reset/": "We send a link",
+    "password/reset/done/": "a link is on its way",
+    "password/reset/key/1-abc/": "This link is over",
+    "password/reset/key/done/": "Your new password is saved",
+    "inactive/": "switched off",
+}
+
+
+def told(client, pages, **names):
+    """Every page in our clothes and words, one heading each."""
+    for address, words in pages.items():
+        page = client.get(f"/accounts/{address.format(**names)}", follow=True)
+        assert page.status_code == 200, address
+        assert "gate__card" in page.text, address
+        assert words in " ".join(page.text.split()), address
+        assert page.text.count("<h1") == 1, address
+
+
+def test_security_pages_wear_our_clothes(client, sam):
+    from allauth.mfa.models import Authenticator
+    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+    from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
+    told(client, ENTRANCE)
     client.post("/accounts/login/", {"login": sam.email, "password": PASSWORD})
-    page = client.get(address, follow=True)
-    assert page.status_code == 200
-    assert "gate__card" in page.text
+    told(client, {"2fa/totp/activate/": "ask for your password once more"})
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    told(client, SECURITY)
+    TOTP.activate(sam, generate_totp_secret())
+    RecoveryCodes.activate(sam)
+    key = Authenticator.objects.create(
+        user=sam, type="webauthn", data={"name": "Work laptop", "passwordless": True, "credential": {}}
+    )
+    told(client, SECURED, key=key.pk)
+
+
+def test_dead_ends_speak_to_who_stands_there(client, sam, alice):
+    client.force_login(sam)
+    assert "Back to the overview" in client.get("/admin/billing/invoice/none/change/").text
+    assert "Whoever manages the users" in client.get("/admin/billing/user/add/").text
+    client.force_login(alice)
+    assert "Go to my account" in client.get("/nowhere/").text
