@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from billing.admin.base import EditableList, Screen, StaffOwner, staff
+from billing.admin.base import EditableList, Screen, StaffOwner, staff, state
 from billing.models import Customer
 from billing.refusals import Refused
 from checkout import sending, sessions, trying
@@ -83,7 +83,7 @@ class CheckoutSessionAdmin(Screen):
         "No checkout yet",
         "Whoever begins to buy stands here; you can also send somebody a link.",
     )
-    list_display = ("who", "plan", "quantity", "interval", "status", "way", "created_at")
+    list_display = ("who", "plan", "quantity", "interval", state(), "way", "created_at")
     list_filter = ("status", "origin", "plan")
     search_fields = ("email", "customer__name", "answers__company")
     list_select_related = ("plan", "customer")

@@ -1,6 +1,7 @@
 """What our admin pages share: read-only tables, amounts in words, and pages of our own in the admin's frame."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,17 +9,20 @@ from urllib.parse import urlsplit
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, number, tone
 
 
 def amount(field: str, label: str | None = None, currency: str = "currency") -> Callable[[Any], str]:
@@ -32,6 +36,33 @@ def amount(field: str, label: str | None = None, currency: str = "currency") -> 
     money_column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
     money_column.admin_order_field = field  # type: ignore[attr-defined]
     return money_column
+
+
+def figure(
+    field: str, label: str | None = None, write: Callable[[Any, Any], str] | None = None
+) -> Callable[[Any], str]:
+    """A column of numbers with the digits that they have, 19 for 19.000000000000; `write(value, row)` may say more."""
+
+    def figure_column(row: Any) -> str:  # named for its cells' class, as above
+        value = getattr(row, field)
+        return write(value, row) if write and value is not None else number(value)
+
+    figure_column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
+    figure_column.admin_order_field = field  # type: ignore[attr-defined]
+    return figure_column
+
+
+def state(field: str = "status", label: str | None = None) -> Callable[[Any], SafeString]:
+    """A column that shows where a row stands as a badge, in the colour that the state has everywhere."""
+
+    def state_column(row: Any) -> SafeString:
+        shade = tone(getattr(row, field))
+        words = getattr(row, f"get_{field}_display")()
+        return format_html('<span class="badge{}">{}</span>', f" badge--{shade}" if shade else "", words)
+
+    state_column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
+    state_column.admin_order_field = field  # type: ignore[attr-defined]
+    return state_column
 
 
 def staff(request: HttpRequest) -> str:
@@ -68,12 +99,37 @@ class Spoken(forms.ModelForm):
             shown: Any = getattr(field.widget, "widget", field.widget)
             shown.attrs["aria-label"] = f"{field.label}: {whose}"
             field.show_hidden_initial = True
+        for name, value in self.initial.items():
+            if isinstance(value, Decimal):
+                self.initial[name] = Decimal(format(value.normalize(), "f"))  # 80, not 80.00
 
 
-class Careful(admin.ModelAdmin):
+class Teaching(admin.ModelAdmin):
+    """A list that says what will stand in it: `teaches` is (icon, title, text) while nothing does yet.
+
+    `list_title` and `new_title` are its heading and its button's words where the model's own name would not do.
+    """
+
+    teaches: tuple[str, str, str] | None = None
+    list_title = ""
+    new_title = ""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        own = {"teaches": self.teaches, "list_title": self.list_title, "new_title": self.new_title}
+        return super().changelist_view(request, {**own, **(extra_context or {})})
+
+
+class Careful(Teaching):
     """A form that does not save over what somebody else saved since it was opened."""
 
     change_form_template = "admin/careful_form.html"
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """A choice of a row is a choice: that row is made and changed on its own page, not from beside this one."""
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
         form = super().get_form(request, obj, change, **options)
@@ -121,15 +177,14 @@ class EditableList(Careful):
         return super().get_changelist_form(request, **{"form": self.changelist_form, **options})
 
 
-class Remembering(admin.ModelAdmin):
+class Remembering(Teaching):
     """A list that opens as its reader left it: search, filters and order are kept for the signed-in person.
 
     Leaving them out on the list itself ("All", "Clear all filters") forgets them. `begins` is the query with which it
-    opens for whoever has left it with none. `teaches` is (icon, title, text) for a list in which nothing is yet.
+    opens for whoever has left it with none.
     """
 
     begins = ""
-    teaches: tuple[str, str, str] | None = None
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         kept = request.session.setdefault("lists", {})
@@ -139,7 +194,7 @@ class Remembering(admin.ModelAdmin):
                 return redirect(f"{request.path}?{begun}")
             kept.pop(name, None)
             request.session.modified = True
-        own = {"teaches": self.teaches, "begun": bool(asked) and asked == self.begins}
+        own = {"begun": bool(asked) and asked == self.begins}
         response = super().changelist_view(request, {**own, **(extra_context or {})})
         if request.method == "GET" and response.status_code == 200 and asked and kept.get(name) != asked:
             kept[name] = asked
@@ -262,10 +317,8 @@ class Makeable(Screen):
     """A screen with a page on which a row is made: `form_class`, and `make(request, what was typed)`."""
 
     form_class: type[forms.Form]
-    new_title = ""
     new_note = ""
     new_button = "Make it"
-    list_title = ""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(f"billing.add_{self.opts.model_name}"))

@@ -8,17 +8,28 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.admin.base import Careful, Spoken
+from billing.admin.base import Careful, Spoken, figure
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
+from billing.templatetags.tandem import money, number, unit_price
 
 NET_TERMS = [(days, f"Net {days}" if days else "Due on receipt") for days in NET_DAYS]
+
+
+class Removable(forms.BaseInlineFormSet):
+    """Rows whose box for removing them says aloud which one goes."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:
+            form.fields["DELETE"].widget.attrs["aria-label"] = f"Remove: {form.instance}"
 
 
 class Entitlements(admin.TabularInline):
     model = Entitlement
     form = Spoken
+    formset = Removable
     extra = 0
 
 
@@ -58,7 +69,15 @@ class PlanAdmin(PriceList):
 class PriceAdmin(Careful):
     """A price that was used is frozen by the database; add a new one and switch the old one off."""
 
-    list_display = ("plan", "code", "kind", "model", "interval", "currency", "unit_amount", "active")
+    list_display = (
+        "plan",
+        "code",
+        "kind",
+        "model",
+        "interval",
+        figure("unit_amount", "each", lambda value, price: unit_price(value, price.currency)),
+        "active",
+    )
     list_filter = ("plan", "currency", "kind", "active")
     search_fields = ("code", "label")
     list_select_related = ("plan",)
@@ -71,12 +90,30 @@ class PriceAdmin(Careful):
 
 @admin.register(Meter)
 class MeterAdmin(Careful):
+    teaches = (
+        "gauge",
+        "No meter yet",
+        "A meter turns the events that your product sends into a quantity: a count, a sum, the most.",
+    )
     list_display = ("name", "code", "event_name", "aggregation", "unit")
 
 
 @admin.register(TaxRate)
 class TaxRateAdmin(Careful):
-    list_display = ("name", "country", "product_category", "percentage", "inclusive", "category", "active")
+    teaches = (
+        "percent",
+        "No tax rate yet",
+        "Without one no tax is taken. Add one for each country in which you collect it.",
+    )
+    list_display = (
+        "name",
+        "country",
+        "product_category",
+        figure("percentage", "rate", lambda value, row: f"{number(value)} %"),
+        "inclusive",
+        "category",
+        "active",
+    )
     list_filter = ("active", "country", "product_category")
 
 
@@ -104,16 +141,17 @@ class DiscountForm(forms.ModelForm):
 @admin.register(Discount)
 class DiscountAdmin(Careful):
     form = DiscountForm
-    list_display = (
-        "__str__",
-        "code",
-        "percent_off",
-        "amount_off",
-        "currency",
-        "duration",
-        "redemptions",
-        "expires_at",
+    teaches = (
+        "ticket-percent",
+        "No discount yet",
+        "A discount with a code can be typed at checkout; without one, staff and the API give it.",
     )
+    list_display = ("__str__", "code", "off", "duration", "redemptions", "expires_at")
+
+    @admin.display(description="off")
+    def off(self, row: Discount) -> str:
+        return f"{number(row.percent_off)} %" if row.percent_off else money(row.amount_off, row.currency)
+
     readonly_fields = ("redemptions", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Discount]:

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from billing.admin.base import ReadOnly, amount
+from billing.admin.base import ReadOnly, amount, figure, state
 from billing.models import (
     BillingFailure,
     BillingRun,
@@ -26,7 +26,7 @@ class SubscriptionAdmin(ReadOnly):
     )
     list_display = (
         "customer",
-        "status",
+        state(),
         "motion",
         amount("mrr", "MRR"),
         "current_period_start",
@@ -48,18 +48,20 @@ class PaymentAdmin(ReadOnly):
     list_display = (
         "customer",
         "invoice",
-        "method",
-        "status",
+        state(),
         amount("amount"),
+        "paid_with",
         "dispute_status",
-        "card_label",
-        "reference",
         "created_at",
     )
     list_filter = ("status", "method", "dispute_status")
     search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
     list_select_related = ("customer", "invoice")
     exclude = ("client_secret", "action_url")
+
+    @admin.display(description="paid with")
+    def paid_with(self, row: Payment) -> str:
+        return row.card_label or row.reference or row.get_method_display()
 
 
 @admin.register(Dispute)
@@ -73,7 +75,7 @@ class DisputeAdmin(ReadOnly):
     )
     list_display = (
         "customer",
-        "status",
+        state(),
         amount("amount"),
         amount("withdrawn"),
         "reason",
@@ -95,7 +97,13 @@ class DisputeAdmin(ReadOnly):
 
 @admin.register(UsageDay)
 class UsageDayAdmin(ReadOnly):
-    list_display = ("customer", "meter", "day", "count", "total")
+    teaches = (
+        "activity",
+        "No usage yet",
+        "What your product reports by the API is summed up here, by customer, meter and day.",
+    )
+    list_title = "Usage by day"
+    list_display = ("customer", "meter", "day", figure("count", "events"), figure("total"))
     list_filter = ("meter",)
     search_fields = ("customer__name",)
     list_select_related = ("customer", "meter")
@@ -115,6 +123,11 @@ class BillingRunAdmin(ReadOnly):
 
 @admin.register(BillingFailure)
 class BillingFailureAdmin(ReadOnly):
+    teaches = (
+        "circle-check",
+        "Everything could be billed",
+        "What a billing run has to leave aside stands here with the reason, until it is put right.",
+    )
     list_display = ("subscription", "reason", "at")
 
     def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils.http import content_disposition_header
 
 from billing import collecting, noticing, printing, reasons
-from billing.admin.base import ReadOnly, Screen, amount, now_of, staff
+from billing.admin.base import ReadOnly, Screen, amount, now_of, staff, state
 from billing.maths.money import InvalidAmount, to_major, to_minor
 from billing.maths.periods import local_date
 from billing.models import CreditNote, Invoice, Refund, Seller
@@ -85,13 +85,12 @@ class InvoiceAdmin(Screen):
     list_display = (
         "number",
         "customer",
-        "status",
+        state(),
         amount("total"),
-        amount("amount_due", "due"),
+        amount("amount_due", "to pay"),
         "issued_on",
         "due_on",
-        "motion",
-        "collection_method",
+        "by",
     )
     list_display_links = ("number",)
     list_filter = ("status", "motion", "collection_method", "currency")
@@ -101,6 +100,10 @@ class InvoiceAdmin(Screen):
     actions = ("as_csv",)
     template = "admin/tandem/invoice.html"
     acts = {"transfer": ("billing.record_payment", _book), "explain": ("billing.record_payment", _explain)}
+
+    @admin.display(description="paid by", ordering="collection_method")
+    def by(self, row: Invoice) -> str:
+        return row.get_collection_method_display()
 
     def get_urls(self) -> list[Any]:
         own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="billing_invoice_pdf")

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import carrying_out, customers, signing_off
-from billing.admin.base import Screen, amount, now_of, person
+from billing.admin.base import Screen, amount, now_of, person, state
 from billing.models import SignOff
 
 
@@ -38,7 +38,7 @@ class SignOffAdmin(Screen):
         "Nothing waits for a second person",
         "Refunds, pay-outs and write-offs above the seller’s limit stand here until somebody else signs them.",
     )
-    list_display = ("customer", "kind", amount("amount"), "status", "asked_at", "decided_by")
+    list_display = ("customer", "kind", amount("amount"), state(), "asked_at", "decided_by")
     list_display_links = ("customer", "kind")
     list_filter = ("status", "kind")
     search_fields = ("customer__name", "invoice__number", "reason")

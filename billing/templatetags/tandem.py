@@ -8,8 +8,9 @@ from babel.numbers import format_currency, format_decimal
 from django import template
 from django.http import QueryDict
 from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from django.utils.translation import get_language, to_locale
 
 from billing import typed
@@ -27,6 +28,21 @@ def chosen(cl: Any) -> list[tuple[str, str]]:
         for n, choice in enumerate(spec.choices(cl))
         if n and choice.get("selected")
     ]
+
+
+@register.filter
+def labelled(cells: Any, headers: list[dict[str, Any]]) -> list[SafeString]:
+    """The cells of an admin list's row, each with its column's name, by which a narrow screen tells what it is."""
+    names = [capfirst(str(header["text"])) for header in headers]
+    return [named_cell(str(cell), name) for cell, name in zip(cells, names, strict=False)]
+
+
+def named_cell(cell: str, name: str) -> SafeString:
+    """`<td class=…>` with its column's name; the admin escaped what is in it. "-" is its word for nothing."""
+    empty = " data-empty" if cell.endswith(">-</td>") else ""
+    if not cell.startswith('<td class="field-'):
+        return mark_safe(cell)  # noqa: S308  (as Django made it)
+    return mark_safe(f'<td data-label="{escape(name)}"{empty}{cell[3:]}')  # noqa: S308
 
 
 # What a state means to the person who reads it, whatever the model: one table for every badge.

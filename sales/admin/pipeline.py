@@ -13,7 +13,18 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.admin.base import Careful, EditableList, Screen, StaffFilter, amount, now_of, staff, too_late
+from billing.admin.base import (
+    Careful,
+    EditableList,
+    Screen,
+    StaffFilter,
+    amount,
+    figure,
+    now_of,
+    staff,
+    state,
+    too_late,
+)
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -89,8 +100,7 @@ class LeadAdmin(Screen):
     list_display = (
         "company",
         "name",
-        "email",
-        "status",
+        state(),
         "employees",
         "country",
         "demo_wanted",
@@ -145,7 +155,7 @@ def _move(request: HttpRequest, deal: Deal) -> str:
 @admin.register(Deal)
 class DealAdmin(Screen):
     teaches = ("handshake", "No deal yet", "A deal opens with a quote, or when a lead becomes a customer.")
-    list_display = ("name", "stage", amount("amount"), "close_on", "owner", "motion", "source_signal")
+    list_display = ("name", state("stage"), amount("amount"), "close_on", "owner", "motion", "source_signal")
     list_filter = ("stage", ("owner", StaffFilter), "motion")
     search_fields = ("name", "customer__name", "lead__company")
     list_select_related = ("owner", "source_signal__rule", "source_signal__customer")
@@ -248,7 +258,7 @@ def _column(stage: str, label: str, found: list[Deal]) -> dict[str, Any]:
 class ApprovalRuleAdmin(EditableList):
     """A rule that ever asked for an approval stays; it can be switched off."""
 
-    list_display = ("name", "measure", "over", "plan", "role", "step", "enabled", "position")
+    list_display = ("name", "measure", figure("over"), "plan", "role", "step", "enabled", "position")
     list_editable = ("step", "enabled", "position")
     list_select_related = ("plan",)
 
@@ -260,6 +270,11 @@ class ApprovalRuleAdmin(EditableList):
 class ApprovalDelegateAdmin(Careful):
     """Who decides for whom while they are away. A delegate needs the permission to approve."""
 
+    teaches = (
+        "users",
+        "Nobody is away",
+        "Who goes on holiday names a colleague here, who then decides about quotes in their place.",
+    )
     list_display = ("person", "delegate", "since", "until")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 
-from billing.admin.base import Screen, StaffFilter, amount, now_of, staff
+from billing.admin.base import Screen, StaffFilter, amount, now_of, staff, state
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
@@ -134,7 +134,7 @@ class QuoteAdmin(Screen):
         "Open a customer, a lead or a task and make one: it begins with what they have and use.",
     )
     list_display = (
-        "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), "state", "owner", "expires_at"
+        "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), state("state"), "owner", "expires_at"
     )  # fmt: skip
     list_filter = ("state", ("owner", StaffFilter), "plan")
     search_fields = ("number", "title", "customer__name", "lead__company", "contact_email")

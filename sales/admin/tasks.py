@@ -23,6 +23,7 @@ from billing.admin.base import (
     StaffOwner,
     now_of,
     staff,
+    state,
 )
 from billing.models import Customer, Subscription
 from sales import consolidating, drafting, handing_over, watching, worth
@@ -148,7 +149,7 @@ class HandoffTaskAdmin(Screen):
         "Nothing waits for you",
         "Signals raise tasks: usage near a limit, a growing team, a demo. Rules and thresholds are under Signals.",
     )
-    list_display = ("who", "reason", "score", "owner", "due_on", "status")
+    list_display = ("who", "reason", "score", "owner", "due_on", state())
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
     empty_value_display = "–"
@@ -237,7 +238,7 @@ class SignalAdmin(Screen):
         "No signal yet",
         "Signals are found in what customers do, by the rules under Set-up: usage near a limit, a growing team, a demo.",
     )
-    list_display = ("occurred_at", "customer", "rule", "weight", "sentence", "status")
+    list_display = ("occurred_at", "customer", "rule", state("weight"), "sentence", state())
     list_filter = ("rule", "weight", "status")
     search_fields = ("customer__name", "sentence")
     list_select_related = ("customer", "rule")
@@ -353,6 +354,11 @@ class SalesSettingsAdmin(Careful):
 
 @admin.register(TargetDomain)
 class TargetDomainAdmin(StaffOwner):
+    teaches = (
+        "target",
+        "No company on the list yet",
+        "When one of these signs up, its owner hears of it at once. Add them here, or import a CSV file.",
+    )
     list_display = ("domain", "note", "owner", "added_at")
     search_fields = ("domain",)
     readonly_fields = ("added_at",)
@@ -361,5 +367,10 @@ class TargetDomainAdmin(StaffOwner):
 
 @admin.register(TargetProfile)
 class TargetProfileAdmin(Careful):
+    teaches = (
+        "target",
+        "No target yet",
+        "An industry, a size, or both: customers that fit raise a signal.",
+    )
     list_display = ("name", "industry", "min_employees", "max_employees")
     readonly_fields = ("added_at",)

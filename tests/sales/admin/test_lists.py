@@ -30,7 +30,7 @@ def test_an_empty_list_says_what_will_be_there(browser, sales_catalogue, name):
     assert 'class="empty"' in page.text
     assert 'id="keys"' in page.text
     assert "tandem/keys.js" in page.text
-    assert 'class="empty"' not in browser.get(at(name), {"q": "nobody"}).text
+    assert "Nothing found" in browser.get(at(name), {"q": "nobody"}).text
 
 
 def test_a_list_opens_as_it_was_left(browser, sales_catalogue):
@@ -174,3 +174,23 @@ def test_queue_and_timeline_are_found_by_index_among_ten_thousand(sales_catalogu
         plan = rows.explain()
         assert "Seq Scan" not in plan
         assert re.search(rf"Index Scan (using|on) ({index}|event_by_customer)", plan), plan
+
+
+def test_a_phone_is_told_what_each_figure_is(browser, make_customer):
+    make_customer(name="<b>Nova</b>", country="IE")
+    page = browser.get("/admin/billing/customer/")
+    assert 'data-label="Country" class="field-country">IE</td>' in page.text
+    assert re.search(r'data-label="Owner" data-empty class="field-owner[^"]*">-</td>', page.text)
+    assert "&lt;b&gt;Nova" in page.text
+    assert "<b>Nova" not in page.text
+
+
+def test_figures_have_the_digits_that_they_need_and_states_their_colour(
+    admin_client, make_customer, subscribe, clock
+):
+    subscribe(customer=make_customer(test_clock=clock), plan="pro", quantity=3)
+    prices = " ".join(admin_client.get("/admin/billing/price/").text.split())
+    assert "$29.00</td>" in prices
+    assert "0000000" not in prices
+    subscriptions = admin_client.get("/admin/billing/subscription/").text
+    assert re.search(r'class="badge badge--(good|info)">(Active|Trialing)</span>', subscriptions)
