@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 
 from billing import bulk, correcting, customers, dunning, issuing, journal, mail, settling
 from billing.events import record, together
@@ -80,12 +80,14 @@ def attempt(
     payment_method: PaymentMethod | None = None,
     off_session: bool = True,
     return_url: str = "",
+    carry: bool = False,
 ) -> Payment:
     """Try to charge a card for what is due. Must not run inside a transaction.
 
+    `carry`: with it, what is `too_little` for a card by itself; for charges of which nobody was told an amount.
     Raises NothingDue, NoCard, AttemptOpen. The answer is in the payment's status; unknown means wait.
     """
-    payment = _open_attempt(invoice, now, payment_method, off_session)
+    payment = _open_attempt(invoice, now, payment_method, off_session, carry)
     outcome = call(payment, return_url=return_url)
     return apply(payment_id=payment.pk, outcome=outcome, now=now, actor=actor)
 
@@ -101,7 +103,11 @@ def resumed(*, invoice: Invoice, since: datetime, now: datetime) -> Payment | No
 
 
 def _open_attempt(
-    invoice: Invoice, now: datetime, payment_method: PaymentMethod | None, off_session: bool
+    invoice: Invoice,
+    now: datetime,
+    payment_method: PaymentMethod | None,
+    off_session: bool,
+    carry: bool = False,
 ) -> Payment:
     """The attempt's row, committed. While it is open the invoice is not due for another."""
     _refuse_nothing_due(invoice)
@@ -121,8 +127,9 @@ def _open_attempt(
             if fresh.payments.filter(method="card", status__in=Payment.OPEN).exists():
                 raise AttemptOpen("A payment for this invoice is still being decided.")
             number = fresh.payments.filter(method="card").count() + 1
+            amount = fresh.amount_due + (_due(too_little(fresh)) if carry else 0)
             payment = Payment.objects.create(
-                customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=fresh.amount_due,
+                customer=fresh.customer, invoice=fresh, livemode=fresh.livemode, amount=amount,
                 currency=fresh.currency, key=f"{fresh.pk}-{number}", payment_method=card, card_label=str(card),
                 off_session=off_session, created_at=now,
             )  # fmt: skip
@@ -136,6 +143,21 @@ def _open_attempt(
 def _refuse_nothing_due(invoice: Invoice) -> None:
     if invoice.status not in ("open", "uncollectible") or invoice.amount_due <= 0:
         raise NothingDue(f"Nothing is due on {invoice}.", field="invoice")
+
+
+def too_little(invoice: Invoice) -> QuerySet[Invoice]:
+    """The customer's other open invoices of which a card said that they are too little to be charged: they are charged
+    with this one."""
+    said = Payment.objects.filter(invoice=OuterRef("pk"), decline_code="amount_too_small")
+    others = Invoice.objects.filter(
+        customer=invoice.customer_id, currency=invoice.currency, status=Invoice.Status.OPEN, amount_due__gt=0,
+        collection_method="charge_automatically",
+    )  # fmt: skip
+    return others.filter(Exists(said)).exclude(pk=invoice.pk)
+
+
+def _due(invoices: QuerySet[Invoice]) -> int:
+    return int(invoices.aggregate(due=Sum("amount_due", default=0))["due"])
 
 
 def call(payment: Payment, *, return_url: str = "") -> Outcome:
@@ -240,15 +262,17 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
     over = payment.amount - to_invoice
     if to_invoice:
         settling.count(invoice, to_invoice, now=now, actor=actor)
+    carried = (
+        too_little(invoice) if over and payment.method == Payment.Method.CARD else Invoice.objects.none()
+    )
     if over:
-        issuing.add_balance(
-            invoice.customer,
-            over,
-            payment.currency,
-            reason=f"Over-payment of {invoice.number}",
-            now=now,
-            payment=payment,
+        with_it = (
+            f"Charged with {invoice.number}" if carried.exists() else f"Over-payment of {invoice.number}"
         )
+        issuing.add_balance(
+            invoice.customer, over, payment.currency, reason=with_it, now=now, payment=payment
+        )
+        settling.use_balance(customer=invoice.customer, now=now, actor=actor, invoices=carried, most=over)
     on = local_date(now, invoice.seller_zone)
     bulk.copy(
         Posting, list(journal.of_payment(payment, invoice, to_invoice, over, on, written_off=written_off))
@@ -286,7 +310,7 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
 
 def _follows_up(invoice: Invoice, payment: Payment) -> bool:
     """Whether another try or another card could help. What is too little for any card is nobody's fault: it stays
-    open, and nobody is late for it."""
+    open until the next charge takes it along (`too_little`), and nobody is late for it."""
     by_card = invoice.collection_method == "charge_automatically"
     return invoice.status == Invoice.Status.OPEN and by_card and payment.decline_code != "amount_too_small"
 
@@ -315,7 +339,7 @@ def _collect(invoice: Invoice, now: datetime) -> bool:
         dunning.ask_for_card(invoice=invoice, now=now, actor="system")
         return False
     try:
-        attempt(invoice=invoice, now=now, actor="system")
+        attempt(invoice=invoice, now=now, actor="system", carry=True)
     except (NothingDue, NoCard, AttemptOpen):
         return False
     except GatewayMisuse:
@@ -505,7 +529,10 @@ def _settle_unknown(payment: Payment, now: datetime) -> Payment:
 
 
 def _asks_for(invoice: Invoice, amount: int) -> bool:
-    return invoice.status in ("open", "uncollectible") and invoice.amount_due >= amount
+    """With what was carried along, if that is open still."""
+    if invoice.status not in ("open", "uncollectible") or invoice.amount_due == 0:
+        return False
+    return invoice.amount_due >= amount or invoice.amount_due + _due(too_little(invoice)) >= amount
 
 
 def _look_only(payment: Payment, now: datetime) -> Payment:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from billing import bulk, journal
 from billing.maths.periods import local_date
@@ -52,11 +52,21 @@ def no_longer_late(invoice: Invoice, *, now: datetime, actor: str) -> None:
 
 
 @transaction.atomic
-def use_balance(*, customer: Customer, now: datetime, actor: str) -> int:
-    """Pay what is open from the customer's credit, the oldest invoice first. Returns what was used, in minor units."""
+def use_balance(
+    *,
+    customer: Customer,
+    now: datetime,
+    actor: str,
+    invoices: QuerySet[Invoice] | None = None,
+    most: int | None = None,
+) -> int:
+    """Pay what is open from the customer's credit, the oldest invoice first: of certain `invoices`, and at `most` so
+    much, where that is said. Returns what was used, in minor units."""
     left = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk).balance
+    left = left if most is None else min(left, most)
     used = 0
-    open_ones = Invoice.objects.filter(customer=customer, status=Invoice.Status.OPEN, amount_due__gt=0)
+    among = Invoice.objects.all() if invoices is None else invoices
+    open_ones = among.filter(customer=customer, status=Invoice.Status.OPEN, amount_due__gt=0)
     held = open_ones.select_for_update(of=("self",), no_key=True).select_related("subscription")
     for invoice in held.exclude(payments__status__in=Payment.OPEN).order_by("issued_at", "id"):
         amount = min(left - used, invoice.amount_due)

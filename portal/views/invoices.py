@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 
 from billing import collecting, printing, reasons
 from billing.models import CreditNote, Document, Invoice, Payment, PaymentMethod
@@ -17,7 +18,8 @@ A_PAGE = 20
 # The bank wants its customer there, which no charge in their absence can give it.
 ASKS_TO_CONFIRM = "authentication_required"
 # No card whatever can be charged this amount.
-NO_CARD = ("amount_too_small", "amount_unchargeable")
+TOO_LITTLE = "amount_too_small"
+NO_CARD = (TOO_LITTLE, "amount_unchargeable")
 
 
 def _mine(visit: Visit) -> QuerySet[Invoice]:
@@ -69,8 +71,11 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
 
 def _not_by_card(found: Invoice, last: Payment | None) -> str:
     """Why another try could only fail, whatever the card; "" where it could work."""
-    same = last is not None and last.amount == found.amount_due
-    return last.message if last is not None and same and last.decline_code in NO_CARD else ""
+    if last is None or last.decline_code not in NO_CARD or last.amount < found.amount_due:
+        return ""
+    if last.decline_code == TOO_LITTLE and found.collection_method == "charge_automatically":
+        return f"{last.message} {_('It is charged together with your next invoice.')}"
+    return last.message if last.amount == found.amount_due else ""
 
 
 @access.page("invoices")

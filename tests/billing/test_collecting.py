@@ -7,7 +7,7 @@ import pytest
 
 from billing import cards, collecting, drafting
 from billing.gateway import GatewayMisuse, Outcome
-from billing.models import Event, Mail, Payment
+from billing.models import Event, Invoice, Mail, Payment
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
 REAL = datetime.now(UTC)
@@ -75,6 +75,80 @@ def test_nobody_is_late_for_what_is_too_little_for_a_card(invoice, books):
     assert (invoice.status, invoice.attempts, invoice.next_attempt_at) == ("open", 0, None)
     assert invoice.subscription.status == "active"
     assert not Mail.objects.filter(template="payment_failed").exists()
+
+
+@pytest.fixture
+def left_over(invoice):
+    """16 cents are left of an invoice by card, which said that this is too little."""
+    given = {"paid_at": invoice.issued_at, "now": invoice.issued_at, "actor": "system", "reference": "T-2"}
+    collecting.record_transfer(invoice=invoice, amount=invoice.amount_due - 16, **given)
+    attempt(invoice)
+    return invoice
+
+
+@pytest.fixture
+def one_off(left_over):
+    """one_off("5.00") -> another open invoice of the same customer, by card."""
+    given = {"now": left_over.issued_at, "actor": "system", "collection_method": "charge_automatically"}
+
+    def make(amount):
+        lines = [drafting.NewLine("Work", Decimal(amount))]
+        draft = drafting.write(customer=left_over.customer, lines=lines, **given)
+        return drafting.finalize(invoice=draft, now=left_over.issued_at, actor="system")
+
+    return make
+
+
+def test_the_next_charge_takes_along_what_was_too_little_for_one(left_over, one_off, fake_stripe, books):
+    other = one_off("5.00")
+    assert collecting.collect_due(now=left_over.issued_at) == 1
+    assert [row["amount"] for row in fake_stripe.rows("charge") if row["paid"]] == [other.total + 16]
+    for paper in (left_over, other):
+        paper.refresh_from_db()
+        assert (paper.status, paper.amount_due) == ("paid", 0)
+    left_over.customer.refresh_from_db()
+    assert left_over.customer.balance == 0
+    assert left_over.payments.get(method="balance").amount == 16
+    entries = left_over.customer.balance_entries.order_by("at", "pk").values_list("amount", "reason")
+    assert set(entries) == {(16, f"Charged with {other.number}"), (-16, f"Used for {left_over.number}")}
+
+
+def test_what_is_little_adds_up_until_a_card_can_be_charged(left_over, one_off, fake_stripe, books):
+    small = [one_off("0.17"), one_off("0.18")]
+    for paper in small:
+        collecting.attempt(invoice=paper, now=paper.issued_at, actor="system", carry=True)
+    charged = [row["amount"] for row in fake_stripe.rows("charge") if row["paid"]]
+    assert charged == [16 + small[0].total + small[1].total]
+    assert {paper.status for paper in Invoice.objects.all()} == {"paid"}
+
+
+def test_who_pays_an_invoice_pays_what_it_shows(left_over, one_off, fake_stripe, books):
+    other = one_off("5.00")
+    assert attempt(other).amount == other.total
+    left_over.refresh_from_db()
+    assert left_over.status == "open"
+
+
+def test_a_lost_answer_about_both_is_found(left_over, one_off, fake_stripe, books):
+    other = one_off("5.00")
+    fake_stripe.faults.add("refused", path="/v1/payment_intents", times=1)
+    assert collecting.collect_due(now=left_over.issued_at) == 1
+    settle()
+    assert len([row for row in fake_stripe.rows("charge") if row["paid"]]) == 1
+    assert {paper.status for paper in Invoice.objects.all()} == {"paid"}
+    assert other.payments.get().amount == other.total + 16
+
+
+def test_what_was_paid_while_it_was_charged_becomes_credit(left_over, one_off, fake_stripe, books):
+    other = one_off("5.00")
+    fake_stripe.faults.add("lose_answer", path="/v1/payment_intents", times=1)
+    collecting.collect_due(now=left_over.issued_at)
+    left_over.refresh_from_db()
+    transfer(left_over)
+    settle()
+    other.refresh_from_db()
+    left_over.customer.refresh_from_db()
+    assert (other.status, left_over.customer.balance) == ("paid", 16)
 
 
 def test_a_person_is_told_once_of_what_has_no_answer_for_a_day(invoice, fake_stripe, settings):
