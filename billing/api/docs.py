@@ -159,8 +159,8 @@ def kind(schema: dict[str, Any]) -> str:
     solid = _resolved(schema)
     if values := [str(value) for value in solid.get("enum", []) if value not in (None, "")]:
         return " · ".join(values)
-    if "oneOf" in solid or "anyOf" in solid:
-        parts = dict.fromkeys(kind(one) for one in solid.get("oneOf") or solid["anyOf"])
+    if "properties" not in solid and (choices := solid.get("oneOf") or solid.get("anyOf")):
+        parts = dict.fromkeys(kind(one) for one in choices)
         return " or ".join(part for part in parts if part)
     types = solid.get("type", "object" if "properties" in solid else "")
     name = next((t for t in types if t != "null"), "") if isinstance(types, list) else types

@@ -2,10 +2,10 @@
 names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -29,6 +29,9 @@ class Strict(serializers.Serializer[Any]):
 
     With `query` in its context it is a query, where everything is text: `25`, `true`.
     """
+
+    # Names of which at least one is needed, for the schema; `validate` says it to the caller.
+    either: ClassVar[Collection[str]] = ()
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):

@@ -150,6 +150,7 @@ class UpcomingOut(serializers.Serializer[Any]):
 
 
 class InvoiceLineNew(Strict):
+    either = ("amount", "unit_amount")
     description = Text(max_length=300)
     unit_amount = Amount(required=False, help_text="major units; with up to 12 decimals; times the quantity")
     quantity = Quantity(required=False, help_text="1 where nothing is said")

@@ -261,6 +261,7 @@ class Customer(ReadPlainly):
         ]
         indexes = [
             models.Index(Lower("email"), name="customer_email"),
+            models.Index(fields=["id"], condition=models.Q(livemode=False), name="customer_in_sandbox"),
             models.Index(
                 fields=["merged_into"],
                 condition=models.Q(merged_into__isnull=False),

@@ -151,6 +151,7 @@ class Invoice(ReadPlainly):
         ]
         indexes = [
             models.Index(fields=["customer", "-issued_at"], name="invoice_by_customer"),
+            models.Index(fields=["id"], condition=Q(livemode=False), name="invoice_in_sandbox"),
             models.Index(fields=["next_attempt_at"], condition=Q(status="open"), name="invoice_to_collect"),
             models.Index(fields=["due_at"], condition=Q(status="open"), name="invoice_open_by_due"),
             models.Index(

@@ -145,7 +145,8 @@ class Payment(ReadPlainly):
                 fields=["created_at"],
                 condition=Q(status__in=["new", "sent", "unknown", "requires_action"]),
                 name="payment_without_answer",
-            )
+            ),
+            models.Index(fields=["id"], condition=Q(livemode=False), name="payment_in_sandbox"),
         ]
 
     def __str__(self) -> str:

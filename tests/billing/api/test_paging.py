@@ -3,8 +3,11 @@
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
 
-from billing.models import Customer
+from billing.models import Customer, Event
+from billing.models.ids import uuid7
+from tests.fixtures_billing import NOON
 
 
 @pytest.fixture
@@ -82,3 +85,27 @@ def test_it_names_the_next_page_by_an_address_that_can_be_followed(api, make_cus
     Customer.objects.bulk_create([Customer(name=f"R&D é {n}", email=f"n{n}@x.example") for n in range(3)])
     found = api.get("customers", q=quote("R&D é"), limit=2).json()
     assert names(follow(api, found["next"])) == ["R&D é 0"]
+
+
+@pytest.mark.django_db
+def test_the_sandbox_is_read_without_what_is_live():
+    """However many live rows were written since its last one."""
+    told = {
+        "type": "invoice.paid",
+        "actor": "system",
+        "at": NOON,
+        "data": {},
+        "sequence": 1,
+        "livemode": True,
+    }
+    Event.objects.bulk_create(Event(id=uuid7(), object_id=f"inv_{n}", **told) for n in range(500))
+    Customer.objects.bulk_create(
+        Customer(name="Live", email=f"a{n}@firm.example", livemode=True) for n in range(500)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("analyze billing_event, billing_customer")
+    for model, key, index in (
+        (Event, "-number", "event_in_sandbox"),
+        (Customer, "-pk", "customer_in_sandbox"),
+    ):
+        assert index in model.objects.filter(livemode=False).order_by(key)[:26].explain()

@@ -96,3 +96,9 @@ def test_every_refusal_and_every_event_type_is_written_down(client):
 @pytest.mark.parametrize("path", ["/api/v1/schema/", "/api/v1/docs/"])
 def test_they_are_only_read(client, path):
     assert client.post(path).status_code in (403, 405)
+
+
+def test_the_schema_says_that_a_line_needs_one_of_two_amounts():
+    line = docs.openapi()["components"]["schemas"]["InvoiceLineNew"]
+    assert docs.kind({"type": "array", "items": line}) == "list of object"
+    assert line["anyOf"] == [{"required": ["amount"]}, {"required": ["unit_amount"]}]
