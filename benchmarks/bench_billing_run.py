@@ -1,6 +1,6 @@
 """The billing run against the barest SQL that writes the same rows.
 
-    python benchmarks/bench_billing_run.py [--n SUBSCRIPTIONS] [--rounds ROUNDS] [--strict]
+    python benchmarks/bench_billing_run.py [--n SUBSCRIPTIONS] [--rounds ROUNDS] [--growth] [--strict]
 
 Seeds subscriptions with a seat price and a tiered usage price, with many quantities and starts; one in ten has a
 discount, one in ten a change of seats in the middle of January. Every round bills one month for all of them in one
@@ -12,6 +12,9 @@ threads of one.
 Prints invoices a second of both, the ratio, statements an invoice, growth of the time per invoice and of the peak
 memory from a tenth of the size, and what a second process adds. The exit status is 1 when a steady figure
 (statements, growth, memory) misses its budget; the timed ones are judged with --strict.
+
+With --growth, for large N: bills one month of a hundredth, a tenth and all of the subscriptions, and says no more than
+how time and memory grow.
 """
 
 import argparse
@@ -54,6 +57,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CHANGE = datetime(2026, 1, 16, tzinfo=UTC)
 RATIO, STATEMENTS, GROWTH, MEMORY, SECOND = 0.30, 0.03, 1.15, 1.2, 1.3
 CHUNK = 1000
+WARM = 100  # invoices before those that are measured
 SEED_BLOCK = 10_000
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -281,14 +285,46 @@ def measure(n: int, count: int) -> dict[str, Any]:
     }
 
 
+def grown(n: int) -> tuple[float, float]:
+    """Seconds an invoice and peak MiB of one month's run."""
+    taken, busy, invoices, memory = apart(_grown, apart(seed, n))
+    print(
+        f"{n:7} subscriptions  {taken:7.1f} s, of which Python worked {busy:.1f} s   "
+        f"{1000 * taken / invoices:.2f} ms an invoice   {memory:.0f} MiB",
+        flush=True,
+    )
+    return taken / invoices, memory
+
+
+def _grown(clock_id: str) -> tuple[float, float, int, float]:
+    clock = TestClock.objects.get(pk=clock_id)
+    running.run(now=month(0), clock=clock, chunk=WARM, enough=lambda: True)
+    busy = time.process_time()
+    taken, invoices = bill(clock, month(0))
+    busy = time.process_time() - busy
+    return taken, busy, invoices, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def growth_alone(n: int) -> bool:
+    """Whether a run of n, one of a tenth and one of a hundredth keep the budgets of time and memory."""
+    (first, _), (_, small), (last, large) = (grown(size) for size in (n // 100, n // 10, n))
+    print(
+        f"time per invoice grows by {last / first:.2f} ({GROWTH}), peak memory by {large / small:.2f} ({MEMORY})"
+    )
+    return last / first <= GROWTH and large / small <= MEMORY
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=4000, help="subscriptions (default 4000)")
     parser.add_argument("--rounds", type=int, default=6, help="months billed; the first warms up (default 6)")
     parser.add_argument("--strict", action="store_true", help="fail when a timed figure misses its budget")
+    parser.add_argument("--growth", action="store_true", help="only how time and memory grow, up to --n")
     given = parser.parse_args()
     call_command("migrate", verbosity=0, interactive=False)
     catalogue.ship(now=START)
+    if given.growth:
+        return 0 if growth_alone(given.n) else 1
     small = measure(max(given.n // 10, 500), given.rounds)
     large = measure(given.n, given.rounds)
     one = shared(large["clock"], given.n, given.rounds, 1)
