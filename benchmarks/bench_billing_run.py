@@ -56,7 +56,7 @@ from billing.numbering import open_series
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHANGE = datetime(2026, 1, 16, tzinfo=UTC)
 RATIO, STATEMENTS, GROWTH, MEMORY, SECOND = 0.30, 0.03, 1.15, 1.2, 1.3
-CHUNK = 1000
+CHUNK = running.CHUNK
 WARM = 100  # invoices before those that are measured
 SEED_BLOCK = 10_000
 SPAWN = multiprocessing.get_context("spawn")

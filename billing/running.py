@@ -36,7 +36,7 @@ from billing.events import Fact, record, record_many
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import move
 
-CHUNK = 500
+CHUNK = 1000
 # How often a chunk is tried when the database ends its transaction, as it does with one of two in a deadlock.
 TRIES = 3
 # What no paper says of a subscription and its customer.
