@@ -7,7 +7,7 @@ INDEX = "billing_objectsequence_object_id_483afa2e_like"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0037_joined_customers")]
+    dependencies = [("billing", "0038_lists_of_the_sandbox")]
     operations = [
         migrations.RunSQL(
             f"drop index if exists {INDEX}",
