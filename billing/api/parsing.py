@@ -56,7 +56,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _whole(digits: str) -> int:
     if len(digits) > 20:
-        raise malformed("invalid_json", "A number has at most 20 digits.")
+        raise malformed("invalid_number", "A number has at most 20 digits.")
     return int(digits)
 
 

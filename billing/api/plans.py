@@ -107,7 +107,9 @@ class PriceNew(Strict):
         """Nothing stands for the tiers' own amounts; elsewhere it is a price that somebody forgot to fill in."""
         if attrs.get("amount", 0) is None and not attrs.get("tiers"):
             words = "Say what it costs; a price of tiers alone goes without."
-            raise serializers.ValidationError({"amount": [serializers.ErrorDetail(words, code="null")]})
+            raise serializers.ValidationError(
+                {"amount": [serializers.ErrorDetail(words, code="missing_amount")]}
+            )
         return attrs
 
 
