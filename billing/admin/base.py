@@ -273,8 +273,8 @@ class Screen(ReadOnly):
         name = request.POST.get("action", "")
         if name not in self.acts:
             raise Http404
-        permission, act = self.acts[name]
-        if permission and not request.user.has_perm(permission):
+        _, act = self.acts[name]
+        if not self.may(request, row, name):
             raise PermissionDenied
         try:
             said = act(request, row)
@@ -291,6 +291,11 @@ class Screen(ReadOnly):
             messages.success(request, said)
         return redirect(request.get_full_path())
 
+    def may(self, request: HttpRequest, row: Any, name: str) -> bool:
+        """May whoever asks do this act to this row?"""
+        needed, _ = self.acts[name]
+        return not needed or request.user.has_perm(needed)
+
     def page(
         self, request: HttpRequest, row: Any, status: int = 200, refusal: Refused | None = None
     ) -> HttpResponse:
@@ -302,9 +307,7 @@ class Screen(ReadOnly):
             "title": str(row),
             "row": row,
             "opts": self.model._meta,
-            "can": {
-                name for name, (needed, _) in self.acts.items() if not needed or request.user.has_perm(needed)
-            },
+            "can": {name for name in self.acts if self.may(request, row, name)},
             **own,
         }
         return TemplateResponse(request, self.template, context, status=status)

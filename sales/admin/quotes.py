@@ -10,7 +10,6 @@ from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.http import content_disposition_header
 
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff, state
@@ -22,6 +21,7 @@ from sales.models import Approval, Quote, QuoteComment, QuoteLine
 
 # Acts of the builder: their buttons send the whole form, so what was typed is saved first.
 SAVING = ("edit", "submit", "send", "option")
+DECIDING = ("approve", "reject")
 
 
 def _save(request: HttpRequest, quote: Quote) -> bool:
@@ -165,6 +165,14 @@ class QuoteAdmin(Screen):
             "customer__test_clock", "lead", "plan", "owner", "deal", "task", "subscription"
         )
 
+    def may(self, request: HttpRequest, row: Quote, name: str) -> bool:
+        """Who stands in for a colleague decides in their place, with no such permission of their own."""
+        return super().may(request, row, name) or (
+            name in DECIDING
+            and row.state == Quote.State.IN_APPROVAL
+            and bool(approving.roles_of(request.user, now_of(row)))  # type: ignore[arg-type]
+        )
+
     def get_urls(self) -> list[Any]:
         own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="sales_quote_pdf")
         return [own, *super().get_urls()]
@@ -191,7 +199,7 @@ class QuoteAdmin(Screen):
         waiting = approving.due(row)
         beside = row.options() if row.option else [row]
         prefetch_related_objects(beside, "lines", "ramp")
-        mine = set(approving.roles_of(request.user, timezone.now()))  # type: ignore[arg-type]
+        mine = set(approving.roles_of(request.user, now_of(row)))  # type: ignore[arg-type]
         own = approving.is_own(beside, request.user)  # type: ignore[arg-type]
         changeable = row.editable and request.user.has_perm("sales.change_quote")
         return {
@@ -199,9 +207,7 @@ class QuoteAdmin(Screen):
             "quote": row,
             "form": QuoteForm(sent, quote=row) if changeable else None,
             "seen": comparing.fingerprint(beside),
-            "note": request.POST.get("note", "")
-            if request.POST.get("action") in ("approve", "reject")
-            else "",
+            "note": request.POST.get("note", "") if request.POST.get("action") in DECIDING else "",
             "figures": figures,
             "problem": problem,
             "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),

@@ -1,10 +1,15 @@
 """The quote builder in the admin."""
 
+from decimal import Decimal
+
 import pytest
+from django.test import Client
 
 from billing.models import Plan
+from sales import catalogue as shipped
 from sales import quoting
-from sales.models import Quote
+from sales.models import ApprovalDelegate, Quote
+from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 
@@ -251,3 +256,22 @@ def test_who_decides_sees_the_terms_first_and_the_form_folded(build, boss, brows
     build("submit", discount_percent="25")
     assert "Change it yourself" in boss.get(address(quote)).text
     assert "Change it yourself" not in browser.get(address(quote)).text
+
+
+def test_a_stand_in_decides_with_no_such_permission_of_their_own(
+    sales_catalogue, make_customer, draft, staff, rita, address
+):
+    mia, sol = staff("mia", shipped.MANAGERS), staff("sol", shipped.SUPPORT)
+    quote = draft(customer=make_customer(), discount_percent=Decimal(25))
+    quoting.submit(quote=quote, now=NOON, actor=f"user:{rita.pk}", by=rita)
+    place = Client()
+    place.force_login(sol)
+    assert 'value="approve"' not in place.get(address(quote)).text
+    assert place.post(address(quote), {"action": "approve"}).status_code == 403
+    ApprovalDelegate.objects.create(person=mia, delegate=sol, since=NOON.date(), until=NOON.date())
+    page = place.get(address(quote))
+    assert 'value="approve"' in page.text
+    assert place.post(address(quote), {"action": "approve", "seen": page.context["seen"]}).status_code == 302
+    quote.refresh_from_db()
+    assert quote.state == "approved"
+    assert place.post(address(quote), {"action": "send"}).status_code == 403
