@@ -14,6 +14,7 @@ another: six statements. Rounds alternate. Prints p50 and p99 of each in millise
 import argparse
 import io
 import itertools
+import secrets
 import statistics
 import sys
 import time
@@ -47,7 +48,8 @@ ANSWERS = {
     "interval": "month", "quantity": "3", "name": "Ada Lovelace", "company": "Nova Robotics", "employees": "12",
     "country": "DE", "line1": "Hauptstr. 1", "postal_code": "53111", "city": "Bonn", "timezone": "Europe/Berlin",
 }  # fmt: skip
-_numbers = itertools.count(1)
+RUN = secrets.token_hex(4)  # what is stored is told apart from an earlier run's in the same database
+_numbers = (f"{RUN}{n}" for n in itertools.count(1))
 _shown: dict[str, Any] = {}
 
 

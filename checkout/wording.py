@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -310,9 +310,14 @@ def _options() -> dict[str, SafeString]:
 
 def country_options(chosen: str) -> SafeString:
     """The options of the country field with one of them selected."""
+    return _options_with(chosen if chosen in _options() else "", str(_("Choose a country")))
+
+
+@lru_cache
+def _options_with(chosen: str, none: str) -> SafeString:
     rows = _options()
     if chosen in rows:
         marked = format_html('<option value="{}" selected>{}</option>', chosen, typed.countries()[chosen])
         rows = {**rows, chosen: marked}
-    first = format_html('<option value="">{}</option>', _("Choose a country"))
+    first = format_html('<option value="">{}</option>', none)
     return format_html("{}{}", first, format_html_join("", "{}", ((row,) for row in rows.values())))

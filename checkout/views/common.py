@@ -1,7 +1,9 @@
 """What the checkout's views share: finding a session by its token, and answering with the right headers."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -12,21 +14,30 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 
+from billing.api.remembering import Remembered, Slot
 from billing.models import Entitlement
 from checkout import limits, sessions
 from checkout.models import CheckoutSession
 
 TEN_MINUTES = timedelta(minutes=10)
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def session_of(token: str) -> CheckoutSession:
     """The session, its plan, customer, discount and the plan's limit of seats, in one query; or 404."""
-    seats = Entitlement.objects.filter(plan=OuterRef("plan"), feature="seats").values("limit")[:1]
-    rows = CheckoutSession.objects.select_related("plan", "discount", "customer", "test_clock")
-    found = rows.annotate(seat_limit=Subquery(seats)).filter(token=token).first()
-    if found is None:
+    found = _by_token().fetch({"token": token}) if TOKEN.fullmatch(token) else []
+    if not found:
         raise Http404
-    return found
+    session: CheckoutSession = found[0]
+    return session
+
+
+@cache
+def _by_token() -> Remembered:
+    """Every page and every press of a button asks this."""
+    seats = Entitlement.objects.filter(plan=OuterRef("plan"), feature="seats").values("limit")[:1]
+    rows = CheckoutSession.objects.select_related("plan", "discount", "customer", "test_clock").order_by()
+    return Remembered(rows.annotate(seat_limit=Subquery(seats)).filter(token=Slot("token")))
 
 
 def most_seats(session: CheckoutSession) -> int:
