@@ -310,7 +310,7 @@ def _rewrite(spec: PhaseSpec) -> None:
     changed = {name: value for name, value in columns.items() if _stored(row, name) != _key(value)}
     if changed:
         Phase.objects.filter(pk=row.pk).update(**changed)
-    if spec.wishes is not None and spec.items != spec_of(row).items:
+    if spec.items != spec_of(row).items:
         PhaseItem.objects.filter(phase=row).delete()
         _insert_items(row, spec)
 

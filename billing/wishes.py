@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Literal, Self
 
 from billing.choosing import anchored, cadence, choose_items, interval_of, requantified, seats
@@ -138,14 +139,23 @@ def follow(specs: Sequence[PhaseSpec], after: date) -> list[PhaseSpec]:
     for spec in specs:
         before = next((s for s in reversed(found) if not s.empty), None)
         waits = spec.wishes is not None and spec.start_on > after
-        found.append(_renewed(before, spec) if waits and before is not None else spec)
+        found.append(_renewed(before, spec, _billing_day(found)) if waits and before is not None else spec)
     return found
 
 
-def _renewed(before: PhaseSpec, spec: PhaseSpec) -> PhaseSpec:
+def _renewed(before: PhaseSpec, spec: PhaseSpec, day: str | int | None) -> PhaseSpec:
     assert spec.wishes is not None
     made = terms(before, Wish.read(spec.wishes), spec.start_on)
-    return replace(spec, **made | _ended(spec.wishes.get("ends", {}), made["discount"]))
+    new = replace(spec, **made | _ended(spec.wishes.get("ends", {}), made["discount"]))
+    if day is None or "anchor_on" not in spec.wishes.get("ends", {}):
+        return new
+    return replace(new, anchor_on=anchored(interval_of(new), spec.start_on, day))
+
+
+def _billing_day(before: Sequence[PhaseSpec]) -> str | int | None:
+    """What was wished for last, as `Wish.anchor`, in the trial that ends here."""
+    trial = takewhile(lambda spec: spec.free, reversed(before))
+    return next((spec.wishes["anchor"] for spec in trial if spec.wishes and "anchor" in spec.wishes), None)
 
 
 def _ended(ends: Mapping[str, Any], discount: Discount | None) -> dict[str, Any]:

@@ -380,6 +380,22 @@ TIERS = [
 ]  # fmt: skip
 
 UNDER_WAY = [
+    story(
+        "a change of what has not started yet", clock("2026-01-31"), plan(price("31.00")),
+        plan(price("62.00"), name="big"), plan(price("10.00", model="per_unit"), name="seats"), customer(),
+        subscribe(start_at="2026-02-15"),
+        change(plan="big", expect={"next_invoice": {"date": "2026-02-15", "total": "62.00"}}),
+        subscribe("seats", quantity=2, start_at="2026-02-16"),
+        change(quantity=5, expect={"next_invoice": {"date": "2026-02-16", "total": "50.00"}}),
+        to("2026-02-16T01:00"), totals(6200, 5000),
+    ),
+    story(  # from 14 February 6 of the 31 days up to the 20th
+        "a billing day that is chosen in a trial", clock("2026-01-31"), plan(price("31.00")), customer(),
+        subscribe(trial_days=14),
+        change(anchor=20, expect={"total": "0.00", "next_invoice": {"date": "2026-02-14", "total": "6.00"}}),
+        to("2026-02-03"), change(plan="plan", expect={"next_invoice": {"date": "2026-02-14", "total": "6.00"}}),
+        to("2026-02-20T01:00"), totals(600, 3100),
+    ),
     story(  # 16.00 at 20 % go back as they were charged; 32.00 at the new 10 %
         "a tax rate that changes between a bill and an upgrade", tax("20", "AT"), clock("2024-01-01"),
         plan(price("31.00")), plan(price("62.00"), name="big"), customer(country="AT"), subscribe(), to("2024-01-10"),
