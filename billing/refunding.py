@@ -122,6 +122,8 @@ def _credited(
 ) -> Refund:
     refuse_unpaid(invoice)
     rest = payment.amount - payment.amount_refunded
+    if rest <= 0:
+        raise NotRefundable("All of this payment was given back already.", field="payment")
     note = correcting.credit(
         invoice=invoice, amount=rest if amount is None else amount, reason=reason or "Refund", to="refund", now=now,
         actor=actor,

@@ -24,6 +24,10 @@ A_DAY = {
 }
 
 
+# So many are named where none of them was sent.
+MOST_CHOICES = 20
+
+
 class Strict(serializers.Serializer[Any]):
     """An object whose unknown names are refused by name, and whose numbers and truths are what JSON calls so.
 
@@ -32,6 +36,13 @@ class Strict(serializers.Serializer[Any]):
 
     # Names of which at least one is needed, for the schema; `validate` says it to the caller.
     either: ClassVar[Collection[str]] = ()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        fields = super().get_fields()
+        for field in fields.values():
+            if isinstance(field, serializers.ChoiceField) and len(field.choices) <= MOST_CHOICES:
+                field.error_messages["invalid_choice"] = _choices(field)
+        return fields
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
@@ -59,6 +70,11 @@ class Strict(serializers.Serializer[Any]):
         if isinstance(field, serializers.BooleanField) and not _is_truth(value, query):
             return serializers.ErrorDetail("Must be true or false.", code="invalid")
         return None
+
+
+def _choices(field: Any) -> str:
+    named = [str(choice) for choice in field.choices if choice != ""]
+    return f"Use {', '.join(named[:-1])} or {named[-1]}." if len(named) > 1 else f"Use {named[0]}."
 
 
 def whole(value: Any) -> int | None:

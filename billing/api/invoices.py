@@ -163,12 +163,20 @@ class InvoiceLineNew(Strict):
         """An amount, said in one of the two ways."""
         if "amount" not in attrs and "unit_amount" not in attrs:
             self._refuse("unit_amount", "required", "Say an amount.")
-        if "amount" in attrs and attrs.keys() & {"unit_amount", "quantity"}:
+        if "amount" in attrs and not _agrees(attrs):
             self._refuse("amount", "ambiguous", "Give amount, or unit_amount and quantity.")
         return attrs
 
     def _refuse(self, field: str, code: str, words: str) -> NoReturn:
         raise serializers.ValidationError({field: [serializers.ErrorDetail(words, code=code)]})
+
+
+def _agrees(line: Mapping[str, Any]) -> bool:
+    """Whether the amount of a line leaves no doubt beside what else is said of it."""
+    quantity = line.get("quantity", Decimal(1))
+    if "unit_amount" not in line:
+        return bool(quantity == 1)
+    return bool(Decimal(line["unit_amount"]) * quantity == Decimal(line["amount"]))
 
 
 class InvoiceNew(Strict):
@@ -322,7 +330,7 @@ def _line(one: dict[str, Any], n: int, currency: str) -> drafting.NewLine:
     whole = one.pop("amount", None)
     if whole is not None:
         minor(whole, currency, f"lines.{n}.amount")
-        one["unit_amount"] = whole
+        one.setdefault("unit_amount", whole)
     return drafting.NewLine(**{**one, "unit_amount": Decimal(one["unit_amount"])})
 
 

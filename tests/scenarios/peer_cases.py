@@ -467,7 +467,8 @@ SENT = [
     story(
         "a one-off invoice whose lines have amounts, paid in whole", clock("2024-01-01"), customer(),
         {"call": "POST /invoices", "as": "one_off", "body": {"customer": "${customer.id}", "lines": [
-            {"description": "Setup", "amount": "100.00"},
+            {"description": "Setup", "quantity": 1, "amount": "60.00"},
+            {"description": "Fee", "quantity": 4, "unit_amount": "10.00", "amount": "40.00"},
             {"description": "Hours", "quantity": "2.5", "unit_amount": "40.00"}]}},
         {"call": "POST /invoices/${one_off.id}/finalize", "expect": {"total": "200.00", "amount_due": "200.00"}},
         {"call": "POST /invoices/${one_off.id}/mark_paid",

@@ -55,6 +55,7 @@ def test_a_draft_is_thrown_away_and_an_invoice_is_not(api, draft, code):
         ({"lines": [{"description": "x", "unit_amount": 1.5}]}, 400, "invalid_amount"),
         ({"lines": [{"description": "x"}]}, 400, "required"),
         ({"lines": [{"description": "x", "amount": "1.00", "quantity": 2}]}, 400, "ambiguous"),
+        ({"lines": [{"description": "x", "amount": "1.00", "unit_amount": "2.00"}]}, 400, "ambiguous"),
         ({"lines": [{"description": "x", "amount": "1.001"}]}, 422, "invalid_precision"),
         ({"lines": [{"description": "x", "unit_amount": "-1.00"}]}, 422, "invoice_negative"),
         ({"lines": [{"description": "x", "unit_amount": "999999999999999"}]}, 422, "invalid_line"),

@@ -98,6 +98,11 @@ def test_it_refuses_a_day_that_no_week_has(api, customer):
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_anchor")
 
 
+def test_a_choice_that_is_none_names_those_there_are(api, customer):
+    refused = api.post("subscriptions", customer=customer.pk, plan="pro", interval="monthly").json()
+    assert refused["errors"][0]["message"] == "Use week, month, quarter, half_year or year."
+
+
 def test_an_archived_plan_is_kept_and_not_sold(api, customer):
     prices = [{"amount": "10.00", "model": "per_unit"}]
     for code in ("old", "new"):
