@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from billing import cards, discounting, dunning, ending, invoicing, issuing, pausing, starting, subscribing
 from billing.api.discounts import discount_at
 from billing.api.fields import (
+    A_DAY,
     DATE,
     Day,
     Effective,
@@ -100,7 +101,7 @@ def discounts_named(given: dict[str, Any]) -> None:
             {"type": "string", "enum": ["start", "calendar"]},
             {"type": "integer", "minimum": 1, "maximum": 31},
             {"type": "string", "pattern": "^([1-9]|[12][0-9]|3[01])$"},
-            {"type": "string", "format": "date"},
+            A_DAY,
         ]
     }
 )
