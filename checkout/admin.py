@@ -1,7 +1,9 @@
 """Staff's view of checkout: who is routed to sales, and letting one buyer past."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -14,17 +16,52 @@ from django.utils import timezone
 from billing.admin.base import EditableList, Screen, StaffOwner, staff, state
 from billing.models import Customer
 from billing.refusals import Refused
-from checkout import sending, sessions, trying
+from checkout import routing, sending, sessions, trying
 from checkout.models import CheckoutSession, RoutingRule
+
+ASKED = (
+    "One to a line, and all have to hold; none: it always applies. Such as: employees over 100 · seats at least 50 · "
+    "country US, CA · industry Law · plan business · need SSO · domain *.gov"
+)
+
+
+class Conditions(forms.CharField):
+    """What a rule asks, one to a line: “employees over 100”, “country US, CA”."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.Textarea({"rows": 5, "class": "vLargeTextField", "spellcheck": "false"})
+        super().__init__(widget=widget, required=False, strip=False, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(routing.lines(value)) if isinstance(value, Mapping) else value
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return routing.read(str(super().to_python(value)).splitlines())
+        except routing.InvalidRule as error:
+            raise ValidationError(str(error)) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial) != data)
 
 
 @admin.register(RoutingRule)
 class RoutingRuleAdmin(EditableList, StaffOwner):
+    teaches = (
+        "arrow-right",
+        "Everybody buys alone",
+        "A rule sends buyers to a person: large companies, a country, a plan. The first that holds decides.",
+    )
     list_display = ("position", "name", "outcome", "owner", "active")
     list_display_links = ("name",)
     list_editable = ("active",)
     list_select_related = ("owner",)
     change_list_template = "admin/checkout/routing_rules.html"
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "conditions":
+            return Conditions(label="Only if", help_text=ASKED)
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.try_out)

@@ -119,6 +119,44 @@ def check(conditions: Mapping[str, Any]) -> None:
             raise InvalidRule(f"{name}: one of {', '.join(NUMBERS + WORDS)}.")
 
 
+def lines(conditions: Mapping[str, Any]) -> list[str]:
+    """As a person writes them: `{"employees": {"over": 100}}` is “employees over 100”, `{"plan": ["pro"]}` “plan pro”."""
+    found = []
+    for name, wanted in conditions.items():
+        if isinstance(wanted, Mapping):
+            found += [f"{name} {SAID.get(how, how)} {limit}" for how, limit in wanted.items()]
+        else:
+            found.append(f"{name} {', '.join(wanted)}")
+    return found
+
+
+def read(written: Sequence[str]) -> dict[str, Any]:
+    """The opposite of `lines`. Raises InvalidRule with the line that cannot be read."""
+    found: dict[str, Any] = {}
+    for line in filter(None, map(str.strip, written)):
+        name, _, rest = line.partition(" ")
+        name = name.lower()
+        if name in NUMBERS:
+            found.setdefault(name, {}).update(_read_number(line, rest))
+        elif name in WORDS:
+            found.setdefault(name, []).extend(word for part in rest.split(",") if (word := part.strip()))
+        else:
+            raise InvalidRule(f"“{line}” begins with none of {', '.join(NUMBERS + WORDS)}.")
+    check(found)
+    return found
+
+
+def _read_number(line: str, rest: str) -> dict[str, int]:
+    """“at least 50” is {"at_least": 50}."""
+    words, _, limit = rest.strip().lower().rpartition(" ")
+    how = next((key for key, said in SAID.items() if said == " ".join(words.split())), "")
+    if not how or not limit.isdecimal():
+        raise InvalidRule(
+            f"“{line}” is not understood. Write it as “employees over 100”, with {', '.join(SAID.values())}."
+        )
+    return {how: int(limit)}
+
+
 def _check_numbers(name: str, wanted: Any) -> None:
     if not isinstance(wanted, Mapping) or not wanted or wanted.keys() - COMPARE.keys():
         raise InvalidRule(f"{name}: an object with {', '.join(COMPARE)}.")

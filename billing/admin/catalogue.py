@@ -8,11 +8,17 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from billing import typed
 from billing.admin.base import Careful, Spoken, figure
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
 from billing.templatetags.tandem import money, number, unit_price
+
+
+def countries() -> list[tuple[str, str]]:
+    return [("", "–"), *sorted(typed.countries().items(), key=lambda pair: pair[1])]
+
 
 NET_TERMS = [(days, f"Net {days}" if days else "Due on receipt") for days in NET_DAYS]
 
@@ -159,10 +165,66 @@ class DiscountAdmin(Careful):
         return super().get_queryset(request).filter(parts=[])
 
 
+ADDRESS = {
+    "line1": "Street and number", "line2": "Second line", "postal_code": "Postal code", "city": "City",
+    "state": "State or region", "country": "Country",
+}  # fmt: skip
+
+
+class SellerForm(forms.ModelForm):
+    """The seller's address part by part, as papers and mails print it."""
+
+    line1 = forms.CharField(label=ADDRESS["line1"], max_length=200)
+    line2 = forms.CharField(label=ADDRESS["line2"], max_length=200, required=False)
+    postal_code = forms.CharField(label=ADDRESS["postal_code"], max_length=20, required=False)
+    city = forms.CharField(label=ADDRESS["city"], max_length=100)
+    state = forms.CharField(label=ADDRESS["state"], max_length=100, required=False)
+    country = forms.ChoiceField(
+        label=ADDRESS["country"], choices=countries, help_text="decides which tax is taken at home and abroad"
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in ADDRESS:
+            self.initial.setdefault(name, self.instance.address.get(name, ""))
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        parts = {name: given.get(name, "") for name in ADDRESS}
+        kept = {name: value for name, value in self.instance.address.items() if name not in ADDRESS}
+        self.instance.address = {**kept, **{name: value for name, value in parts.items() if value}}
+        return given
+
+
 @admin.register(Seller)
 class SellerAdmin(Careful):
+    form = SellerForm
     list_display = ("name", "legal_name", "currency", "timezone", "net_days")
-    exclude = ("logo",)
+    fieldsets = (
+        ("Who sells", {"fields": ("name", "legal_name", "registration", "tax_id")}),
+        ("Address", {"fields": tuple(ADDRESS)}),
+        ("Where customers reach you", {"fields": ("email", "phone", "website")}),
+        (
+            "Bank",
+            {
+                "fields": ("bank_name", "iban", "bic"),
+                "description": "Printed on invoices to be paid by transfer.",
+            },
+        ),
+        ("How you bill", {"fields": ("currency", "timezone", "net_days", "footer")}),
+        (
+            "What happens by itself",
+            {
+                "fields": (
+                    "customers_may_pause",
+                    "downgrades_at_once",
+                    "unpaid_end",
+                    "upgrade_alert_delta",
+                    "sign_off_over",
+                )
+            },
+        ),
+    )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "net_days":

@@ -143,3 +143,17 @@ def test_only_who_sees_the_rules_tries_them(rules, sign_in):
 
 def test_the_list_of_rules_leads_there(rules, sign_in):
     assert TRY in sign_in("view_routingrule").get("/admin/checkout/routingrule/").text
+
+
+def test_a_rule_is_written_in_lines_and_what_means_nothing_stays_to_be_put_right(sign_in):
+    browser = sign_in("add_routingrule", "change_routingrule", "view_routingrule")
+    typed = {"position": "7", "name": "Public sector", "outcome": "demo", "active": "on"}
+    where = "/admin/checkout/routingrule/add/"
+    page = browser.post(where, {**typed, "conditions": "domain *.gov\nemployees many"})
+    assert "“employees many” is not understood" in page.text
+    assert "domain *.gov" in page.text
+    assert browser.post(where, {**typed, "conditions": "domain *.gov\nemployees over 5"}).status_code == 302
+    rule = RoutingRule.objects.get(position=7)
+    assert rule.conditions == {"domain": ["*.gov"], "employees": {"over": 5}}
+    shown = browser.get(f"/admin/checkout/routingrule/{rule.pk}/change/").text
+    assert "domain *.gov\nemployees over 5</textarea>" in shown

@@ -4,7 +4,7 @@ import pytest
 
 from checkout import catalogue
 from checkout.models import RoutingRule
-from checkout.routing import Inputs, InvalidRule, Rule, check, decide
+from checkout.routing import Inputs, InvalidRule, Rule, check, decide, lines, read
 
 LARGE = Rule("Large companies", "contact_sales", {"employees": {"over": 100}})
 
@@ -75,6 +75,34 @@ def test_it_refuses_conditions_that_mean_nothing(conditions):
 
 
 @pytest.mark.django_db
+def test_it_is_written_and_read_a_line_at_a_time():
+    conditions = {"employees": {"over": 100, "at_most": 500}, "country": ["US", "CA"], "domain": ["*.gov"]}
+    written = ["employees over 100", "employees at most 500", "country US, CA", "domain *.gov"]
+    assert lines(conditions) == written
+    assert read(written) == conditions
+    assert read(["  Employees   AT  LEAST 5 ", "", "need SSO,  audit log"]) == {
+        "employees": {"at_least": 5}, "need": ["SSO", "audit log"],
+    }  # fmt: skip
+    assert read([]) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "employees",
+        "employees 100",
+        "employees over many",
+        "employees over -1",
+        "staff over 5",
+        "country",
+        "plan ,",
+    ],
+)
+def test_a_line_that_means_nothing_is_named(line):
+    with pytest.raises(InvalidRule, match=line.split()[0]):
+        read([line])
+
+
 def test_the_shipped_rules_mean_something_and_staff_keep_theirs():
     from django.utils import timezone
 

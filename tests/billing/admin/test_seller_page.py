@@ -1,0 +1,27 @@
+"""Who sells, as staff set it up."""
+
+import pytest
+
+from billing.models import Seller
+from tests.billing.admin.test_careful import sent
+from tests.staff import signed_in
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
+
+
+def test_the_address_is_typed_part_by_part():
+    Seller.objects.update(address={"line1": "1 Main St", "city": "Dublin", "country": "IE", "vat_house": "7"})
+    browser = signed_in("view_seller", "change_seller")
+    where = f"/admin/billing/seller/{Seller.objects.get().pk}/change/"
+    page = browser.get(where)
+    assert 'value="1 Main St"' in page.text
+    assert "{&quot;" not in page.text
+    typed = {**sent(page), "seen": page.context["seen"], "line1": "2 Quay", "line2": "", "postal_code": "D02"}
+    refused = browser.post(where, {**typed, "city": "", "country": "XX"})
+    assert {"city", "country"} <= set(refused.context["adminform"].form.errors)
+    assert Seller.objects.get().address["line1"] == "1 Main St"
+    saved = browser.post(where, typed)
+    assert saved.status_code == 302, saved.context["errors"]
+    assert Seller.objects.get().address == {
+        "line1": "2 Quay", "postal_code": "D02", "city": "Dublin", "country": "IE", "vat_house": "7",
+    }  # fmt: skip
