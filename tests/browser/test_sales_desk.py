@@ -1,12 +1,19 @@
-"""Sales' own screens in a real browser: the board by hand and by mouse, and rules that are tried."""
+"""Sales' own screens in a real browser: the board by hand and by mouse, rules that are tried, automations from nothing,
+a decision in a colleague's place, and the lists.
+"""
+
+from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
 from playwright.sync_api import expect
 
+from billing import metering
 from billing.models import User
-from sales import deals
-from sales.models import Deal, Rule
-from tests.browser.looking import sound
+from sales import approving, automating, catalogue, deals, quoting
+from sales.models import ApprovalDelegate, Deal, HandoffTask, Quote, Rule
+from tests.browser.looking import open_to_everybody, sound
 from tests.fixtures_billing import NOON
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -60,3 +67,134 @@ def test_a_rule_is_tried_by_keyboard_on_a_phone(open_page, people, make_customer
     expect(page.get_by_role("heading", name="It would fire now")).to_be_visible()
     sound(page)
     assert Rule.objects.get(pk=rule.pk).threshold == 100
+
+
+def build(page, name, kind, text=""):
+    """A new automation on usage, up to its condition."""
+    page.goto(f"{page.site}/admin/sales/automation/add/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("When").select_option("usage.threshold_reached")
+    page.get_by_label("Action 1").select_option(label=kind)
+    page.locator("#id_text_0").fill(text)
+    page.get_by_label("Switched on").check()
+
+
+def use(customer, calls, run_jobs):
+    """Calls of the customer's product, and what automations made of them."""
+    now = timezone.now()
+    event = {
+        "id": str(calls),
+        "customer": customer.pk,
+        "event_name": "api_call",
+        "timestamp": now.isoformat(),
+    }
+    metering.record(events=[{**event, "properties": {"value": str(calls)}}], livemode=False, now=now)
+    automating.look(now=timezone.now() + timedelta(minutes=1))
+    run_jobs()
+
+
+def test_automations_are_built_tried_and_followed(open_page, people, make_customer, subscribe, run_jobs):
+    customer = make_customer(name="Nova")
+    subscribe(customer, "pro", "month", 3, bill=False)
+    page = open_page(width=1280, user=people[1])
+    build(page, "Call who runs short", "Raise a task", "Call {customer.name}")
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    build(page, "Quote who has used it all", "Draft a quote")
+    page.locator("#id_what_0").select_option("event.data.percent")
+    page.locator("#id_how_0").select_option(">=")
+    page.locator("#id_value_0").fill("all")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Write a number.")).to_be_visible()
+    page.locator("#id_value_0").fill("100")
+    page.get_by_role("button", name="Try it on the past").click()
+    expect(page.get_by_text("Nothing of this kind has happened yet")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+
+    use(customer, 41_000, run_jobs)
+    assert HandoffTask.objects.filter(reason__contains="Call Nova").exists()
+    assert not Quote.objects.exists()
+    use(customer, 9_500, run_jobs)
+    assert Quote.objects.get().customer == customer
+    page.reload()
+    expect(page.locator("#runs").get_by_role("row")).to_have_count(2)
+    page.complaints[:] = [words for words in page.complaints if "422" not in words]  # the refused form itself
+    sound(page, "automation")
+
+
+def test_a_director_away_has_somebody_decide_in_her_place(open_page, people, make_customer):
+    rita, manager = people
+    director = User.objects.create_user("dora@seller.example", name="Dora", is_staff=True)
+    director.groups.add(Group.objects.get(name=catalogue.DIRECTORS), Group.objects.get(name=catalogue.ADMINS))
+    now = timezone.now()
+    page = open_page("/admin/sales/approvaldelegate/add/", 1280, director)
+    page.get_by_label("Person").select_option(label="Dora")
+    page.get_by_label("Delegate").select_option(label="Max")
+    for name in ("Since", "Until"):
+        page.get_by_label(name).fill(timezone.localdate().isoformat())
+    page.get_by_label("Until").press("Enter")
+    expect(page.get_by_text("was added successfully")).to_be_visible()
+    sound(page, "delegates")
+    assert str(ApprovalDelegate.objects.get()) == "Max for Dora"
+
+    quote = quoting.draft(
+        customer=make_customer(name="Nova"), plan=quoting.Plan.objects.get(code="enterprise"), quantity=60, by=rita,
+        now=now, actor=f"user:{rita.pk}", discount_percent="40",
+    )  # fmt: skip
+    quoting.submit(quote=quote, now=now - timedelta(days=2), actor=f"user:{rita.pk}", by=rita)
+    assert approving.escalate(now=now) == 1
+    address = f"/admin/sales/quote/{quote.pk}/change/"
+    page = open_page(address, 1280, rita)
+    expect(page.get_by_text("Somebody else decides about your own quote.")).to_be_visible()
+    expect(page.get_by_text("the directors were told")).to_be_visible()
+    page = open_page(address, 390, manager)
+    for _ in range(2):  # as a manager, then in the director's place
+        sound(page, "approval-late")
+        page.get_by_label("Note").fill("A year in advance.")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+    quote.refresh_from_db()
+    assert quote.state == "approved"
+    assert {each.decided_by for each in quote.approvals.all()} == {manager}
+
+
+LISTS = (
+    "billing/customer",
+    "billing/invoice",
+    "billing/payment",
+    "billing/subscription",
+    "billing/price",
+    "billing/discount",
+    "billing/apikey",
+    "sales/signal",
+    "sales/lead",
+    "sales/approvalrule",
+)
+
+
+def test_lists_are_open_to_everybody_and_walked_by_keys(open_page, people, make_customer, subscribe):
+    names = (
+        "\u0634\u0631\u0643\u0629 " + "Donaudampfschifffahrtsgesellschaft" * 3,
+        "\u30ce\u30f4\u30a1\u682a\u5f0f\u4f1a\u793e",
+    )
+    for name in names:
+        subscribe(make_customer(name=name), "pro", "month", 3)
+    boss = User.objects.create_superuser("boss@seller.example", name="Boss")
+    page = open_page(width=390, user=boss)
+    for address in LISTS:
+        page.goto(f"{page.site}/admin/{address}/")
+        open_to_everybody(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), address
+    page.set_viewport_size({"width": 1280, "height": 860})
+    page.goto(f"{page.site}/admin/billing/customer/")
+    open_to_everybody(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.matches('#result_list tbody tr:nth-child(2) th a')")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/change/**")
+    assert page.complaints == []
