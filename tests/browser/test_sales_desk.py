@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from billing import metering
-from billing.models import User
+from billing.models import Plan, User
 from sales import approving, automating, catalogue, deals, quoting
 from sales.models import ApprovalDelegate, Deal, HandoffTask, Quote, Rule
 from tests.browser.looking import open_to_everybody, sound
@@ -99,7 +99,7 @@ def test_automations_are_built_tried_and_followed(open_page, people, make_custom
     page = open_page(width=1280, user=people[1])
     build(page, "Call who runs short", "Raise a task", "Call {customer.name}")
     page.get_by_role("button", name="Save").press("Enter")
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     build(page, "Quote who has used it all", "Draft a quote")
     page.locator("#id_what_0").select_option("event.data.percent")
     page.locator("#id_how_0").select_option(">=")
@@ -110,7 +110,7 @@ def test_automations_are_built_tried_and_followed(open_page, people, make_custom
     page.get_by_role("button", name="Try it on the past").click()
     expect(page.get_by_text("Nothing of this kind has happened yet")).to_be_visible()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
 
     use(customer, 41_000, run_jobs)
     assert HandoffTask.objects.filter(reason__contains="Call Nova").exists()
@@ -139,7 +139,7 @@ def test_a_director_away_has_somebody_decide_in_her_place(open_page, people, mak
     assert str(ApprovalDelegate.objects.get()) == "Max for Dora"
 
     quote = quoting.draft(
-        customer=make_customer(name="Nova"), plan=quoting.Plan.objects.get(code="enterprise"), quantity=60, by=rita,
+        customer=make_customer(name="Nova"), plan=Plan.objects.get(code="enterprise"), quantity=60, by=rita,
         now=now, actor=f"user:{rita.pk}", discount_percent="40",
     )  # fmt: skip
     quoting.submit(quote=quote, now=now - timedelta(days=2), actor=f"user:{rita.pk}", by=rita)
@@ -160,18 +160,7 @@ def test_a_director_away_has_somebody_decide_in_her_place(open_page, people, mak
     assert {each.decided_by for each in quote.approvals.all()} == {manager}
 
 
-LISTS = (
-    "billing/customer",
-    "billing/invoice",
-    "billing/payment",
-    "billing/subscription",
-    "billing/price",
-    "billing/discount",
-    "billing/apikey",
-    "sales/signal",
-    "sales/lead",
-    "sales/approvalrule",
-)
+LISTS = ("billing/invoice", "billing/price", "sales/signal", "sales/approvalrule")
 
 
 def test_lists_are_open_to_everybody_and_walked_by_keys(open_page, people, make_customer, subscribe):
