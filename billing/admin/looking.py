@@ -1,24 +1,31 @@
 """Tables to look at: subscriptions, payments, usage, runs, mails, users."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from billing.admin.base import ReadOnly, amount, figure, state
+from billing.admin.base import ReadOnly, Screen, amount, figure, state
+from billing.maths.periods import local_date
 from billing.models import (
     BillingFailure,
     BillingRun,
     Dispute,
+    Event,
     Mail,
     Payment,
     Subscription,
     UsageDay,
     User,
 )
+from billing.templatetags.tandem import money
+
+SHOWN = 20
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(ReadOnly):
+class SubscriptionAdmin(Screen):
     teaches = (
         "repeat",
         "No subscription yet",
@@ -36,10 +43,20 @@ class SubscriptionAdmin(ReadOnly):
     list_filter = ("status", "motion", "origin")
     search_fields = ("customer__name", "customer__email")
     list_select_related = ("customer",)
+    template = "admin/tandem/subscription.html"
+
+    def context(self, request: HttpRequest, row: Subscription) -> dict[str, Any]:
+        phases = row.phases.select_related("plan", "discount").prefetch_related("items__price__plan")
+        return {
+            "phases": phases.order_by("start_on"),
+            "today": local_date(row.customer.now, row.timezone),
+            "invoices": row.invoices.order_by("-created_at")[:SHOWN],
+            "events": Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
+        }
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly):
+class PaymentAdmin(Screen):
     teaches = (
         "wallet",
         "No payment yet",
@@ -57,7 +74,16 @@ class PaymentAdmin(ReadOnly):
     list_filter = ("status", "method", "dispute_status")
     search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
     list_select_related = ("customer", "invoice")
-    exclude = ("client_secret", "action_url")
+    template = "admin/tandem/payment.html"
+
+    def context(self, request: HttpRequest, row: Payment) -> dict[str, Any]:
+        return {
+            "title": money(row.amount, row.currency),
+            "with": self.paid_with(row),
+            "refunds": row.refunds.select_related("credit_note"),
+            "disputes": row.disputes.all(),
+            "events": Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
+        }
 
     @admin.display(description="paid with")
     def paid_with(self, row: Payment) -> str:
