@@ -98,7 +98,8 @@ def bill(
     returns_only: bool = False,
 ) -> Result:
     """Say what is owed and not yet said, as an issued invoice or a credit note; with `returns_only` no more than the
-    credits for unused time. Call inside a transaction that holds the subscription. Moves `billed_through`."""
+    credits for unused time. Call inside a transaction that holds the subscription. Moves `billed_through`, unless it
+    says returns only."""
     day = until or cycle_on or timelines.local_day(subscription, now)
     due = Due(subscription, day, now, cycle_on, source, returns_only=returns_only)
     return bill_many([due], actor=actor)[0]
@@ -144,13 +145,15 @@ def issued(
 
 
 def drafted(due: Due, facts: owing.Facts, actor: str) -> Draft | None:
-    """The paper that is due, if anything is owed. What is due by the day counts as said from here on."""
+    """The paper that is due, if anything is owed. What is due by the day counts as said from here on, unless only
+    returns are: what else is owed is still to be asked for, however long ago it fell due."""
     row = due.subscription
     specs = timelines.specs_of(row) if due.specs is None else due.specs
     lines = owing.draft_lines(subscription=row, specs=specs, facts=facts, until=due.day)
     if due.returns_only:
         lines = _returns(lines)
-    row.billed_through = max(due.day, row.billed_through or due.day)
+    else:
+        row.billed_through = max(due.day, row.billed_through or due.day)
     return _draft(due, specs, lines, facts.seller, actor) if lines else None
 
 

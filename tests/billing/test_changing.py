@@ -389,6 +389,16 @@ def test_it_ends_in_the_past(sub, clock, advance, books):
     assert result.total == -71_46  # 23 of 28 days
 
 
+def test_who_leaves_is_asked_for_the_periods_that_no_run_has_billed(sub, clock, books):
+    """Nothing ran for two months: a whole period lies behind, and seventeen days of the next."""
+    clock.now += timedelta(days=75)
+    clock.save()
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+    assert sum(invoice.amount_due for invoice in sub.invoices.all()) == 87_00 + 87_00 + 47_71
+    books()
+    assert running.run(now=clock.now + timedelta(days=40), clock=clock).invoices == 0
+
+
 def test_a_canceled_one_is_taken_up_again_as_a_new_one(sub, clock, advance, books):
     with pytest.raises(subscribing.NotLive):
         ending.restart(subscription=sub, now=clock.now, actor="user:1")
