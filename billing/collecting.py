@@ -30,6 +30,8 @@ CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
 # The seller is told of an attempt that has had no answer for so long.
 TOLD_AFTER = timedelta(hours=24)
+# A charge that the provider never made is tried anew in this time.
+ANEW_AFTER = timedelta(hours=1)
 # How long a buyer may take to confirm a payment with the bank.
 CONFIRMED_WITHIN = timedelta(hours=24)
 
@@ -282,7 +284,7 @@ def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:
 
 def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> None:
     """The card said no: say so once. An invoice by card goes on to its next step; one that is paid by transfer keeps
-    its reminders."""
+    its reminders. Where no card was asked, since the provider was out of order, it is tried anew and nobody is late."""
     data = {
         "amount": payment.amount,
         "currency": payment.currency,
@@ -294,6 +296,8 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     invoice = correcting.locked(payment.invoice) if payment.invoice else None
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
+    elif _follows_up(invoice, payment) and payment.decline_code == "never_made":
+        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=now + ANEW_AFTER)
     elif _follows_up(invoice, payment):
         dunning.failed(
             invoice,
