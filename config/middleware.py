@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
@@ -21,6 +20,7 @@ from django.utils.deprecation import MiddlewareMixin
 from billing.api import problems
 from billing.models import Seller
 from billing.models.ids import new_id
+from config import failing
 
 logger = logging.getLogger("tandem.request")
 API = "/api/"
@@ -50,14 +50,7 @@ class RequestId:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The database is away, or somebody holds what was needed for too long: nothing was done, and it is worth
-        another try. So Stripe sends its event again, and a buyer reads what to do."""
-        if not isinstance(exception, OperationalError):
-            return None
-        logger.error("The database did not answer: %s", exception)
-        response = render(request, "503.html", status=503)
-        response["Retry-After"] = "5"
-        return response
+        return failing.try_again(request, exception) if failing.is_away(exception) else None
 
 
 def for_pages(kind: type[MiddlewareMixin]) -> type[MiddlewareMixin]:
@@ -126,14 +119,13 @@ def as_problem(response: HttpResponse, request_id: str) -> HttpResponse:
     title = problems.TITLES.get(response.status_code, "Refused")
     problem = problems.Problem(response.status_code, _code(response.status_code), title)
     document = problems.document(problem, request_id)
-    headers = {"Allow": response["Allow"]} if response.has_header("Allow") else {}
-    return JsonResponse(
-        document, status=response.status_code, content_type=problems.MEDIA_TYPE, headers=headers
-    )
+    headers = {name: response[name] for name in ("Allow", "Retry-After") if name in response}
+    return JsonResponse(document, status=problem.status, content_type=problems.MEDIA_TYPE, headers=headers)
 
 
 def _code(status: int) -> str:
-    return {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}.get(status, "bad_request")
+    known = {404: "not_found", 405: "method_not_allowed", 500: "internal_error", 503: "try_again"}
+    return known.get(status, "bad_request")
 
 
 def note(request: HttpRequest, response: HttpResponse, name: str, seconds: float) -> None:

@@ -37,3 +37,6 @@ urlpatterns = [
 ]
 if settings.STRIPE_FAKE:
     urlpatterns.append(path("fakestripe/", include("billing.fakestripe.urls")))
+
+# Also asked where middleware failed, or the page of another error.
+handler500 = "config.failing.server_error"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -104,6 +104,7 @@ OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     gateway.ProviderUnreachable: (503, "provider_unreachable", "The card network does not answer."),
     Seller.DoesNotExist: (409, "seller_missing", "Say first who sells: manage.py ship, then the seller in the admin."),
     OperationalError: (503, "try_again", "The database is busy or away. Try again."),
+    InterfaceError: (503, "try_again", "The database is busy or away. Try again."),
     # Validation should have caught these two: the answer is harmless, the log has the rest.
     IntegrityError: (409, "conflict", "This collides with something that exists."),
     DataError: (422, "invalid_value", "A value cannot be stored."),

@@ -1,0 +1,30 @@
+"""What a visitor is told when the database was away, whoever noticed: a view, middleware, or another error's page."""
+
+import logging
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views import defaults
+
+logger = logging.getLogger("tandem.request")
+
+
+def is_away(error: BaseException | None) -> bool:
+    """The database is away, or somebody holds what was needed for too long; also what a lost session says later."""
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse:
+    """Nothing was done, and it is worth another try. So Stripe sends its event again, and a buyer reads what to do."""
+    logger.error("The database did not answer: %s", error)
+    response = render(request, "503.html", status=503)
+    response["Retry-After"] = "5"
+    return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`, called while the exception is being handled."""
+    error = sys.exception()
+    return try_again(request, error) if is_away(error) else defaults.server_error(request)
