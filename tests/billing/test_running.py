@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import bulk, clocks, owing, running, tasks
+from billing import bulk, clocks, owing, running, subscribing, tasks
 from billing.models import (
     BillingFailure,
     Customer,
@@ -45,6 +45,28 @@ def test_it_adds_nothing_when_repeated(clock, make_customer, subscribe, books):
     again = running.run(now=late, clock=clock)
     assert (again.subscriptions, again.invoices) == (0, 0)
     assert totals() == before
+
+
+def test_clocks_that_differ_bill_each_period_once(clock, make_customer, subscribe, books):
+    """One worker is ten minutes ahead, one an hour behind; somebody adds a seat on the slow one just after the others
+    have billed the next month."""
+    subscription = subscribe(make_customer(clock))
+    for days in (30, 31, 32, 58, 59, 60):
+        moment = clock.now + timedelta(days=days, hours=12)  # midnight, where a period ends
+        for skew in (timedelta(minutes=10), timedelta(), timedelta(hours=-1), timedelta(minutes=10)):
+            running.run(now=moment + skew, clock=clock)
+        if days == 31:
+            slow = moment - timedelta(minutes=50)
+            subscribing.change(
+                subscription=subscription, quantity=4, now=slow, actor="user:1", effective="now"
+            )
+        books()
+    papers = subscription.invoices.order_by("sequence")
+    cycles = [i.cycle_on.isoformat() for i in papers if i.cycle_on]
+    assert cycles == ["2026-01-15", "2026-02-15", "2026-03-15"]
+    issued = list(papers.values_list("issued_on", flat=True))
+    assert issued == sorted(issued)
+    assert all(line.period_start < line.period_end for i in papers for line in i.lines.all())
 
 
 def test_it_gives_the_same_amounts_late_as_on_time(make_clock, make_customer, subscribe, advance, books):

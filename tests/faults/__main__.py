@@ -23,7 +23,7 @@ os.environ.setdefault(
 
 # Kills in one world: it is then finished and judged, and the next begins with a seed of its own.
 IN_A_WORLD = 250
-WHAT = ("kills", "points", "late", "stops", "races", "requests")
+WHAT = ("kills", "points", "late", "stops", "races", "requests", "outages", "restore", "anything")
 
 
 def main() -> int:
@@ -31,6 +31,8 @@ def main() -> int:
     parser.add_argument("what", nargs="*", choices=(*WHAT, []), help=f"of {', '.join(WHAT)}; all by default")
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--times", type=int, default=3, help="how often each named point")
+    parser.add_argument("--lives", type=int, default=20, help="how many in which anything happens")
+    parser.add_argument("--steps", type=int, default=200, help="of each of these lives")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--journal", type=Path, help="file of the rounds that are done: go on after them")
     parser.add_argument("--planted", action="store_true", help="the planted bugs instead: each must be found")
@@ -61,7 +63,7 @@ def database() -> Iterator[None]:
 
 def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Report"]]]:
     """Every round that was asked for, by a name that says what it does and with which seed."""
-    from tests.faults import kills, races, retries, stops
+    from tests.faults import anything, kills, outages, races, restoring, retries, stops
 
     wanted, seed = given.what or WHAT, given.seed
     for n, first in enumerate(range(0, given.kills if "kills" in wanted else 0, IN_A_WORLD)):
@@ -73,8 +75,12 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
     rest = {
         "late": lambda: kills.run_late(seed=seed), "stops": lambda: stops.run(seed=seed),
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
+        "outages": lambda: outages.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
     }  # fmt: skip
     yield from ((f"{name} seed {seed}", one) for name, one in rest.items() if name in wanted)
+    for n in range(given.lives if "anything" in wanted else 0):
+        name = f"anything {given.steps} seed {seed + n}"
+        yield name, lambda n=n: anything.run(seed=seed + n, steps=given.steps)
 
 
 def long(given: argparse.Namespace) -> int:
