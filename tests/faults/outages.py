@@ -37,8 +37,10 @@ def run(
     full: float = 5.0,
     slow: float = 10.0,
     delay: float = 0.3,
+    soon: float = BACK_IN_TIME,
 ) -> Report:
-    """crashes: how many. gone, full, slow: for how many seconds; slow is by `delay` seconds for each thing said."""
+    """crashes: how many. gone, full, slow: for how many seconds; slow is by `delay` seconds for each thing said. soon:
+    how many seconds everything may take to work again."""
     started, report = time.monotonic(), Report("database out of order", seed)
     report.found = {
         "answers": [],
@@ -51,7 +53,7 @@ def run(
     with clusters.cluster() as server, tempfile.TemporaryDirectory() as folder:
         clusters.copied(server)
         with clusters.at(server.socket), Line(server.socket, Path(folder), Random(seed)) as line:
-            this = Outages(server, line, report, Random(seed))
+            this = Outages(server, line, report, Random(seed), soon)
             this.begins()
             with this.web(folder), this.worker(folder), this.clients():
                 this.lives_through(crashes, gone, full, slow, delay)
@@ -62,8 +64,10 @@ def run(
 
 
 class Outages:
-    def __init__(self, server: clusters.Cluster, line: "Line", report: Report, dice: Random) -> None:
-        self.server, self.line, self.report, self.dice = server, line, report, dice
+    def __init__(
+        self, server: clusters.Cluster, line: "Line", report: Report, dice: Random, soon: float
+    ) -> None:
+        self.server, self.line, self.report, self.dice, self.soon = server, line, report, dice, soon
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -125,7 +129,7 @@ class Outages:
         began = time.monotonic()
         until(self.is_well)
         taken = time.monotonic() - began
-        if taken > BACK_IN_TIME:
+        if taken > self.soon:
             self.report.found["late to come back"].append(f"{taken:.1f} s")
 
     @contextlib.contextmanager

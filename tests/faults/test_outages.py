@@ -18,7 +18,9 @@ def quiet():
 
 @pytest.mark.django_db(transaction=True)
 def test_it_comes_back_by_itself_and_loses_nothing_it_has_taken():
-    report = outages.run(seed=7, crashes=1, gone=0.7, full=0.5, slow=1, delay=0.05)
+    report = outages.run(
+        seed=7, crashes=1, gone=0.7, full=0.5, slow=1, delay=0.05, soon=30
+    )  # a busy machine is slow
     assert report.clean, "\n".join(report.lines())
     assert report.counts["503"]
     assert report.counts["taken"] > 10
