@@ -3,17 +3,17 @@
 import logging
 import sys
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
+
+from billing.api import problems
 
 logger = logging.getLogger("tandem.request")
 
 
 def is_away(error: BaseException | None) -> bool:
-    """The database is away, or somebody holds what was needed for too long; also what a lost session says later."""
-    return isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, problems.AWAY)
 
 
 def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse:

@@ -1,7 +1,9 @@
 """Whether this process can serve: asked by load balancers and by the demo, answered without a version."""
 
-from django.db import Error, connection
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
+
+from billing.api import problems
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -9,6 +11,6 @@ def healthz(request: HttpRequest) -> JsonResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except Error:
+    except problems.AWAY:
         return JsonResponse({"status": "unavailable"}, status=503, headers={"Retry-After": "5"})
     return JsonResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
@@ -97,14 +98,18 @@ STATUS: dict[type[Exception], int] = {
     webhooks_out.NotRepeatable: 409,
     webhooks_out.TooManyEndpoints: 409,
 }
+# The database is away, or somebody holds what was needed for too long; also what a lost session says later, and what the
+# driver says where Django does not put it into its own words (copying, hearing what is told).
+AWAY: tuple[type[Exception], ...] = (
+    OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError,
+)  # fmt: skip
 # Other named exceptions: (status, code, detail).
 OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     moves.IllegalMove: (409, "illegal_move", "The present state does not allow this."),
     moves.StaleMove: (409, "changed_meanwhile", "Somebody else changed this first. Read it again."),
     gateway.ProviderUnreachable: (503, "provider_unreachable", "The card network does not answer."),
     Seller.DoesNotExist: (409, "seller_missing", "Say first who sells: manage.py ship, then the seller in the admin."),
-    OperationalError: (503, "try_again", "The database is busy or away. Try again."),
-    InterfaceError: (503, "try_again", "The database is busy or away. Try again."),
+    **dict.fromkeys(AWAY, (503, "try_again", "The database is busy or away. Try again.")),
     # Validation should have caught these two: the answer is harmless, the log has the rest.
     IntegrityError: (409, "conflict", "This collides with something that exists."),
     DataError: (422, "invalid_value", "A value cannot be stored."),

@@ -1,5 +1,5 @@
 import pytest
-from django.db import DatabaseError, connection
+from django.db import OperationalError, connection
 
 
 @pytest.mark.django_db
@@ -12,7 +12,7 @@ def test_it_answers_while_the_database_does(client) -> None:
 
 def test_it_asks_to_come_back_when_the_database_is_gone(client, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone() -> None:
-        raise DatabaseError("server closed the connection, version 18")
+        raise OperationalError("server closed the connection, version 18")
 
     monkeypatch.setattr(connection, "cursor", gone)
     response = client.get("/healthz")

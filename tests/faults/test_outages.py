@@ -2,6 +2,7 @@
 
 import logging
 
+import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError
 from django.test import Client
@@ -26,7 +27,7 @@ def test_it_comes_back_by_itself_and_loses_nothing_it_has_taken():
     assert report.counts["taken"] > 10
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, psycopg.OperationalError])
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
