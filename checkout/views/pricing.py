@@ -6,7 +6,7 @@ from functools import partial
 
 from babel.numbers import get_territory_currencies
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -131,7 +131,7 @@ def start(request: HttpRequest) -> HttpResponse:
     except limits.TooOften as refusal:
         return too_often(request, refusal)
     except redirecting.RedirectNotAllowed as refusal:
-        return HttpResponseBadRequest(f"{refusal.field}: {refusal.message}", content_type="text/plain")
+        return refused(request, refusal, wish.plan, status=400)
     except Refused as refusal:
         return refused(request, refusal, wish.plan)
     return redirect("checkout:session", token=session.token)
@@ -157,10 +157,10 @@ def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:
     return render(request, "checkout/start.html", {"card": card, "wish": wish, "currency": currency})
 
 
-def refused(request: HttpRequest, refusal: Refused, plan: str) -> HttpResponse:
+def refused(request: HttpRequest, refusal: Refused, plan: str, status: int = 422) -> HttpResponse:
     """Why this cannot be bought here, and where to go instead."""
     context = {"refusal": refusal, "plan": Plan.objects.filter(code=plan, published=True).first()}
-    return render(request, "checkout/refused.html", context, status=422)
+    return render(request, "checkout/refused.html", context, status=status)
 
 
 def restart(request: HttpRequest, session: CheckoutSession) -> HttpResponse:

@@ -102,7 +102,9 @@ def test_it_says_why_not_by_one_code(catalogue, client, query, code, method):
 )
 def test_it_leads_nowhere_strange(catalogue, client, url):
     for send in (client.get, client.post):
-        assert send("/checkout/start/", {"plan": "pro", "success_url": url}).status_code == 400
+        answer = send("/checkout/start/", {"plan": "pro", "success_url": url})
+        assert (answer.status_code, "This link does not work" in answer.text) == (400, True)
+        assert "redirect_not_allowed (success_url)" in answer.text
     assert not CheckoutSession.objects.exists()
 
 
