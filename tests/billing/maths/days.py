@@ -45,10 +45,12 @@ type Charged = Mapping[date, Mapping[str, Any]]
 
 def cost(charged: Charged, calls: Mapping[date, int]) -> Fraction:
     """What the days cost together, in minor units; `calls` is what was used on each."""
-    return sum((recurring(day, terms) for day, terms in charged.items()), Fraction(0)) + _used(charged, calls)
+    return sum((recurring(day, terms) for day, terms in charged.items()), Fraction(0)) + used_up(
+        charged, calls
+    )
 
 
-def _used(charged: Charged, calls: Mapping[date, int]) -> Fraction:
+def used_up(charged: Charged, calls: Mapping[date, int]) -> Fraction:
     """Usage: by runs of days on one plan with one discount in one month of the cycle."""
     runs: dict[Any, list[date]] = {}
     number, last, before = count(), None, None

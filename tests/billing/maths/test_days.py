@@ -150,3 +150,69 @@ def test_a_minimum_spend_holds_for_every_run_of_days(
     )
     off = abs(sum(entry.net for entry in entries) - with_minimum(charged, calls))
     assert off <= F(len(entries) * 3, 2)
+
+
+unhurried = st.fixed_dictionaries(
+    {
+        "plan": st.sampled_from(["small", "large"]),
+        "interval": st.sampled_from(["month", "month", "year"]),
+        "quantity": st.integers(1, 9),
+        "discount": st.sampled_from([None, "third", "seats fifth", "calls half"]),
+        "free": st.sampled_from([False, False, False, True]),
+        "anchor": st.sampled_from([START, START, START + timedelta(days=40), date(2024, 2, 29)]),
+        "prorate": st.booleans(),
+    }
+)
+
+
+def paid_to_the_end(
+    life: list[tuple[int, dict[str, Any]]],
+) -> tuple[dict[date, dict[str, Any]], dict[date, dict[str, Any]]]:
+    """The terms of each day for recurring prices and for usage. What does not prorate leaves the terms before it until
+    the period is over that was paid for; of its own it brings the usage."""
+    recurring: dict[date, dict[str, Any]] = {}
+    used: dict[date, dict[str, Any]] = {}
+    kept: dict[str, Any] | None = None
+    day = START
+    for lasts, said in life:
+        until = day
+        if kept and not said["prorate"]:
+            start, end = days.period(day, kept["anchor"], kept["interval"])
+            until = day if start == day else end
+        for day in [day + timedelta(days=n) for n in range(lasts)]:
+            if day < until and kept:
+                recurring[day] = kept
+            else:
+                kept = None if said["free"] else said
+                recurring |= {day: said} if kept else {}
+            if not said["free"]:
+                used[day] = {**recurring[day], "plan": said["plan"]}
+        day += days.DAY
+    return recurring, used
+
+
+@given(st.lists(st.tuples(st.integers(1, 70), unhurried), min_size=1, max_size=6), usages)
+def test_a_change_that_does_not_prorate_waits_for_the_end_of_what_is_paid(
+    life: list[tuple[int, dict[str, Any]]], used: dict[int, int]
+) -> None:
+    calls = {START + timedelta(days=n): units for n, units in used.items()}
+    phases, day = [], START
+    for lasts, said in life:
+        end = day + timedelta(days=lasts)
+        phases.append(
+            Phase(
+                day, end, said["anchor"], bought(said), discount(said["discount"]), said["free"], said["prorate"], True
+            )
+        )  # fmt: skip
+        day = end
+
+    def usage(_meter: str, start: date, end: date) -> D:
+        return D(sum(units for on, units in calls.items() if start <= on < end))
+
+    entries = owed(
+        Timeline(tuple(phases)), since=date(2020, 1, 1), until=day + timedelta(days=800), usage=usage
+    )
+    charged, measured = paid_to_the_end(life)
+    cost = sum((days.recurring(day, terms) for day, terms in charged.items()), F(0))
+    off = abs(sum(entry.net for entry in entries) - cost - days.used_up(measured, calls))
+    assert off <= F(len(entries) * 3, 2)
