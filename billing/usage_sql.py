@@ -75,7 +75,12 @@ _SAID = """exists (
         where x.customer_id = reached.customer_id and x.meter_id = reached.meter_id and x.percent = percentage
           and x.period_start = reached.start_on and x."limit" >= reached."limit")"""
 
-# What is sent for an account that became a part of another counts there once nothing of its own runs.
+# Of a customer `c`: whom its usage counts for, its zone and clock. What is sent for an account that became a part of
+# another counts there once nothing of its own runs; both live on one clock.
+_COUNTED_FOR = """case when c.merged_into_id is null then c.id else tandem_counts_for(c.id, c.merged_into_id) end as id,
+           case when c.merged_into_id is null then c.timezone
+                else tandem_zone_of(tandem_counts_for(c.id, c.merged_into_id)) end as timezone, c.test_clock_id"""
+
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
 # other and never in a circle. The planner takes every batch for a hundred events, for whose customers it would read
 # all customers there are; `any(array[…])` has each looked up by its key.
@@ -85,24 +90,15 @@ with given as materialized (
            t as at, coalesce(p, '{{}}') as properties
     from jsonb_to_recordset(%(events)s::jsonb)
         as g(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)
-), called as materialized (
-    select c.id::text as ref, c.id, c.timezone, c.test_clock_id, c.merged_into_id
+), named as (
+    select c.id::text as ref, {_COUNTED_FOR}
     from (select distinct customer_id from given where customer_id is not null) g
     join billing_customer c on c.id = any(array[g.customer_id])
         and c.livemode = %(livemode)s::bool and c.deleted_at is null
     union all
-    select c.external_id, c.id, c.timezone, c.test_clock_id, c.merged_into_id
+    select c.external_id, {_COUNTED_FOR}
     from (select distinct external_id from given where external_id is not null) g
     join billing_customer c on c.livemode = %(livemode)s::bool and c.external_id = any(array[g.external_id])
-), named as (
-    select ref, id, timezone, test_clock_id from called where merged_into_id is null
-    union all
-    select ref, c.id, c.timezone, c.test_clock_id
-    from called
-    join billing_customer c on c.id = any(array[case when exists (
-        select from billing_subscription s where s.customer_id = called.id and s.status <> 'canceled'
-    ) then called.id else called.merged_into_id end])
-    where called.merged_into_id is not null
 ), who as materialized (
     select ref, named.id, timezone, present.now, (present.now at time zone timezone)::date as today
     from named
