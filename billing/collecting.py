@@ -540,7 +540,8 @@ def _asks_for(invoice: Invoice, amount: int) -> bool:
 
 
 def _look_only(payment: Payment, now: datetime) -> Payment:
-    """For an invoice that was paid otherwise meanwhile: a charge that was never made is not made now."""
+    """For an invoice that was paid otherwise meanwhile: a charge that was never made is not made now. What is due
+    still, where it was paid in part, is charged anew."""
     at = now_of(payment, now)
     outcome = gateway().look_up(key=payment.key, since=payment.recorded_at - CLOCK_SKEW)
     if outcome is not None:
@@ -549,7 +550,15 @@ def _look_only(payment: Payment, now: datetime) -> Payment:
         fresh = locked(payment.pk)
         if fresh.status in ("new", "sent", "unknown") and now - fresh.recorded_at > GIVE_UP_AFTER:
             move(fresh, "canceled", event=None, actor="system", now=at, message="Paid otherwise.")
+            _by_card(fresh.invoice_id).update(next_attempt_at=at)
     return fresh
+
+
+def _by_card(invoice_id: str | None) -> QuerySet[Invoice]:
+    """The invoice, where a card is to be charged for it still."""
+    return Invoice.objects.filter(
+        pk=invoice_id, status=Invoice.Status.OPEN, amount_due__gt=0, collection_method="charge_automatically"
+    )
 
 
 # -- Sending and net terms ------------------------------------------------------------------------------------

@@ -57,6 +57,21 @@ def test_a_card_is_not_charged_for_what_was_paid_meanwhile(invoice, fake_stripe,
     assert fake_stripe.rows("charge") == []
 
 
+def test_the_rest_is_charged_after_it_was_paid_in_part_meanwhile(invoice, fake_stripe, books):
+    """The charge of the whole was never made; nothing else would ask for the rest."""
+    fake_stripe.faults.add("refused", path="/v1/payment_intents", times=1)
+    attempt(invoice)
+    given = {"paid_at": invoice.issued_at, "now": invoice.issued_at, "actor": "system", "reference": "T-2"}
+    collecting.record_transfer(invoice=invoice, amount=invoice.amount_due - 2000, **given)
+    settle(later=timedelta(minutes=11))
+    assert invoice.payments.get(method="card").status == "canceled"
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.amount_due) == ("open", 2000)
+    collecting.collect_due(now=invoice.next_attempt_at, clock=invoice.customer.test_clock)
+    invoice.refresh_from_db()
+    assert (invoice.status, [row["amount"] for row in fake_stripe.rows("charge")]) == ("paid", [2000])
+
+
 def test_it_is_charged_for_what_is_still_due(invoice, fake_stripe, books):
     fake_stripe.faults.add("refused", path="/v1/payment_intents", times=1)
     attempt(invoice)
