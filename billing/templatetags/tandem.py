@@ -39,10 +39,10 @@ def labelled(cells: Any, headers: list[dict[str, Any]]) -> list[SafeString]:
 
 def named_cell(cell: str, name: str) -> SafeString:
     """`<td class=…>` with its column's name; the admin escaped what is in it. "-" is its word for nothing."""
-    empty = " data-empty" if cell.endswith(">-</td>") else ""
-    if not cell.startswith('<td class="field-'):
-        return mark_safe(cell)  # noqa: S308  (as Django made it)
-    return mark_safe(f'<td data-label="{escape(name)}"{empty}{cell[3:]}')  # noqa: S308
+    if cell.startswith('<td class="field-'):
+        empty = " data-empty" if cell.endswith(">-</td>") else ""
+        cell = f'<td data-label="{escape(name)}"{empty}{cell[3:]}'
+    return mark_safe(cell)  # noqa: S308  (Django made it)
 
 
 # What a state means to the person who reads it, whatever the model: one table for every badge.

@@ -487,7 +487,7 @@ CHANGES = [
         plan(price("249.95"), name="monthly"), customer(), subscribe(interval="year"),
         change(
             plan="monthly", interval="month",
-            expect={"lines": [{"amount": "249.95"}, {"amount": "-2399.95"}], "credit_to_balance": "2150.00"},
+            expect={"lines": [{"amount": "-2399.95"}, {"amount": "249.95"}], "credit_to_balance": "2150.00"},
         ),
         balance(215000), to("2012-07-01T01:00"), balance(215000 - 2 * 24995),
     ),

@@ -68,7 +68,7 @@ def upgraded_twice(anchor: str, first: int, *amounts: int) -> Any:
         subscribe(anchor=anchor), invoices({"subtotal": money(first)}), to("2024-03-12T12:12"),
         change(plan="second", expect={"lines": {"$contains": {"amount": money(amounts[1])}}}),
         lines({"amount": money(-amounts[0])}, {"amount": money(amounts[1])}), to("2024-03-12T13:12"),
-        change(plan="third"), lines({"amount": money(amounts[2])}, {"amount": money(-amounts[1])}),
+        change(plan="third"), lines({"amount": money(-amounts[1])}, {"amount": money(amounts[2])}),
     )  # fmt: skip
 
 

@@ -89,8 +89,8 @@ LAGO = [
         to("2024-05-20T10:00"), change(plan="dearer"), to("2024-06-20T10:00"), cancel(),
         totals(45500, 17500 + 32000),
     ),
-    several_upgrades("calendar", 1089, ("-6.45", "9.68", "0.81"), ("12.26", "-9.68", "0.65")),
-    several_upgrades("start", 1250, ("-7.74", "11.61", "0.96"), ("14.71", "-11.61", "0.78")),
+    several_upgrades("calendar", 1089, ("-6.45", "9.68", "0.81"), ("-9.68", "12.26", "0.65")),
+    several_upgrades("start", 1250, ("-7.74", "11.61", "0.96"), ("-11.61", "14.71", "0.78")),
     *(
         story(
             f"LAGO-TERMINATE-ENDED {zone}", clock("2023-09-05"), plan(price("10.00", **ARREARS)),
