@@ -13,7 +13,6 @@ more statements than its budget, which is steady; the two ratios are judged with
 """
 
 import argparse
-import gc
 import io
 import statistics
 import sys
@@ -203,8 +202,7 @@ def main() -> int:
         return [round_of(name, product, bare, secret, given.requests) for _ in range(given.rounds)]
 
     statements = {name: statements_of(product, name, secret) for name in LISTS}
-    gc.collect()
-    gc.freeze()
+    bench_usage.standalone.freeze()
     small = {name: measured(name) for name in LISTS}
     seed(given.rows * (given.times - 1))
     large = {name: measured(name) for name in LISTS}

@@ -111,6 +111,7 @@ def measured(requests: int, rounds: int) -> tuple[list[float], list[float]]:
     with hearing(worker) as jobs, hearing(listener) as told:
         _send(product, crossing(customers[0], 1), secret)  # plans statements, reads modules
         time.sleep(1)
+        bench_usage.standalone.freeze()
         for n in range(rounds):
             for customer in customers[n * requests : (n + 1) * requests]:
                 content = crossing(customer, past)

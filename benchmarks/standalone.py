@@ -1,5 +1,6 @@
 """Django for a script that is run by itself: imported before anything of the project, and quiet."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -11,3 +12,9 @@ os.environ["LOG_LEVEL"] = "ERROR"
 import django
 
 django.setup()
+
+
+def freeze() -> None:
+    """What is loaded by now is left out of collections, as in the web server (`config/gunicorn.py`)."""
+    gc.collect()
+    gc.freeze()
