@@ -104,3 +104,9 @@ def test_text_can_be_read_on_its_ground(ink, ground, theme):
 @pytest.mark.parametrize(("shape", "ground"), SHAPES)
 def test_edges_of_controls_can_be_seen(shape, ground, theme):
     assert contrast(COLOURS[shape][theme], COLOURS[ground][theme]) >= 3
+
+
+def test_the_foot_of_a_card_is_seen() -> None:
+    """A foot without an element is taken for empty and hidden, words or not."""
+    bare = re.compile(r'class="card__foot[^"]*"[^>]*>\s*(?:\{\{|\{% (?:translate|blocktranslate)|\w)')
+    assert [path.name for path in PAGES if bare.search(path.read_text())] == []
