@@ -107,6 +107,7 @@ class Outages:
     # -- what goes wrong --
     def lives_through(self, crashes: int, gone: float, full: float, slow: float, delay: float) -> None:
         until(self.is_well)
+        self.worker_begins()
         ask_for_a_run()
         for _ in range(crashes):
             time.sleep(self.dice.uniform(0.1, 0.6))
@@ -123,6 +124,14 @@ class Outages:
         with self.line.slowly(delay, 0.01):
             time.sleep(slow)
         self.comes_back()
+
+    def worker_begins(self) -> None:
+        """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
+        from django_q.models import OrmQ
+        from django_q.tasks import async_task
+
+        async_task("django.utils.timezone.now")
+        until(lambda: not OrmQ.objects.exists())
 
     def comes_back(self, repair: Callable[[], None] = lambda: None) -> None:
         repair()
