@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import environ
 import pytest
@@ -57,7 +59,16 @@ def emptied_quickly() -> None:
     TransactionTestCase._fixture_teardown = lambda self: empty()
 
 
-@pytest.fixture(scope="session")
-def chromium_options() -> dict[str, object]:
-    """What Playwright's `chromium.launch` takes to start the machine's own browser."""
-    return {"executable_path": chromium.find_chromium(), "args": chromium.flags()}
+@pytest.fixture(scope="module")
+def real_browser() -> Iterator[Any]:
+    """The machine's own Chromium, driven by Playwright; its tests speak to the database beside Playwright's loop."""
+    from playwright.sync_api import sync_playwright
+
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium.find_chromium(), args=chromium.flags())
+        yield opened
+        opened.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]

@@ -1,27 +1,10 @@
-"""A browser, a shop to open in it, and people who are signed in."""
-
-import os
+"""A shop to open in the browser, and people who are signed in."""
 
 import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 
-from config import chromium
 from tests.browser.looking import watched
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium.find_chromium(), args=chromium.flags())
-        yield opened
-        opened.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
@@ -68,12 +51,14 @@ def people(site):
 
 
 @pytest.fixture
-def open_page(browser, site):
+def open_page(real_browser, site):
     """open_page(address="", width, user=None, **options) -> the page, watched; it talks to nobody but the site."""
     opened = []
 
     def make(address="", width=1280, user=None, scripts=True):
-        context = browser.new_context(viewport={"width": width, "height": 860}, java_script_enabled=scripts)
+        context = real_browser.new_context(
+            viewport={"width": width, "height": 860}, java_script_enabled=scripts
+        )
         opened.append(page := watched(context.new_page()))
         page.site = site
         if user:

@@ -1,7 +1,5 @@
 """Our stand-in for Stripe.js in a real browser, under the site's strict policy."""
 
-import os
-
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -17,25 +15,11 @@ MOUNT = """([key, options]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser_program(chromium_options):
-    from playwright.sync_api import sync_playwright
-
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        program = playwright.chromium.launch(**chromium_options)
-        yield program
-        program.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
 @pytest.fixture
-def page(browser_program, live_server, settings, fake):
+def page(real_browser, live_server, settings, fake):
     settings.ROOT_URLCONF = "tests.billing.fakestripe.pages"
     fake.base_url = f"{live_server.url}/fakestripe"
-    context = browser_program.new_context(viewport={"width": 480, "height": 800})
+    context = real_browser.new_context(viewport={"width": 480, "height": 800})
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
