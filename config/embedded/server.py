@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -74,13 +74,16 @@ def throw_away_home() -> Path:
 
 def start(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes] | None:
     """Start the server unless it runs; gives the supervisor when it is ours."""
-    supervisor = None
-    if not is_locked(room / "supervisor.lock"):
-        sweep(room / "data")
-        initialise(room, careless=careless)
-        places.make_socket_folder(home)
-        supervisor = start_supervisor(home, room, careless=careless)
-    wait_until_ready(home, room, supervisor)
+    if is_locked(room / "supervisor.lock"):
+        # One whose server ended, or that was killed, may be about to let go.
+        with contextlib.suppress(SupervisorEnded):
+            wait_until_ready(home, lambda: not is_locked(room / "supervisor.lock"))
+            return None
+    sweep(room / "data")
+    initialise(room, careless=careless)
+    places.make_socket_folder(home)
+    supervisor = start_supervisor(home, room, careless=careless)
+    wait_until_ready(home, lambda: supervisor.poll() is not None)
     return supervisor
 
 
@@ -117,7 +120,12 @@ def start_supervisor(home: Path, room: Path, *, careless: bool) -> subprocess.Po
         )
 
 
-def wait_until_ready(home: Path, room: Path, supervisor: subprocess.Popen[bytes] | None) -> None:
+class SupervisorEnded(ServerUnavailable):
+    """It ended before its server took anybody in."""
+
+
+def wait_until_ready(home: Path, ended: Callable[[], bool]) -> None:
+    """Raises ServerUnavailable; SupervisorEnded as soon as the supervisor `ended`."""
     import psycopg
 
     address = f"host='{places.socket_folder(home)}' user={NAME} dbname=postgres connect_timeout=5"
@@ -127,11 +135,10 @@ def wait_until_ready(home: Path, room: Path, supervisor: subprocess.Popen[bytes]
             with psycopg.connect(address, autocommit=True) as connection:
                 return make_database(connection)
         except psycopg.OperationalError as error:
-            ended = supervisor.poll() is not None if supervisor else not is_locked(room / "supervisor.lock")
-            if ended or time.monotonic() > deadline:
-                raise ServerUnavailable(
-                    f"PostgreSQL did not start:\n{children.last_words(home, 'postgres')}"
-                ) from error
+            over = ended()
+            if over or time.monotonic() > deadline:
+                words = f"PostgreSQL did not start:\n{children.last_words(home, 'postgres')}"
+                raise (SupervisorEnded if over else ServerUnavailable)(words) from error
         time.sleep(0.03)
 
 
@@ -155,12 +162,12 @@ def supervise(home: Path, room: Path, *, careless: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, leave)
     with contextlib.ExitStack() as held:
+        # Once taken, this is held until the server has stopped and the other lock is free: a new user waits for that.
+        users = held.enter_context((room / "users.lock").open())
         mine = held.enter_context(locked(room / "supervisor.lock", fcntl.LOCK_EX))
         mine.truncate(0)
         mine.write(str(os.getpid()))
         mine.flush()
-        # Once taken, this is held until the server has stopped: a new user waits for that.
-        users = held.enter_context((room / "users.lock").open())
         server = run_server(home, room, careless=careless)
         try:
             while server.poll() is None and not took(users):

@@ -1,11 +1,13 @@
 """The embedded PostgreSQL: real servers, real kills."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import psycopg
 import pytest
 
 from config import embedded
-from config.embedded import places, server
+from config.embedded import locks, places, server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOON = 15.0  # seconds
@@ -120,6 +122,14 @@ def test_it_starts_again_after_its_supervisor_was_killed(home: Path) -> None:
         os.kill(int((home / "postgres" / "supervisor.lock").read_text()), signal.SIGKILL)
     with embedded.in_use(home):
         assert postmaster(home) != old
+        assert running(home)
+
+
+def test_it_starts_its_own_when_a_supervisor_without_a_server_lets_go(home: Path) -> None:
+    letting_go = locks.locked(places.make_room(home) / "supervisor.lock", fcntl.LOCK_EX)
+    threading.Timer(0.3, letting_go.close).start()
+    with embedded.in_use(home):
+        assert letting_go.closed
         assert running(home)
 
 
