@@ -55,8 +55,9 @@ def run(
         with clusters.at(server.socket), Line(server.socket, Path(folder), Random(seed)) as line:
             this = Outages(server, line, report, Random(seed), soon)
             this.begins()
-            with this.web(folder), this.worker(folder), this.clients():
-                this.lives_through(crashes, gone, full, slow, delay)
+            with this.web(folder), this.worker(folder):
+                with this.clients():
+                    this.lives_through(crashes, gone, full, slow, delay)
                 this.bills_again()
             this.judge()
     report.seconds = time.monotonic() - started
@@ -127,11 +128,11 @@ class Outages:
 
     def worker_begins(self) -> None:
         """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
-        from django_q.models import OrmQ
+        from django_q.models import Task
         from django_q.tasks import async_task
 
-        async_task("django.utils.timezone.now")
-        until(lambda: not OrmQ.objects.exists())
+        mine = async_task("django.utils.timezone.now")
+        until(Task.objects.filter(id=mine).exists)
 
     def comes_back(self, repair: Callable[[], None] = lambda: None) -> None:
         repair()
@@ -196,7 +197,7 @@ class Outages:
             self.asked.append(name)
             while not act(name) and not self.over.is_set():
                 time.sleep(0.05)
-            time.sleep(0.05)
+            time.sleep(0.2)  # more than a slow worker keeps up with would only lengthen its queue
 
     def sends_usage(self, name: str) -> bool:
         from django.utils import timezone
