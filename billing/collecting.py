@@ -7,6 +7,7 @@ network. An unknown outcome is asked about (`reconcile`), never guessed; nothing
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from billing import bulk, correcting, customers, dunning, issuing, journal, mail
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Payment, PaymentMethod, Posting, Seller, TestClock
+from billing.models import Customer, Invoice, Mail, Payment, PaymentMethod, Posting, Seller, TestClock
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
@@ -30,8 +31,10 @@ CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
 # The seller is told of an attempt that has had no answer for so long.
 TOLD_AFTER = timedelta(hours=24)
-# A charge that the provider never made is tried anew in this time.
+# A charge that the provider never made is tried anew every hour for a day, then daily, as long as a refused one.
 ANEW_AFTER = timedelta(hours=1)
+ANEW_DAILY_AFTER = timedelta(days=1)
+ANEW_FOR = timedelta(days=dunning.RETRY_DAYS[-1])
 # How long a buyer may take to confirm a payment with the bank.
 CONFIRMED_WITHIN = timedelta(hours=24)
 
@@ -297,7 +300,7 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
     elif _follows_up(invoice, payment) and payment.decline_code == "never_made":
-        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=now + ANEW_AFTER)
+        _try_anew(invoice, payment, now)
     elif _follows_up(invoice, payment):
         dunning.failed(
             invoice,
@@ -310,6 +313,23 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     else:
         data = {"attempt": invoice.attempts, "reason": payment.decline_code, "next_attempt_at": None}
         record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
+
+
+def _try_anew(invoice: Invoice, payment: Payment, now: datetime) -> None:
+    """No card was asked, so nobody is late. When it has gone on too long it ends, and the seller is told."""
+    lasted = now - _unheard_since(invoice)
+    pause = ANEW_AFTER if lasted < ANEW_DAILY_AFTER else ANEW_DAILY_AFTER
+    next_at = now + pause if lasted < ANEW_FOR else None
+    Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=next_at)
+    if next_at is None:
+        _mail_seller("payment_not_made", f"not-made-{payment.pk}", payment, now)
+
+
+def _unheard_since(invoice: Invoice) -> datetime:
+    """When the first of the attempts was made that never reached the provider, after the last one that did."""
+    tries = invoice.payments.filter(method=Payment.Method.CARD).order_by("-created_at", "-id")
+    lost = list(takewhile(lambda each: each.decline_code == "never_made", tries))
+    return lost[-1].created_at
 
 
 def _follows_up(invoice: Invoice, payment: Payment) -> bool:
@@ -505,17 +525,21 @@ def _settled(payment: Payment, now: datetime) -> bool:
 
 @transaction.atomic
 def _tell_seller(payment: Payment, now: datetime) -> None:
-    told = mail.compose(
-        template="payment_unknown", to=Seller.objects.get().email, event=f"unknown-{payment.pk}", now=now,
-        customer=payment.customer, invoice=None,
-        context={"invoice": payment.invoice, "amount": money(payment.amount, payment.currency),
-                 "since": payment.recorded_at, "reference": payment.key,
-                 "url": f"{settings.SITE_URL}/admin/billing/payment/{payment.pk}/change/"},
-    )  # fmt: skip
+    told = _mail_seller("payment_unknown", f"unknown-{payment.pk}", payment, now)
     if told is not None:
         data = {"amount": payment.amount, "currency": payment.currency, "invoice": payment.invoice_id,
                 "since": payment.recorded_at.isoformat(), "reference": payment.key}  # fmt: skip
         record("payment.unanswered", subject=payment, actor="system", now=now_of(payment, now), data=data)
+
+
+def _mail_seller(template: str, event: str, payment: Payment, now: datetime) -> Mail | None:
+    """About an attempt that somebody has to look at."""
+    return mail.compose(
+        template=template, to=Seller.objects.get().email, event=event, now=now, customer=payment.customer, invoice=None,
+        context={"invoice": payment.invoice, "amount": money(payment.amount, payment.currency),
+                 "since": payment.recorded_at, "reference": payment.key,
+                 "url": f"{settings.SITE_URL}/admin/billing/payment/{payment.pk}/change/"},
+    )  # fmt: skip
 
 
 def _settle_unknown(payment: Payment, now: datetime) -> Payment:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing import correcting, customers, declines, ending, mail, pausing, settling
 from billing.events import record
@@ -180,12 +181,13 @@ def ask_for_card(*, invoice: Invoice, now: datetime, actor: str) -> None:
 
 
 def card_changed(customer: Customer, *, now: datetime) -> None:
-    """Another card was saved: what failed is tried again at once."""
+    """Another card was saved: what failed, or could not be tried, is tried again at once."""
+    unheard = Q(next_attempt_at=None, payments__decline_code="never_made")
     Invoice.objects.filter(
+        Q(attempts__gt=0) | unheard,
         customer=customer,
         status="open",
         collection_method=CollectionMethod.CHARGE_AUTOMATICALLY,
-        attempts__gt=0,
     ).exclude(payments__status__in=Payment.OPEN).update(next_attempt_at=now)
 
 
