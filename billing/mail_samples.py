@@ -36,6 +36,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "trial_ending": [("with a card", {}), ("without a card", {"has_card": False})],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
+    "charges_differ": [("", {"differences": ["charged, not recorded: $103.53  pi_3Qexample  inv_sample-1"]})],
     "lead_owner": [("", {"reason": "the rule for large companies names you"})],
     "automation": [("to a customer", {}), ("to staff", {"to_staff": True})],
     "checkout_link": [("from a rep", {}), ("unlocked", {"unlocked": True, "message": ""})],

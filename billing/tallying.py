@@ -6,14 +6,20 @@ After a restore this finds what was paid after the dump; otherwise it finds noth
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from django.conf import settings
 
+from billing import mail
 from billing.gateway import Outcome, gateway
-from billing.models import Payment
+from billing.models import Payment, Seller
+from billing.templatetags.tandem import money
 
 # Two clocks differ a little, and a charge is asked for a little after its attempt is written down.
 SLACK = timedelta(hours=1)
+# A job that was kept from its work for a weekend misses nothing; what is under way is left for tomorrow.
+LOOKS_BACK = timedelta(days=4)
+SETTLED = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,26 @@ class Difference:
     key: str
     amount: int
     currency: str
+
+    def __str__(self) -> str:
+        return f"{self.words}: {money(self.amount, self.currency)}  {self.intent_id}  {self.key}"
+
+
+def watch(*, now: datetime) -> int:
+    """Mail the seller what of the last days is not the same on both sides, once. Answers how much. `now` is real time.
+    Raises ProviderUnreachable."""
+    found = sorted(str(one) for one in differences(since=now - LOOKS_BACK, until=now - SETTLED))
+    if found:
+        mark = sha256("\n".join(found).encode()).hexdigest()[:32]
+        context = {"differences": found, "url": f"{settings.SITE_URL}/admin/billing/payment/"}
+        mail.compose(
+            template="charges_differ",
+            to=Seller.objects.get().email,
+            context=context,
+            event=f"charges-{mark}",
+            now=now,
+        )
+    return len(found)
 
 
 def differences(*, since: datetime, until: datetime) -> list[Difference]:

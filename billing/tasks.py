@@ -28,6 +28,7 @@ from billing import (
     renewing,
     running,
     segmenting,
+    tallying,
     throttling,
     webhooks_out,
 )
@@ -183,6 +184,11 @@ def reconcile_disputes() -> int:
 def reconcile_refunds() -> int:
     """Find the refunds that were made in the provider's own pages and that no webhook has told of."""
     return noticing.reconcile(now=timezone.now())
+
+
+def compare_charges() -> int:
+    """Nightly: the provider's list of charges against ours; what differs is mailed to the seller."""
+    return tallying.watch(now=timezone.now())
 
 
 def fold_figures() -> None:

@@ -35,6 +35,7 @@ JOBS: list[Job] = [
     Job("do what was signed", "billing.tasks.finish_signed", minutes=5),
     Job("ask about disputes", "billing.tasks.reconcile_disputes", at=time(5, 40)),
     Job("look for refunds made elsewhere", "billing.tasks.reconcile_refunds", at=time(5, 50)),
+    Job("compare charges with the provider's", "billing.tasks.compare_charges", at=time(5, 0)),
     Job("warn of cards that expire", "billing.tasks.warn_of_expiring_cards", at=time(6, 0)),
     Job("put customers where their ARR belongs", "billing.tasks.recompute_segments", at=time(2, 30)),
     Job("carry credit of joined accounts", "billing.tasks.carry_credit", at=time(2, 20)),

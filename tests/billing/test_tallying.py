@@ -8,7 +8,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from billing import cards, collecting, tallying
-from billing.models import Payment
+from billing.models import Mail, Payment, Seller
+from billing.templatetags.tandem import money
+from config import schedules
 
 pytestmark = pytest.mark.django_db
 
@@ -76,3 +78,22 @@ def test_the_command_says_so_and_refuses_what_is_no_time(paid, without_triggers)
     for wrong in ("yesterday", "2026-01-31T03:00", "2026-02-31T03:00Z"):
         with pytest.raises(CommandError, match="a time with an offset"):
             call_command("compare_charges", since=wrong)
+
+
+def test_every_night_the_seller_hears_once_of_what_differs(paid, without_triggers):
+    now = timezone.now()
+    tomorrow = now + timedelta(days=1)
+    assert tallying.watch(now=tomorrow) == 0
+    with without_triggers():
+        Payment.objects.filter(pk=paid[0].pk).update(status="failed", provider_id=None)
+    assert tallying.watch(now=now) == 0  # too fresh to say
+    assert [tallying.watch(now=tomorrow), tallying.watch(now=tomorrow)] == [1, 1]
+    told = Mail.objects.get(template="charges_differ")
+    assert told.recipient == Seller.objects.get().email
+    assert f"charged, not recorded: {money(paid[0].amount, paid[0].currency)}" in told.text
+    assert paid[0].key in told.text
+    assert tallying.watch(now=now + timedelta(days=6)) == 0
+
+
+def test_the_night_has_a_job_for_it():
+    assert "billing.tasks.compare_charges" in {job.function for job in schedules.JOBS if job.at}

@@ -11,7 +11,6 @@ from django.utils.dateparse import parse_datetime
 
 from billing import tallying
 from billing.gateway import ProviderUnreachable
-from billing.templatetags.tandem import money
 
 
 class Command(BaseCommand):
@@ -29,7 +28,7 @@ class Command(BaseCommand):
         except ProviderUnreachable as error:
             raise CommandError("The provider does not answer; nothing was compared.") from error
         for one in found:
-            self.stderr.write(f"{one.words}: {money(one.amount, one.currency)}  {one.intent_id}  {one.key}")
+            self.stderr.write(str(one))
         if found:
             self.stderr.write(self.style.ERROR(f"{len(found)} differences"))
             sys.exit(1)
