@@ -332,6 +332,11 @@ def _check(price: Price, path: str) -> None:
         raise InvalidPriceTerms("The meter adds up an amount (sum).", field=f"{path}per_transaction")
     if price.kind == "one_time" and price.interval is not None:
         raise InvalidPriceTerms("A one-time price has no interval.", field=f"{path}interval")
+    if price.included and price.model == PriceModel.FLAT and price.kind != "usage":
+        raise InvalidPriceTerms(
+            "A flat price costs the same for any quantity: choose per_unit, or say what is included as an entitlement.",
+            field=f"{path}included",
+        )
     try:
         _ = price.value
     except InvalidPrice as error:

@@ -89,6 +89,7 @@ def test_an_archived_plan_is_changed_no_more(catalogue):
         ({"kind": "rent"}, "prices.0.kind"),
         ({"currency": "XXQ"}, "prices.0.currency"),
         ({"code": "a b"}, "prices.0.code"),
+        ({"amount": Decimal(9), "included": Decimal(3)}, "prices.0.included"),
         ({"minimum": Decimal(9), "maximum": Decimal(3)}, "prices.0.minimum"),
         ({"tiers": [{"up_to": Decimal(5)}, {"up_to": Decimal(5)}]}, "prices.0.tiers"),
     ],
