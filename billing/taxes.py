@@ -91,7 +91,8 @@ def _found(table: Table, country: str, category: str) -> TaxRate | None:
 
 
 def _value(rate: TaxRate) -> TaxValue:
-    return _checked(rate.pk, rate.percentage, rate.inclusive, rate.category)
+    kind = rate.category if rate.percentage or rate.category != "S" else "Z"  # EN 16931, BR-S-05
+    return _checked(rate.pk, rate.percentage, rate.inclusive, kind)
 
 
 def _untaxed(key: str, category: str, reason: str, listed: TaxRate | None) -> TaxValue:

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from billing.maths import pricing
 from billing.maths.periods import Interval
+from billing.maths.tax import InvalidTaxRate
+from billing.maths.tax import TaxRate as TaxValue
 from billing.models.customers import Motion
 from billing.models.ids import IdField
 from billing.models.reading import ReadPlainly
@@ -69,6 +71,20 @@ class TaxRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.percentage.normalize()} %"
+
+    def clean(self) -> None:
+        """The percentage and its code go together, as invoices need them."""
+        if self.percentage is None:
+            return
+        try:
+            TaxValue("", self.percentage, category=self.category)
+        except InvalidTaxRate as error:
+            field, _, words = str(error).partition(": ")
+            raise ValidationError({field: words}) from None
+        if not self.percentage and self.category == "S":
+            raise ValidationError(
+                {"category": "Nothing is charged: Z (zero rated), E (exempt) or O (no tax there)."}
+            )
 
 
 class Plan(ReadPlainly):

@@ -3,11 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from billing import cataloguing, correcting, drafting, printing, subscribing, taxes
 from billing.issuing import DraftLine
 from billing.maths.tax import TaxRate as TaxValue
-from billing.models import CreditNote, Customer, Invoice, Seller
+from billing.models import CreditNote, Customer, Invoice, Seller, TaxRate
 from billing.owing import taxed
 from billing.papers.checking import xml_errors
 from billing.papers.en16931 import cii, obstacles
@@ -226,6 +227,27 @@ def test_its_electronic_invoice_is_valid(catalogue, make_customer, sold, books):
     assert obstacles(paper) == []
     assert xml_errors(cii(paper)) == []
     assert paper.lines[0].detail == "USD 99.99 with 23 % tax"
+
+
+def test_a_rate_of_nothing_is_zero_rated_however_it_was_typed(catalogue, make_customer, sold):
+    """EN 16931: category S has a percentage above zero (BR-S-05)."""
+    TaxRate.objects.filter(country=HOME).update(percentage=0, category="S")
+    sold(make_customer(), FLAT)
+    paper = printing.invoice_paper(Invoice.objects.get())
+    assert [(line.tax_category, line.tax_rate) for line in paper.lines] == [("Z", 0)]
+    assert xml_errors(cii(paper)) == []
+
+
+@pytest.mark.parametrize(
+    ("percentage", "category", "field"),
+    [("0", "S", "category"), ("19", "E", "percentage"), ("19", "X", "category"), ("101", "S", "percentage")],
+)
+def test_staff_cannot_type_a_rate_that_no_invoice_could_say(catalogue, percentage, category, field):
+    """Billing would stop for everybody there."""
+    row = TaxRate(name="VAT", country="NO", percentage=Decimal(percentage), category=category)
+    with pytest.raises(ValidationError) as refused:
+        row.full_clean()
+    assert field in refused.value.message_dict
 
 
 def test_a_line_remembers_what_was_priced():
