@@ -566,8 +566,15 @@ def _with_wish(
             old, start_on=on, row=None, **made, source=source, starts_at=starts_at,
             wishes=wish.stored(),
         )  # fmt: skip
-        fresh = [replace(old, end_on=on), new]
+        fresh = [replace(old, end_on=on), *_begun(old, wish, on, today), new]
     return [each for spec in before for each in (fresh if spec is old else [spec])]
+
+
+def _begun(old: PhaseSpec, wish: Wish, on: date, today: date) -> list[PhaseSpec]:
+    """Where money is to stay as it is, and a day has come on which terms go on: that they had begun on it. Were it the
+    first day of a period, that period would be asked for anew otherwise."""
+    goes_on = wish.proration == "none" and old.start_on < on <= today and not old.free
+    return [replace(old, start_on=on, end_on=on, row=None, starts_at=None, wishes=None)] if goes_on else []
 
 
 # -- What waits -------------------------------------------------------------------------------------------

@@ -203,14 +203,25 @@ def _read(subscription: Subscription) -> list[Phase]:
 
 
 def in_order(specs: Iterable[PhaseSpec]) -> list[PhaseSpec]:
-    return sorted(specs, key=lambda s: (s.start_on, s.end_on or date.max))
+    """What began later on the same day follows."""
+    return sorted(specs, key=lambda s: (s.start_on, s.end_on or date.max, s.row.pk if s.row else "~"))
 
 
 def timeline_of(
     specs: Sequence[PhaseSpec], *, credit_unused: bool, known_on: date | None = None
 ) -> timeline.Timeline:
-    """The pure value; phases that were replaced on the day they began are left out."""
-    return _timeline(tuple([s.pure() for s in specs if not s.empty]), credit_unused, known_on)
+    """The pure value."""
+    return _timeline(tuple([s.pure() for s in _telling(specs)]), credit_unused, known_on)
+
+
+def _telling(specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
+    """Without the phases that were replaced on the day they began, unless what took their place does not prorate."""
+    found: list[PhaseSpec] = []
+    for spec in reversed(specs):
+        later = found[-1] if found else None
+        if not spec.empty or (later and later.start_on == spec.start_on and not later.prorate):
+            found.append(spec)
+    return found[::-1]
 
 
 @lru_cache(maxsize=2048)

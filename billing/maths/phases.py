@@ -206,20 +206,25 @@ def left_for_usage(phase: Phase, interval: str) -> list[int]:
 def in_force(timeline: Timeline) -> Timeline:
     """The timeline as it is charged: where a phase does not prorate, the recurring items, the minimum spend and the
     discount of the phase before stay until their period ends, and the new ones begin there. Usage and one-time items
-    begin at once.
+    begin at once. Where the phase before begins (without a day) on the first day of a period, that period is its own.
     """
     if all(phase.prorate for phase in timeline.phases):
         return timeline
     phases: list[Phase] = []
+    before: Phase | None = None
     for phase in timeline.phases:
+        charged = list(_bridged(before, phase))
         if phase.start != phase.end:
-            phases.extend(_bridged(phases[-1], phase) if phases else (phase,))
+            phases += charged
+            before = charged[-1]
+        elif not phase.free:
+            before = charged[0]  # it had begun when it was replaced
     return replace(timeline, phases=tuple(phases) or timeline.phases)
 
 
-def _bridged(before: Phase, phase: Phase) -> Iterator[Phase]:
-    paid = before.period_at(phase.start) if before.costs and not phase.prorate else None
-    if paid is None or paid.start == phase.start:
+def _bridged(before: Phase | None, phase: Phase) -> Iterator[Phase]:
+    paid = before.period_at(phase.start) if before and not before.free and not phase.prorate else None
+    if before is None or paid is None or (paid.start == phase.start != before.start):
         yield phase
         return
     until = paid.end if phase.end is None else min(paid.end, phase.end)

@@ -101,6 +101,36 @@ def test_a_change_without_proration_moves_no_money_before_the_period_ends(sub, c
     assert up.total == -round(145_00 * 19 / 28) + round(174_00 * 19 / 28)
 
 
+def test_without_proration_the_period_that_begins_on_the_day_is_kept_too(sub, change, clock, advance, books):
+    """It is paid for already: giving it back and asking for it anew would move money on the very day."""
+    first = change(sub, quantity=5, proration="none")
+    advance(clock, to=datetime(2026, 2, 15, 12, tzinfo=UTC))
+    second = change(sub, quantity=7, proration="none")
+    third = change(sub, quantity=4, proration="none")
+    assert [done.total for done in (first, second, third)] == [0, 0, 0]
+    assert sub.mrr == 4 * 29_00
+    advance(clock, days=30)
+    assert billed(sub) == [87_00, 145_00, 116_00]
+
+
+def test_without_proration_a_change_that_waits_for_the_period_begins_with_it(
+    sub, change, clock, advance, books
+):
+    change(sub, quantity=5, proration="none", effective="period_end")
+    advance(clock, days=32)
+    assert billed(sub) == [87_00, 145_00]
+
+
+def test_what_was_paid_on_the_day_is_kept_when_it_changes_again_without_proration(
+    sub, change, clock, advance, books
+):
+    advance(clock, to=datetime(2026, 1, 25, 12, tzinfo=UTC))
+    assert change(sub, quantity=5).total > 0
+    assert change(sub, quantity=9, proration="none").total == 0
+    assert change(sub, quantity=2).total == -round(145_00 * 21 / 31) + round(58_00 * 21 / 31)
+    advance(clock, days=30)
+
+
 def test_the_billing_day_is_moved_and_nothing_is_billed_twice(sub, change, clock, advance, books):
     advance(clock, days=10)
     done = change(sub, anchor=1)  # on the 25th: 21 of 31 days back, 7 of 31 to 1 February

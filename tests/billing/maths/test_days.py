@@ -169,16 +169,19 @@ def paid_to_the_end(
     life: list[tuple[int, dict[str, Any]]],
 ) -> tuple[dict[date, dict[str, Any]], dict[date, dict[str, Any]]]:
     """The terms of each day for recurring prices and for usage. What does not prorate leaves the terms before it until
-    the period is over that was paid for; of its own it brings the usage."""
+    the period is over that was paid for; of its own it brings the usage. What lasts no day has begun on its day."""
     recurring: dict[date, dict[str, Any]] = {}
     used: dict[date, dict[str, Any]] = {}
     kept: dict[str, Any] | None = None
+    begun: date | None = None
     day = START
     for lasts, said in life:
         until = day
         if kept and not said["prorate"]:
             start, end = days.period(day, kept["anchor"], kept["interval"])
-            until = day if start == day else end
+            until = day if start == day != begun else end
+        if not lasts and not said["free"]:
+            begun, kept = day, kept if day < until else said
         for day in [day + timedelta(days=n) for n in range(lasts)]:
             if day < until and kept:
                 recurring[day] = kept
@@ -191,7 +194,7 @@ def paid_to_the_end(
     return recurring, used
 
 
-@given(st.lists(st.tuples(st.integers(1, 70), unhurried), min_size=1, max_size=6), usages)
+@given(st.lists(st.tuples(st.sampled_from([0, *range(1, 70)]), unhurried), min_size=1, max_size=6), usages)
 def test_a_change_that_does_not_prorate_waits_for_the_end_of_what_is_paid(
     life: list[tuple[int, dict[str, Any]]], used: dict[int, int]
 ) -> None:
