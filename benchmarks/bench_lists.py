@@ -46,8 +46,7 @@ select s.id, s.customer_id, s.status, s.motion, s.origin, s.currency, s.started_
                   from billing_phaseitem i join billing_price r on r.id = i.price_id where i.phase_id = p.id)))
      from billing_phase p join billing_plan l on l.id = p.plan_id where p.subscription_id = s.id),
     (select v.id from billing_invoice v where v.subscription_id = s.id order by v.id desc limit 1)
-from billing_subscription s join billing_customer c on c.id = s.customer_id
-where not c.livemode order by s.id desc limit 25
+from billing_subscription s where not s.livemode order by s.id desc limit 25
 """
 INVOICES = """
 select i.id, i.number, i.status, i.currency, i.customer_id, i.subscription_id, i.motion, i.collection_method,

@@ -276,9 +276,9 @@ def _new(
         ahead = start_on > local_date(now, customer.timezone)
         started_at = midnight(start_on, customer.timezone) if ahead else now
     return Subscription(
-        customer=customer, test_clock_id=customer.test_clock_id, motion=paid.motion, origin=origin, source=source,
-        currency=customer.currency, timezone=customer.timezone, start_on=start_on, started_at=started_at,
-        trial_end_at=_trial_end(specs, customer.timezone),
+        customer=customer, livemode=customer.livemode, test_clock_id=customer.test_clock_id, motion=paid.motion,
+        origin=origin, source=source, currency=customer.currency, timezone=customer.timezone, start_on=start_on,
+        started_at=started_at, trial_end_at=_trial_end(specs, customer.timezone),
         status=_first_status(specs, started_at, now, customer.timezone), created_at=now, noticed_at=now,
         metadata=dict(metadata or {}),
     )  # fmt: skip

@@ -470,7 +470,7 @@ def _hold(task: HandoffTask) -> None:
 
 
 @transaction.atomic
-def accept(*, task: HandoffTask, by: User, now: datetime) -> None:
+def accept(*, task: HandoffTask, by: User, now: datetime, note: str = "") -> None:
     """Somebody takes the task; it becomes theirs. Raises IllegalMove, StaleMove."""
     actor = f"user:{by.pk}"
     _hold(task)
@@ -481,6 +481,7 @@ def accept(*, task: HandoffTask, by: User, now: datetime) -> None:
         actor=actor,
         now=now,
         accepted_at=now,
+        note=note or task.note,
         data={"owner": by.pk},
     )
     if task.owner_id != by.pk:

@@ -56,9 +56,10 @@ def make_customer(catalogue: None) -> Callable[..., object]:
             "email": f"owner@customer{n}.example",
             "country": "IE",
             "test_clock": clock,
+            "livemode": False,
         }
         with transaction.atomic():
-            return customers.create(**{**given, **fields}, livemode=False, now=now, actor="system")
+            return customers.create(**{**given, **fields}, now=now, actor="system")
 
     return make
 

@@ -342,9 +342,7 @@ def refuse_other_currency(given: str | None, own: str) -> None:
 
 
 def _subscription(view: ApiView, ref: str) -> Subscription:
-    rows = Subscription.objects.filter(customer__livemode=view.livemode).select_related(
-        "customer__test_clock"
-    )
+    rows = Subscription.objects.filter(livemode=view.livemode).select_related("customer__test_clock")
     return row(rows, ref, what="subscription", field="subscription")
 
 

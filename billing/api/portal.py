@@ -54,6 +54,7 @@ class PortalSessionNew(Strict):
 
 
 class PortalSessionOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
     url = serializers.CharField(help_text="works once, for one hour")
     expires_at = Instant()
     customer = serializers.CharField()
@@ -70,5 +71,5 @@ class PortalSessions(ApiView):
         given = self.given(PortalSessionNew)
         customer = self.customer(given.pop("customer"), "customer")
         link, url = portal_links.issue(customer, now=self.now(), actor=self.actor, **given)
-        shown = {"url": url, "expires_at": link.expires_at, "customer": customer.pk}
+        shown = {"id": link.public_id, "url": url, "expires_at": link.expires_at, "customer": customer.pk}
         return self.answer(PortalSessionOut, shown, 201)

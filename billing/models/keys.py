@@ -5,6 +5,7 @@ from django.db import models
 from django.utils import timezone
 
 from billing.models.customers import Customer
+from billing.models.ids import uuid7
 from billing.models.reading import ReadPlainly
 
 
@@ -72,6 +73,7 @@ class PortalLink(models.Model):
     """A way into one customer's portal without signing in: once, within the hour. Only its hash is stored."""
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="portal_links")
+    uuid = models.UUIDField(default=uuid7, null=True, editable=False)
     digest = models.CharField(max_length=64, unique=True)
     return_url = models.CharField(max_length=500, blank=True)
     sections = ArrayField(models.CharField(max_length=20), default=list)
@@ -82,3 +84,7 @@ class PortalLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer} until {self.expires_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def public_id(self) -> str:
+        return f"ps_{self.uuid.hex}" if self.uuid else ""

@@ -47,6 +47,9 @@ class Subscription(ReadPlainly):
 
     id = IdField("sub")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
+    livemode = models.BooleanField(
+        db_default=False, editable=False, help_text="the customer's; kept by a trigger"
+    )
     test_clock = models.ForeignKey("billing.TestClock", models.PROTECT, null=True, blank=True)
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.INCOMPLETE)
     motion = models.CharField(max_length=20, choices=Motion.choices)
@@ -90,6 +93,7 @@ class Subscription(ReadPlainly):
             ),
         ]
         indexes = [
+            models.Index(fields=["id"], condition=Q(livemode=False), name="subscription_in_sandbox"),
             models.Index(
                 fields=["next_due_at", "id"],
                 condition=Q(next_due_at__isnull=False),

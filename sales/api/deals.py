@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import Q
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -100,12 +99,7 @@ def _value(amount: str, currency: str) -> int:
 
 
 def _deals(view: ApiView) -> Any:
-    return Deal.objects.filter(on_side(view.livemode)).select_related("owner")
-
-
-def on_side(livemode: bool) -> Q:
-    """Rows about a customer, or about a lead that is none yet, on one side."""
-    return Q(customer__livemode=livemode) | Q(customer__isnull=True, lead__livemode=livemode)
+    return Deal.objects.filter(livemode=view.livemode).select_related("owner")
 
 
 def buyer(view: ApiView, given: dict[str, Any]) -> tuple[Customer | None, Lead | None]:

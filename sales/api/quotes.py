@@ -38,7 +38,7 @@ from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import CollectionMethod, Customer, Seller, Subscription
 from sales import comparing, quoting
-from sales.api.deals import buyer, on_side
+from sales.api.deals import buyer
 from sales.api.people import PersonOut, person
 from sales.models import Quote, QuoteLine
 
@@ -247,7 +247,7 @@ class QuoteQuery(ListQuery):
 
 
 def quotes(livemode: bool) -> QuerySet[Quote]:
-    rows = Quote.objects.filter(on_side(livemode)).prefetch_related(
+    rows = Quote.objects.filter(livemode=livemode).prefetch_related(
         Prefetch("lines", QuoteLine.objects.select_related("price")), "ramp"
     )
     beside = Quote.objects.filter(number=OuterRef("number"), version=OuterRef("version")).exclude(option="")

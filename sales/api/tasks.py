@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Q
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +14,6 @@ from billing.api.views import ApiView
 from billing.models import User
 from billing.refusals import Refused
 from sales import handing_over
-from sales.api.deals import on_side
 from sales.api.people import PersonOut, person
 from sales.models import HandoffTask
 
@@ -28,6 +28,7 @@ class NobodyNamed(Refused):
 
 class Acceptance(Strict):
     by = Text(required=False, help_text="a salesperson's e-mail address; the owner where nothing is said")
+    note = Text(required=False, allow_blank=True, max_length=4000)
 
 
 class Completion(Strict):
@@ -99,7 +100,7 @@ class HandoffTaskAccept(OneTask):
     def post(self, request: Request, task: str) -> Response:
         found, given = self.found(task), self.given(Acceptance)
         by = person(given["by"], "by") if "by" in given else _owner(found)
-        handing_over.accept(task=found, by=by, now=self.moment(found))
+        handing_over.accept(task=found, by=by, now=self.moment(found), note=given.get("note", ""))
         return self.answer(HandoffTaskOut, found)
 
 
@@ -136,6 +137,5 @@ class HandoffTaskReturn(OneTask):
 
 def _tasks(view: ApiView) -> Any:
     """Of customers, and of leads that are none yet, on the key's side."""
-    return HandoffTask.objects.filter(on_side(view.livemode)).select_related(
-        "owner", "customer__test_clock", "lead"
-    )
+    side = Q(customer__livemode=view.livemode) | Q(customer__isnull=True, lead__livemode=view.livemode)
+    return HandoffTask.objects.filter(side).select_related("owner", "customer__test_clock", "lead")

@@ -38,6 +38,7 @@ class Deal(models.Model):
         "billing.Customer", models.PROTECT, null=True, blank=True, related_name="deals"
     )
     lead = models.ForeignKey("sales.Lead", models.PROTECT, null=True, blank=True, related_name="deals")
+    livemode = models.BooleanField(db_default=False, editable=False, help_text="theirs; kept by a trigger")
     amount = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3, default="USD")
     close_on = models.DateField(null=True, blank=True)
@@ -63,6 +64,7 @@ class Deal(models.Model):
             ),
             models.CheckConstraint(condition=Q(amount__gte=0), name="deal_amount_not_negative"),
         ]
+        indexes = [models.Index(fields=["id"], condition=Q(livemode=False), name="deal_in_sandbox")]
 
     def __str__(self) -> str:
         return self.name
@@ -70,11 +72,6 @@ class Deal(models.Model):
     @property
     def is_open(self) -> bool:
         return self.stage in self.OPEN
-
-    @property
-    def livemode(self) -> bool:
-        with_ = self.customer or self.lead
-        return bool(with_ and with_.livemode)
 
     @property
     def now(self) -> datetime:

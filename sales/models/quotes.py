@@ -85,6 +85,7 @@ class Quote(models.Model):
         "billing.Customer", models.PROTECT, null=True, blank=True, related_name="quotes"
     )
     lead = models.ForeignKey("sales.Lead", models.PROTECT, null=True, blank=True, related_name="quotes")
+    livemode = models.BooleanField(db_default=False, editable=False, help_text="theirs; kept by a trigger")
     deal = models.ForeignKey("sales.Deal", models.PROTECT, null=True, blank=True, related_name="quotes")
     task = models.ForeignKey(
         "sales.HandoffTask", models.SET_NULL, null=True, blank=True, related_name="quotes"
@@ -246,6 +247,7 @@ class Quote(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["id"], condition=Q(livemode=False), name="quote_in_sandbox"),
             models.Index(fields=["customer", "-created_at"], name="quote_by_customer"),
             models.Index(fields=["expires_at"], condition=Q(state__in=["sent", "viewed"]), name="quote_out"),
         ]
@@ -304,11 +306,6 @@ class Quote(models.Model):
     def now(self) -> datetime:
         """The buyer's present: the customer's test clock, or the real one. For edges only."""
         return self.customer.now if self.customer else present()
-
-    @property
-    def livemode(self) -> bool:
-        buyer = self.customer or self.lead
-        return bool(buyer and buyer.livemode)
 
     @property
     def buyer_name(self) -> str:

@@ -134,6 +134,18 @@ def test_it_refuses_prices_in_another_currency(invoice):
     )
 
 
+def test_a_subscription_is_on_the_side_of_its_customer(invoice, make_customer, subscribe):
+    """Whoever writes it, and whatever is written."""
+    live = subscribe(make_customer(livemode=True))
+    assert (live.livemode, invoice.subscription.livemode) == (True, False)
+    with connection.cursor() as cursor:
+        cursor.execute("update billing_subscription set livemode = not livemode")
+    assert dict(Subscription.objects.values_list("pk", "livemode")) == {
+        live.pk: True,
+        invoice.subscription_id: False,
+    }
+
+
 def moves_that_pass(model, where, without_triggers):
     """Every pair of states between which the database lets a row go."""
     table, passed = model._meta.db_table, set()

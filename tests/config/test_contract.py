@@ -42,10 +42,13 @@ Invoice          id number status currency customer subscription motion collecti
 InvoiceLine      description kind quantity unit_amount amount tax_rate tax_amount period price subscription
                  explanation
 Session          url status expires_at customer subscription
-PortalSession    url expires_at
+PortalSession    id url expires_at
 Quote            state version lines mrr arr acv tcv schedule url
 Scheduled        date amount
 Clock            id time name status
+Completion       outcome note
+Acceptance       note
+GivingBack       note
 Problem          type title status code detail errors request_id
 Error            field code message
 CustomerNew      name email external_id currency country timezone domain employees industry tax_id tax_exempt

@@ -5,8 +5,9 @@ from urllib.parse import quote
 import pytest
 from django.db import connection
 
-from billing.models import Customer, Event
+from billing.models import Customer, Event, Subscription
 from billing.models.ids import uuid7
+from sales.models import Deal
 from tests.fixtures_billing import NOON
 
 
@@ -102,10 +103,22 @@ def test_the_sandbox_is_read_without_what_is_live():
     Customer.objects.bulk_create(
         Customer(name="Live", email=f"a{n}@firm.example", livemode=True) for n in range(500)
     )
+    live = list(Customer.objects.all())
+    terms = {
+        "motion": "self_serve",
+        "origin": "api",
+        "currency": "USD",
+        "start_on": NOON.date(),
+        "started_at": NOON,
+    }
+    Subscription.objects.bulk_create(Subscription(customer=each, **terms) for each in live)
+    Deal.objects.bulk_create(Deal(customer=each, name="Live") for each in live)
     with connection.cursor() as cursor:
-        cursor.execute("analyze billing_event, billing_customer")
+        cursor.execute("analyze billing_event, billing_customer, billing_subscription, sales_deal")
     for model, key, index in (
         (Event, "-number", "event_in_sandbox"),
         (Customer, "-pk", "customer_in_sandbox"),
+        (Subscription, "-pk", "subscription_in_sandbox"),
+        (Deal, "-pk", "deal_in_sandbox"),
     ):
         assert index in model.objects.filter(livemode=False).order_by(key)[:26].explain()

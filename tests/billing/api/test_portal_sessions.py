@@ -1,5 +1,6 @@
 """Links into the portal: once, within the hour, bound to one customer."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,7 @@ def test_it_makes_a_link_for_one_customer(api, customer, settings):
     assert answer.status_code == 201
     token = body["url"].removeprefix("https://billing.example/portal/enter/").rstrip("/")
     link = PortalLink.objects.get()
+    assert re.fullmatch(r"ps_[0-9a-f]{32}", body["id"])
     assert len(token) >= 43
     assert token not in [str(value) for value in vars(link).values()]
     assert (link.customer_id, link.return_url, link.sections) == (

@@ -3,7 +3,9 @@
 import pytest
 
 from billing.models import Event
-from sales.models import HandoffTask, Signal
+from sales import leads
+from sales.models import Deal, HandoffTask, Lead, Quote, Signal
+from tests.fixtures_billing import NOON
 
 ADA = {"name": "Ada Noor", "email": "ada@harbour.example", "company": "Harbour Works"}
 
@@ -47,8 +49,8 @@ def test_a_reported_signal_raises_a_task_that_is_worked_on(api, rita, acme, code
     api.post("signals", customer="acme", rule="demo_requested")
     [task] = api.get("handoff_tasks", customer="acme").json()["results"]
     assert api.get(f"signals/{signal['id']}").json()["handoff_task"] == task["id"]
-    taken = api.post(f"handoff_tasks/{task['id']}/accept").json()
-    assert (taken["status"], taken["owner"]["email"]) == ("accepted", rita.email)
+    taken = api.post(f"handoff_tasks/{task['id']}/accept", note="On Monday").json()
+    assert (taken["status"], taken["owner"]["email"], taken["note"]) == ("accepted", rita.email, "On Monday")
     assert code(api.post(f"handoff_tasks/{task['id']}/accept")) == (409, "illegal_move")
     done = api.post(f"handoff_tasks/{task['id']}/complete", outcome="won", note="Signed").json()
     assert (done["status"], done["note"]) == ("won", "Signed")
@@ -87,6 +89,25 @@ def test_deals_are_opened_and_listed(api, acme, rita, code):
         422,
         "unknown_user",
     )
+
+
+def test_deals_and_quotes_are_on_the_side_of_the_buyer(api, acme, make_customer, make_api):
+    """Of a lead as well, and when it has become a customer."""
+    live = make_api(livemode=True)
+    lead = live.post("leads", **ADA).json()["id"]
+    terms = {"plan": "enterprise", "quantity": 50}
+    made = [
+        key.post("quotes", {**terms, **buyer}).json()
+        for key, buyer in ((api, {"customer": "acme"}), (live, {"lead": lead}))
+    ]
+    leads.convert(
+        lead=Lead.objects.get(), customer=make_customer(None, livemode=True), now=NOON, actor="system"
+    )
+    for model in (Deal, Quote):
+        model.objects.update(livemode=True)
+    for key, own in ((api, made[0]), (live, made[1])):
+        assert [row["id"] for row in key.get("quotes").json()["results"]] == [own["id"]]
+        assert [row["id"] for row in key.get("deals").json()["results"]] == [own["deal"]]
 
 
 def test_lists_take_a_fixed_number_of_statements(api, acme, rita, django_assert_max_num_queries):
