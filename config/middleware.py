@@ -100,15 +100,19 @@ class SampleGate:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(self.OPEN):
-            return self.get_response(request)
-        try:
-            progress = settings.SAMPLE_UNFINISHED.read_text()
-        except FileNotFoundError:
+        if request.path_info.startswith(self.OPEN) or (progress := self.progress()) is None:
             return self.get_response(request)
         response = render(request, "sample_unfinished.html", {"progress": progress}, status=503)
         response["Retry-After"], response["Refresh"], response["Cache-Control"] = "5", "2", "no-store"
         return response
+
+    @staticmethod
+    def progress() -> str | None:
+        """How far the sample data are; None when they are there."""
+        try:
+            return str(settings.SAMPLE_UNFINISHED.read_text())
+        except FileNotFoundError:
+            return None
 
 
 def as_problem(response: HttpResponse, request_id: str) -> HttpResponse:

@@ -29,7 +29,8 @@ class Removable(forms.BaseInlineFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
         if "DELETE" in form.fields:
-            form.fields["DELETE"].widget.attrs["aria-label"] = f"Remove: {form.instance}"
+            whose = "new" if form.instance._state.adding else str(form.instance)
+            form.fields["DELETE"].widget.attrs["aria-label"] = f"Remove: {whose}"
 
 
 class Entitlements(admin.TabularInline):

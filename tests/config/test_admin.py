@@ -6,6 +6,8 @@ from django.urls import reverse
 
 from billing.models import User
 from config.admin_menu import Item, menu
+from sales import catalogue as sales_catalogue
+from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +65,23 @@ def test_it_renders_in_our_clothes(client, boss, address):
     assert page.status_code == 200
     assert "tandem/admin.css" in page.text
     assert "Grace Hopper" in page.text
+
+
+def test_every_form_of_ours_opens(client, boss, catalogue):
+    """Empty, and with a row where one ships: a page that cannot be drawn is found here, not by who needs it."""
+    sales_catalogue.ship(now=NOON)
+    client.force_login(boss)
+    wrong = {}
+    for model in admin.site._registry:
+        if model._meta.app_label not in ("billing", "sales", "checkout"):
+            continue
+        place = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        row = model.objects.first()
+        for address in (f"{place}add/", *([f"{place}{row.pk}/change/"] if row else [])):
+            status = client.get(address, follow=True).status_code
+            if status != 200 and not (address.endswith("add/") and status == 403):
+                wrong[address] = status
+    assert wrong == {}
 
 
 def test_our_own_screens_load_no_sheet_of_djangos(client, boss):
