@@ -112,33 +112,59 @@ def store(things: Iterable[models.Model], *others: Rows) -> None:
     write(*tables.items(), *others)
 
 
+type Change = tuple[models.QuerySet[Any], Row]
+
+
 def claim(
     wanted: models.QuerySet[Any], changes: Row, *things: models.Model, hold: models.Model | None = None
 ) -> bool:
     """Change the one row that is wanted, if it is still as the queryset says, and only then hold a row that it belongs to
     and insert the new instances, by one statement. False when it is not."""
-    query: UpdateQuery = wanted.query.chain(UpdateQuery)  # type: ignore[assignment]
-    query.add_update_values(dict(changes))
-    text, values = query.get_compiler(wanted.db).as_sql()
-    parts = [f"claimed as ({text} returning 1)"]
-    given: list[Any] = list(values)
-    for n, thing in enumerate(things):
-        row = _row(thing)
-        fields = _fields(type(thing), frozenset(row))
-        columns, casts = ", ".join(map(_column, fields)), ", ".join(f"%s::{_cast(f)}" for f in fields)
-        parts.append(
-            f"t{n} as (insert into {thing._meta.db_table} ({columns}) select {casts} from claimed)"  # noqa: S608 - our own names
-        )
-        given += _values(fields, row)
-    parts.append(f"held as materialized ({_hold(hold)})")
+    return claim_all([(wanted, changes)], things, hold=hold)[0]
+
+
+def claim_all(
+    wanted: Sequence[Change], things: Sequence[models.Model] = (), *, hold: models.Model | None = None
+) -> list[bool]:
+    """Change each of several rows, if it is still as its queryset says, by one statement; what else is as `claim` has it
+    follows only where all were. Says which were. No row may be wanted twice."""
+    if len(wanted) == 1 and not things and hold is None:
+        [(rows, changes)] = wanted
+        return [rows.update(**changes) > 0]
+    if not wanted and not things:
+        return []
+    changed = [_update(rows, changes) for rows, changes in wanted]
+    added = [_insert_claimed(thing) for thing in things]
+    found = [f"exists (select from c{n})" for n in range(len(changed))]
+    parts = [
+        *(f"c{n} as ({sql} returning 1)" for n, (sql, _) in enumerate(changed)),
+        f"claimed as materialized (select 1 where {' and '.join(found) or 'true'})",
+        *(f"t{n} as ({sql})" for n, (sql, _) in enumerate(added)),
+        f"held as materialized ({_hold(hold)})",
+    ]
+    given = [value for _, values in (*changed, *added) for value in values]
     given += [_text(hold._meta.pk, hold.pk)] if hold else []
-    sql = f"with {', '.join(parts)} select count(*), (select count(*) from held) from claimed"  # noqa: S608
+    sql = f"with {', '.join(parts)} select {', '.join([*found, '(select count(*) from held)'])}"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
-        claimed = bool(cursor.fetchone()[0])
-    for thing in things if claimed else ():
+        claimed = [bool(each) for each in cursor.fetchone()[:-1]]
+    for thing in things if all(claimed) else ():
         _stored(thing)
     return claimed
+
+
+def _update(wanted: models.QuerySet[Any], changes: Row) -> tuple[str, Sequence[Any]]:
+    query: UpdateQuery = wanted.query.chain(UpdateQuery)  # type: ignore[assignment]
+    query.add_update_values(dict(changes))
+    return query.get_compiler(wanted.db).as_sql()
+
+
+def _insert_claimed(thing: models.Model) -> tuple[str, Sequence[Any]]:
+    row = _row(thing)
+    fields = _fields(type(thing), frozenset(row))
+    columns, casts = ", ".join(map(_column, fields)), ", ".join(f"%s::{_cast(f)}" for f in fields)
+    sql = f"insert into {thing._meta.db_table} ({columns}) select {casts} from claimed"  # noqa: S608 - our own names
+    return sql, _values(fields, row)
 
 
 def _hold(row: models.Model | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from billing import bulk, entitlements, exchanging, mail, typed
+from billing import bulk, entitlements, exchanging, mail, moves, typed
 from billing.events import Fact, record, record_many
 from billing.models import (
     CollectionMethod,
@@ -200,10 +200,9 @@ def update(*, customer: Customer, now: datetime, actor: str, held: bool = False,
         return customer
     after = {name: given[name] for name in before}
     _refuse_forbidden(row, after)
+    moves.change(row, **after)
     for name, value in after.items():
-        setattr(row, name, value)
         setattr(customer, name, value)
-    row.save(update_fields=list(after))
     changed = {"before": _shown(before), "after": _shown(after)}
     record("customer.updated", subject=row, customer=row, actor=actor, now=now, data=changed)
     return customer
@@ -376,9 +375,10 @@ def add_member(
     return member
 
 
-def first_member(*, customer: Customer, name: str, now: datetime, actor: str) -> Member:
-    """Whoever bought, as the owner of a customer that has just been `begun`; stored with it by the caller."""
-    user = _user(customer.email, typed.text(name, "name", limit=200))
+def first_member(*, customer: Customer, name: str, now: datetime, actor: str, email: str = "") -> Member:
+    """Whoever bought, as the owner of a customer that has just been `begun`; stored with it by the caller. `email`: the
+    person's own, where it is another than the customer's."""
+    user = _user(email or customer.email, typed.text(name, "name", limit=200))
     return _join(customer, user, Member.Role.OWNER, 1, now=now, actor=actor)[0]
 
 
@@ -516,8 +516,13 @@ def _keep_an_owner(member: Member) -> None:
 
 @transaction.atomic
 def assign_owner(*, customer: Customer, owner: User | None, now: datetime, actor: str, why: str) -> None:
-    """Whose customer this is in sales. The same owner again changes nothing."""
-    row = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+    """Whose customer this is in sales. The same owner again changes nothing. One that has just been `begun` is stored
+    with its owner by the caller."""
+    row = (
+        customer
+        if customer._state.adding
+        else Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+    )
     if row.owner_id != (owner.pk if owner else None):
         assign_owners(given=[Given(row, owner, why, now)], actor=actor)
     customer.owner = owner
@@ -539,9 +544,8 @@ def assign_owners(*, given: Sequence[Given], actor: str) -> None:
     facts = [_owner_fact(each, actor) for each in given]
     for each in given:
         each.customer.owner = each.owner
-    bulk.update(
-        Customer, [{"id": g.customer.pk, "owner_id": g.customer.owner_id} for g in given], ["owner_id"]
-    )
+    stored = [each.customer for each in given if not each.customer._state.adding]
+    bulk.update(Customer, [{"id": row.pk, "owner_id": row.owner_id} for row in stored], ["owner_id"])
     record_many(facts)
 
 

@@ -135,13 +135,19 @@ def _late_no_more(rows: Sequence[Subscription]) -> None:
 
 
 def issued(
-    draft: Draft | None, seller: Seller, beside: Sequence[models.Model] = (), paid: Paid | None = None
+    draft: Draft | None,
+    seller: Seller | None,
+    beside: Sequence[models.Model] = (),
+    paid: Paid | None = None,
 ) -> Result:
     """One draft as a paper; nothing where nothing was owed. `beside` is stored in any case, by the same statement."""
-    if draft is None:
+    if draft is None or seller is None:
         bulk.store(beside)
         return nothing()
-    return _result(draft.lines, *issuing.issue([draft], seller, beside, paid)[draft.id])
+    result = _result(draft.lines, *issuing.issue([draft], seller, beside, paid)[draft.id])
+    if result.off_invoices and draft.subscription is not None:
+        _late_no_more([draft.subscription])
+    return result
 
 
 def drafted(due: Due, facts: owing.Facts, actor: str) -> Draft | None:

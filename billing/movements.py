@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Self
 
+from django.db.models import QuerySet
+
 from billing import timelines
 from billing.models import MrrMovement, Subscription
 from billing.timelines import PhaseSpec
@@ -35,6 +37,8 @@ class Step:
     now: datetime
     first: bool = False
     """The subscription has just been made: nothing can have moved before."""
+    last: Sequence[MrrMovement] | None = None
+    """The row before (`last_of`), where the caller has read it."""
 
 
 def note(steps: Sequence[Step]) -> None:
@@ -46,8 +50,14 @@ def note(steps: Sequence[Step]) -> None:
 def of(steps: Sequence[Step]) -> list[MrrMovement]:
     """A movement for each step that moved anything; not stored yet."""
     moved = [step for step in steps if Level.of(step.subscription) != step.before]
-    last = _last_movements([step.subscription.pk for step in moved if not step.first])
+    last = _last_movements([step.subscription.pk for step in moved if not step.first and step.last is None])
+    last |= {row.subscription_id: row for step in moved for row in step.last or ()}
     return [_movement(step, last.get(step.subscription.pk)) for step in moved]
+
+
+def last_of(subscription: Subscription) -> QuerySet[MrrMovement]:
+    """Its newest movement, for one `bulk.read`."""
+    return MrrMovement.objects.filter(subscription=subscription).order_by("-id")[:1]
 
 
 def _last_movements(subscriptions: Sequence[str]) -> dict[str, MrrMovement]:

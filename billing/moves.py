@@ -3,7 +3,10 @@
 A move that is not in the table raises `IllegalMove`; one that somebody else made first raises `StaleMove`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -46,12 +49,11 @@ def move(
     name = getattr(type(row), "STATE_FIELD", "status")
     before = getattr(row, name)
     _check(row, [before, through, to] if through else [before, to])
-    still = type(row).objects.filter(pk=row.pk, **{name: before})
     changes = {name: to, **fields}
-    if not (bulk.claim(still, changes, *beside) if beside else still.update(**changes)):
-        raise StaleMove(f"{row._meta.verbose_name} {row.pk} is no longer {before}")
-    for field, value in changes.items():
-        setattr(row, field, value)
+    with together() as gathered:
+        gathered.add(_Change(row, {name: before}, changes, beside))
+    for name, value in changes.items():
+        setattr(row, name, value)
     if event:
         record(
             event,
@@ -67,3 +69,71 @@ def _check(row: models.Model, states: Sequence[str]) -> None:
     for before, after in pairwise(states):
         if after not in type(row).MOVES[before]:  # type: ignore[attr-defined]
             raise IllegalMove(row, before, after)
+
+
+# -- Several by one statement -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Fields of a row, with what must still be so for them to be set."""
+
+    row: models.Model
+    still: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    beside: Sequence[models.Model] = ()
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What is written when the block ends; `beside`: new rows that come with it."""
+
+    waiting: list[_Change] = field(default_factory=list)
+    beside: list[models.Model] = field(default_factory=list)
+
+    def add(self, change: _Change) -> None:
+        """A row that changes once more does so by the next statement: one statement changes it once."""
+        if any(each.row == change.row for each in self.waiting):
+            self.write()
+        self.waiting.append(change)
+        self.beside += change.beside
+
+    def write(self) -> None:
+        waiting, beside = self.waiting, self.beside
+        self.waiting, self.beside = [], []
+        wanted = [
+            (type(each.row)._base_manager.filter(pk=each.row.pk, **each.still), each.changes)
+            for each in waiting
+        ]
+        for each, found in zip(waiting, bulk.claim_all(wanted, beside), strict=True):
+            if not found:
+                words = ", ".join(map(str, each.still.values())) or "there"
+                raise StaleMove(f"{each.row._meta.verbose_name} {each.row.pk} is no longer {words}")
+
+
+_gathered: ContextVar[Gathered | None] = ContextVar("moves", default=None)
+
+
+@contextmanager
+def together() -> Iterator[Gathered]:
+    """What moves and changes in the block is written at its end by one statement, and `StaleMove` raised there; until
+    then only the rows in memory say it. An exception that leaves the block writes nothing."""
+    outer = _gathered.get()
+    if outer is not None:
+        yield outer
+        return
+    gathered = Gathered()
+    before = _gathered.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _gathered.reset(before)
+    gathered.write()
+
+
+def change(row: Any, **fields: Any) -> None:
+    """Set fields of a row that the caller holds, which is no move. Call inside a transaction."""
+    with together() as gathered:
+        gathered.add(_Change(row, {}, fields))
+    for name, value in fields.items():
+        setattr(row, name, value)

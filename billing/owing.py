@@ -145,36 +145,32 @@ def draft_lines(
         until=until,
         usage=facts.usage(subscription.customer),
     )
-    return returning.returned_once(_taxed(lines, subscription, specs, facts))
+    given_back = {(line.price_key, line.about.period_start) for line in lines if line.net < 0}
+    past = returning.past_of(subscription.pk, given_back)
+    return returning.returned_once(_taxed(lines, subscription, specs, facts, past), past)
 
 
 def _taxed(
-    lines: Sequence[statement.Line], subscription: Subscription, specs: Sequence[PhaseSpec], facts: Facts
+    lines: Sequence[statement.Line],
+    subscription: Subscription,
+    specs: Sequence[PhaseSpec],
+    facts: Facts,
+    past: returning.Past,
 ) -> list[DraftLine]:
     """The lines as a paper says them, each with the tax of what its price is for."""
     sold = {price.pk: (price, spec.plan) for spec in specs for price, _ in spec.items}
     if not sold.keys() >= {line.price_key for line in lines}:
         sold |= _no_longer_in(sold, lines)
-    rate_of, charged = (
-        taxes.rate_of(subscription.customer, facts.seller, facts.taxes),
-        _charged(lines, subscription),
-    )
+    rate_of = taxes.rate_of(subscription.customer, facts.seller, facts.taxes)
     return [
         taxed(
             _line(line, subscription, price),
-            charged.get((line.price_key, line.about.period_start)) or rate_of(taxes.category_of(price, plan)),
+            past.rates.get((line.price_key, line.about.period_start))
+            or rate_of(taxes.category_of(price, plan)),
         )
         for line in lines
         for price, plan in [sold[line.price_key]]
     ]
-
-
-def _charged(
-    lines: Sequence[statement.Line], subscription: Subscription
-) -> Mapping[returning.Period, tax.TaxRate]:
-    """For periods of which something is given back: the tax that was charged for them."""
-    periods = {(line.price_key, line.about.period_start) for line in lines if line.net < 0}
-    return returning.charged_rates(subscription.pk, periods) if periods else {}
 
 
 def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> dict[str, tuple[Price, Plan]]:

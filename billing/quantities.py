@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 
 from django.db.models import Case, F, When
 
@@ -26,11 +27,20 @@ _OF_A_DAY = Case(
 )
 
 
+type Days = Mapping[tuple[str, str], Sequence[Day]]
+
+
 def reader(customers: Collection[str], *, since: date | None) -> Callable[[Customer], Usage]:
     """A function from a customer to its usage: `usage(meter id, start, end) -> quantity` in [start, end).
 
-    Days before `since` are not read.
+    Days before `since` are not read, and none before somebody asks: many terms have no meter.
     """
+    read = cache(lambda: _read(customers, since))
+    return lambda customer: _Used(customer.pk, read)
+
+
+def _read(customers: Collection[str], since: date | None) -> tuple[Days, Mapping[str, str]]:
+    """The days by customer and meter, and how each meter adds up."""
     days: dict[tuple[str, str], list[Day]] = defaultdict(list)
     adds_up: dict[str, str] = {}
     rows = UsageDay.objects.filter(customer__id__any=customers).order_by("day")
@@ -39,8 +49,7 @@ def reader(customers: Collection[str], *, since: date | None) -> Callable[[Custo
     for customer, meter, aggregation, day, value in columns:
         days[customer, meter].append((day, value))
         adds_up[meter] = aggregation
-
-    return lambda customer: _Used(customer.pk, days, adds_up)
+    return days, adds_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +57,13 @@ class _Used:
     """What one customer used: a `Usage` that also `KnowsEvents`."""
 
     customer: str
-    days: Mapping[tuple[str, str], Sequence[Day]]
-    adds_up: Mapping[str, str]
+    read: Callable[[], tuple[Days, Mapping[str, str]]]
 
     def __call__(self, meter: str, start: date, end: date) -> Decimal:
-        found = self._found(meter, start, end)
-        if found and self.adds_up[meter] == Meter.Aggregation.UNIQUE:
+        found, adds_up = self._found(meter, start, end), self.read()[1].get(meter, "")
+        if found and adds_up == Meter.Aggregation.UNIQUE:
             return metering.quantity(self.customer, meter, start, end)
-        return quantity(self.adds_up[meter], found) if found else ZERO
+        return quantity(adds_up, found) if found else ZERO
 
     def fees(self, price: pricing.Price, start: date, end: date) -> Fees:
         if not self._found(price.meter or "", start, end):
@@ -63,7 +71,8 @@ class _Used:
         return metering.fees(self.customer, price, start, end)
 
     def _found(self, meter: str, start: date, end: date) -> list[Decimal | None]:
-        return [value for day, value in self.days.get((self.customer, meter), ()) if start <= day < end]
+        days, _ = self.read()
+        return [value for day, value in days.get((self.customer, meter), ()) if start <= day < end]
 
 
 def quantity(aggregation: str, days: Sequence[Decimal | None]) -> Decimal:

@@ -5,12 +5,12 @@ timeline then gives back the same days, a line beside it says so, and nobody get
 back comes with the tax that was charged for it, whatever is charged today.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import BooleanField, Case, ExpressionWrapper, F, Q, Value, When
 
 from billing.maths.money import round_half_away
 from billing.maths.tax import TaxRate
@@ -24,14 +24,22 @@ type Period = tuple[str | None, date | None]
 GIVEN_BEFORE = "given back before"
 
 
-def returned_once(lines: Sequence["DraftLine"]) -> list["DraftLine"]:
-    """The lines of one subscription's paper, each that gives back more than is left followed by what it exceeds it by.
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What papers have said of some periods: the tax that was last charged for each (what was never charged is missing),
+    and what was asked for and not returned, in net minor units."""
 
-    Reads what is left only where something is given back.
-    """
-    if not any(line.net < 0 for line in lines):
-        return list(lines)
-    left = _left(lines)
+    rates: Mapping[Period, TaxRate]
+    left: Mapping[Period, int]
+
+
+NO_PAST = Past({}, {})
+
+
+def returned_once(lines: Sequence["DraftLine"], past: Past) -> list["DraftLine"]:
+    """The lines of one subscription's paper, each that gives back more than is left followed by what it exceeds it by.
+    `past`: of the periods that lines give back of."""
+    left = dict(past.left)
     for line in lines:
         if line.net > 0:
             left[_period(line)] = left.get(_period(line), 0) + line.net
@@ -54,39 +62,36 @@ def _period(line: "DraftLine") -> Period:
     return line.price_id, line.cycle_start
 
 
-def _left(lines: Sequence["DraftLine"]) -> dict[Period, int]:
-    """Net minor units that were asked for and not returned, by price and start of the whole period."""
-    of = _of(lines[0].subscription_id, {_period(line) for line in lines if line.net < 0})
-    asked = _sums(InvoiceLine.objects.filter(**of, invoice__voided_at__isnull=True), 1)
-    returned = _sums(CreditNoteLine.objects.filter(**of), -1)
-    left: dict[Period, int] = {}
-    for price, start, net in asked.union(returned, all=True).order_by():
-        left[price, start] = left.get((price, start), 0) + net
-    return left
+_TAX = "tax_percentage tax_category tax_reason tax_in_gross tax_amount".split()
 
 
-def _of(subscription: str | None, periods: Collection[Period]) -> dict[str, Any]:
-    return {
+def past_of(subscription: str, periods: Collection[Period]) -> Past:
+    """One statement; none for no periods."""
+    if not periods:
+        return NO_PAST
+    of = {
         "subscription": subscription,
         "price__id__any": list({price for price, _ in periods}),
         "cycle_start__in": {start for _, start in periods},
     }
+    unless_void = Case(When(invoice__voided_at__isnull=True, then=F("net")), default=Value(0))
+    taxed = ExpressionWrapper(Q(net__gt=0) & ~Q(kind="adjustment"), output_field=BooleanField())
+    asked = InvoiceLine.objects.filter(**of).annotate(counts=unless_void, taxed=taxed)
+    returned = CreditNoteLine.objects.filter(**of).annotate(counts=-F("net"), taxed=Value(False))
+    columns = ("price_id", "cycle_start", "counts", "taxed", "pk", *_TAX)
+    both = [rows.order_by().values_list(*columns) for rows in (asked, returned)]
+    return _past(both[0].union(both[1], all=True).order_by("pk"))
 
 
-def charged_rates(subscription: str, periods: Collection[Period]) -> dict[Period, TaxRate]:
-    """The tax that was last charged for these periods, by price and start; what was never charged is missing."""
-    lines = InvoiceLine.objects.filter(**_of(subscription, periods), net__gt=0).exclude(kind="adjustment")
-    columns = "price_id cycle_start tax_percentage tax_category tax_reason tax_in_gross tax_amount".split()
-    found: dict[Period, TaxRate] = {}
-    for price, start, percentage, category, reason, within, tax in lines.order_by("pk").values_list(*columns):
+def _past(said: Collection[Any]) -> Past:
+    rates: dict[Period, TaxRate] = {}
+    left: dict[Period, int] = {}
+    for price, start, counts, taxed, _, percentage, category, reason, within, tax in said:
+        left[price, start] = left.get((price, start), 0) + counts
         # Where a price contains tax that was not charged, the line does not say how much.
-        if tax or not within:
-            found[price, start] = TaxRate("charged", percentage, bool(within), category, reason or None)
-    return found
-
-
-def _sums(lines: QuerySet[Any], sign: int) -> QuerySet[Any, Any]:
-    return lines.order_by().values_list("price_id", "cycle_start").annotate(total=Sum("net") * sign)
+        if taxed and (tax or not within):
+            rates[price, start] = TaxRate("charged", percentage, bool(within), category, reason or None)
+    return Past(rates, left)
 
 
 def _answer(line: "DraftLine", excess: int) -> "DraftLine":

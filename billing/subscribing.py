@@ -19,6 +19,7 @@ from billing import (
     invoicing,
     issuing,
     movements,
+    moves,
     owing,
     planning,
     taxes,
@@ -43,6 +44,7 @@ from billing.models import (
     Customer,
     Discount,
     Invoice,
+    MrrMovement,
     Plan,
     Segment,
     Seller,
@@ -662,13 +664,14 @@ def follow_on(
     seller: Seller | None = None,
     rates: taxes.Table | None = None,
     among: customers.Bands | None = None,
+    last: Sequence[MrrMovement] | None = None,
     beside: Sequence[models.Model] = (),
 ) -> None:
     """End the running terms where `phases` begin and let these follow. A second call with the same source does nothing.
 
     The subscription is held (`locked`). The first phase's `start_on` decides when; nothing is billed here unless that
-    day is today or past. `beside` is stored with the phases; `seller`, `rates` and `among` save their statements where
-    the caller has read them.
+    day is today or past. `beside` is stored with the phases and the paper; `seller`, `rates`, `among` and `last`
+    (`movements.last_of`) save their statements where the caller has read them.
     """
     if not subscription.is_live:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
@@ -680,23 +683,35 @@ def follow_on(
         raise InvalidDate("New terms cannot start before the subscription.", field="starts")
     check_collection(subscription.customer, first, override=payment_rule_override, among=among)
     specs = [*timelines.ended(planned, first.start_on), *(replace(p, source=source) for p in phases)]
-    timelines.write(subscription, specs, beside)
-    subscription.end_on = subscription.canceled_at = None
-    if contract:
-        _commit(subscription, contract, first.start_on, now)
-    specs = timelines.with_end(subscription, specs)
-    today = timelines.local_day(subscription, now)
-    if first.start_on <= today:
-        due = invoicing.Due(subscription, today, now, specs=specs)
-        invoicing.bill_many([due], actor=actor, seller=seller, rates=rates)
-    settle_derived(
-        subscription, now=now, actor=actor, why="new terms agreed", specs=specs, among=among,
-        also=("canceled_at", *CONTRACT),
-    )  # fmt: skip
+    before = movements.Level.of(subscription)
+    with moves.together():
+        rows = timelines.rewritten(subscription, specs)
+        subscription.end_on = subscription.canceled_at = None
+        if contract:
+            _commit(subscription, contract, first.start_on, now)
+        specs = timelines.with_end(subscription, specs)
+        draft, seller = _draft_of(subscription, specs, first.start_on, now, actor, seller, rates)
+        timelines.refresh(subscription, specs)
+        _save(subscription, (*DERIVED, "canceled_at", *CONTRACT))
+    moved = movements.of([movements.Step(subscription, before, specs, now, last=last)])
+    invoicing.issued(draft, seller, [*beside, *rows, *moved])
+    _follow_level(subscription, before, now, "new terms agreed", among)
     record(
         "subscription.changed", subject=subscription, actor=actor, now=now,
         data={"effective_on": first.start_on.isoformat(), "to": _facts(first), "source": source, "upgrade": False},
     )  # fmt: skip
+
+
+def _draft_of(
+    subscription: Subscription, specs: Sequence[PhaseSpec], on: date, now: datetime, actor: str,
+    seller: Seller | None, rates: taxes.Table | None,
+) -> tuple[issuing.Draft | None, Seller | None]:  # fmt: skip
+    """What the terms that follow owe today, if they have begun; and the seller."""
+    today = timelines.local_day(subscription, now)
+    if on > today:
+        return None, seller
+    facts = owing.gather([subscription], seller=seller, rates=rates)
+    return invoicing.drafted(invoicing.Due(subscription, today, now, specs=specs), facts, actor), facts.seller
 
 
 # What a contract sets.
@@ -719,8 +734,7 @@ def set_collection(customer: Customer, method: str, *, actor: str, now: datetime
     """How the customer pays from now on, as a fact with before and after."""
     if before == method:
         return
-    Customer.objects.filter(pk=customer.pk).update(collection_method=method)
-    customer.collection_method = method
+    moves.change(customer, collection_method=method)
     record(
         "customer.collection_method_changed", subject=customer, customer=customer, actor=actor, now=now,
         data={"from": before, "to": method},
@@ -745,25 +759,27 @@ DERIVED = (
 )  # fmt: skip
 
 
-def settle_derived(
-    subscription: Subscription,
-    *,
-    now: datetime,
-    actor: str,
-    why: str,
-    specs: Sequence[PhaseSpec] | None = None,
-    among: customers.Bands | None = None,
-    also: Sequence[str] = (),
-) -> None:
-    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases, and save it.
-
-    `specs` and `among` save their statements where the caller has them; `also` names fields to save with it.
-    """
-    specs = timelines.specs_of(subscription) if specs is None else specs
-    before = movements.Level.of(subscription)
+def settle_derived(subscription: Subscription, *, now: datetime, actor: str, why: str) -> None:
+    """Bring what is derived (period, next due, MRR, ARR, segment) in line with the phases, and save it."""
+    specs, before = timelines.specs_of(subscription), movements.Level.of(subscription)
     timelines.refresh(subscription, specs)
     movements.note([movements.Step(subscription, before, specs, now)])
-    subscription.save(update_fields=[*DERIVED, *also])
+    _save(subscription, DERIVED)
+    _follow_level(subscription, before, now, why)
+
+
+def _save(subscription: Subscription, names: Sequence[str]) -> None:
+    moves.change(subscription, **{name: getattr(subscription, name) for name in names})
+
+
+def _follow_level(
+    subscription: Subscription,
+    before: movements.Level,
+    now: datetime,
+    why: str,
+    among: customers.Bands | None = None,
+) -> None:
+    """What follows for the customer where revenue moved. `among` saves its statement where the caller has it."""
     if movements.Level.of(subscription) != before:
         into = timelines.refresh_customer(subscription.customer)
         customers.resegment(subscription.customer, now, why, into=into, among=among)

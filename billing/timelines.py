@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection, models
 
-from billing import bulk
+from billing import bulk, moves
 from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
@@ -183,15 +183,24 @@ def planned(subscription: Subscription) -> list[PhaseSpec]:
 
 def _read(subscription: Subscription) -> list[Phase]:
     """The rows with all that `spec_of` asks for: five small tables by one statement."""
+    return _phases_of(bulk.read(*wanted(subscription)))
+
+
+def wanted(subscription: Subscription) -> tuple[models.QuerySet[Any], ...]:
+    """What has to be read to `remember` the phases of a subscription, for one `bulk.read`."""
     rows = Phase.objects.filter(subscription=subscription)
     items = PhaseItem.objects.filter(phase__in=rows.values("pk"))
-    phases, found, *others = bulk.read(
+    return (
         rows,
         items.order_by("pk"),
         Plan.objects.filter(pk__in=rows.values("plan")),
         Discount.objects.filter(pk__in=rows.values("discount")),
         Price.objects.filter(pk__in=items.values("price")),
     )
+
+
+def _phases_of(tables: Sequence[Sequence[Any]]) -> list[Phase]:
+    phases, found, *others = map(list, tables)
     plans, discounts, prices = ({each.pk: each for each in table} for table in others)
     for item in found:
         item.price = prices[item.price_id]
@@ -258,14 +267,16 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
     return max(exact) if exact else midnight(day, subscription.timezone)
 
 
-def write(
-    subscription: Subscription, specs: Sequence[PhaseSpec], beside: Sequence[models.Model] = ()
-) -> None:
-    """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new, and
-    `beside` with it by the same statement.
+def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
+    """Make the rows say what `specs` say: drop what never began, shorten, rewrite what waits, add what is new.
 
     A phase that has begun only ever gets another end. Raises WrongCurrency.
     """
+    bulk.store(rewritten(subscription, specs))
+
+
+def rewritten(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[Phase | PhaseItem]:
+    """As `write`, but what is new is answered, for the caller to store."""
     _refuse_other_currency(subscription, specs)
     _keep_discounts(specs)
     kept = [spec for spec in specs if spec.row]
@@ -275,13 +286,14 @@ def write(
         Phase.objects.filter(pk__in=gone).delete()
     for spec in kept:
         _rewrite(spec)
-    bulk.store([*beside, *laid(subscription, [spec for spec in specs if spec.row is None])])
     getattr(subscription, "_prefetched_objects_cache", {}).pop("phases", None)
+    return laid(subscription, [spec for spec in specs if spec.row is None])
 
 
-def remember(subscription: Subscription) -> None:
-    """Read the phases of one that is held; asking for them again takes no statement until `write` changes them."""
-    subscription._prefetched_objects_cache = {"phases": _read(subscription)}  # type: ignore[attr-defined]
+def remember(subscription: Subscription, tables: Sequence[Sequence[Any]]) -> None:
+    """Its phases, of the rows that were `wanted` while it is held; asking for them again takes no statement until they
+    are changed."""
+    subscription._prefetched_objects_cache = {"phases": _phases_of(tables)}  # type: ignore[attr-defined]
 
 
 def _refuse_other_currency(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:
@@ -320,7 +332,7 @@ def _rewrite(spec: PhaseSpec) -> None:
     columns = {name: getattr(spec, name) for name in COLUMNS}
     changed = {name: value for name, value in columns.items() if _stored(row, name) != _key(value)}
     if changed:
-        Phase.objects.filter(pk=row.pk).update(**changed)
+        moves.change(row, **changed)
     if spec.items != spec_of(row).items:
         PhaseItem.objects.filter(phase=row).delete()
         _insert_items(row, spec)

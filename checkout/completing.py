@@ -17,7 +17,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from billing import bulk, cards, collecting, customers, issuing, mail, subscribing
+from billing import bulk, cards, collecting, customers, issuing, mail, moves, subscribing
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -452,6 +452,7 @@ def _note(session: CheckoutSession, message: str) -> CheckoutSession:
 # -- Completing ---------------------------------------------------------------------------------------------
 
 
+@moves.together()
 def complete(
     session: CheckoutSession,
     *,

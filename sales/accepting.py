@@ -7,24 +7,25 @@ compare-and-set, and the subscription's source is the quote's id, which the data
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Model, Q
 from django_q.tasks import async_task
 
-from billing import bulk, collecting, customers, mail, subscribing, timelines, typed
+from billing import bulk, collecting, customers, mail, movements, moves, subscribing, timelines, typed
 from billing.events import record, together
 from billing.maths.periods import local_date
-from billing.models import Customer, Discount, Document, Price, Segment, Subscription
+from billing.models import Customer, Discount, Mail, Member, MrrMovement, Price, Segment, Subscription
 from billing.models.ids import IdField
 from billing.moves import IllegalMove, StaleMove, move
 from billing.papers.data import SignatureRecord
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 from sales import addresses, approving, deals, handing_over, leads, offering, proposing, quote_papers
-from sales.models import HandoffTask, Lead, Quote, QuoteComment
+from sales.models import HandoffTask, Quote, QuoteComment
 from sales.proposing import Figures, Proposal
 
 BUYER = "buyer"
@@ -268,63 +269,91 @@ def _record(quote: Quote, signature: Signature, now: datetime) -> SignatureRecor
 def _accept(
     quote: Quote, signature: Signature, paper: Any, content: bytes, now: datetime, version: int | None
 ) -> Quote:
-    rows = quote.options(held=("self", "customer") if quote.customer_id else ("self",))
+    rows = quote.options(held=_held_with(quote))
     row = next(each for each in rows if each.pk == quote.pk)
     customer = _customer(row, signature, now, held=quote.customer_id is not None)
     known = _read(row, customer)
     refuse_closed(row, now=now, version=version, family=known.family)
     if known.undecided:
         raise PurchaseOnItsWay(BUYING)
+    buyers = [] if customer else _become(row, signature, known.bands, now)
     assert row.document is not None
-    row.subscription = _running(row, customer, known)
+    assert row.customer is not None
+    row.subscription = _running(row, row.customer, known)
     proposal = proposing.proposal_of(row, now=now, known=known.priced)
     figures = proposing.figures(proposal)
     document = quote_papers.document(paper, content, now=now)
-    subscription = _agree(row, customer, known, proposal, figures, signature.po_number, document, now)
-    starts_now = figures.start_on <= local_date(now, customer.timezone)
-    move(
-        row, "converted" if starts_now else "accepted", through="accepted" if starts_now else "", event=None,
-        actor=BUYER, now=now, subscription=subscription,
-        signed_document=document, accepted_at=now, accepted_name=signature.name,
-        accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
-        accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
-        accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
-        schedule=[each.stored() for each in figures.schedule], converted_at=now if starts_now else None,
-    )  # fmt: skip
-    for other in rows:
-        if other is not row:
-            move(other, "withdrawn", event=None, actor=BUYER, now=now, withdrawn_at=now)
-    _tell(row, figures, signature, known, now)
-    if starts_now:
-        _converted(row, customer, now)
+    beside = [*buyers, document]
+    subscription = _agree(row, known, proposal, figures, signature.po_number, beside, now)
+    starts_now = figures.start_on <= local_date(now, row.customer.timezone)
+    with moves.together() as gathered:
+        move(
+            row, "converted" if starts_now else "accepted", through="accepted" if starts_now else "", event=None,
+            actor=BUYER, now=now, subscription=subscription,
+            signed_document=document, accepted_at=now, accepted_name=signature.name,
+            accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
+            accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
+            accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
+            schedule=[each.stored() for each in figures.schedule], converted_at=now if starts_now else None,
+        )  # fmt: skip
+        for other in rows:
+            if other is not row:
+                move(other, "withdrawn", event=None, actor=BUYER, now=now, withdrawn_at=now)
+        gathered.beside += _tell(row, figures, signature, known, now)
+        if starts_now:
+            _converted(row, row.customer, now)
     return row
 
 
-def _customer(quote: Quote, signature: Signature, now: datetime, *, held: bool) -> Customer:
-    """The customer, held; a lead becomes one now."""
+def _held_with(quote: Quote) -> tuple[str, ...]:
+    """The quote first, as what sells; then its customer, and what runs of that. A lead is held while it becomes one."""
+    if quote.customer_id is None:
+        return ("self", "lead")
+    return ("self", "customer", "subscription") if quote.subscription_id else ("self", "customer")
+
+
+def _customer(quote: Quote, signature: Signature, now: datetime, *, held: bool) -> Customer | None:
+    """The customer, held; None where a lead is to become one."""
     if quote.customer is not None:
         if not held:  # another quote of the lead has made one since the link was opened
             customers.hold(quote.customer.pk)
         return quote.customer
-    # Not joined to its customer: another quote of the lead may have made one while this waited.
-    lead = Lead.objects.select_for_update().get(pk=quote.lead_id)
-    customer = _held(lead.customer_id) if lead.customer_id else customers.create(
-        name=lead.company, email=quote.contact_email or signature.email, livemode=lead.livemode, now=now,
-        actor=BUYER, country=lead.country, employees=lead.employees, industry=lead.industry,
-        currency=quote.currency, collection_method=quote.collection_method, net_days=quote.net_days,
-    )  # fmt: skip
+    lead = quote.lead
+    assert lead is not None
+    if lead.customer_id is None:
+        return None
+    customer = quote.customer = _held(lead.customer_id)
     if not customer.members.filter(removed_at__isnull=True).exists():
         customers.add_member(
             customer=customer, email=signature.email, name=signature.name, role="owner", now=now, actor=BUYER
         )
     leads.convert(lead=lead, customer=customer, now=now, actor=BUYER)
-    quote.customer = customer
     return customer
 
 
 def _held(customer_id: str) -> Customer:
     rows = Customer.objects.select_for_update(of=("self",), no_key=True)
     return rows.select_related("test_clock").get(pk=customer_id)
+
+
+def _become(
+    quote: Quote, signature: Signature, bands: customers.Bands, now: datetime
+) -> list[Customer | Member]:
+    """The lead becomes a customer, with whoever signs as its first member; to be stored with what is sold."""
+    lead = quote.lead
+    assert lead is not None
+    if quote.owner_id == lead.owner_id:
+        lead.owner = quote.owner
+    quote.customer = customers.begun(
+        name=lead.company, email=quote.contact_email or signature.email, livemode=lead.livemode, now=now,
+        actor=BUYER, country=lead.country, employees=lead.employees, industry=lead.industry, segments=bands,
+        currency=quote.currency, collection_method=quote.collection_method, net_days=quote.net_days,
+    )  # fmt: skip
+    member = customers.first_member(
+        customer=quote.customer, name=signature.name, email=signature.email, now=now, actor=BUYER
+    )
+    leads.convert(lead=lead, customer=quote.customer, now=now, actor=BUYER)
+    return [quote.customer, member]
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,16 +367,21 @@ class _Known:
     waiting: Sequence[Quote]
     tasks: Sequence[HandoffTask]
     undecided: bool
+    last: Sequence[MrrMovement] | None = None
 
 
-def _read(quote: Quote, customer: Customer) -> _Known:
+def _read(quote: Quote, customer: Customer | None) -> _Known:
     """All of it by one statement, after the rows are held: a newer version may have come while this waited. Tells the
-    customer its segment."""
+    customer its segment, and the subscription that was held its phases."""
     priced = proposing.wanted(quote)
+    running = quote.subscription if quote.subscription_id else None
+    phases = timelines.wanted(running) if running else ()
     about = Q(customer=customer) | Q(lead=quote.lead) if quote.lead_id else Q(customer=customer)
     others = Quote.objects.exclude(pk=quote.pk)
     tables = bulk.read(
         *priced,
+        *phases,
+        *([movements.last_of(running)] if running else []),
         others.filter(number=quote.number).only(*FAMILY),
         Segment.objects.all(),
         Subscription.objects.filter(
@@ -355,13 +389,19 @@ def _read(quote: Quote, customer: Customer) -> _Known:
         ).order_by("created_at", "id"),
         others.filter(state="accepted", subscription__customer=customer).only("subscription"),
         HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN),
-        *(asked(customer).only("pk") for asked in collecting.undecided),
+        *(asked(customer).only("pk") for asked in collecting.undecided if customer),
     )
-    known = proposing.known_of(tables[: len(priced)])
-    family, segments, subscriptions, waiting, tasks, *undecided = tables[len(priced) :]
-    customer.segment = next((each for each in segments if each.pk == customer.segment_id), None)
+    rest = iter(tables)
+    known = proposing.known_of(list(islice(rest, len(priced))))
+    last = None
+    if running is not None:
+        timelines.remember(running, list(islice(rest, len(phases))))
+        last = next(rest)
+    family, segments, subscriptions, waiting, tasks, *undecided = rest
+    if customer is not None:
+        customer.segment = next((each for each in segments if each.pk == customer.segment_id), None)
     bands = customers.Bands(known.seller.currency, segments)
-    return _Known(known, family, bands, subscriptions, waiting, tasks, any(undecided))
+    return _Known(known, family, bands, subscriptions, waiting, tasks, any(undecided), last)
 
 
 # What `refuse_closed` asks of other versions and options.
@@ -385,34 +425,40 @@ def _running(quote: Quote, customer: Customer, known: _Known) -> Subscription | 
         return None
     if found.pk in waited_for:
         raise AnotherAccepted(WAITS)
-    row = subscribing.locked(found)
+    if found.pk == quote.subscription_id:
+        row = quote.subscription  # held with the quote, and its phases read since
+        assert row is not None
+    else:
+        row = subscribing.locked(found)
+        timelines.remember(row, bulk.read(*timelines.wanted(row)))
     row.customer = customer
-    timelines.remember(row)
     return row
 
 
 def _agree(
     quote: Quote,
-    customer: Customer,
     known: _Known,
     proposal: Proposal,
     figures: Figures,
     po_number: str,
-    document: Document,
+    beside: Sequence[Model],
     now: datetime,
 ) -> Subscription:
-    """Make the phases: after what runs, or as a new subscription; what starts today is billed today. What was signed is
-    stored with them."""
+    """Make the phases: after what runs, or as a new subscription; what starts today is billed today. What was signed, and
+    who by where that is new, is stored with them (`beside`)."""
     specs = [replace(spec, po_number=po_number) for spec in proposing.phases(proposal)]
     terms: dict[str, Any] = {
         "phases": specs, "now": now, "actor": BUYER, "source": quote.pk, "seller": known.priced.seller,
         "contract": subscribing.Contract(quote.term_months, quote.auto_renew), "rates": known.priced.rates,
         "payment_rule_override": _override(quote, figures, known.bands), "among": known.bands,
-        "beside": [*_new_rows(specs), document],
+        "beside": [*_new_rows(specs), *beside],
     }  # fmt: skip
     if quote.subscription is None:
-        return subscribing.sell(customer=customer, origin="quote", **terms)[0]
-    subscribing.follow_on(subscription=quote.subscription, **terms)
+        assert quote.customer is not None
+        return subscribing.sell(customer=quote.customer, origin="quote", **terms)[0]
+    # What else was bought meanwhile has movements of its own.
+    last = known.last if known.last and known.last[0].subscription_id == quote.subscription.pk else None
+    subscribing.follow_on(subscription=quote.subscription, last=last, **terms)
     return quote.subscription
 
 
@@ -438,8 +484,8 @@ def _pay_as_agreed(quote: Quote, customer: Customer, subscription: Subscription,
     async_task("billing.tasks.after_issue")
 
 
-def _tell(quote: Quote, figures: Figures, signature: Signature, known: _Known, now: datetime) -> None:
-    """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper."""
+def _tell(quote: Quote, figures: Figures, signature: Signature, known: _Known, now: datetime) -> list[Mail]:
+    """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper, to be stored."""
     data = {
         "number": quote.number, "version": quote.version, "option": quote.option, "name": signature.name,
         "sha256": quote.accepted_sha256, "arr": figures.arr, "tcv": figures.tcv,
@@ -451,16 +497,18 @@ def _tell(quote: Quote, figures: Figures, signature: Signature, known: _Known, n
     context = {
         "quote": quote, "starts_on": figures.start_on, "url": quote.url, "seller": known.priced.seller,
     }  # fmt: skip
-    ways = [(signature.email, addresses.portal_url())]
-    if quote.owner is not None:
-        ways.append((quote.owner.email, addresses.staff_url(quote)))
-    mail.post([
+    ways = {quote.owner.email: addresses.staff_url(quote)} if quote.owner else {}
+    ways[signature.email] = addresses.portal_url()
+    letters = [
         mail.written(
             template="quote_accepted", to=to, context={**context, "url": url}, event=event, now=now,
             customer=quote.customer, document=quote.signed_document,
         )
-        for to, url in ways
-    ])  # fmt: skip
+        for to, url in ways.items()
+    ]  # fmt: skip
+    for letter in letters:
+        mail.send_soon(letter)
+    return letters
 
 
 def _win(quote: Quote, figures: Figures, tasks: Sequence[HandoffTask], now: datetime) -> None:
@@ -471,7 +519,7 @@ def _win(quote: Quote, figures: Figures, tasks: Sequence[HandoffTask], now: date
             deal.customer = quote.customer
         deals.win(deal=deal, amount=figures.acv, currency=quote.currency, now=now, actor=BUYER)
     for task in tasks:
-        if task.customer_id == quote.customer_id:
+        if task.customer_id in (None, quote.customer_id):
             task.customer = quote.customer
         note = f"Quote {quote} accepted"
         handing_over.complete(task=task, outcome="won", note=note, now=now, actor=BUYER)

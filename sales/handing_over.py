@@ -437,15 +437,21 @@ def _join_by_hand(asked: HandoffTask) -> HandoffTask:
 
 
 @transaction.atomic
-def follow_lead(*, lead: Lead, customer: Customer, now: datetime, actor: str) -> None:
-    """The lead became a customer: owner and task go along, unless the customer has its own."""
-    customers.hold(customer.pk)
+def follow_lead(
+    *, lead: Lead, customer: Customer, now: datetime, actor: str, beside: Sequence[bulk.Change] = ()
+) -> None:
+    """The lead became a customer: owner and task go along, unless the customer has its own. `beside`: what else goes
+    along, by the same statement. A customer that has just been `begun` is stored by the caller."""
+    newcomer = customer._state.adding
+    if not newcomer:
+        customers.hold(customer.pk)
     if customer.owner_id is None and lead.owner is not None:
         customers.assign_owner(
             customer=customer, owner=lead.owner, now=now, actor=actor, why="owner of the lead"
         )
-    if not _open(customer=customer).exists():
-        _open(lead=lead, customer__isnull=True).update(customer=customer)
+    free = newcomer or not _open(customer=customer).exists()
+    task: bulk.Change = (_open(lead=lead, customer__isnull=True), {"customer": customer})
+    bulk.claim_all([*beside, *([task] if free else [])])
 
 
 # -- Working on it -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from billing import customers, mail, typed
+from billing import bulk, customers, mail, typed
 from billing.events import record
 from billing.models import Customer, Plan, User
 from billing.moves import move
@@ -246,15 +246,18 @@ def mark_demo_done(*, lead: Lead, now: datetime) -> None:
 
 @transaction.atomic
 def convert(*, lead: Lead, customer: Customer, now: datetime, actor: str) -> None:
-    """The lead has become this customer: owner, task, deals and quotes go with it. Repeatable."""
+    """The lead has become this customer: owner, task, deals and quotes go with it. Repeatable. One that has just been
+    `begun` is stored by the caller."""
     if lead.status == Lead.Status.CONVERTED:
         return
-    Lead.objects.filter(pk=lead.pk).update(customer=customer)
+    move(lead, "converted", event=None, actor=actor, now=now, customer_id=customer.pk)
     lead.customer = customer
-    move(lead, "converted", event=None, actor=actor, now=now)
-    Deal.objects.filter(lead=lead, customer__isnull=True).update(customer=customer)
-    Quote.objects.filter(lead=lead, customer__isnull=True).update(customer=customer)
-    handing_over.follow_lead(lead=lead, customer=customer, now=now, actor=actor)
+    its = {"lead": lead, "customer__isnull": True}
+    also: list[bulk.Change] = [
+        (Deal.objects.filter(**its), {"customer": customer}),
+        (Quote.objects.filter(**its), {"customer": customer}),
+    ]
+    handing_over.follow_lead(lead=lead, customer=customer, now=now, actor=actor, beside=also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,15 +286,16 @@ class Quote(models.Model):
     def options(self, *, held: Sequence[str] = ()) -> list["Quote"]:
         """Every option of this version by letter, or this quote alone: `joined` rows, fresh unless they came with it.
 
-        `held`: what is kept until the transaction ends, "self" and, of a quote that has one, "customer".
+        `held`: what is kept until the transaction ends, "self" and, of a quote that has them, "customer" or "lead", and
+        "subscription" after the customer.
         """
         if self.family is not None and not held:
             mine_too = [each for each in self.family if each.version == self.version]
             return sorted([self, *mine_too], key=lambda each: each.option)
         mine = Q(number=self.number, version=self.version) if self.option else Q(pk=self.pk)
         rows = Quote.joined().filter(mine).order_by("option")
-        if "customer" in held:
-            rows = rows.filter(customer__created_at__isnull=False)  # an outer join cannot be held
+        for other in held[1:]:
+            rows = rows.filter(**{f"{other}__created_at__isnull": False})  # an outer join cannot be held
         return list(rows.select_for_update(of=held, no_key="customer" in held) if held else rows)
 
     @staticmethod

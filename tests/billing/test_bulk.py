@@ -83,6 +83,20 @@ def test_it_claims_a_row_once_and_stores_what_comes_with_it_only_then():
     assert TaxRate.objects.count() == 1
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_it_claims_several_rows_at_once_and_stores_what_comes_with_them_only_where_all_are_there(there):
+    rows = [*customers(), *customers()]
+    bulk.copy(Customer, rows)
+    names = ["A", "A" if there else "Z"]
+    wanted = [Customer.objects.filter(pk=row["id"], name=n) for row, n in zip(rows, names, strict=True)]
+    rate = TaxRate(country="IE", name="VAT", percentage=Decimal(23))
+    with CaptureQueriesContext(connection) as asked:
+        found = bulk.claim_all([(each, {"name": f"B{n}"}) for n, each in enumerate(wanted)], [rate])
+    assert (found, len(asked)) == ([True, there], 1)
+    assert TaxRate.objects.exists() is there
+    assert Customer.objects.filter(name__startswith="B").count() == 1 + there
+
+
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
 def test_it_updates_any_text_as_it_is(text):
     [row] = customers()

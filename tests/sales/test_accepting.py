@@ -510,10 +510,29 @@ def test_a_signature_that_waits_for_the_paid_period_takes_fourteen(on_pro, sent,
     assert signing(sent(subscription=subscription, starts="period_end")) <= 14
 
 
-def test_a_signature_that_replaces_running_terms_today_takes_twenty_five(on_pro, sent, signing, advance):
-    """It also asks what was billed and used, and what of that is given back."""
+@pytest.mark.parametrize("quantity", [10, 60])
+def test_a_signature_that_replaces_running_terms_today_takes_fourteen(
+    on_pro, sent, draft, signing, advance, rita, quantity
+):
+    """It also asks what was billed, and what of that is given back; of 60 seats the segment changes too."""
     open_approvals()
     subscription = on_pro()
+    if quantity == 60:
+        much_before(subscription.customer, draft, rita)
     advance(subscription.customer.test_clock, days=10)
-    quote = sent(subscription=Subscription.objects.get(), starts="now", quantity=10)
-    assert signing(quote) <= 25
+    quote = sent(subscription=Subscription.objects.get(), starts="now", quantity=quantity)
+    assert signing(quote) <= 14
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_signature_of_a_lead_takes_fourteen(sent, draft, signing, others):
+    """It makes the customer and its first member, too, and takes over all that was the lead's."""
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False,
+        now=NOON, actor="buyer",
+    )  # fmt: skip
+    for _ in range(others):
+        draft(lead=lead, currency="EUR", quantity=60)
+    quote = sent(lead=lead, currency="EUR", expires_at=datetime(2099, 1, 1, tzinfo=UTC))
+    assert signing(quote) <= 14
+    assert set(Quote.objects.values_list("customer", flat=True)) == {Customer.objects.get().pk}
