@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -102,10 +102,19 @@ def visit_of(request: HttpRequest) -> Visit | HttpResponse:
     return _as_member(request, chosen.get("customer", ""))
 
 
-def buyer_of(request: HttpRequest) -> Customer | None:
+class ToChoose(HttpResponseRedirect):
+    """To where somebody with several customers says which one this is about; `back`: where they wanted to."""
+
+    def __init__(self, back: str = "") -> None:
+        super().__init__(reverse("portal:choose") + (f"?{urlencode({'next': back})}" if back else ""))
+
+
+def buyer_of(request: HttpRequest, back: str) -> Customer | HttpResponse | None:
     """Whom somebody who begins a checkout buys for (`settings.CHECKOUT_BUYER`): the customer whose plan they may change
-    here."""
+    here. Who has several and has not said for which is asked first, and led `back`."""
     visit = visit_of(request)
+    if isinstance(visit, ToChoose):
+        return ToChoose(back)
     return visit.customer if isinstance(visit, Visit) and visit.manages and visit.sees("plan") else None
 
 
@@ -148,7 +157,7 @@ def _as_member(request: HttpRequest, chosen: str) -> Visit | HttpResponse:
     if found is None and (part := _part(rows, chosen)) is not None:
         return part
     if found is None and len(rows) > 1:
-        return redirect("portal:choose")
+        return ToChoose()
     found = found or rows[0]
     return Visit(
         customer=found.customer, seller=Seller(pk=1, **found.seller_facts), role=found.role,

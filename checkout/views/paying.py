@@ -1,7 +1,9 @@
 """The hosted checkout: one page, what comes after it, and the ways back to it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +11,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import printing
 from billing.models import Discount, PaymentMethod
@@ -373,8 +375,20 @@ def back_from_bank(request: HttpRequest, token: str) -> HttpResponse:
     return _waiting(request, row)
 
 
-@private
-@require_POST
+def pressed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A button of the page, which does nothing when its address is opened: who reloads it, or comes back to it, is led
+    to the page."""
+
+    @wraps(view)
+    def inside(request: HttpRequest, token: str) -> HttpResponse:
+        if request.method != "POST":
+            return redirect("checkout:session", token=token)
+        return view(request, token)
+
+    return private(require_http_methods(["GET", "HEAD", "POST"])(inside))
+
+
+@pressed
 def check(request: HttpRequest, token: str) -> HttpResponse:
     """Ask the provider what became of the attempt; the waiting page does so every few seconds."""
     row = session_of(token)
@@ -387,8 +401,7 @@ def check(request: HttpRequest, token: str) -> HttpResponse:
     return HttpResponse(status=200, headers={"HX-Redirect": _after(after)["Location"]})
 
 
-@private
-@require_POST
+@pressed
 def another_card(request: HttpRequest, token: str) -> HttpResponse:
     """The buyer does not confirm with the bank but takes another card."""
     row = session_of(token)
@@ -397,8 +410,7 @@ def another_card(request: HttpRequest, token: str) -> HttpResponse:
     return redirect("checkout:session", token=token)
 
 
-@private
-@require_POST
+@pressed
 def again(request: HttpRequest, token: str) -> HttpResponse:
     row = session_of(token)
     if row.status == "completed" or row.attempted_at is not None:

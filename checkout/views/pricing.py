@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlencode
 
 from babel.numbers import get_territory_currencies
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
@@ -104,6 +106,12 @@ class Wish:
     cancel_url: str
 
     @property
+    def address(self) -> str:
+        """The link that asks for the same."""
+        given = {name: value for name in self.__slots__ if (value := getattr(self, name))}
+        return f"{reverse('checkout:start')}?{urlencode(given)}"
+
+    @property
     def quantity(self) -> int:
         """Plain digits only; 0, which nobody can buy, for anything else."""
         plain = self.seats.isascii() and self.seats.isdigit() and len(self.seats) < 8
@@ -127,7 +135,10 @@ def start(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return _doorstep(request, wish)
         slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
-        session = _begun(wish, import_string(settings.CHECKOUT_BUYER)(request))
+        buyer = import_string(settings.CHECKOUT_BUYER)(request, wish.address)
+        if isinstance(buyer, HttpResponse):
+            return buyer
+        session = _begun(wish, buyer)
     except limits.TooOften as refusal:
         return too_often(request, refusal)
     except redirecting.RedirectNotAllowed as refusal:

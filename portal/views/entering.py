@@ -3,6 +3,7 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -38,17 +39,19 @@ def _outside(response: HttpResponse) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest) -> HttpResponse:
-    """A member of several customers says which one this is about."""
+    """A member of several customers says which one this is about, and goes on to `next`, an address of ours."""
     if not request.user.is_authenticated:
         return redirect("account_login")
+    wanted_next = request.GET.get("next", "")
+    ours = url_has_allowed_host_and_scheme(wanted_next, allowed_hosts=None)
     accounts = access.accounts(request)
     if request.method == "POST":
         wanted = request.POST.get("customer", "")
         if wanted not in {each.pk for each in accounts}:
             raise Http404
         access.choose(request, wanted)
-        return redirect("portal:overview")
-    return render(request, "portal/choose.html", {"accounts": accounts})
+        return redirect(wanted_next if ours else "portal:overview")
+    return render(request, "portal/choose.html", {"accounts": accounts, "goes_on": ours})
 
 
 @never_cache

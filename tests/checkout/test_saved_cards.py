@@ -246,6 +246,33 @@ def test_who_may_change_the_plan_buys_for_their_customer(
     assert ("Visa •••• 4242" in client.get(address).text) is known
 
 
+def test_who_has_several_customers_says_for_which_and_goes_on(
+    make_session, make_customer, customer, as_member, client, fake_stripe
+):
+    from billing import customers
+
+    as_member("owner")
+    other = make_customer(name="Other Works")
+    customers.add_member(customer=other, email="ada@nova.example", now=timezone.now(), actor="system")
+    make_session().delete()
+    wish = {"plan": "pro", "interval": "year", "seats": "3", "currency": "USD"}
+    asked = client.post("/checkout/start/", wish)["Location"]
+    assert asked.startswith("/portal/choose/?next=")
+    assert "Who is this for?" in client.get(asked).text
+    back = client.post(asked, {"customer": other.pk})["Location"]
+    page = client.get(back).text
+    for name, value in wish.items():
+        assert f'name="{name}" value="{value}"' in page
+    assert client.get("/portal/choose/?next=//evil.example/").status_code == 200
+    assert (
+        client.post("/portal/choose/?next=//evil.example/", {"customer": customer.pk})["Location"]
+        == "/portal/"
+    )
+    client.post("/checkout/start/", wish)
+    session = CheckoutSession.objects.get()
+    assert (session.customer, session.interval, session.quantity) == (customer, "year", 3)
+
+
 def test_who_has_a_plan_is_led_to_it_and_gets_no_second(make_session, customer, as_member, client, subscribe):
     make_session().delete()
     subscribe(customer, plan="pro")

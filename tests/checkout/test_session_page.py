@@ -238,8 +238,12 @@ def test_it_says_that_a_price_is_no_longer_sold(session, press, show, fake_strip
 
 
 @pytest.mark.parametrize("address", ["check/", "another-card/", "again/"])
-def test_nothing_is_done_by_following_a_link(session, client, address):
-    assert client.get(f"/checkout/{session.token}/{address}").status_code == 405
+def test_nothing_is_done_by_following_a_link_which_leads_to_the_page(session, client, address):
+    for ask in (client.get, client.head):
+        answer = ask(f"/checkout/{session.token}/{address}")
+        assert (answer.status_code, answer["Location"]) == (302, f"/checkout/{session.token}/")
+    assert client.put(f"/checkout/{session.token}/{address}").status_code == 405
+    assert CheckoutSession.objects.count() == 1
 
 
 @pytest.mark.parametrize("address", ["", "check/", "another-card/", "again/"])
