@@ -3,15 +3,16 @@
     python benchmarks/bench_billing_run.py [--n SUBSCRIPTIONS] [--rounds ROUNDS] [--growth] [--strict]
 
 Seeds subscriptions with a seat price and a tiered usage price, with many quantities and starts; one in ten has a
-discount, one in ten a change of seats in the middle of January. Every round bills one month for all of them in one
-process (`billing.running.run`), then inserts the very rows that this wrote once more, under new keys, with one
-`INSERT ... SELECT` for each table: into the same tables with their indexes, triggers and constraints (checked before
-the clock stops), from temporary tables that were made before it starts. Then two processes share a month, and two
-threads of one.
+discount, one in ten a change of seats in the middle of January. Every round bills one month for all of them as the
+scheduled job and `manage.py bill` do: in one process, on its `billing.running.THREADS` threads. Then it inserts the
+very rows that this wrote once more, under new keys, with one `INSERT ... SELECT` for each table: into the same tables
+with their indexes, triggers and constraints (checked before the clock stops), from temporary tables that were made
+before it starts. The next month is billed on one thread, and also has its limit beside it. At last two processes of
+one thread share a month.
 
-Prints invoices a second of both, the ratio, statements an invoice, growth of the time per invoice and of the peak
-memory from a tenth of the size, and what a second process adds. The exit status is 1 when a steady figure
-(statements, growth, memory) misses its budget; the timed ones are judged with --strict.
+Prints invoices a second of both, the ratio, the ratio of one thread, statements an invoice, growth of the time per
+invoice (on one thread) and of the peak memory from a tenth of the size, and what a second process adds. The exit
+status is 1 when a steady figure (statements, memory) misses its budget; the timed ones are judged with --strict.
 
 With --growth, for large N: bills one month of a hundredth, a tenth and all of the subscriptions, and says no more than
 how time and memory grow.
@@ -24,7 +25,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -58,6 +59,7 @@ CHANGE = datetime(2026, 1, 16, tzinfo=UTC)
 RATIO, STATEMENTS, GROWTH, MEMORY, SECOND = 0.30, 0.03, 1.15, 1.2, 1.3
 CHUNK = running.CHUNK
 WARM = 100  # invoices before those that are measured
+MOST_ROUNDS = 8  # for which there is usage
 SEED_BLOCK = 10_000
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -118,7 +120,7 @@ def _seed_block(numbers: range, clock: TestClock, rng: random.Random) -> None:
         rows[UsageDay] += [
             {"customer_id": customer, "meter_id": meter.pk, "day": add_months(START.date(), month),
              "count": 1, "total": Decimal(rng.randrange(40_000, 900_000))}
-            for month in range(12)
+            for month in range(2 * MOST_ROUNDS + 2)
         ]  # fmt: skip
     with transaction.atomic():
         for model, given in rows.items():
@@ -220,7 +222,9 @@ def apart(function: Callable, *given: Any) -> Any:
         return pool.submit(function, *given).result()
 
 
-def bill(clock: TestClock, now: datetime, threads: int = 1, chunk: int = CHUNK) -> tuple[float, int]:
+def bill(
+    clock: TestClock, now: datetime, threads: int = running.THREADS, chunk: int = CHUNK
+) -> tuple[float, int]:
     """Seconds and invoices of one month's run."""
     began = time.perf_counter()
     result = running.run(now=now, clock=clock, chunk=chunk, threads=threads)
@@ -228,61 +232,77 @@ def bill(clock: TestClock, now: datetime, threads: int = 1, chunk: int = CHUNK) 
 
 
 def rounds(clock_id: str, n: int, count: int) -> dict[str, Any]:
-    """The first month warms up and counts statements; the rest are timed, each beside the limit."""
+    """The first month warms up and counts statements; then each round times one as the product bills it and one on one
+    thread, each beside the limit. Rates and limits by the number of threads."""
     clock = TestClock.objects.get(pk=clock_id)
     with CaptureQueriesContext(connection) as queries:
-        bill(clock, month(0))
-    statements, rates, limits = len(queries) / n, [], []
+        bill(clock, month(0), threads=1)
+    statements = len(queries) / n
     connection.queries_log.clear()
+    timed: dict[int, list[tuple[float, float]]] = {running.THREADS: [], 1: []}
     for turn in range(1, count):
-        found = {**marks(), "now": month(turn), "series": clock.series_code}
-        taken, invoices = bill(clock, month(turn))
-        assert invoices == n, (invoices, n)
-        rates.append(invoices / taken)
-        limits.append(invoices / barest(found))
-        vacuum()
+        for at, threads in zip((2 * turn - 1, 2 * turn), timed, strict=True):
+            timed[threads].append(_beside(clock, at, n, threads))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rates": rates, "limits": limits, "statements": statements, "memory": peak}
+    return {"timed": timed, "statements": statements, "memory": peak}
 
 
-def shared(clock_id: str, n: int, turn: int, workers: int, threads: int = 1) -> float:
-    """Invoices a second of one month that `workers` processes of so many threads bill together; in chunks of an eighth,
-    or the first of them would take all there is."""
+def _beside(clock: TestClock, turn: int, n: int, threads: int) -> tuple[float, float]:
+    """Invoices a second of one month, and of the limit."""
+    found = {**marks(), "now": month(turn), "series": clock.series_code}
+    taken, invoices = bill(clock, month(turn), threads)
+    assert invoices == n, (invoices, n)
+    limit = barest(found)
+    vacuum()
+    return n / taken, n / limit
+
+
+def shared(clock_id: str, n: int, turn: int, workers: int) -> float:
+    """Invoices a second of one month that `workers` processes of one thread bill together; in chunks of an eighth, or the
+    first of them would take all there is."""
     chunk = min(CHUNK, max(n // 8, 1))
     with SPAWN.Manager() as manager, ProcessPoolExecutor(workers, mp_context=SPAWN) as pool:
         barrier = manager.Barrier(workers)
-        jobs = [pool.submit(_work, clock_id, turn, barrier, threads, chunk) for _ in range(workers)]
+        jobs = [pool.submit(_work, clock_id, turn, barrier, chunk) for _ in range(workers)]
         began, ended, invoices = zip(*(job.result() for job in jobs), strict=True)
     assert sum(invoices) == n, (invoices, n)
     return n / (max(ended) - min(began))
 
 
-def _work(clock_id: str, turn: int, barrier: Any, threads: int, chunk: int) -> tuple[float, float, int]:
+def _work(clock_id: str, turn: int, barrier: Any, chunk: int) -> tuple[float, float, int]:
     clock = TestClock.objects.get(pk=clock_id)
     barrier.wait()
     began = time.monotonic()
-    _, invoices = bill(clock, month(turn), threads, chunk)
+    _, invoices = bill(clock, month(turn), 1, chunk)
     return began, time.monotonic(), invoices
 
 
 def measure(n: int, count: int) -> dict[str, Any]:
     clock_id = apart(seed, n)
     found = apart(rounds, clock_id, n, count)
-    ratios = [a / b for a, b in zip(found["rates"], found["limits"], strict=True)]
+    rates, limits = zip(*found["timed"][running.THREADS], strict=True)
+    ratio, alone = (_ratios(found["timed"][threads]) for threads in (running.THREADS, 1))
     print(
-        f"{n:7} subscriptions  {statistics.median(found['rates']):7.0f} invoices/s ({min(found['rates']):.0f}-"
-        f"{max(found['rates']):.0f})   barest SQL {statistics.median(found['limits']):7.0f}/s "
-        f"({min(found['limits']):.0f}-{max(found['limits']):.0f})   ratio {statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f}-{max(ratios):.3f})   {found['statements']:.4f} statements/invoice   "
+        f"{n:7} subscriptions  {_spread(rates, 0)} invoices/s   barest SQL {_spread(limits, 0)}/s   ratio "
+        f"{_spread(ratio, 3)}, of one thread {_spread(alone, 3)}   {found['statements']:.4f} statements/invoice   "
         f"{found['memory']:.0f} MiB",
         flush=True,
     )
     return {
         **found,
         "clock": clock_id,
-        "rate": statistics.median(found["rates"]),
-        "ratio": statistics.median(ratios),
+        "alone": statistics.median(rate for rate, _ in found["timed"][1]),
+        "ratio": statistics.median(ratio),
     }
+
+
+def _ratios(timed: list[tuple[float, float]]) -> list[float]:
+    return [rate / limit for rate, limit in timed]
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    least, middle, most = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({least:.{digits}f}-{most:.{digits}f})"
 
 
 def grown(n: int) -> tuple[float, float]:
@@ -317,7 +337,13 @@ def growth_alone(n: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=4000, help="subscriptions (default 4000)")
-    parser.add_argument("--rounds", type=int, default=6, help="months billed; the first warms up (default 6)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=6,
+        choices=range(2, MOST_ROUNDS + 1),
+        help="the first warms up (default 6)",
+    )
     parser.add_argument("--strict", action="store_true", help="fail when a timed figure misses its budget")
     parser.add_argument("--growth", action="store_true", help="only how time and memory grow, up to --n")
     given = parser.parse_args()
@@ -327,12 +353,11 @@ def main() -> int:
         return 0 if growth_alone(given.n) else 1
     small = measure(max(given.n // 10, 500), given.rounds)
     large = measure(given.n, given.rounds)
-    one = shared(large["clock"], given.n, given.rounds, 1)
-    second = shared(large["clock"], given.n, given.rounds + 1, 2) / one
-    thread = shared(large["clock"], given.n, given.rounds + 2, 1, threads=2) / one
-    growth, memory = small["rate"] / large["rate"], large["memory"] / small["memory"]
+    one = shared(large["clock"], given.n, 2 * given.rounds - 1, 1)
+    second = shared(large["clock"], given.n, 2 * given.rounds, 2) / one
+    growth, memory = small["alone"] / large["alone"], large["memory"] / small["memory"]
     print(f"time per invoice grows by {growth:.2f} ({GROWTH}), peak memory by {memory:.2f} ({MEMORY})")
-    print(f"two processes are worth {second:.2f} of one ({SECOND}), two threads of one process {thread:.2f}")
+    print(f"two processes are worth {second:.2f} of one ({SECOND})")
     print(f"ratio to the barest SQL {large['ratio']:.3f} ({RATIO})")
     steady = large["statements"] <= STATEMENTS and memory <= MEMORY
     timed = large["ratio"] >= RATIO and growth <= GROWTH and second >= SECOND

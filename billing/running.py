@@ -8,12 +8,13 @@ on time. A chunk that fails is halved until the one that cannot be billed stands
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
 from functools import partial
 from threading import Lock
+from typing import Any
 
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models import Min, Q, QuerySet
@@ -37,11 +38,15 @@ from billing.models import BillingFailure, BillingRun, Invoice, Subscription, Te
 from billing.moves import move
 
 CHUNK = 1000
+# How many chunks a run has in hand at once: while the database writes one, the next is priced.
+THREADS = 2
 # How often a chunk is tried when the database ends its transaction, as it does with one of two in a deadlock.
 TRIES = 3
 # What no paper says of a subscription and its customer.
 NOT_ASKED = [f"{of}{name}" for of in ("", "customer__") for name in ("metadata", "created_at")]
 DERIVED = ("billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr")
+
+NO_TURN = nullcontext()
 
 type Specs = Sequence[timelines.PhaseSpec]
 
@@ -59,6 +64,28 @@ class RunResult:
         self.failures += other.failures
 
 
+@dataclass(slots=True)
+class _Work:
+    """What the threads of a run share. `pricing` is held by the one that prices: two would only take turns at the one
+    interpreter, be ready at the same time, and then wait for each other's numbers."""  # fmt: skip
+
+    now: datetime
+    clock: TestClock | None
+    chunk: int
+    progress: Callable[[RunResult], None] | None
+    enough: Callable[[], bool]
+    result: RunResult = field(default_factory=RunResult)
+    counting: Lock = field(default_factory=Lock)
+    pricing: Lock = field(default_factory=Lock)
+
+    def count(self, done: RunResult) -> None:
+        with self.counting:
+            self.result.add(done)
+            if self.progress:
+                self.progress(self.result)
+            self.result.stopped = self.result.stopped or self.enough()
+
+
 def run(
     *,
     now: datetime,
@@ -73,18 +100,18 @@ def run(
     `enough` is asked after each chunk; when it says so the run ends there, and its result is `stopped`.
     With several threads one prices while the database writes for another; each has a connection of its own.
     """
-    result = RunResult()
+    work = _Work(now, clock, chunk, progress, enough)
     diary = None if clock else BillingRun.objects.create(due_at=now)
     with _without_collector():
-        _on_threads(threads, partial(_bill_all, now, clock, chunk, result, Lock(), progress, enough))
+        _on_threads(threads, partial(_bill_all, work))
     if diary:
         BillingRun.objects.filter(pk=diary.pk).update(
             finished_at=now,
-            subscriptions=result.subscriptions,
-            invoices=result.invoices,
-            failures=result.failures,
+            subscriptions=work.result.subscriptions,
+            invoices=work.result.invoices,
+            failures=work.result.failures,
         )
-    return result
+    return work.result
 
 
 @contextmanager
@@ -101,11 +128,15 @@ def _without_collector() -> Iterator[None]:
 
 
 def _on_threads(threads: int, work: Callable[[], None]) -> None:
-    if threads == 1:
+    """The caller's is one of them; it is the only one inside of a transaction, of which other connections see nothing."""
+    others = 0 if connection.in_atomic_block else threads - 1
+    if not others:
         return work()
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(_with_own_connection, work) for _ in range(threads)]:
-            done.result()
+    with ThreadPoolExecutor(others) as pool:
+        beside = [pool.submit(_with_own_connection, work) for _ in range(others)]
+        work()
+        for one in beside:
+            one.result()
     return None
 
 
@@ -116,46 +147,46 @@ def _with_own_connection(work: Callable[[], None]) -> None:
         connections.close_all()
 
 
-def _bill_all(
-    now: datetime,
-    clock: TestClock | None,
-    chunk: int,
-    result: RunResult,
-    lock: Lock,
-    progress: Callable[[RunResult], None] | None,
-    enough: Callable[[], bool],
-) -> None:
-    while not result.stopped and (done := _one_chunk(now, clock, chunk)) is not None:
-        with lock:
-            result.add(done)
-            if progress:
-                progress(result)
-            result.stopped = result.stopped or enough()
+def _bill_all(work: _Work) -> None:
+    while not work.result.stopped:
+        done = _one_chunk(work.now, work.clock, work.chunk, turn=work.pricing)
+        if done is None:
+            return
+        work.count(done)
         gc.collect(0)
 
 
 def _one_chunk(
-    now: datetime, clock: TestClock | None, size: int, tries: int = TRIES, *, alone: bool = False
+    now: datetime,
+    clock: TestClock | None,
+    size: int,
+    tries: int = TRIES,
+    *,
+    alone: bool = False,
+    turn: AbstractContextManager[Any] = NO_TURN,
 ) -> RunResult | None:
     """Bill the next chunk. None when nothing is due that nobody else is billing. `alone`: nothing shares a paper.
+    `turn` is held until everything is priced.
 
     Raises OperationalError when the database is gone.
     """
     claimed: list[Subscription] = []
     try:
-        with transaction.atomic():
-            claimed = _claim(now, clock, size, alone=alone)
-            return _bill(claimed, now) if claimed else None
+        with ExitStack() as pricing:
+            pricing.enter_context(turn)
+            with transaction.atomic():
+                claimed = _claim(now, clock, size, alone=alone)
+                return _bill(claimed, now, pricing.close) if claimed else None
     except OperationalError:
         # The database's trouble (a session that was ended, a deadlock) says nothing about a subscription.
         if tries == 1 or not connection.is_usable():
             raise
-        return _one_chunk(now, clock, size, tries - 1, alone=alone)
+        return _one_chunk(now, clock, size, tries - 1, alone=alone, turn=turn)
     except Exception as error:
         if not claimed:
             raise
         if len(claimed) > 1:
-            return _one_chunk(now, clock, max(1, min(size, len(claimed)) // 2), alone=size == 1)
+            return _one_chunk(now, clock, max(1, min(size, len(claimed)) // 2), alone=size == 1, turn=turn)
         return _set_aside(claimed[0], now, error)
 
 
@@ -183,10 +214,10 @@ def _of_one_day(siblings: Sequence[Subscription], leaders: Sequence[Subscription
     return [row for row in siblings if _due_day(row) == days[row.customer_id]]
 
 
-def _bill(rows: Sequence[Subscription], now: datetime) -> RunResult:
+def _bill(rows: Sequence[Subscription], now: datetime, priced: Callable[[], None]) -> RunResult:
     specs = timelines.read(rows)
     dues = [_begin_day(row, specs[row.pk], now) for row in rows]
-    results = invoicing.bill_many(dues, actor="system", ahead=partial(_end_day, dues))
+    results = invoicing.bill_many(dues, actor="system", ahead=partial(_end_day, dues, priced))
     invoices = len({result.issued.draft.id for result in results if result.issued})
     if invoices and rows[0].test_clock_id is None:
         async_task("billing.tasks.after_issue")
@@ -241,8 +272,9 @@ def _begin_phase(
             record("subscription.converted_to_invoice", subject=row, actor="system", now=now, data=data)
 
 
-def _end_day(dues: Sequence[invoicing.Due]) -> None:
+def _end_day(dues: Sequence[invoicing.Due], priced: Callable[[], None]) -> None:
     """Derived values, renewals as facts, and the end of those that end."""
+    priced()
     renewed: list[Fact] = []
     steps: list[movements.Step] = []
     for due in dues:

@@ -82,7 +82,7 @@ def run_billing() -> int:
     """Bill what is due now, for a shift; the next job goes on. So a worker that is asked to stop soon has, and the
     queue takes no run for one that hangs."""
     now = timezone.now()
-    result = running.run(now=now, enough=lambda: timezone.now() >= now + SHIFT)
+    result = running.run(now=now, threads=running.THREADS, enough=lambda: timezone.now() >= now + SHIFT)
     if result.stopped:
         async_task("billing.tasks.run_billing")
     return result.invoices

@@ -1,13 +1,15 @@
 """The billing run: everything due, once, in order, whatever happens on the way."""
 
 import gc
+import time
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import bulk, clocks, owing, running, subscribing, tasks
+from billing import bulk, clocks, issuing, owing, running, subscribing, tasks, timelines
 from billing.models import (
     BillingFailure,
     Customer,
@@ -244,6 +246,48 @@ def test_it_bills_the_same_on_several_threads(clock, make_customer, subscribe, b
     result = running.run(now=clock.now + timedelta(days=70), clock=clock, chunk=3, threads=3)
     assert (result.invoices, result.failures) == (24, 0)
     assert Invoice.objects.count() == 36
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_prices_while_the_other_writes(clock, make_customer, subscribe, monkeypatch):
+    for _ in range(4):
+        subscribe(make_customer(clock))
+    both, waited, pricing, most = Event(), [], [], []
+    claim, read, end, issue = running._claim, timelines.read, running._end_day, issuing.issue
+
+    def claims(*given, **named):
+        pricing.append(None)
+        most.append(len(pricing))
+        if len(most) == 2:
+            both.set()
+        return claim(*given, **named)
+
+    def prices(rows):
+        time.sleep(0.01)  # whoever does not wait for its turn, comes now
+        return read(rows)
+
+    def ends(*given):
+        pricing.pop()
+        end(*given)
+
+    def issues(*given, **named):
+        waited.append(both.wait(20))
+        return issue(*given, **named)
+
+    monkeypatch.setattr(running, "_claim", claims)
+    monkeypatch.setattr(timelines, "read", prices)
+    monkeypatch.setattr(running, "_end_day", ends)
+    monkeypatch.setattr(issuing, "issue", issues)
+    result = running.run(now=clock.now + timedelta(days=31), clock=clock, chunk=2, threads=2)
+    assert (result.invoices, result.failures) == (4, 0)
+    assert waited == [True, True]
+    assert most[:2] == [1, 1]
+
+
+def test_inside_a_transaction_there_is_one_thread(clock, make_customer, subscribe, monkeypatch):
+    subscribe(make_customer(clock))
+    monkeypatch.delattr(running, "ThreadPoolExecutor")
+    assert running.run(now=clock.now + timedelta(days=31), clock=clock, threads=2).invoices == 1
 
 
 def test_it_leaves_the_collector_as_it_was(clock):

@@ -86,7 +86,7 @@ def lost(error: BaseException) -> bool:
 def bill(now: datetime, dice: Random) -> None:
     from billing import running
 
-    running.run(now=now, chunk=dice.choice([1, 3, 8]))
+    running.run(now=now, chunk=dice.choice([1, 3, 8]), threads=dice.choice([1, running.THREADS]))
 
 
 def collect(now: datetime, dice: Random) -> None:

@@ -17,7 +17,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would be billed; write nothing")
         parser.add_argument("--until", metavar="DATE", help="with --dry-run: up to the end of this day (UTC)")
-        parser.add_argument("--threads", type=int, default=2, help="at once, in this process (default 2)")
+        parser.add_argument(
+            "--threads",
+            type=int,
+            default=running.THREADS,
+            help="at once, in this process (default %(default)s)",
+        )
         parser.add_argument("--most", type=int, default=10, help="outliers to show (default 10)")
 
     def handle(
