@@ -24,6 +24,8 @@ from billing.models.ids import IdField
 
 type Row = Mapping[str, Any]
 type Rows = tuple[type[models.Model], Sequence[Row]]
+type Asked = tuple[str, Any]
+"""A statement and its values, by place or by name."""
 type Encode = Callable[[Any], str]
 
 NULL = "\\N"
@@ -214,6 +216,36 @@ def read(*wanted: models.QuerySet[Any]) -> list[list[Any]]:
         [_instance(rows.model, row) for row in json.loads(text, parse_float=Decimal)]
         for rows, text in zip(wanted, found, strict=True)
     ]
+
+
+def tables(*asked: models.QuerySet[Any, Any] | Asked) -> list[list[tuple[Any, ...]]]:
+    """The rows of several small statements by one, each as its values in order, joined or summed as may be. Of a queryset
+    (`values_list`) they are its fields' values; of SQL what JSON makes of them: ids and days are text, numbers int or
+    Decimal."""
+    whole = [f"(select coalesce(json_agg(t), '[]')::text from ({_composed(each)}) t)" for each in asked]  # noqa: S608 - our own
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {', '.join(whole)}")
+        found = cursor.fetchone()
+    return [
+        _told(each, json.loads(text, parse_float=Decimal)) for each, text in zip(asked, found, strict=True)
+    ]
+
+
+def _composed(asked: models.QuerySet[Any, Any] | Asked) -> str:
+    """The statement with its values in it."""
+    if isinstance(asked, models.QuerySet):
+        asked = asked.query.get_compiler(asked.db, elide_empty=False).as_sql()
+    return str(connection.ops.compose_sql(*asked))  # type: ignore[attr-defined]
+
+
+def _told(asked: models.QuerySet[Any, Any] | Asked, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    if not isinstance(asked, models.QuerySet):
+        return [tuple(row.values()) for row in rows]
+    query = asked.query.combined_queries[0] if asked.query.combinator else asked.query
+    compiler = query.get_compiler(asked.db)
+    compiler.setup_query()
+    fields = [_target(column.output_field) for column, *_ in compiler.select]
+    return [tuple(f.to_python(value) for f, value in zip(fields, row.values(), strict=True)) for row in rows]
 
 
 def _instance(model: type[models.Model], row: Row) -> models.Model:

@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 
-from billing import prepared, usage_sql
+from billing import bulk, prepared, usage_sql
 from billing.events import Fact, record_many
 from billing.maths import pricing, timeline
 from billing.maths.money import exponent
@@ -237,9 +237,8 @@ def current_of(
     *, moments: Mapping[Customer, datetime], known: Mapping[str, Meter] | None = None
 ) -> dict[str, list[MeterUsage]]:
     """The same for many customers, each at its moment, by customer id; in as many queries."""
-    days = [local_date(now, customer.timezone) for customer, now in moments.items()]
     with connection.cursor() as cursor:
-        cursor.execute(usage_sql.CURRENT, {"customers": [_uuid(each.pk) for each in moments], "todays": days})
+        cursor.execute(*wanted(moments))
         rows = cursor.fetchall()
     missing = {f"meter_{row[1].hex}" for row in rows} - {*(known or {})}
     meters = {**(known or {}), **(Meter.objects.in_bulk(missing) if missing else {})}
@@ -247,6 +246,27 @@ def current_of(
     for customer, meter, *figures in rows:
         found[f"cus_{customer.hex}"].append(_meter_usage(meters[f"meter_{meter.hex}"], *figures))
     return found
+
+
+def wanted(moments: Mapping[Customer, datetime]) -> bulk.Asked:
+    """What has to be read for `current_of`, or for `told_of`."""
+    days = [local_date(now, customer.timezone) for customer, now in moments.items()]
+    return usage_sql.CURRENT, {"customers": [_uuid(each.pk) for each in moments], "todays": days}
+
+
+def told_of(rows: Iterable[Sequence[Any]], known: Mapping[str, Meter]) -> list[MeterUsage]:
+    """The use of one customer, from the rows that `bulk.tables` has read of what is `wanted`; `known` has every meter."""
+    return [
+        _meter_usage(
+            known[f"meter_{UUID(meter).hex}"], Decimal(used), _decimal(limit), _decimal(included),
+            date.fromisoformat(start), date.fromisoformat(end),
+        )
+        for _, meter, used, limit, included, start, end in rows
+    ]  # fmt: skip
+
+
+def _decimal(value: int | Decimal | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
 
 
 def _meter_usage(

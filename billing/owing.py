@@ -66,6 +66,18 @@ def gather(
     )
 
 
+def gather_beside(
+    subscription: Subscription, *others: bulk.Asked, seller: Seller, rates: taxes.Table, used_since: date
+) -> tuple[Facts, list[list[tuple[Any, ...]]]]:
+    """The facts of one subscription, by one statement together with whatever else is asked; days of use at least since
+    `used_since`. Answers the rows of the others, too."""
+    since = {subscription.pk: since_of(subscription)}
+    first = _usage_from([subscription], since) or used_since
+    days = quantities.wanted([subscription.customer_id], since=min(first, used_since))
+    papers, used, *told = bulk.tables(_papers(since), days, *others)
+    return Facts(seller, rates, _by_key(papers, since), quantities.told(used)), told
+
+
 def _usage_from(subscriptions: Sequence[Subscription], since: Mapping[str, date]) -> date | None:
     """A day before which no unsettled period can have begun: one whole period before the running one."""
     floors = []
@@ -99,12 +111,19 @@ def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
 def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
     """What earlier papers said, by subscription and entry key. A credit note's lines count against. A void invoice
     has spoken too: what it asked for is forgiven, not asked for again."""
-    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    if not since:
-        return found
+    return _by_key(_papers(since), since) if since else {}
+
+
+def _papers(since: Mapping[str, date]) -> QuerySet[Any, Any]:
+    """(subscription, entry key, end of the cycle, gross, discount) of what papers said since the first of these days."""
     invoiced = _sums(InvoiceLine.objects.all(), 1, since)
     credited = _sums(CreditNoteLine.objects.all(), -1, since)
-    for sub, key, cycle_end, gross, discount in invoiced.union(credited, all=True).order_by():
+    return invoiced.union(credited, all=True).order_by()
+
+
+def _by_key(rows: Iterable[Any], since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
+    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for sub, key, cycle_end, gross, discount in rows:
         if cycle_end > since[sub]:
             before = found[sub].get(key, (0, 0))
             found[sub][key] = (before[0] + gross, before[1] + discount)

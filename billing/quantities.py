@@ -1,13 +1,14 @@
 """How much of a meter was used in a stretch of local days, for many customers with one query."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
-from django.db.models import Case, F, When
+from django.db.models import Case, F, QuerySet, When
 
 from billing import metering
 from billing.maths import pricing
@@ -35,18 +36,28 @@ def reader(customers: Collection[str], *, since: date | None) -> Callable[[Custo
 
     Days before `since` are not read, and none before somebody asks: many terms have no meter.
     """
-    read = cache(lambda: _read(customers, since))
+    read = cache(lambda: _sorted(wanted(customers, since=since)))
     return lambda customer: _Used(customer.pk, read)
 
 
-def _read(customers: Collection[str], since: date | None) -> tuple[Days, Mapping[str, str]]:
+def wanted(customers: Collection[str], *, since: date | None) -> QuerySet[UsageDay, Any]:
+    """What has to be read for `told`: (customer id, meter id, how it adds up, day, value)."""
+    rows = UsageDay.objects.filter(customer__id__any=customers).order_by("day")
+    rows = rows.filter(day__gte=since) if since else rows
+    return rows.values_list("customer_id", "meter_id", "meter__aggregation", "day", _OF_A_DAY)
+
+
+def told(rows: Iterable[Any]) -> Callable[[Customer], Usage]:
+    """The `reader` of rows that were `wanted`."""
+    known = _sorted(rows)
+    return lambda customer: _Used(customer.pk, lambda: known)
+
+
+def _sorted(rows: Iterable[Any]) -> tuple[Days, Mapping[str, str]]:
     """The days by customer and meter, and how each meter adds up."""
     days: dict[tuple[str, str], list[Day]] = defaultdict(list)
     adds_up: dict[str, str] = {}
-    rows = UsageDay.objects.filter(customer__id__any=customers).order_by("day")
-    rows = rows.filter(day__gte=since) if since else rows
-    columns = rows.values_list("customer_id", "meter_id", "meter__aggregation", "day", _OF_A_DAY)
-    for customer, meter, aggregation, day, value in columns:
+    for customer, meter, aggregation, day, value in rows:
         days[customer, meter].append((day, value))
         adds_up[meter] = aggregation
     return days, adds_up

@@ -183,23 +183,28 @@ def planned(subscription: Subscription) -> list[PhaseSpec]:
 
 def _read(subscription: Subscription) -> list[Phase]:
     """The rows with all that `spec_of` asks for: five small tables by one statement."""
-    return _phases_of(bulk.read(*wanted(subscription)))
+    return put_together(bulk.read(*wanted(subscription)))
 
 
 def wanted(subscription: Subscription) -> tuple[models.QuerySet[Any], ...]:
     """What has to be read to `remember` the phases of a subscription, for one `bulk.read`."""
-    rows = Phase.objects.filter(subscription=subscription)
-    items = PhaseItem.objects.filter(phase__in=rows.values("pk"))
+    return wanted_of(Phase.objects.filter(subscription=subscription))
+
+
+def wanted_of(rows: models.QuerySet[Phase]) -> tuple[models.QuerySet[Any], ...]:
+    """The same for any phases, in their order."""
+    items = PhaseItem.objects.filter(phase__in=rows.order_by().values("pk"))
     return (
         rows,
         items.order_by("pk"),
-        Plan.objects.filter(pk__in=rows.values("plan")),
-        Discount.objects.filter(pk__in=rows.values("discount")),
+        Plan.objects.filter(pk__in=rows.order_by().values("plan")),
+        Discount.objects.filter(pk__in=rows.order_by().values("discount")),
         Price.objects.filter(pk__in=items.values("price")),
     )
 
 
-def _phases_of(tables: Sequence[Sequence[Any]]) -> list[Phase]:
+def put_together(tables: Sequence[Sequence[Any]]) -> list[Phase]:
+    """The phases whose rows were `wanted`, with all that `spec_of` asks for."""
     phases, found, *others = map(list, tables)
     plans, discounts, prices = ({each.pk: each for each in table} for table in others)
     for item in found:
@@ -293,7 +298,7 @@ def rewritten(subscription: Subscription, specs: Sequence[PhaseSpec]) -> list[Ph
 def remember(subscription: Subscription, tables: Sequence[Sequence[Any]]) -> None:
     """Its phases, of the rows that were `wanted` while it is held; asking for them again takes no statement until they
     are changed."""
-    subscription._prefetched_objects_cache = {"phases": _phases_of(tables)}  # type: ignore[attr-defined]
+    subscription._prefetched_objects_cache = {"phases": put_together(tables)}  # type: ignore[attr-defined]
 
 
 def _refuse_other_currency(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:

@@ -3,9 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from billing import bulk, timelines
+from billing.admin import telling
 from billing.admin.base import ReadOnly, Screen, amount, figure, state
 from billing.maths.periods import local_date
 from billing.models import (
@@ -13,8 +16,10 @@ from billing.models import (
     BillingRun,
     Dispute,
     Event,
+    Invoice,
     Mail,
     Payment,
+    Phase,
     Subscription,
     UsageDay,
     User,
@@ -46,13 +51,20 @@ class SubscriptionAdmin(Screen):
     template = "admin/tandem/subscription.html"
 
     def context(self, request: HttpRequest, row: Subscription) -> dict[str, Any]:
-        phases = row.phases.select_related("plan", "discount").prefetch_related("items__price__plan")
+        invoices, events, *phases = bulk.read(
+            Invoice.objects.filter(subscription=row).order_by("-created_at")[:SHOWN],
+            Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
+            *timelines.wanted_of(Phase.objects.filter(subscription=row).order_by("start_on")),
+        )
         return {
-            "phases": phases.order_by("start_on"),
+            "phases": timelines.put_together(phases),
             "today": local_date(row.customer.now, row.timezone),
-            "invoices": row.invoices.order_by("-created_at")[:SHOWN],
-            "events": Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
+            "invoices": invoices,
+            "events": telling.told(events),
         }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        return super().get_queryset(request).select_related("customer__test_clock")
 
 
 @admin.register(Payment)
@@ -82,8 +94,11 @@ class PaymentAdmin(Screen):
             "with": self.paid_with(row),
             "refunds": row.refunds.select_related("credit_note"),
             "disputes": row.disputes.all(),
-            "events": Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
+            "events": telling.told(Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN]),
         }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        return super().get_queryset(request).select_related("customer", "invoice")
 
     @admin.display(description="paid with")
     def paid_with(self, row: Payment) -> str:

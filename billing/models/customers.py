@@ -1,5 +1,6 @@
 """Who buys, who signs in, and which segment they are in."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
@@ -50,12 +51,19 @@ class User(AbstractUser):
     @cached_property
     def _perm_cache(self) -> set[str]:
         """Where Django's backends keep what somebody may do; filled by one statement, theirs takes two on every page."""
+        return {f"{app}.{name}" for app, name in self.permissions}
+
+    @property
+    def permissions(self) -> models.QuerySet[Permission, tuple[str, str]]:
+        """(app, codename) of everything that this person may do."""
+        rows = Permission.objects.order_by().values_list("content_type__app_label", "codename")
         if self.is_superuser:
-            rows = Permission.objects.all()
-        else:
-            rows = Permission.objects.filter(user=self).union(Permission.objects.filter(group__user=self))
-        names = rows.order_by().values_list("content_type__app_label", "codename")
-        return {f"{app}.{name}" for app, name in names}
+            return rows
+        return rows.filter(user=self).union(rows.filter(group__user=self)).order_by()
+
+    def may_do(self, names: Iterable[tuple[str, str]]) -> None:
+        """Somebody has read `permissions` already."""
+        self._perm_cache = {f"{app}.{name}" for app, name in names}
 
     def __str__(self) -> str:
         return self.name or self.email

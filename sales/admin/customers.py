@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
@@ -14,40 +15,24 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
+from billing.admin import telling
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.papers import typed_amount
 from billing.maths.money import to_major
-from billing.models import Customer, Event, Mail, Segment, SignOff, Subscription
+from billing.maths.timeline import Usage
+from billing.models import Customer, Event, Mail, Meter, Segment, SignOff, Subscription
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, excepting, handing_over, leads
 from sales.admin import reading
 from sales.models import EngagementScore
 
-# event type -> (words, icon, tone); the words may use the event's data
+# What billing tells, and what sales does.
 WORDS = {
-    "customer.created": ("Became a customer", "building-2", "accent"),
-    "customer.segment_changed": ("Segment changed", "layers", ""),
-    "customer.collection_method_changed": ("Way of paying changed", "wallet", "accent"),
-    "customer.owner_assigned": ("Owner assigned", "user-plus", ""),
-    "customer.consolidated": ("Another account joined", "building-2", "accent"),
-    "member.added": ("Team member added", "user-plus", ""),
-    "member.removed": ("Team member removed", "user-plus", ""),
-    "subscription.created": ("Subscription started", "repeat", "good"),
-    "subscription.changed": ("Subscription changed", "repeat", "accent"),
-    "subscription.renewed": ("Renewed", "refresh-cw", ""),
-    "subscription.phase_started": ("New terms began", "layers", "accent"),
-    "subscription.converted_to_invoice": ("Converted to invoice", "receipt-text", "good"),
-    "subscription.past_due": ("Payment is late", "triangle-alert", "bad"),
-    "subscription.cancel_scheduled": ("Cancellation scheduled", "triangle-alert", "warn"),
-    "subscription.canceled": ("Ended", "circle-alert", "bad"),
-    "usage.threshold_reached": ("Usage threshold reached", "gauge", "warn"),
-    "invoice.finalized": ("Invoice issued", "receipt-text", ""),
-    "invoice.paid": ("Invoice paid", "circle-check", "good"),
-    "invoice.payment_failed": ("Payment failed", "circle-alert", "bad"),
-    "invoice.overdue": ("Invoice overdue", "triangle-alert", "bad"),
+    **telling.WORDS,
     "signal.created": ("Signal", "zap", "accent"),
+    "signal.dismissed": ("Signal dismissed", "zap", ""),
     "handoff.raised": ("Task for sales", "inbox", "accent"),
     "handoff.accepted": ("Task accepted", "inbox", ""),
     "handoff.snoozed": ("Task snoozed", "clock", ""),
@@ -55,25 +40,34 @@ WORDS = {
     "handoff.lost": ("Task lost", "circle-alert", ""),
     "handoff.returned": ("Returned to self-serve", "undo-2", ""),
     "quote.created": ("Quote drafted", "file-text", ""),
+    "quote.submitted": ("Quote handed in", "hand-helping", ""),
+    "quote.approved": ("Quote approved", "badge-check", "good"),
+    "quote.rejected": ("Quote sent back", "undo-2", ""),
     "quote.sent": ("Quote sent", "file-text", "accent"),
     "quote.viewed": ("Quote read", "file-text", ""),
     "quote.accepted": ("Quote accepted", "file-text", "good"),
     "quote.declined": ("Quote declined", "file-text", "bad"),
+    "quote.expired": ("Quote expired", "clock", ""),
+    "quote.withdrawn": ("Quote withdrawn", "undo-2", ""),
     "quote.converted": ("Quote converted", "file-text", "good"),
     "quote.schedule_differs": ("Invoices differ from the signed quote", "triangle-alert", "bad"),
-    "credit_note.issued": ("Credit note issued", "undo-2", ""),
-    "payment.refunded": ("Money went back to a card", "undo-2", ""),
-    "payment.refund_explained": ("Refund explained", "undo-2", ""),
-    "customer.balance_paid_out": ("Credit paid out", "wallet", ""),
-    "sign_off.requested": ("Asked for a second person", "user-plus", "warn"),
-    "sign_off.given": ("Signed by a second person", "circle-check", "good"),
-    "sign_off.refused": ("Refused by a second person", "circle-alert", ""),
-    "payment.unanswered": ("Payment without an answer", "circle-alert", "bad"),
-    "payment_method.attached": ("Card saved", "wallet", ""),
+    "deal.stage_changed": ("Deal moved", "kanban", ""),
     "demo.requested": ("Asked for a demo", "zap", "accent"),
     "lead.created": ("Asked for sales", "user-plus", "accent"),
 }
+# What the timeline can be narrowed to: (as the address has it, label, beginnings of event types).
+KINDS = (
+    ("", "All", ("",)),
+    ("invoice", "Invoices", ("invoice.", "payment.", "credit_note.", "sign_off.")),
+    ("subscription", "Changes", ("subscription.", "checkout.")),
+    ("usage", "Usage", ("usage.",)),
+    ("signal", "Signals", ("signal.", "handoff.", "demo.", "lead.")),
+    ("quote", "Quotes", ("quote.", "deal.")),
+    ("member", "People", ("member.", "customer.owner")),
+    ("mail", "Mails", ()),
+)
 SHOWN = 40
+SHOWN_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +83,13 @@ class Moment:
     href: str = ""
 
 
-# Facts that are about a value which became another.
-METHODS = {str(value): str(label) for value, label in CollectionMethod.choices}
-NAMING = ("customer.consolidated",)
-CHANGED = ("customer.segment_changed", "customer.collection_method_changed")
-
-
 def events_of(customer: Customer, kind: str = "") -> QuerySet[Event]:
-    """The newest facts that have words, of the account and its parts; `kind` narrows to one prefix of event types."""
-    rows = Event.objects.filter(reading.of_account(customer), type__in=WORDS).order_by("-at", "-number")
-    if kind:
-        rows = rows.filter(type__startswith=kind)
-    return rows[:SHOWN]
+    """The newest facts that have words, of the account and its parts; `kind` narrows to one of the tabs."""
+    begins = next((prefixes for name, _, prefixes in KINDS if name == kind), ())
+    types = [type_ for type_ in WORDS if type_.startswith(begins)]
+    return Event.objects.filter(reading.of_account(customer), type__in=types).order_by("-at", "-number")[
+        :SHOWN
+    ]
 
 
 def mails_of(customer: Customer, kind: str = "") -> QuerySet[Mail]:
@@ -142,26 +131,7 @@ def _name(actor: str, shown: reading.Shown) -> str:
 
 def _moment(event: Event, names: dict[str, str]) -> Moment:
     words, icon, tone = WORDS[event.type]
-    return Moment(words, event.at, _detail(event), names[event.actor], icon, tone)
-
-
-def _detail(event: Event) -> str:
-    """What the fact says of itself, in a line."""
-    data = event.data
-    named = ("number", "sentence", "reason", "owner", *(["name"] if event.type in NAMING else []))
-    parts = [str(data[key]) for key in named if isinstance(data.get(key), str)]
-    if isinstance(data.get("total"), int) and data.get("currency"):
-        parts.append(str(money(data["total"], data["currency"])))
-    if isinstance(data.get("to"), dict):
-        parts.append(", ".join(str(data["to"][key]) for key in ("plan", "quantity") if data["to"].get(key)))
-    if event.type in CHANGED:
-        ends = [data.get("before", data.get("from")), data.get("after", data.get("to"))]
-        parts.append(" → ".join(METHODS.get(str(end), str(end or "none").replace("_", " ")) for end in ends))
-    if data.get("percent"):
-        parts.append(f"{data['percent']} % of {data.get('name', 'the limit')}")
-    if data.get("email"):
-        parts.append(str(data["email"]))
-    return " · ".join(part for part in parts if part)
+    return Moment(words, event.at, telling.detail(event), names[event.actor], icon, tone)
 
 
 def _new_quote(request: HttpRequest, customer: Customer) -> str:
@@ -379,7 +349,7 @@ class CustomerAdmin(Screen):
         shown = reading.read(row, events_of(row, kind), mails_of(row, kind), now)
         running = shown.subscriptions[0] if shown.subscriptions else None
         specs = timelines.specs_of(running) if running else []
-        usage = metering.current(row, now, shown.meters)
+        usage, days, upcoming = _used_and_owed(row, running, specs, shown, now)
         wish = shown.wish
         return {
             "running": running,
@@ -388,9 +358,9 @@ class CustomerAdmin(Screen):
             "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]
             if running
             else [],
-            "upcoming": _upcoming(running, specs, shown, now) if running else None,
+            "upcoming": upcoming,
             "usage": usage,
-            "days": _days(row, usage, now),
+            "days": days,
             "day_series": [usage[0].meter.name] if usage else [],
             "people": shown.people,
             "cards": shown.cards,
@@ -408,25 +378,33 @@ class CustomerAdmin(Screen):
             "task": shown.task,
             "quotes": shown.quotes,
             "timeline": moments(shown),
-            "kinds": [
-                ("", "All"),
-                ("invoice", "Invoices"),
-                ("subscription", "Changes"),
-                ("usage", "Usage"),
-                ("signal", "Signals"),
-                ("quote", "Quotes"),
-                ("member", "People"),
-                ("mail", "Mails"),
-            ],
+            "kinds": [(name, label) for name, label, _ in KINDS],
             "kind": kind,
         }
 
 
-def _upcoming(
-    running: Subscription, specs: list[timelines.PhaseSpec], shown: reading.Shown, now: datetime
-) -> invoicing.Upcoming:
-    facts = owing.gather([running], seller=shown.seller, rates=shown.rates)
-    return invoicing.upcoming(subscription=running, now=now, specs=specs, facts=facts)
+type Days = list[tuple[str, list[Decimal]]]
+
+
+def _used_and_owed(
+    row: Customer,
+    running: Subscription | None,
+    specs: list[timelines.PhaseSpec],
+    shown: reading.Shown,
+    now: datetime,
+) -> tuple[list[metering.MeterUsage], Days, invoicing.Upcoming | None]:
+    """What is used now, thirty days of the first meter, and the next paper. One statement where something runs, and one
+    more where the meter counts different values, whose days do not say them."""
+    if running is None:
+        usage = metering.current(row, now, shown.meters)
+        return usage, _days(row, usage, now), None
+    first = now.date() - timedelta(days=SHOWN_DAYS - 1)
+    facts, [rows] = owing.gather_beside(
+        running, metering.wanted({row: now}), seller=shown.seller, rates=shown.rates, used_since=first
+    )
+    usage = metering.told_of(rows, shown.meters)
+    upcoming = invoicing.upcoming(subscription=running, now=now, specs=specs, facts=facts)
+    return usage, _days(row, usage, now, facts.usage(row)), upcoming
 
 
 def _worth(row: Customer, shown: reading.Shown, now: datetime) -> int | None:
@@ -460,14 +438,16 @@ def _motion(specs: list[Any], running: Subscription | None, now: datetime) -> st
     return str(Motion(spec.motion).label) if spec else ""
 
 
-def _days(customer: Customer, usage: list[Any], now: datetime) -> list[tuple[str, Any]]:
-    """Thirty days of the first meter, for the chart."""
+def _days(
+    customer: Customer, usage: list[metering.MeterUsage], now: datetime, known: Usage | None = None
+) -> Days:
+    """Thirty days of the first meter, for the chart. `known`: the use that was read, where its days add up."""
     if not usage:
         return []
-    today = now.date()
-    return [
-        (f"{day:%d %b}", [quantity])
-        for day, quantity in metering.daily(
-            customer, usage[0].meter, today - timedelta(days=29), today + timedelta(days=1)
-        )
-    ]
+    meter, end = usage[0].meter, now.date() + timedelta(days=1)
+    days = [end - timedelta(days=n) for n in range(SHOWN_DAYS, 0, -1)]
+    if known is None or meter.aggregation == Meter.Aggregation.UNIQUE:
+        used = metering.daily(customer, meter, days[0], end)
+    else:
+        used = [(day, known(meter.pk, day, day + timedelta(days=1))) for day in days]
+    return [(f"{day:%d %b}", [quantity]) for day, quantity in used]

@@ -1,13 +1,14 @@
-"""What a customer's page shows beside its terms, read in two statements: its rows, then what those point at."""
+"""What a customer's page shows beside what it uses and owes, read in one statement: its rows, and what those point at."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model, Q
+from django.db.models import F, Func, IntegerField, Model, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast
 
-from billing import bulk, taxes
+from billing import bulk, taxes, timelines
 from billing.models import (
     Customer,
     Event,
@@ -16,6 +17,7 @@ from billing.models import (
     Member,
     Meter,
     PaymentMethod,
+    Phase,
     Plan,
     Segment,
     SegmentChange,
@@ -34,6 +36,9 @@ from sales.models import (
     SalesSettings,
     Signal,
 )
+
+# So many tables make phases.
+PHASES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +78,32 @@ def of_account(customer: Customer) -> Q:
     return Q(customer__pk__any=[customer.pk, *joined]) if joined else Q(customer=customer)
 
 
-def read(customer: Customer, events: Any, mails: Any, now: datetime) -> Shown:
-    """`events` and `mails` are those of the timeline, in their order."""
+def read(customer: Customer, events: QuerySet[Event], mails: QuerySet[Mail], now: datetime) -> Shown:
+    """`events` and `mails` are those of the timeline, in their order. The first subscription has its phases."""
     row, moments = {"customer": customer}, {customer: now}
+    live = Subscription.objects.filter(**row).exclude(status="canceled").order_by("-mrr", "pk")
+    open_signals = Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12]
+    team = Member.objects.filter(**row)
+    work = HandoffTask.objects.filter(**row, status__in=HandoffTask.OPEN)[:1]
+    asked = PaymentException.objects.filter(**row, decision="waiting")[:1]
+    latest = Quote.objects.filter(**row).order_by("-created_at")[:8]
+    named = (
+        Q(pk__in=team.values("user")) | Q(pk__in=work.values("owner")) | Q(pk__in=asked.values("asked_by"))
+    )
     (
         running, signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened,
-        letters, meters, sellers, rates, others, *troubling,
+        letters, meters, sellers, rates, others, rules, plans, segments, users, *more,
     ) = bulk.read(
-        Subscription.objects.filter(**row).exclude(status="canceled").order_by("-mrr"),
-        Signal.objects.filter(**row, status="open").order_by("-occurred_at")[:12],
-        Member.objects.filter(**row).order_by("added_at"),
+        live,
+        open_signals,
+        team.order_by("added_at"),
         PaymentMethod.objects.filter(**row, detached_at__isnull=True),
         Invoice.objects.filter(of_account(customer)).order_by("-issued_at", "-sequence")[:10],
         SegmentChange.objects.filter(**row).order_by("-at", "-pk")[:6],
-        Quote.objects.filter(**row).order_by("-created_at")[:8],
+        latest,
         EngagementScore.objects.filter(**row).order_by("-day")[:60],
-        HandoffTask.objects.filter(**row, status__in=HandoffTask.OPEN)[:1],
-        PaymentException.objects.filter(**row, decision="waiting")[:1],
+        work,
+        asked,
         SalesSettings.objects.filter(pk=1),
         events,
         mails,
@@ -97,18 +111,18 @@ def read(customer: Customer, events: Any, mails: Any, now: datetime) -> Shown:
         Seller.objects.defer("logo"),
         TaxRate.objects.filter(active=True),
         consolidating.on_domain(customer).only("pk")[:1],
+        Rule.objects.filter(pk__in=open_signals.values("rule")),
+        Plan.objects.filter(pk__in=latest.values("plan")),
+        Segment.objects.all(),
+        User.objects.filter(named | Q(pk__in=_colleagues(events))),
+        *timelines.wanted_of(Phase.objects.filter(subscription__in=live.values("pk")[:1])),
         *handing_over.troubling(moments),
     )  # fmt: skip
+    phases, troubling = more[:PHASES], more[PHASES:]
     for subscription in running:
         subscription.customer = customer
-    people = {member.user_id for member in members} | {task.owner_id for task in tasks}
-    people |= {wish.asked_by_id for wish in wishes} | set(_colleagues(happened))
-    rules, plans, segments, users = bulk.read(
-        Rule.objects.filter(pk__in={signal.rule_id for signal in signals}),
-        Plan.objects.filter(pk__in={quote.plan_id for quote in quotes}),
-        Segment.objects.all(),
-        User.objects.filter(pk__in=people - {None}),
-    )
+    for subscription in running[:1]:
+        timelines.remember(subscription, phases)
     known = _by_key(users)
     _fill(signals, "rule", rules)
     _fill(quotes, "plan", plans)
@@ -125,12 +139,10 @@ def read(customer: Customer, events: Any, mails: Any, now: datetime) -> Shown:
     )  # fmt: skip
 
 
-def _colleagues(events: Iterable[Event]) -> Iterable[int]:
+def _colleagues(events: QuerySet[Event]) -> QuerySet[Any, Any]:
     """The staff who did something, by what their actor says: `user:7`."""
-    for event in events:
-        kind, _, key = event.actor.partition(":")
-        if kind == "user" and key.isascii() and key.isdigit() and len(key) < 10:
-            yield int(key)
+    key = Func(F("actor"), Value(r"^user:(\d{1,9})$"), function="substring", output_field=TextField())
+    return events.values(key=Cast(key, IntegerField()))
 
 
 def _by_key(rows: Iterable[Any]) -> dict[Any, Any]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import Count, Sum
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
@@ -197,3 +198,22 @@ def test_it_reads_several_small_tables_at_once_as_each_alone_would():
 
 def vars_of(row):
     return {name: (type(value), value) for name, value in vars(row).items() if name != "_state"}
+
+
+def test_it_reads_sums_and_joins_and_plain_sql_at_once_as_each_alone_would():
+    [one] = rows = customers(name="ß\t100 %", arr=7)
+    bulk.copy(Customer, rows)
+    wanted = [
+        Customer.objects.values_list("pk", "name", "created_at", "arr"),
+        Customer.objects.order_by().values_list("segment__name").annotate(n=Count("pk"), sum=Sum("arr")),
+        Customer.objects.filter(name="ß\t100 %")
+        .values_list("pk")
+        .union(Customer.objects.none().values_list("pk")),
+        Customer.objects.filter(name="nobody").values_list("pk"),
+    ]
+    with CaptureQueriesContext(connection) as asked:
+        *found, plain = bulk.tables(*wanted, ("select %(n)s::numeric + 0.10 as n, 'a' as a", {"n": 1}))
+    assert len(asked) == 1
+    assert found == [list(rows) for rows in wanted]
+    assert found[0][0][0] == one["id"]
+    assert plain == [(Decimal("1.10"), "a")]

@@ -69,4 +69,4 @@ def test_its_statements_do_not_grow_with_customers(browser, world):
         browser.get(PAGE)
     # two for the figures; the seller's zone, the session, the reader and what the reader may do for the frame
     assert len([q for q in seen if "billing_figure" in q["sql"]]) == 2
-    assert len(seen) <= 6
+    assert len(seen) <= 5
