@@ -11,6 +11,7 @@ from billing.templatetags.tandem import money
 # event type -> (words, icon, tone)
 WORDS = {
     "customer.created": ("Became a customer", "building-2", "accent"),
+    "customer.updated": ("Details changed", "pencil", ""),
     "customer.segment_changed": ("Segment changed", "layers", ""),
     "customer.collection_method_changed": ("Way of paying changed", "wallet", "accent"),
     "customer.owner_assigned": ("Owner assigned", "user-plus", ""),
@@ -19,6 +20,7 @@ WORDS = {
     "member.added": ("Team member added", "user-plus", ""),
     "member.removed": ("Team member removed", "user-plus", ""),
     "checkout.completed": ("Checkout completed", "shopping-cart", "good"),
+    "checkout.expired": ("Checkout not completed", "shopping-cart", ""),
     "subscription.created": ("Subscription started", "repeat", "good"),
     "subscription.activated": ("Subscription active", "circle-check", "good"),
     "subscription.trial_ending": ("Trial ends soon", "clock", "warn"),

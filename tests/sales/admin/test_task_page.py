@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from billing.events import TYPES
 from billing.models import Customer, Invoice, Mail, Segment, Seller
 from sales import leads, quoting, watching
 from sales.admin.customers import KINDS, WORDS, events_of
@@ -43,6 +44,12 @@ def test_a_personal_mail_is_drafted(browser, address, task):
     assert f"mailto:{task.customer.email}?subject=Your%20team%20is%20growing&amp;body=Hello" in page
     assert "Nova%20%26%20S%C3%B6hne%20has%20grown" in page
     assert page.count("Open the draft of the e-mail") == 1
+
+
+def test_the_timeline_has_words_for_everything_that_happens():
+    # drafts are told when they are issued, looks at features when a rule hears them
+    assert TYPES - set(WORDS) == {"plan.published", "invoice.created", "feature.viewed"}
+    assert not set(WORDS) - TYPES
 
 
 @pytest.mark.parametrize("kind", [name for name, _, begins in KINDS if name and begins])
