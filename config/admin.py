@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from billing.templatetags.tandem import NOTHING
 from config.admin_menu import menu
 
 
@@ -16,6 +17,7 @@ class TandemAdminSite(admin.AdminSite):
     site_title = "Tandem"
     index_title = "Overview"
     site_url = "/pricing/"
+    empty_value_display = NOTHING
     # Ours stands in templates/admin/base.html.
     enable_nav_sidebar = False
 

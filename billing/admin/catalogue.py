@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from billing import typed
 from billing.admin.base import Careful, Spoken, figure
+from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
@@ -184,10 +185,24 @@ class SellerForm(forms.ModelForm):
         label=ADDRESS["country"], choices=countries, help_text="decides which tax is taken at home and abroad"
     )
 
+    upgrade_alert_delta = AmountField(
+        label="Large upgrade above",
+        help_text="what an upgrade adds to the MRR; more is told to sales at once",
+    )
+    sign_off_over = AmountField(
+        label="Second person above",
+        required=False,
+        help_text="refunds to one customer within 30 days, and write-offs, above this need one; empty: none",
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         for name in ADDRESS:
             self.initial.setdefault(name, self.instance.address.get(name, ""))
+        for field in self.fields.values():
+            if isinstance(field, AmountField):
+                field.currency = str(self.data.get("currency") or self.instance.currency).upper()
+                field.label = f"{field.label}, {self.instance.currency}"
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

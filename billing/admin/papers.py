@@ -49,6 +49,21 @@ def typed_amount(typed: str, currency: str) -> int:
         raise forms.ValidationError(str(error)) from error
 
 
+class AmountField(forms.Field):
+    """Money as people type it, kept in minor units of `currency`, which its form says."""
+
+    currency = ""
+
+    def to_python(self, value: Any) -> int | None:
+        amount = None if value in self.empty_values else typed_amount(str(value), self.currency)
+        if amount is not None and amount < 0:
+            raise forms.ValidationError("An amount of 0 or more.")
+        return amount
+
+    def prepare_value(self, value: Any) -> Any:
+        return to_major(value, self.currency) if isinstance(value, int) else value
+
+
 def _explain(request: HttpRequest, invoice: Invoice) -> str:
     """Of a refund that was made at Stripe: what it was for."""
     rows = Refund.objects.filter(payment__invoice=invoice)

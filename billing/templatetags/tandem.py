@@ -30,6 +30,10 @@ def chosen(cl: Any) -> list[tuple[str, str]]:
     ]
 
 
+# What the admin writes where there is nothing.
+NOTHING = "–"
+
+
 @register.filter
 def labelled(cells: Any, headers: list[dict[str, Any]]) -> list[SafeString]:
     """The cells of an admin list's row, each with its column's name, by which a narrow screen tells what it is."""
@@ -38,9 +42,9 @@ def labelled(cells: Any, headers: list[dict[str, Any]]) -> list[SafeString]:
 
 
 def named_cell(cell: str, name: str) -> SafeString:
-    """`<td class=…>` with its column's name; the admin escaped what is in it. "-" is its word for nothing."""
+    """`<td class=…>` with its column's name; the admin escaped what is in it."""
     if cell.startswith('<td class="field-'):
-        empty = " data-empty" if cell.endswith(">-</td>") else ""
+        empty = " data-empty" if cell.endswith(f">{NOTHING}</td>") else ""
         cell = f'<td data-label="{escape(name)}"{empty}{cell[3:]}'
     return mark_safe(cell)  # noqa: S308  (Django made it)
 

@@ -152,7 +152,6 @@ class HandoffTaskAdmin(Screen):
     list_display = ("who", "reason", "score", "owner", "due_on", state())
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
-    empty_value_display = "–"
     list_select_related = ("customer", "lead", "owner")
     template = "admin/tandem/task.html"
     acts = {

@@ -74,7 +74,7 @@
         legend: { show: names.length > 1 || limit !== null, live: false },
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         axes: [
-          { ...axis, size: 30, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
+          { ...axis, size: 38, gap: 12, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
           { ...axis, size: 62, values: (_, splits) => splits.map((v) => format.format(v)) },
         ],
         series: [{ label: table.tHead.rows[0].cells[0].textContent.trim(), value: (_, at) => labels[at] ?? "–" }, ...series],

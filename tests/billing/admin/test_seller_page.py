@@ -25,3 +25,20 @@ def test_the_address_is_typed_part_by_part():
     assert Seller.objects.get().address == {
         "line1": "2 Quay", "postal_code": "D02", "city": "Dublin", "country": "IE", "vat_house": "7",
     }  # fmt: skip
+
+
+def test_limits_are_typed_as_money():
+    Seller.objects.update(upgrade_alert_delta=500_00, sign_off_over=None)
+    browser = signed_in("view_seller", "change_seller")
+    where = f"/admin/billing/seller/{Seller.objects.get().pk}/change/"
+    page = browser.get(where)
+    assert 'value="500.00"' in page.text
+    assert "Large upgrade above, USD" in page.text
+    typed = {**sent(page), "seen": page.context["seen"], "line1": "1 Quay", "city": "Dublin", "country": "IE"}
+    refused = browser.post(where, {**typed, "upgrade_alert_delta": "12,5", "sign_off_over": "-1"})
+    assert {"upgrade_alert_delta", "sign_off_over"} <= set(refused.context["adminform"].form.errors)
+    assert 'value="12,5"' in refused.text
+    saved = browser.post(where, {**typed, "upgrade_alert_delta": "1,250.50", "sign_off_over": "99"})
+    assert saved.status_code == 302, saved.context["errors"]
+    seller = Seller.objects.get()
+    assert (seller.upgrade_alert_delta, seller.sign_off_over) == (1250_50, 99_00)

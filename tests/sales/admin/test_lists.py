@@ -180,7 +180,7 @@ def test_a_phone_is_told_what_each_figure_is(browser, make_customer):
     make_customer(name="<b>Nova</b>", country="IE")
     page = browser.get("/admin/billing/customer/")
     assert 'data-label="Country" class="field-country">IE</td>' in page.text
-    assert re.search(r'data-label="Owner" data-empty class="field-owner[^"]*">-</td>', page.text)
+    assert re.search(r'data-label="Owner" data-empty class="field-owner[^"]*">–</td>', page.text)
     assert "&lt;b&gt;Nova" in page.text
     assert "<b>Nova" not in page.text
 
