@@ -215,7 +215,7 @@ class DealAdmin(Screen):
             messages.error(request, refusal.message)
         except (IllegalMove, StaleMove) as refusal:
             messages.error(request, too_late(self.find(request, deal.pk), refusal))
-        return redirect(request.get_full_path())
+        return redirect(f"{request.get_full_path()}#{deal.pk}")  # whoever goes by keys goes on from there
 
 
 def next_stages(deal: Deal) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 a decision in a colleague's place, and the lists.
 """
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 
 from billing import metering
 from billing.models import Plan, User
-from sales import approving, automating, catalogue, deals, quoting
+from sales import approving, automating, catalogue, deals, leads, quoting
 from sales.models import ApprovalDelegate, Deal, HandoffTask, Quote, Rule
 from tests.browser.looking import open_to_everybody, sound
 from tests.fixtures_billing import NOON
@@ -55,6 +56,50 @@ def test_cards_are_dragged_refused_and_put_back(open_page, people, make_customer
     expect(page.get_by_text("It may go to: Discovery, Proposal, Negotiation.")).to_be_visible()
     page.complaints[:] = [words for words in page.complaints if "DISCONNECTED" not in words]
     sound(page)
+
+
+def walk(page, target, most=150):
+    """By Tab alone, and what has the focus is seen."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one === document.activeElement"):
+            expect(target).to_be_in_viewport()
+            return
+    raise AssertionError(f"Tab does not come to {target}.")
+
+
+def test_a_day_is_worked_by_keyboard_alone(open_page, people, make_customer, subscribe, run_jobs):
+    rita, customer = people[0], make_customer(name="Nova")
+    subscribe(customer, "pro", "month", 3, bill=False)
+    leads.ask(customer=customer, about="demo", now=customer.now, actor="member:1", text="Show us roles")
+    run_jobs()
+    page = open_page("/admin/sales/handofftask/?queue=now", 1280, rita)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/change/**")
+    walk(page, page.get_by_role("button", name="Accept the task"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The task is yours.")).to_be_visible()
+    walk(page, page.get_by_role("button", name="Make a quote"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sales/quote/**")
+    for field, value in (("quantity", "60"), ("discount_percent", "10")):
+        walk(page, page.locator(f"#id_{field}"))
+        page.keyboard.type(value)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("$42,660").first).to_be_visible()  # 60 Business seats at 790.00, less a tenth
+    quote = Quote.objects.get()
+    assert (quote.state, quote.lines.first().quantity, quote.discount_percent) == ("draft", 60, 10)
+    walk(page, page.get_by_role("button", name=re.compile("Ask for approval|Send quote")))
+
+    page.goto(f"{page.site}/admin/sales/deal/board/")
+    for stage in ("proposal", "negotiation"):  # after the first it goes on from the card that was moved
+        walk(page, page.get_by_label("Move to"), most=150 if stage == "proposal" else 3)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(in_column(page, stage)).to_have_count(1)
+    assert Deal.objects.get().stage == "negotiation"
+    assert page.complaints == []
 
 
 def test_a_rule_is_tried_by_keyboard_on_a_phone(open_page, people, make_customer):
