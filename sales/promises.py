@@ -7,7 +7,7 @@ A schedule holds as long as the quote's own terms are in force. From the day on 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -27,11 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Invoiced:
-    """What stands on the papers of one day, without usage; minor units."""
+    """What stands on the papers of one day, without usage, and what usage came to; minor units."""
 
     amount: int = 0
     tax: int = 0
     numbers: tuple[str, ...] = ()
+    used: int = 0
+    used_tax: int = 0
 
     @property
     def total(self) -> int:
@@ -78,12 +80,27 @@ def compare(
     made = []
     for row in schedule:
         day = date.fromisoformat(row["date"])
-        found = invoiced.get(day)
+        committed = Invoiced(row.get("committed", 0), row.get("committed_tax", 0))
+        alone = committed.amount == row["amount"]
+        found = _with_committed(invoiced.get(day), committed, alone)
         state = _state(row["amount"], row["tax"], found, late=day + GRACE < today)
         if changed_on is not None and day >= changed_on and state not in ("kept", "to_come"):
             state = "changed"
         made.append(Promise(day, row["words"], row["amount"], row["tax"], found, state))
     return made
+
+
+def _with_committed(found: Invoiced | None, committed: Invoiced, alone: bool) -> Invoiced | None:
+    """Where so much of usage was promised, so much of what was asked for it counts, or all if it is less.
+
+    `alone`: nothing else was promised for the day, on which the next term may begin.
+    """
+    if found is None or not committed.amount:
+        return found
+    whole = found.used >= committed.amount
+    more, tax = (committed.amount, committed.tax) if whole else (found.used, found.used_tax)
+    rest = (0, 0) if alone else (found.amount, found.tax)
+    return replace(found, amount=rest[0] + more, tax=rest[1] + tax)
 
 
 def _state(amount: int, tax: int, found: Invoiced | None, *, late: bool) -> str:
@@ -124,20 +141,24 @@ def _papers(subscriptions: Sequence[str]) -> dict[str, dict[date, Invoiced]]:
     sums: dict[str, dict[date, Invoiced]] = defaultdict(dict)
     wanted = (
         "subscription_id", "invoice__cycle_on", "invoice__issued_at", "subscription__customer__timezone",
-        "invoice__number", "kind", "price__kind", "net", "tax_amount",
+        "invoice__number", "price__kind", "net", "tax_amount",
     )  # fmt: skip
-    for pk, cycle_on, at, zone, number, kind, of, net, tax in rows.order_by("invoice__number").values_list(
-        *wanted
-    ):
+    for pk, cycle_on, at, zone, number, of, net, tax in rows.order_by("invoice__number").values_list(*wanted):
         # The day in the customer's zone, as in the schedule; papers print the seller's.
         day = cycle_on or local_date(at, zone)
         before = sums[pk].get(day, Invoiced())
         numbers = before.numbers if number in before.numbers else (*before.numbers, number)
-        used = kind == "usage" or of == "minimum"
-        sums[pk][day] = Invoiced(
-            before.amount + (0 if used else net), before.tax + (0 if used else tax), numbers
-        )
+        sums[pk][day] = replace(_more(before, str(of), net, tax), numbers=numbers)
     return sums
+
+
+def _more(before: Invoiced, of: str, net: int, tax: int) -> Invoiced:
+    """With another line, by the kind of its price; what a plan's minimum spend adds was promised by nobody."""
+    if of == "minimum":
+        return before
+    if of == "usage":
+        return replace(before, used=before.used + net, used_tax=before.used_tax + tax)
+    return replace(before, amount=before.amount + net, tax=before.tax + tax)
 
 
 def _changes(quotes: Sequence[Quote]) -> dict[str, date]:

@@ -5,7 +5,7 @@ is accepted: the invoices come from the same phases by the same function.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from django.db.models import Q, QuerySet
 
 from billing import bulk, subscribing, taxes, timelines
-from billing.maths import timeline
+from billing.maths import pricing, timeline
 from billing.maths.discounts import taken
-from billing.maths.money import exponent, round_ratio
+from billing.maths.money import exponent, round_ratio, to_major
 from billing.maths.periods import MONTHS, Interval, add_months, local_date
 from billing.maths.phases import fixed_offs, full_amount
 from billing.maths.tax import Taxed, taxed
@@ -43,7 +43,8 @@ class Year:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A quote as values. `before` are the phases of the subscription that it follows, up to `start_on`."""
+    """A quote as values. `before` are the phases of the subscription that it follows, up to `start_on`; `committed` how
+    much of a usage price (by its id) is paid for in each of its periods, used or not."""
 
     number: str
     plan: Plan
@@ -61,6 +62,7 @@ class Proposal:
     start_on: date
     source: str
     rate_of: taxes.RateOf
+    committed: Mapping[str, Decimal] = field(default_factory=dict)
     before: tuple[PhaseSpec, ...] = ()
     credit_unused: bool = True
 
@@ -102,21 +104,25 @@ class YearFigures:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """An invoice to come, without usage; net `amount` and `tax`, less the credit for the old terms."""
+    """An invoice to come, without usage but for what is `committed` of it; net `amount` and `tax`, less the credit for
+    the old terms."""
 
     date: date
     amount: int
     tax: int
     words: str
+    committed: int = 0
+    committed_tax: int = 0
 
     @property
     def total(self) -> int:
         return self.amount + self.tax
 
     def stored(self) -> dict[str, Any]:
+        used = {"committed": self.committed, "committed_tax": self.committed_tax} if self.committed else {}
         return {
             "date": self.date.isoformat(), "amount": self.amount, "tax": self.tax, "total": self.total,
-            "words": self.words,
+            "words": self.words, **used,
         }  # fmt: skip
 
 
@@ -124,8 +130,8 @@ class Scheduled:
 class Figures:
     """Minor units, without tax unless named. MRR and ARR are those of the first year.
 
-    TCV is everything that the term is invoiced for, ACV its recurring part for twelve months; neither counts
-    usage or the credit for old terms.
+    TCV is everything that the term is invoiced for, ACV its recurring part for twelve months. Both count what is
+    committed of usage, which MRR and ARR do not; none counts the rest of it, or the credit for old terms.
     """
 
     start_on: date
@@ -228,10 +234,11 @@ def zone_of(quote: Quote) -> str:
 def _proposal(quote: Quote, known: Known, before: Sequence[PhaseSpec], start_on: date) -> Proposal:
     """The quote as values, with the phases it would follow and the tax of its buyer."""
     subscription, lead = quote.subscription, quote.lead
+    items = tuple(_item(quote, line) for line in known.lines)
     buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
     return Proposal(
         number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
-        items=tuple((line.price or fee_price(quote, line), line.quantity) for line in known.lines),
+        items=items, committed=_committed(items, known.lines),
         years=tuple(Year(r.year, r.quantity, r.discount_percent) for r in known.ramp),
         percent=quote.discount_percent, amount=quote.discount_amount, escalator=quote.escalator_percent,
         term_months=quote.term_months,
@@ -239,6 +246,33 @@ def _proposal(quote: Quote, known: Known, before: Sequence[PhaseSpec], start_on:
         start_on=start_on, source=quote.pk, rate_of=taxes.rate_of(buyer, known.seller, known.rates),
         before=tuple(timelines.ended(before, start_on)),
         credit_unused=subscription.credit_unused if subscription else True,
+    )  # fmt: skip
+
+
+def _item(quote: Quote, line: QuoteLine) -> tuple[Price, Decimal]:
+    if line.price is None:
+        return fee_price(quote, line), line.quantity
+    if line.price.kind != "usage":
+        return line.price, line.quantity
+    return (committed_price(quote, line.price, line.quantity) if line.quantity else line.price), Decimal(1)
+
+
+def _committed(items: Items, lines: Sequence[QuoteLine]) -> dict[str, Decimal]:
+    pairs = zip(items, lines, strict=True)
+    return {price.pk: line.quantity for (price, _), line in pairs if price.kind == "usage" and line.quantity}
+
+
+# What a price for one quote does not take over from the catalogue's.
+OWN = ("id", "code", "minimum", "active", "created_at")
+
+
+def committed_price(quote: Quote, price: Price, quantity: Decimal) -> Price:
+    """The usage price with a least: what so much of it costs, each period. Acceptance will store it; not saved here."""
+    least = round_ratio(pricing.amount(price.value, quantity))
+    same = {f.name: getattr(price, f.name) for f in Price._meta.concrete_fields if f.name not in OWN}
+    return Price(
+        **same, code=f"{quote.number.lower()}-{quote.version}{quote.option.lower()}-{price.code}"[:60], active=False,
+        minimum=max(Decimal(to_major(least, price.currency)), price.minimum or ZERO),
     )  # fmt: skip
 
 
@@ -418,9 +452,13 @@ def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
     return ZERO
 
 
-def described(price: Price) -> str:
-    """What a line of a quote calls the price."""
+def described(price: Price, committed: Decimal | None = None) -> str:
+    """What a line of a quote calls the price. `committed`: of usage, with the price that is made for it."""
     words = price.label or price.code
+    if committed and price.minimum is not None:
+        least = unit_price(price.minimum, price.currency)
+        each = str(price.interval or "period").replace("_", "-")
+        return f"{words}: {committed.normalize():,f} committed each {each}, {least} at least"
     if price.minimum is None or price.kind != "minimum":
         return words
     return f"{words}: at least {unit_price(price.minimum, price.currency)} each period, usage included"
@@ -436,7 +474,8 @@ def _lines(spec: PhaseSpec, proposal: Proposal) -> Iterator[LineFigures]:
         told = taxed(gross, less, proposal.rate_of(taxes.category_of(price, spec.plan)))
         shown = price.model in ("flat", "per_unit") and not told.tax_in_gross
         yield LineFigures(
-            price=price, description=described(price), kind="usage" if used else price.kind, quantity=quantity,
+            price=price, description=described(price, proposal.committed.get(price.pk)),
+            kind="usage" if used else price.kind, quantity=quantity,
             list_unit=price.unit_amount if shown and not used else None, list_amount=told.gross, discount=told.discount,
             percent=discount.percent_off if discount and gross else None, tax=told.tax,
             with_tax=gross if told.tax_in_gross else None,
@@ -472,8 +511,13 @@ def _percent(spec: PhaseSpec) -> Decimal:
 def _schedule(entries: Sequence[Due]) -> Iterator[Scheduled]:
     for day in sorted({due.entry.due_on for due in entries}):
         found = [due for due in entries if due.entry.due_on == day]
-        net, tax = sum(due.told.net for due in found), sum(due.told.tax for due in found)
-        yield Scheduled(day, net, tax, _words([due.entry for due in found]))
+        used = [due for due in found if due.entry.price.kind == "usage"]
+        yield Scheduled(day, *_sums(found), _words([due.entry for due in found]), *_sums(used))
+
+
+def _sums(found: Sequence[Due]) -> tuple[int, int]:
+    """Net and tax."""
+    return sum(due.told.net for due in found), sum(due.told.tax for due in found)
 
 
 def _words(entries: Sequence[timeline.Entry]) -> str:

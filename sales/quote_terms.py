@@ -1,6 +1,6 @@
 """The terms that a quote may have, checked: each alone, then together, then its lines and ramp."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -171,25 +171,66 @@ def write_parts(quote: Quote, terms: Mapping[str, Any]) -> None:
 
 
 def _write_plan_lines(quote: Quote, quantity: Any, quantities: Mapping[str, Any] | None) -> None:
-    """The plan's prices for the interval and currency; seats stay as they were unless given."""
-    if quantity is None and not quantities:
-        counted = quote.lines.filter(kind="recurring", quantity__gt=0).exclude(price__model="flat")
-        seats = counted.order_by("position").first()
-        quantity = seats.quantity if seats else None
+    """The plan's prices for the interval and currency; seats and what is committed stay as they were unless given."""
+    metered = set(quote.plan.prices.filter(kind="usage").values_list("code", flat=True))
+    given = quantities or {}
+    counts = {
+        code: _number(1 if n is None else n, "quantities") for code, n in given.items() if code not in metered
+    }
+    before = {line.price.code: line for line in quote.lines.select_related("price") if line.price}
+    if quantity is None and not counts:
+        seats = (
+            line.quantity for line in before.values() if line.price and proposing.counts_seats(line.price)
+        )
+        quantity = next((each for each in seats if each), None)
     items = subscribing.choose_items(
         quote.plan, interval=quote.interval, currency=quote.currency,
-        quantity=None if quantity is None else _number(quantity, "quantity"),
-        quantities={code: _number(n, "quantities") for code, n in (quantities or {}).items()} or None,
+        quantity=None if quantity is None else _number(quantity, "quantity"), quantities=counts or None,
     )  # fmt: skip
+    kept = {code: line.quantity for code, line in before.items() if code in metered}
+    asked = {code: _commitment(n, code) for code, n in given.items() if code in metered}
+    rows = [
+        _plan_line(quote, price, quantity, kept | asked, n) for n, (price, quantity) in enumerate(items, 1)
+    ]
+    _refuse_unknown(given, [price for price, _ in items])
     quote.lines.filter(price__isnull=False).delete()
-    QuoteLine.objects.bulk_create(_plan_line(quote, *item, n) for n, item in enumerate(items, 1))
+    QuoteLine.objects.bulk_create(rows)
 
 
-def _plan_line(quote: Quote, price: Price, quantity: Decimal, position: int) -> QuoteLine:
+def _refuse_unknown(given: Mapping[str, Any], prices: Sequence[Price]) -> None:
+    unknown = given.keys() - {price.code for price in prices}
+    if unknown:
+        raise InvalidQuote(f"The plan has no price {min(unknown)} for this interval.", field="quantities")
+
+
+def _commitment(value: Any, code: str) -> Decimal:
+    """How much of a meter is paid for in each period, used or not; 0 for none."""
+    field = f"quantities.{code}"
+    number = _number(0 if value is None else value, field)
+    if not 0 <= number <= MAX_SEATS:
+        raise InvalidQuote(f"A committed quantity is from 0 to {MAX_SEATS:,}.", field=field)
+    return number
+
+
+def _committed(quote: Quote, price: Price, quantity: Decimal) -> str:
+    made = proposing.committed_price(quote, price, quantity)
+    if made.minimum is not None and made.minimum * 10 ** exponent(quote.currency) >= LIMIT:
+        raise InvalidQuote("This is too much money.", field=f"quantities.{price.code}")
+    return proposing.described(made, quantity)
+
+
+def _plan_line(
+    quote: Quote, price: Price, quantity: Decimal, committed: Mapping[str, Decimal], position: int
+) -> QuoteLine:
+    words = proposing.described(price)
+    if price.kind == "usage":
+        quantity = committed.get(price.code, Decimal(0))
+        if quantity and price.per_transaction:
+            raise InvalidQuote("What single events cost is not committed.", field=f"quantities.{price.code}")
+        words = _committed(quote, price, quantity) if quantity else words
     return QuoteLine(
         quote=quote, kind="usage" if price.kind in proposing.AS_USED else price.kind, price=price,
-        description=proposing.described(price)[:200], quantity=quantity,
-        position=position,
+        description=words[:200], quantity=quantity, position=position,
         unit_amount=price.unit_amount if price.model in ("flat", "per_unit") and price.kind != "minimum" else None,
     )  # fmt: skip
 

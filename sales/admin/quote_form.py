@@ -74,9 +74,11 @@ class QuoteForm(forms.Form):
         self.quote = quote
         self.zone = ZoneInfo(proposing.zone_of(quote))
         fees = list(quote.lines.filter(price__isnull=True))
+        self.metered: list[Any] = list(quote.lines.filter(price__kind="usage").select_related("price"))
         self.fee_rows = len(fees) + SPARE_FEES
+        committed = {f"committed_{n}": plain(line.quantity) or None for n, line in enumerate(self.metered)}
         super().__init__(  # type: ignore[misc]
-            *args, initial={**_terms(quote, self.zone), **_ramp(quote), **_fees(fees)}, **options
+            *args, initial={**_terms(quote, self.zone), **_ramp(quote), **_fees(fees), **committed}, **options
         )
         on_sale = Plan.objects.filter(archived_at__isnull=True) | Plan.objects.filter(pk=quote.plan_id)
         plans: Any = self.fields["plan"]
@@ -90,6 +92,13 @@ class QuoteForm(forms.Form):
         self._add_rows()
 
     def _add_rows(self) -> None:
+        for n, line in enumerate(self.metered):
+            self.fields[f"committed_{n}"] = forms.DecimalField(
+                label=f"Committed: {line.price.label or line.price.code}",
+                min_value=0,
+                max_digits=12,
+                required=False,
+            )
         for year in RAMP_YEARS:
             self.fields[f"seats_{year}"] = forms.DecimalField(
                 label=f"Seats in year {year}", min_value=1, max_digits=10, decimal_places=0, required=False
@@ -127,6 +136,12 @@ class QuoteForm(forms.Form):
         return [(year, self[f"seats_{year}"], self[f"discount_{year}"]) for year in RAMP_YEARS]
 
     @property
+    def committed(self) -> list[tuple[forms.BoundField, str]]:
+        """Each with the period that it is for."""
+        intervals = [str(line.price.interval or "period").replace("_", "-") for line in self.metered]
+        return [(self[f"committed_{n}"], each) for n, each in enumerate(intervals)]
+
+    @property
     def ramp_open(self) -> bool:
         """Shown unfolded when anything stands in it."""
         return any(field.value() or field.errors for _, *pair in self.years for field in pair)
@@ -149,6 +164,9 @@ class QuoteForm(forms.Form):
         if first == "fees" and number.isdigit():
             rows = [n for n, _ in self._fee_rows()]
             return f"fee_{rows[int(number)] if int(number) < len(rows) else 0}_{part or 'description'}"
+        codes = [line.price.code for line in self.metered]
+        if first == "quantities" and rest in codes:
+            return f"committed_{codes.index(rest)}"
         return NAMES.get(first, first)
 
     def terms(self) -> dict[str, Any]:
@@ -163,6 +181,9 @@ class QuoteForm(forms.Form):
             terms["expires_at"] = datetime.combine(data["expires_on"] + timedelta(days=1), time(), self.zone)
         if any(name.startswith(("seats_", "discount_")) and name[-1].isdigit() for name in changed):
             terms["ramp"] = [*self._ramp_rows(), *_first_year(self.quote)]
+        committed = {line.price.code: data[f"committed_{n}"] or 0 for n, line in enumerate(self.metered)}
+        if "plan" not in changed and any(name.startswith("committed_") for name in changed):
+            terms["quantities"] = committed
         if any(name.startswith("fee_") for name in changed):
             terms["fees"] = [row for _, row in self._fee_rows()]
         return terms

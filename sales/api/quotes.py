@@ -54,7 +54,10 @@ class QuoteDiscount(Strict):
 
 
 class QuoteLineNew(Strict):
-    price = Text(required=False, help_text="the code of one of the plan's prices, with its quantity")
+    price = Text(
+        required=False,
+        help_text="the code of one of the plan's prices, with its quantity: of usage, what is committed each period",
+    )
     description = Text(required=False, help_text="of a one-time fee that stands in no catalogue")
     amount = UnitAmount(required=False, help_text="of one unit of the fee")
     quantity = Quantity(required=False)
@@ -75,7 +78,11 @@ class QuoteTerms(Strict):
     plan = Text(required=False, help_text="id or code")
     interval = serializers.ChoiceField(required=False, choices=INTERVALS)
     quantity = Quantity(required=False)
-    quantities = serializers.DictField(required=False, child=Quantity(), help_text="by price code")
+    quantities = serializers.DictField(
+        required=False,
+        child=Quantity(),
+        help_text="by price code; of usage: what is committed, and paid for, in each of its periods, 0 for nothing",
+    )
     lines = QuoteLineNew(many=True, required=False)
     ramp = QuoteRampNew(many=True, required=False)
     discount = QuoteDiscount(required=False, allow_null=True)
@@ -293,7 +300,7 @@ def _lines(given: dict[str, Any]) -> None:
     for n, line in enumerate(lines):
         if ("price" in line) == ("amount" in line):
             raise _refused(f"lines.{n}", "ambiguous", "A line has a price, or an amount of its own.")
-    counted = {line["price"]: line.get("quantity", 1) for line in lines if "price" in line}
+    counted = {line["price"]: line.get("quantity") for line in lines if "price" in line}
     if counted:
         given["quantities"] = {**given.get("quantities", {}), **counted}
     given["fees"] = [

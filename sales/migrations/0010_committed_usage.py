@@ -8,5 +8,5 @@ def nothing_is_committed(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sales", "0008_payment_exceptions")]
+    dependencies = [("sales", "0009_sides_of_deals_and_quotes")]
     operations = [migrations.RunPython(nothing_is_committed, migrations.RunPython.noop)]

@@ -345,7 +345,8 @@ def _signer() -> signing.Signer:
 
 
 class QuoteLine(models.Model):
-    """A price and how many of it; a one-time fee may stand without a price of the catalogue."""
+    """A price and how many of it (of usage: how much is committed each period, 0 for none); a one-time fee may stand
+    without a price of the catalogue."""
 
     class Kind(models.TextChoices):
         RECURRING = "recurring", "Recurring"

@@ -37,6 +37,28 @@ def test_it_compares_a_row(invoiced, changed_on, today, state):
     assert (row.state, row.total) == (state, 123_00)
 
 
+COMMITTED = {**ROW, "committed": 60_00, "committed_tax": 13_80}
+ALONE = {**ROW, "committed": 100_00, "committed_tax": 23_00}
+
+
+@pytest.mark.parametrize(
+    ("row", "invoiced", "state"),
+    [
+        (COMMITTED, Invoiced(40_00, 9_20, ("1",), 60_00, 13_80), "kept"),
+        (COMMITTED, Invoiced(40_00, 9_20, ("1",), 75_00, 17_25), "kept"),
+        (COMMITTED, Invoiced(40_00, 9_20, ("1",), 59_99, 13_80), "differs"),
+        (COMMITTED, Invoiced(40_01, 9_20, ("1",), 60_00, 13_80), "differs"),
+        (COMMITTED, Invoiced(40_00, 9_20, ("1",)), "differs"),
+        (ROW, Invoiced(100_00, 23_00, ("1",), 60_00, 13_80), "kept"),
+        (ALONE, Invoiced(990_00, 227_70, ("1",), 100_00, 23_00), "kept"),
+        (ALONE, Invoiced(990_00, 227_70, ("1",), 99_99, 23_00), "differs"),
+    ],
+)
+def test_it_compares_what_was_committed_of_usage(row, invoiced, state):
+    (found,) = promises.compare([row], {DAY: invoiced}, changed_on=None, today=DAY)
+    assert found.state == state
+
+
 def test_nothing_is_waited_for_where_nothing_is_owed():
     (row,) = promises.compare([{**ROW, "amount": 0, "tax": 0}], {}, changed_on=None, today=date(2027, 1, 1))
     assert row.state == "kept"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from billing.maths.periods import MONTHS, Interval
 from billing.maths.tax import TaxRate as TaxValue
-from billing.models import Customer, Plan, Price, TaxRate
+from billing.models import Customer, Meter, Plan, Price, TaxRate
 from sales import proposing, quoting
 from tests.fixtures_billing import NOON
 
@@ -50,6 +50,48 @@ def test_it_adds_up(make_customer, draft, terms, mrr, arr, acv, tcv):
     assert sum(each.amount for each in found.schedule) == tcv
 
 
+def test_it_counts_what_is_committed_of_usage(make_customer, draft):
+    """7,000,000 calls a month, 5,000,000 of them included, then 0.0008 each: 1,600.00 a month, used or not."""
+    found = of(draft(customer=make_customer(), quantity=1, quantities={"api-calls": 7_000_000}))
+    assert (found.mrr, found.arr) == (82_50, 990_00)
+    assert found.tcv == found.acv == 990_00 + 12 * 1600_00
+    assert [(each.date.isoformat(), each.amount) for each in found.schedule[:3]] == [
+        ("2026-01-15", 990_00), ("2026-02-15", 1600_00), ("2026-03-15", 1600_00),
+    ]  # fmt: skip
+    assert found.schedule[-1].date == found.end_on
+    words = [line.description for line in found.lines]
+    assert words[1] == "API calls: 7,000,000 committed each month, $1,600.00 at least"
+
+
+def test_a_discount_reaches_what_is_committed(make_customer, draft):
+    terms = {
+        "quantity": 1,
+        "quantities": {"api-calls": 7_000_000},
+        "discount_percent": Decimal(25),
+        "interval": "month",
+    }
+    found = of(draft(customer=make_customer(), **terms))
+    assert [each.amount for each in found.schedule] == [74_25, *[74_25 + 1200_00] * 11, 1200_00]
+    assert found.list_total - found.discount_total == found.tcv
+
+
+def test_what_is_committed_stays_until_it_is_named(make_customer, draft):
+    quote = draft(customer=make_customer(), quantity=3, quantities={"api-calls": 7_000_000})
+    now, plain = quote.now, quote.tcv - 12 * 1600_00
+    quoting.edit(quote=quote, now=now, actor="user:1", interval="month")
+    assert quote.lines.get(price__kind="usage").quantity == 7_000_000
+    quoting.edit(quote=quote, now=now, actor="user:1", interval="year", quantities={"api-calls": 0})
+    assert [line.quantity for line in quote.lines.all()] == [3, 0]
+    assert quote.tcv == plain
+
+
+@pytest.mark.parametrize("quantity", [-1, 10**9 + 1, "many"])
+def test_it_refuses_a_commitment_by_name(make_customer, draft, quantity):
+    with pytest.raises(quoting.InvalidQuote) as refused:
+        draft(customer=make_customer(), quantities={"api-calls": quantity})
+    assert refused.value.field == "quantities.api-calls"
+
+
 def test_it_stores_what_it_comes_to(make_customer, draft):
     quote = draft(customer=make_customer(), discount_percent=Decimal(15))
     assert (quote.mrr, quote.arr, quote.acv, quote.tcv) == (3366_00, 40392_00, 40392_00, 40392_00)
@@ -83,7 +125,8 @@ TERMS = st.fixed_dictionaries({
     "ramp": st.dictionaries(
         st.integers(1, 12), st.tuples(st.integers(1, 5000), st.none() | st.decimals(0, 100, places=2))
     ),
-    "fee": st.none() | st.integers(0, 10**7), "start": st.dates(date(2024, 1, 1), date(2030, 12, 31)),
+    "fee": st.none() | st.integers(0, 10**7), "least": st.none() | st.integers(1, 10**7),
+    "start": st.dates(date(2024, 1, 1), date(2030, 12, 31)),
 })  # fmt: skip
 
 
@@ -99,6 +142,12 @@ def test_its_totals_its_years_and_its_schedule_are_the_same_money(terms):
             plan=plan, code="fee", kind="one_time", model="per_unit", unit_amount=Decimal(terms["fee"]) / 100
         )
         items.append((fee, Decimal(1)))
+    if terms["least"] is not None:
+        calls = Price(
+            plan=plan, code="calls", kind="usage", model="per_unit", interval="month", billed="arrears",
+            unit_amount=Decimal(1), minimum=Decimal(terms["least"]) / 100, meter=Meter(code="calls"),
+        )  # fmt: skip
+        items.append((calls, Decimal(1)))
     months = MONTHS[Interval(terms["interval"])] * terms["periods"]
     years = [
         proposing.Year(n, Decimal(seats), percent) for n, (seats, percent) in sorted(terms["ramp"].items())
@@ -115,10 +164,13 @@ def test_its_totals_its_years_and_its_schedule_are_the_same_money(terms):
     assert found.list_total - found.discount_total == found.tcv
     assert found.discount_total >= 0
     assert found.credit == found.tax_total == 0
-    assert len(found.schedule) <= terms["periods"]
+    days = [each.date for each in found.schedule if each.amount != each.committed]
+    assert len(days) <= terms["periods"]
+    assert all(found.start_on <= day < found.end_on for day in days)
     days = [each.date for each in found.schedule]
     assert days == sorted(set(days))
-    assert all(found.start_on <= day < found.end_on for day in days)
+    assert all(found.start_on <= day <= found.end_on for day in days)
+    assert bool(sum(each.committed for each in found.schedule)) <= (terms["least"] is not None)
 
 
 def test_it_ramps_by_year(make_customer, draft):

@@ -1,11 +1,12 @@
 """Random quotes, signed and lived through on a test clock: what was signed is what is invoiced, to the cent."""
 
 import random
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from billing import metering
 from billing.maths.periods import local_date
 from billing.models import Invoice, TaxRate
 from sales import promises, proposing, quoting
@@ -34,6 +35,7 @@ def random_terms(dice, follows):
         terms["discount_amount"] = dice.randint(1, 5000_00)
     if dice.random() < 0.5:
         terms["escalator_percent"] = Decimal(dice.randint(1, 1500)) / 100
+    terms["quantities"] = {"api-calls": dice.choice([0, 5_000_000, dice.randint(5_000_001, 10**9)])}
     starts = dice.choice(["now", "date", *(["period_end"] if follows else [])])
     terms["starts"] = starts
     if starts == "date":
@@ -74,7 +76,34 @@ def test_what_was_signed_is_what_is_invoiced(
     run_jobs()
     signed.refresh_from_db()
     assert signed.state == "converted"
-    found, planned = invoiced(signed), {row["date"]: (row["amount"], row["tax"]) for row in signed.schedule}
+    # What is committed of the last period is asked for when it is over, beside the first period of the next term.
+    rows = [row for row in signed.schedule if row is not signed.schedule[-1] or not row.get("committed")]
+    found, planned = invoiced(signed), {row["date"]: (row["amount"], row["tax"]) for row in rows}
     assert {day: found.get(day) for day in planned} == planned
     assert {row.state for row in promises.of(signed, now=signed.now)} <= {"kept", "to_come"}
+    books()
+
+
+def test_what_is_committed_is_paid_for_and_more_as_it_is_used(
+    make_customer, draft, sign, advance, run_jobs, books
+):
+    ApprovalRule.objects.update(enabled=False)
+    customer = make_customer(country="US")
+    quote = draft(customer=customer, quantity=1, quantities={"api-calls": 7_000_000})
+    quoting.send(quote=quote, now=customer.now, actor="user:1")
+    signed = sign(quote)
+    used = {"customer": customer.pk, "event_name": "api_call"}
+    for day, calls in (("2026-01-20", 6_000_000), ("2026-02-20", 9_000_000)):
+        at = datetime.fromisoformat(f"{day}T12:00:00+00:00")
+        event = {**used, "id": day, "properties": {"value": calls}}
+        advance(customer.test_clock, to=at)
+        metering.record(events=[event], livemode=False, now=at)
+    advance(customer.test_clock, days=60)
+    run_jobs()
+    net = {day: amount for day, (amount, _) in invoiced(signed).items()}
+    assert net == {
+        "2026-01-15": 990_00, "2026-02-15": 1600_00, "2026-03-15": 3200_00, "2026-04-15": 1600_00,
+    }  # fmt: skip
+    states = [row.state for row in promises.of(signed, now=signed.now)]
+    assert states == ["kept"] * 4 + ["to_come"] * 9
     books()

@@ -47,6 +47,19 @@ def test_it_reprices_what_is_typed(build, quote):
     assert [row.year for row in quote.ramp.all()] == [2]
 
 
+def test_it_takes_a_commitment_to_usage(build, browser, address, quote):
+    assert build(committed_0="7000000").status_code == 302
+    quote.refresh_from_db()
+    assert quote.tcv == 4_752_000 + 12 * 160_000
+    page = browser.get(address(quote)).text
+    assert "Committed: API calls" in page
+    assert "7,000,000 committed each month" in page
+    wrong = build(committed_0="2000000000")
+    assert wrong.context["form"]["committed_0"].errors
+    assert build(quantity="50").status_code == 302
+    assert quote.lines.get(price__kind="usage").quantity == 7_000_000
+
+
 def test_it_adds_a_fee(build, quote):
     build(fee_0_description="Onboarding", fee_0_unit_amount="1500")
     quote.refresh_from_db()

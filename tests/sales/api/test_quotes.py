@@ -37,6 +37,17 @@ def test_it_drafts_a_quote_with_its_figures(api, acme, rita):
     assert (again["ramp"], again["tcv"]) == (body["ramp"], body["tcv"])
 
 
+def test_it_commits_to_usage_by_a_line_or_by_quantities(api, acme):
+    line = {"price": "api-calls", "quantity": 7_000_000}
+    body = api.post("quotes", customer="acme", plan="enterprise", quantity=1, lines=[line]).json()
+    assert [(each["price"], each["quantity"]) for each in body["lines"]] == [
+        ("seats-year", "1"), ("api-calls", "7000000"),
+    ]  # fmt: skip
+    assert (body["arr"], body["tcv"]) == ("990.00", "20190.00")
+    none = api.patch(f"quotes/{body['id']}", quantities={"api-calls": 0}).json()
+    assert none["tcv"] == "990.00"
+
+
 def test_it_goes_through_approval_by_somebody_else(api, acme, rita, staff, code):
     quote = api.post(
         "quotes",
