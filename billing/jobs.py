@@ -18,6 +18,9 @@ from billing import prepared
 _called: ContextVar[list[OrmQ] | None] = ContextVar("called", default=None)
 # Workers listen here, so that a job begins when it is called and not when they look the next time.
 CHANNEL = "tandem_jobs"
+# The queue (as `cluster=`) of what nobody waits for and what is slow by the thousand: it has its turn when nothing else
+# waits. Its name sorts after the other's.
+BEHIND = f"{Conf.CLUSTER_NAME}-behind"
 
 _STORE = f"""
 with called as (
@@ -41,16 +44,27 @@ class Queue(ORM):
 
     def dequeue(self) -> Any:
         """Jobs that wait; else nothing, as soon as one is called or it is time to look again."""
-        rows = self.get_connection()
         heard = prepared.until_told(CHANNEL)
         heard["nothing"] = True
-        if rows.filter(key=self.list_key, lock__lt=timezone.now()).exists():
-            return super().dequeue()
+        if found := self._waiting():
+            return [(job.pk, job.payload) for job in found if self._taken(job)]
         if connection.in_atomic_block:
             sleep(Conf.POLL)
         elif prepared.until_told(CHANNEL):
             select.select([connection.connection], [], [], Conf.POLL)
         return None
+
+    def _waiting(self) -> list[OrmQ]:
+        """The oldest. Of those behind no more than are begun at once: what is taken is done before a worker stops, and
+        before what comes meanwhile."""
+        rows = self.get_connection().filter(key__in=[self.list_key, BEHIND], lock__lt=timezone.now())
+        found = list(rows.order_by("key", "lock", "id")[: Conf.BULK])
+        first = [job for job in found if job.key == self.list_key]
+        return first or found[: Conf.WORKERS]
+
+    def _taken(self, job: OrmQ) -> bool:
+        """Whether no other worker was faster."""
+        return bool(OrmQ.objects.filter(pk=job.pk, lock=job.lock).update(lock=self.timeout(job)))
 
 
 def _store(jobs: Sequence[OrmQ]) -> int:

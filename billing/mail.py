@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from django.utils.functional import SimpleLazyObject
 from django_q.tasks import async_task
 
-from billing import printing
+from billing import jobs, printing
 from billing.models import Customer, Document, Event, Invoice, KeptMail, Mail, Seller
 
 # A mail that fails this often is left for somebody to look at.
@@ -85,8 +85,10 @@ def post(mails: Sequence[Mail]) -> list[Mail]:
 
 
 def send_soon(mail: Mail) -> None:
-    """Enqueue the sending of a mail that is stored in this transaction."""
-    async_task("billing.tasks.send_mail", mail.pk)
+    """Enqueue the sending of a mail that is stored in this transaction. One with an invoice comes after all other jobs: a
+    paper has to be printed, and a billing run brings thousands."""
+    behind = {"cluster": jobs.BEHIND} if mail.invoice_id else {}
+    async_task("billing.tasks.send_mail", mail.pk, **behind)
 
 
 def standard(customer: Customer | None, invoice: Invoice | None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from billing.api import idempotency
 from billing.models import BillingRehearsal, Mail, ProviderEvent, TestClock
 
 log = logging.getLogger(__name__)
-# How long a job bills before it lets the worker go. In ten seconds a stopped worker should be gone.
+# How long a job bills, or sends what waits, before it lets the worker go. In ten seconds a stopped one should be gone.
 SHIFT = timedelta(seconds=5)
 
 
@@ -48,12 +48,15 @@ def send_mail(mail_id: str) -> None:
 
 
 def send_waiting_mail() -> int:
-    """Send what a dead worker or a mail server out of order left, each less often the longer it fails."""
+    """Send what a dead worker or a mail server out of order left, each less often the longer it fails; for a shift, so
+    that thousands that have not had their turn yet keep no worker."""
     now, sent = timezone.now(), 0
     waiting = Mail.objects.filter(sent_at__isnull=True, attempts__lt=mail.MOST_ATTEMPTS)
     for row in waiting.select_related("document").order_by("created_at")[:500]:
         if row.tried_at is None or row.tried_at + timedelta(minutes=2**row.attempts) < now:
             sent += _try(row)
+            if timezone.now() >= now + SHIFT:
+                break
     return sent
 
 

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
 from billing import jobs
@@ -79,3 +80,28 @@ def test_a_worker_that_hears_nothing_looks_again(monkeypatch):
     assert queue.dequeue() is None
     time.sleep(0.2)
     assert len(queue.dequeue()) == 1
+
+
+def test_what_is_behind_waits_for_everything_else_and_comes_by_few(monkeypatch):
+    monkeypatch.setattr(Conf, "WORKERS", 2)
+    queue = jobs.Queue()
+    for number in range(3):
+        async_task("billing.tasks.send_mail", number, cluster=jobs.BEHIND)
+    call(7, 8)
+
+    def taken():
+        return [SignedPackage.loads(payload)["args"] for _, payload in queue.dequeue()]
+
+    assert taken() == [(7,), (8,)]
+    assert taken() == [(0,), (1,)]
+    call(9)
+    assert taken() == [(9,)]
+    assert taken() == [(2,)]
+
+
+def test_what_another_worker_has_taken_is_left_alone(monkeypatch):
+    queue = jobs.Queue()
+    call(1)
+    [job] = queue._waiting()
+    assert queue._taken(job)
+    assert not queue._taken(job)

@@ -1,6 +1,6 @@
 """Mails: written once with their cause, sent by a job, kept where there is no mail server."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import mail as outbox
@@ -8,7 +8,7 @@ from django.core.mail import BadHeaderError, EmailMultiAlternatives
 from django.db import transaction
 from django_q.models import OrmQ
 
-from billing import mail, tasks
+from billing import jobs, mail, tasks
 from billing.events import record
 from billing.models import Document, KeptMail, Mail
 
@@ -54,6 +54,14 @@ def test_it_is_written_and_enqueued_at_once(hello, settings):
     assert (stored.pk, stored.subject, stored.recipient) == (written.pk, "Hello Ada", "ada@nova.example")
     assert stored.text == f"Dear Ada, see {settings.SITE_URL}.\n"
     assert OrmQ.objects.count() == 1
+
+
+def test_one_with_an_invoice_waits_for_all_other_jobs(hello, clock, make_customer, subscribe):
+    invoice = subscribe(make_customer(clock)).invoices.get()
+    OrmQ.objects.all().delete()
+    hello()
+    hello(to="bob@nova.example", invoice=invoice)
+    assert [row.key == jobs.BEHIND for row in OrmQ.objects.order_by("id")] == [False, True]
 
 
 def test_an_event_writes_it_once_to_each_recipient(hello):
@@ -163,6 +171,13 @@ def test_one_that_cannot_go_does_not_hold_up_the_others(hello, monkeypatch):
     monkeypatch.setattr(EmailMultiAlternatives, "send", refuses_one)
     assert tasks.send_waiting_mail() == 1
     assert [sent.to for sent in outbox.outbox] == [["bob@nova.example"]]
+
+
+def test_thousands_that_wait_keep_no_worker_longer_than_a_shift(hello, monkeypatch):
+    hello()
+    hello(to="bob@nova.example")
+    monkeypatch.setattr(tasks, "SHIFT", timedelta(0))
+    assert [tasks.send_waiting_mail() for _ in range(3)] == [1, 1, 0]
 
 
 def test_it_is_left_alone_in_the_end(hello):
