@@ -1,6 +1,7 @@
 """What tests need from the machine: a PostgreSQL (their own, unless DATABASE_URL names one), a Chromium."""
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUNNING] = contextlib.ExitStack()
     if config.getoption("numprocesses", None):
         start_server(config)  # once, before the workers that will share it
+    else:
+        gc.disable()  # until everything is collected
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -41,6 +44,13 @@ def start_server(config: pytest.Config) -> None:
     if not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = url = config.stash[RUNNING].enter_context(embedded.in_use(None))
         settings.DATABASES["default"]["HOST"] = environ.Env.db_url_config(url)["OPTIONS"]["host"]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end: the collector of garbage never walks over it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
