@@ -14,12 +14,17 @@ KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 def empty() -> None:
     """Delete every row. Guards and foreign keys are not asked: what is left is nothing."""
+    if tables := written():
+        deletes = "".join(f'delete from "{table}";' for table in tables)
+        with connection.cursor() as cursor:
+            cursor.execute(f"begin; set local session_replication_role = replica; {deletes} commit;")
+
+
+def written() -> list[str]:
+    """The tables with rows."""
     with connection.cursor() as cursor:
         cursor.execute(_with_rows())
-        written = cursor.fetchone()[0]
-        if written:
-            deletes = "".join(f'delete from "{table}";' for table in written)
-            cursor.execute(f"begin; set local session_replication_role = replica; {deletes} commit;")
+        return cursor.fetchone()[0]
 
 
 @cache

@@ -8,18 +8,16 @@ from tests.browser.looking import watched
 
 
 @pytest.fixture
-def site(live_server, settings, tmp_path, monkeypatch):
+def site(live_server, catalogue, settings, tmp_path, monkeypatch):
     """The shipped catalogue on a live server, with a stand-in in a file, which threads can share."""
     import stripe
 
     from billing import gateway
-    from billing.catalogue import ship
     from billing.fakestripe import FakeStripe, FakeStripeHTTPClient, SqliteStore, site
     from checkout import catalogue as shipped
     from tests.fixtures_billing import NOON
     from tests.fixtures_stripe import KEY
 
-    ship(now=NOON)
     shipped.ship(now=NOON)
     settings.SITE_URL = live_server.url
     store = SqliteStore(tmp_path / "stripe.sqlite3")
@@ -33,17 +31,15 @@ def site(live_server, settings, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def people(site):
+def people(site, sales_catalogue):
     """(the seller, her manager)"""
     from django.contrib.auth.models import Group
 
     from billing.models import User
-    from sales import catalogue
-    from tests.fixtures_billing import NOON
+    from sales.catalogue import REPS
 
-    catalogue.ship(now=NOON)
     made = []
-    for name, group in (("rita", catalogue.REPS), ("max", "Sales managers")):
+    for name, group in (("rita", REPS), ("max", "Sales managers")):
         user = User.objects.create_user(f"{name}@seller.example", name=name.title(), is_staff=True)
         user.groups.add(Group.objects.get(name=group))
         made.append(user)

@@ -6,15 +6,13 @@ from tests.fixtures_billing import NOON
 
 
 @pytest.fixture
-def things(catalogue, make_customer, subscribe):
+def things(sales_catalogue, make_customer, subscribe):
     """One of everything in the sandbox, by the names that addresses use."""
     from billing import correcting, customers, metering, webhooks_out
     from billing.models import Discount, Payment, PaymentMethod, Plan, SignOff, TestClock, UsageImport
     from checkout import sessions
-    from sales import catalogue as sales_catalogue
     from sales import deals, leads, quoting, watching
 
-    sales_catalogue.ship(now=NOON)
     endpoint, _ = webhooks_out.create(url="https://8.8.8.8/", livemode=False, actor="system", now=NOON)
     customer = make_customer(external_id="acme")
     subscription = subscribe(customer)

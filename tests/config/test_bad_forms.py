@@ -10,11 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import Invoice, Plan
-from checkout import catalogue as shipped
 from checkout import sessions
 from checkout.urls import urlpatterns as of_checkout
 from portal.urls import urlpatterns as of_portal
-from tests.checkout.conftest import ANSWERS, NOON
+from tests.checkout.conftest import ANSWERS
 
 pytestmark = pytest.mark.django_db
 
@@ -60,11 +59,10 @@ PATHS = (
 
 
 @pytest.fixture
-def buyer(make_customer, clock, subscribe):
+def buyer(sales_catalogue, make_customer, clock, subscribe):
     """A signed-in owner with an open invoice; errors are answered as buyers would see them."""
     from billing import customers
 
-    shipped.ship(now=NOON)
     customer = make_customer(clock, name="Nova Robotics")
     buyer = Client(raise_request_exception=False)
     buyer.subscription = subscribe(customer)

@@ -4,15 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def sales_rules(catalogue):
-    from sales.catalogue import ship
-    from tests.fixtures_billing import NOON
-
-    ship(now=NOON)
-
-
-@pytest.fixture
-def nova(make_customer, clock, subscribe, sales_rules):
+def nova(make_customer, clock, subscribe, sales_catalogue):
     customer = make_customer(clock, name="Nova Robotics", email="billing@nova.example")
     subscribe(customer)
     customer.refresh_from_db()

@@ -21,7 +21,7 @@ FROM_OUTSIDE = {"enter", "choose", "card_back"}
 
 
 @pytest.fixture
-def house(make_customer, make_clock, subscribe, enter, member_of, fake_stripe, sales_rules):
+def house(make_customer, make_clock, subscribe, enter, member_of, fake_stripe, sales_catalogue):
     """house(name, owner) -> (customer, browser), with one of everything that the portal shows."""
 
     def build(name, owner):

@@ -96,7 +96,7 @@ def test_it_offers_to_undo_a_cancellation(alice, vera, nova, sub):
     assert "/keep/" not in vera.get("/portal/").text
 
 
-def test_it_says_when_the_trial_ends(enter, make_customer, clock, subscribe, sales_rules):
+def test_it_says_when_the_trial_ends(enter, make_customer, clock, subscribe, sales_catalogue):
     customer = make_customer(clock)
     subscribe(customer, trial_days=14)
     page = enter(customer).get("/portal/").text
@@ -110,7 +110,7 @@ def test_it_asks_for_money_that_is_late(alice, nova):
     assert "We could not charge your card for invoice" in page
 
 
-def test_it_is_kind_to_who_has_nothing_yet(enter, make_customer, sales_rules):
+def test_it_is_kind_to_who_has_nothing_yet(enter, make_customer, sales_catalogue):
     page = enter(make_customer()).get("/portal/")
     assert page.status_code == 200
     assert "No plan is running" in page.text

@@ -78,7 +78,7 @@ def test_small_customers_ask_for_invoices(alice, nova):
     assert "You asked to pay by invoice" in alice.get("/portal/payment/").text
 
 
-def test_larger_customers_switch_by_themselves(enter, make_customer, clock, subscribe, sales_rules):
+def test_larger_customers_switch_by_themselves(enter, make_customer, clock, subscribe, sales_catalogue):
     customer = make_customer(clock)
     subscribe(customer, quantity=40)
     enter(customer).post("/portal/payment/method/", {"method": "send_invoice"})
@@ -86,7 +86,7 @@ def test_larger_customers_switch_by_themselves(enter, make_customer, clock, subs
     assert customer.collection_method == "send_invoice"
 
 
-def test_who_has_no_plan_yet_switches_as_well(enter, make_customer, clock, sales_rules):
+def test_who_has_no_plan_yet_switches_as_well(enter, make_customer, clock, sales_catalogue):
     customer = make_customer(clock, collection_method="send_invoice")
     browser = enter(customer)
     answer = browser.post("/portal/payment/method/", {"method": "charge_automatically"}, follow=True)

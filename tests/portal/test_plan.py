@@ -139,7 +139,7 @@ def test_taking_back_twice_is_said_plainly(alice, sub):
     assert "There is no cancellation to undo" in alice.post(at(sub, "keep"), follow=True).text
 
 
-def test_a_trial_changes_at_its_end_for_nothing(enter, make_customer, clock, subscribe, sales_rules):
+def test_a_trial_changes_at_its_end_for_nothing(enter, make_customer, clock, subscribe, sales_catalogue):
     customer = make_customer(clock)
     trial = subscribe(customer, trial_days=14)
     browser = enter(customer)

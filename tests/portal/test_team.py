@@ -76,7 +76,7 @@ def test_a_full_team_takes_nobody_more(make_customer, clock, subscribe):
 
 
 def test_the_portal_says_that_the_team_is_full(
-    enter, make_customer, clock, subscribe, sales_rules, member_of
+    enter, make_customer, clock, subscribe, sales_catalogue, member_of
 ):
     customer = make_customer(clock)
     subscribe(customer, plan="starter", quantity=None)

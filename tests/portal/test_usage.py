@@ -41,5 +41,5 @@ def test_what_there_is_not_does_not_exist(alice, query):
     assert alice.get(f"/portal/usage/{query}").status_code == 404
 
 
-def test_nothing_measured_is_said(enter, make_customer, sales_rules):
+def test_nothing_measured_is_said(enter, make_customer, sales_catalogue):
     assert "Nothing is measured" in enter(make_customer()).get("/portal/usage/").text

@@ -18,11 +18,6 @@ from tests.fixtures_billing import NOON
 
 
 @pytest.fixture
-def sales_catalogue(catalogue: None) -> None:
-    shipped.ship(now=NOON)
-
-
-@pytest.fixture
 def make_customer(make_customer: Callable[..., Customer], clock: Any) -> Callable[..., Customer]:
     """make_customer(**fields) lives at noon on the test clock, make_customer(None) in the present."""
 

@@ -8,7 +8,6 @@ import pytest
 
 from billing import books, cards, metering, switching
 from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
-from sales import catalogue as sales_catalogue
 from sales import drafting, promises, quoting
 from sales.admin import reading
 from sales.admin.customers import events_of, mails_of, moments
@@ -21,8 +20,7 @@ PRO, ENTERPRISE = 174_00, 9900_00
 
 
 @pytest.fixture(autouse=True)
-def printed(monkeypatch, catalogue):
-    sales_catalogue.ship(now=datetime(2026, 1, 1, tzinfo=UTC))
+def printed(monkeypatch, sales_catalogue):
     ApprovalRule.objects.update(enabled=False)
     monkeypatch.setattr("sales.quote_papers.print_paper", lambda paper: f"%PDF {paper.number}".encode())
 

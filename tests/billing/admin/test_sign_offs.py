@@ -5,8 +5,6 @@ from django.contrib.auth.models import Group
 
 from billing import carrying_out
 from billing.models import Invoice, Seller, SignOff, User
-from sales import catalogue as sales_catalogue
-from tests.fixtures_billing import NOON
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +27,7 @@ def press(browser, wish, action):
     return browser.post(page(wish), {"action": action})
 
 
-def test_each_group_does_what_it_may_whatever_it_posts(wish, client):
-    sales_catalogue.ship(now=NOON)
+def test_each_group_does_what_it_may_whatever_it_posts(wish, sales_catalogue, client):
     for group in Group.objects.all():
         user = User.objects.create_user(f"{group.pk}@seller.example", is_staff=True)
         user.groups.set([group])
