@@ -184,12 +184,18 @@ def _taxed(
     return [
         taxed(
             _line(line, subscription, price),
-            past.rates.get((line.price_key, line.about.period_start))
-            or rate_of(taxes.category_of(price, plan)),
+            _charged(line, past) or rate_of(taxes.category_of(price, plan)),
         )
         for line in lines
         for price, plan in [sold[line.price_key]]
     ]
+
+
+def _charged(line: statement.Line, past: returning.Past) -> tax.TaxRate | None:
+    """The tax that was charged for its period, of a line that gives back or takes such a giving back. What is asked for
+    instead is a new charge, with the tax of today."""
+    puts_right = line.net < 0 or line.correction
+    return past.rates.get((line.price_key, line.about.period_start)) if puts_right else None
 
 
 def _no_longer_in(known: Collection[str], lines: Iterable[statement.Line]) -> dict[str, tuple[Price, Plan]]:

@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 
-from billing import cataloguing, correcting, drafting, printing, subscribing, taxes
+from billing import cataloguing, correcting, drafting, ending, printing, subscribing, taxes
 from billing.issuing import DraftLine
 from billing.maths.tax import TaxRate as TaxValue
-from billing.models import CreditNote, Customer, Invoice, Seller, TaxRate
+from billing.models import CreditNote, Customer, Invoice, Seller, Subscription, TaxRate
 from billing.owing import taxed
 from billing.papers.checking import xml_errors
 from billing.papers.en16931 import cii, obstacles
@@ -215,6 +215,26 @@ def test_a_rate_that_becomes_inclusive_asks_for_nothing_again(
     change(subscription, anchor=1)
     advance(clock, days=30)
     assert subscription.invoices.first().total == 123_00
+
+
+def test_more_seats_of_who_has_become_a_business_are_without_tax(
+    catalogue, clock, make_customer, subscribe, advance, books
+):
+    """What is given back has the tax that was charged; what is asked for instead is a new charge."""
+    set_rate("19", country="DE")
+    subscription = subscribe(make_customer(clock, country="DE"), interval="year")
+    advance(clock, days=60)
+    Customer.objects.filter(pk=subscription.customer_id).update(tax_id="DE136695976")
+    subscription = Subscription.objects.get(pk=subscription.pk)
+    more = change(subscription, quantity=5)
+    taxed = [(line.tax_category, line.tax_amount != 0) for line in more.lines]
+    assert taxed == [("S", True), ("AE", False)]
+    ended = ending.cancel(
+        subscription=subscription, now=subscription.customer.now, actor="system", effective="now"
+    )
+    assert [line.tax_category for line in ended.lines] == ["AE"]
+    asked = sum(Invoice.objects.values_list("tax_total", flat=True))
+    assert asked == round(870_00 * 0.19) - round(870_00 * 305 / 365 * 0.19)  # it is what 60 days come to
 
 
 def test_its_electronic_invoice_is_valid(catalogue, make_customer, sold, books):
