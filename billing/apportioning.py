@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
-from billing.models import CollectionMethod, Customer, Invoice, InvoiceLine, Payment
+from billing.models import CollectionMethod, Customer, Dispute, Invoice, InvoiceLine, Payment
 from billing.refusals import Refused
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ class NothingToCredit(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What an invoice carries of a credit, in minor units; `off` of it lowers what is due on it."""
+    """What an invoice carries of a credit, in minor units; `off` of it lowers what is due on it. `invoice` says whether a
+    bank has `taken` back what paid it."""
 
-    invoice: Invoice
+    invoice: Any
     amount: int
     off: int = 0
 
@@ -62,7 +63,10 @@ def off_invoices(customer: Customer, lines: Sequence["DraftLine"], amount: int) 
 
 def _rooms(customer: Customer, lines: Sequence["DraftLine"]) -> Rooms:
     """The invoices that a credit may be written about, each with what is left of it."""
-    rows = _creditable(customer, lines).annotate(given=Sum("credit_notes__total", default=0))
+    taken = Dispute.objects.filter(payment__invoice=OuterRef("pk"), withdrawn__gt=0)
+    rows = _creditable(customer, lines).annotate(
+        given=Sum("credit_notes__total", default=0), taken=Exists(taken)
+    )
     return [(row, row.total - row.given) for row in rows.order_by("-own", "-issued_at", "-id")]
 
 

@@ -261,6 +261,8 @@ def _issue(
             now=now,
             credit_note=note,
         )
+        if to == "balance":
+            settling.hold_back(invoice, now=now)
     data = {"number": note.number, "total": total, "invoice": invoice.pk, "to": note.to, "reason": reason}
     record("credit_note.issued", subject=note, actor=actor, now=now, data=data)
     if to_due:

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from billing import bulk, collecting, journal, mail
+from billing import bulk, collecting, journal, mail, settling
 from billing.events import record, together
 from billing.gateway import DisputeFacts, gateway
 from billing.maths.periods import local_date
@@ -61,6 +61,8 @@ def write(*, payment_id: str, facts: DisputeFacts, now: datetime, actor: str) ->
     on = local_date(now, Seller.objects.get().timezone)
     postings = journal.of_dispute(row, after, row.fee - fee, on, invoice_id=payment.invoice_id)
     bulk.copy(Posting, list(postings))
+    if payment.invoice is not None:
+        settling.hold_back(payment.invoice, now=now)
     if row.status != said:
         _tell(row, payment, said, now, actor)
     return row

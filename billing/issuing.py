@@ -404,6 +404,8 @@ def _credit_note(
     given_up = share.invoice.status == Invoice.Status.UNCOLLECTIBLE
     postings = journal.of_credit_note(note, lines, off=share.off, given_up=given_up, sign=-1)
     bulk.copy(Posting, list(postings))
+    if share.invoice.taken:
+        settling.hold_back(share.invoice, now=draft.now)
     return note
 
 

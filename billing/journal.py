@@ -116,6 +116,12 @@ def of_refund(
     yield from _postings(_of(refund), amounts, on, words, **refs)
 
 
+def of_held_back(invoice: Invoice, amount: int, on: date, words: str) -> Iterator[dict[str, Any]]:
+    """Credit that lowers what was lost to the bank; a negative amount is credit again."""
+    amounts: Counter[str] = Counter({Account.CUSTOMER_BALANCE: amount, Account.BAD_DEBT: -amount})
+    yield from _postings(_of(invoice), amounts, on, words, invoice_id=invoice.pk)
+
+
 def of_explanation(refund: Refund, on: date, **refs: str | None) -> Iterator[dict[str, Any]]:
     """What left elsewhere was credit of the customer's."""
     amounts: Counter[str] = Counter(

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Sum
 
 from billing import bulk, journal
 from billing.maths.periods import local_date
-from billing.models import BalanceEntry, Customer, Invoice, Payment, Posting, Seller, Subscription
+from billing.models import BalanceEntry, Customer, Dispute, Invoice, Payment, Posting, Seller, Subscription
 from billing.moves import move
 
 
@@ -91,6 +91,38 @@ def _pay_from_balance(invoice: Invoice, amount: int, now: datetime, actor: str) 
     row = {"id": invoice.pk, "issued_on": on, **{name: getattr(invoice, name) for name in _PAPER}}
     bulk.copy(Posting, list(journal.of_balance_use(row, payment.pk, amount)))
     count(invoice, amount, now=now, actor=actor)
+
+
+# -- What the bank has taken back ------------------------------------------------------------------------------
+
+
+def hold_back(invoice: Invoice, *, now: datetime) -> None:
+    """Credit for what a bank has taken back from us is not money: the card holder has it already. As far as it stands on
+    the balance it lowers the loss instead; what the bank gives back comes back. In a transaction that holds the
+    customer. A second call changes nothing."""
+    entries = BalanceEntry.objects.filter(customer=invoice.customer_id)
+    held = -_sum(entries.filter(invoice=invoice, payment=None), "amount")
+    taken = _sum(Dispute.objects.filter(payment__invoice=invoice), "withdrawn")
+    credited = _sum(entries.filter(credit_note__invoice=invoice), "amount")
+    there = Customer.objects.values_list("balance", flat=True).get(pk=invoice.customer_id)
+    amount = min(min(taken, max(credited, 0)) - held, max(there, 0))
+    if amount:
+        _held(invoice, amount, now)
+
+
+def _sum(rows: QuerySet[Any], field: str) -> int:
+    return int(rows.aggregate(sum=Sum(field, default=0))["sum"])
+
+
+def _held(invoice: Invoice, amount: int, now: datetime) -> None:
+    """A negative amount is given back."""
+    words = f"The bank {'took' if amount > 0 else 'gave'} back what had paid {invoice.number}"
+    BalanceEntry.objects.create(
+        customer_id=invoice.customer_id, amount=-amount, currency=invoice.currency, reason=words, invoice=invoice, at=now
+    )  # fmt: skip
+    Customer.objects.filter(pk=invoice.customer_id).update(balance=F("balance") - amount)
+    on = local_date(now, Seller.objects.get().timezone)
+    bulk.copy(Posting, list(journal.of_held_back(invoice, amount, on, words)))
 
 
 _PAPER = ("customer_id", "currency", "livemode", "number")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from billing import collecting, disputing, refunding, tasks
+from billing import collecting, correcting, disputing, ending, refunding, tasks
 from billing.gateway import ProviderUnreachable
 from billing.models import Dispute, Event, Mail, Posting, ProviderEvent, User
 
@@ -184,3 +184,69 @@ def test_the_database_refuses_a_bank_that_holds_more_than_was_asked(payment, fak
     told()
     with pytest.raises(IntegrityError), transaction.atomic():
         Dispute.objects.update(withdrawn=payment.amount + 1)
+
+
+# -- Credit for what the bank has taken ---------------------------------------------------------------------
+
+
+def cancel(invoice, now=None):
+    return ending.cancel(
+        subscription=invoice.subscription, now=now or invoice.issued_at, actor="member:1", effective="now"
+    )
+
+
+def balance(invoice):
+    invoice.customer.refresh_from_db()
+    return invoice.customer.balance
+
+
+@pytest.mark.parametrize("first", ["dispute", "cancel"])
+@pytest.mark.parametrize("won", [True, False])
+def test_who_disputes_and_cancels_gets_the_money_once(payment, invoice, fake_stripe, told, books, first, won):
+    """From the bank or as credit, whatever comes first; what the bank gives back to us is credit again."""
+    credit = 0
+    if first == "cancel":
+        credit = cancel(invoice).credit_to_balance
+        assert balance(invoice) == credit > 0
+    opened = dispute(fake_stripe)
+    told()
+    if first == "dispute":
+        credit = cancel(invoice).credit_to_balance
+    assert balance(invoice) == 0
+    told()
+    fake_stripe.close_dispute(opened["id"], won=won)
+    told()
+    assert balance(invoice) == (credit if won else 0)
+    assert account("bad_debt") == (0 if won else payment.amount - credit)
+    books()
+
+
+def test_only_what_still_stands_on_the_balance_is_taken(
+    payment, invoice, subscribe, fake_stripe, told, books
+):
+    credit = cancel(invoice).credit_to_balance
+    other = subscribe(invoice.customer, plan="starter", quantity=None).invoices.get()
+    assert other.amount_paid > 0
+    dispute(fake_stripe)
+    told()
+    assert balance(invoice) == 0
+    assert account("bad_debt") == -(credit - other.amount_paid)
+
+
+def test_a_credit_note_of_staffs_for_it_lowers_the_loss_too(payment, invoice, fake_stripe, told, books):
+    opened = dispute(fake_stripe)
+    told()
+    fake_stripe.close_dispute(opened["id"], won=False)
+    told()
+    correcting.credit(invoice=invoice, amount=10_00, reason="Sorry", now=invoice.issued_at, actor="user:1")
+    assert (balance(invoice), account("bad_debt")) == (0, payment.amount - 10_00)
+
+
+def test_what_another_payment_brought_is_credit_all_the_same(
+    payment, invoice, subscribe, fake_stripe, told, books
+):
+    other = subscribe(invoice.customer, plan="starter", quantity=None).invoices.get()
+    dispute(fake_stripe)
+    collecting.attempt(invoice=other, now=other.issued_at, actor="system")
+    told()
+    assert cancel(other).credit_to_balance == balance(other) > 0
