@@ -203,7 +203,7 @@ def prepare(
     payer = _payer(session, fields)
     made = quoting.offer(session, table, now=now, customer=payer)
     _refuse_amount(made.today.total, session.currency, expected)
-    if not card_token and not asks_no_card(session, made):
+    if not card_token and not asks_no_card(session, made, table, now):
         raise CardMissing("Please enter your card.")
     session.attempts += 1
     session.attempted_at = session.quoted_at = now
@@ -288,9 +288,11 @@ def undecided(customer: Customer) -> QuerySet[CheckoutSession]:
     return CheckoutSession.objects.filter(customer=customer, status="open", attempted_at__isnull=False)
 
 
-def asks_no_card(session: CheckoutSession, made: Offer) -> bool:
-    """Whether this buyer begins a free trial without a card."""
-    return not session.needs_card and made.specs[0].free and made.today.total == 0
+def asks_no_card(session: CheckoutSession, made: Offer, table: quoting.Table, now: datetime) -> bool:
+    """Whether this buyer begins a free trial without a card. A card that is saved would be charged when it ends, so it is
+    shown and agreed to."""
+    saved = any(not card.expired(now.date()) for card in table.cards)
+    return not session.needs_card and made.specs[0].free and made.today.total == 0 and not saved
 
 
 def _payer(session: CheckoutSession, fields: Mapping[str, Any]) -> Customer:
@@ -303,7 +305,9 @@ def _payer(session: CheckoutSession, fields: Mapping[str, Any]) -> Customer:
 
 def _refuse_amount(total: int, currency: str, expected: int | None) -> None:
     if expected is not None and expected != total:
-        raise PriceChanged("The price has changed since you saw it. Please look at it again.")
+        raise PriceChanged(
+            f"The price has changed since you saw it: {money(total, currency)} is due today. Please look at it again."
+        )
     try:
         to_provider(total, currency)
     except UnchargeableAmount as error:

@@ -15,7 +15,9 @@ class TooOften(Refused):
     code = "too_many_requests"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("That was a little too often. Please wait some minutes and try again.")
+        minutes = -(-retry_after // 60)
+        wait = "a minute" if minutes <= 1 else f"{minutes} minutes"
+        super().__init__(f"That was a little too often. Please wait {wait} and try again.")
         self.retry_after = retry_after
 
 

@@ -65,6 +65,9 @@ def slow_down(request: HttpRequest, what: str, *, limit: int) -> None:
 
 
 def too_often(request: HttpRequest, refusal: limits.TooOften) -> HttpResponse:
-    response = render(request, "checkout/too_often.html", {"refusal": refusal}, status=429)
+    return told_to_wait(render(request, "checkout/too_often.html", {"refusal": refusal}, status=429), refusal)
+
+
+def told_to_wait(response: HttpResponse, refusal: limits.TooOften) -> HttpResponse:
     response["Retry-After"] = str(refusal.retry_after)
     return response

@@ -12,7 +12,7 @@ from billing.models import Plan
 from billing.refusals import Refused
 from checkout import limits
 from checkout.forms import ContactForm
-from checkout.views.common import slow_down, too_often
+from checkout.views.common import slow_down, told_to_wait
 from sales import leads
 
 IN_TEN_MINUTES = 5
@@ -35,7 +35,8 @@ def contact(request: HttpRequest) -> HttpResponse:
         slow_down(request, "contact-sales", limit=IN_TEN_MINUTES)
         leads.contact(**_asked(form.cleaned_data), source="contact_form", now=timezone.now(), actor="buyer")
     except limits.TooOften as refusal:
-        return too_often(request, refusal)
+        form.add_error(None, refusal.message)
+        return told_to_wait(_page(request, form, 429), refusal)
     except Refused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
         return _page(request, form, 422)

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import printing
+from billing import customers, printing
 from billing.models import Discount, PaymentMethod
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -229,7 +229,7 @@ def _page(
         "summary": wording.summary(row, sums.offer),
         "to_sales": _to_sales(row, row.routing),
         "was_to_sales": _to_sales(row, before or {}),
-        "no_card": completing.asks_no_card(row, sums.offer),
+        "no_card": completing.asks_no_card(row, sums.offer, sums.table, row.now),
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "home": row.cancel_url or "/pricing/",
         "country_known": bool(country),
@@ -261,7 +261,7 @@ def _pay(
     sessions.note_routing(row, decision)
     if judging.needs_a_person(row, decision):
         return _hand_over(request, row, form, sums, decision)
-    token = "" if completing.asks_no_card(row, sums.offer) else _card_token(form, table)
+    token = "" if completing.asks_no_card(row, sums.offer, sums.table, row.now) else _card_token(form, table)
     if form.errors:
         return _not_yet(request, row, form, sums)
     try:
@@ -428,8 +428,17 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
     row = session_of(token)
     if row.status != "completed":
         return redirect("checkout:session", token=token)
-    context = {"session": row, "quote": row.quote, "next_on": completing.day(row.quote.get("next_on"))}
+    context = {
+        "session": row, "quote": row.quote, "next_on": completing.day(row.quote.get("next_on")),
+        "has_card": _will_be_charged(row),
+    }  # fmt: skip
     return render(request, "checkout/receipt.html", context)
+
+
+def _will_be_charged(row: CheckoutSession) -> bool:
+    """Whether there is a card for what comes next: a trial may have begun without one."""
+    card = customers.default_card(row.customer) if row.customer and not row.invoice_id else None
+    return row.invoice_id is not None or (card is not None and not card.expired(row.now.date()))
 
 
 @private

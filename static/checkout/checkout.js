@@ -141,6 +141,14 @@
     });
   });
 
+  // The return key in the field of the code applies the code; it would pay.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.target.id !== "id_promotion_code") return;
+    event.preventDefault();
+    event.target.blur(); // the browser tells of the change
+    event.target.focus();
+  });
+
   // A new country brings other labels; what was typed meanwhile, and where, stays.
   let typing = null;
   document.addEventListener("htmx:oobBeforeSwap", (event) => {

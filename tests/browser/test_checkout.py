@@ -1,8 +1,10 @@
 """Buying in a real browser, on a phone and at a desk: it works, by keyboard too, and talks to nobody else."""
 
+from decimal import Decimal
+
 import pytest
 
-from billing.models import Customer, Invoice, Payment
+from billing.models import Customer, Discount, Invoice, Payment
 from checkout.models import CheckoutSession
 from tests.browser.looking import sound
 
@@ -248,6 +250,26 @@ def test_seats_and_interval_change_what_is_due(phone, site):
     phone.click("text=Yearly")
     phone.locator("#pay-label", has_text="$1,160.00").wait_for()
     sound(phone)
+
+
+def test_a_code_counts_when_it_is_typed_and_the_return_key_does_not_pay(phone, site):
+    Discount.objects.create(code="TEN", percent_off=Decimal(10), duration="once")
+    begin(phone, site)
+    fill(phone)
+    phone.click(".summary-panel__toggle")
+    for code, words in (("NINE", "We do not know this code."), ("TEN", "TEN")):
+        phone.fill("#id_promotion_code", code)
+        phone.press("#id_promotion_code", "Enter")
+        phone.locator("#promotion-note", has_text=words).wait_for()
+        assert phone.url.endswith("/checkout/" + phone.url.split("/")[4] + "/")
+    sound(phone)
+    phone.fill("#id_promotion_code", "")
+    phone.click("#id_city")
+    phone.locator("#pay-label", has_text="$103.53").wait_for()
+    phone.fill("#id_promotion_code", "TEN")
+    phone.click("button[value=pay]")
+    phone.wait_for_url("**/receipt/")
+    assert Invoice.objects.get().discount_total == 8_70
 
 
 def test_the_public_pages_are_open_to_everybody(page, site):

@@ -77,6 +77,10 @@ def test_an_unknown_plan_is_left_out(catalogue, client):
 def test_one_address_does_not_ask_without_end(catalogue, client):
     codes = [ask(client, email=f"a{n}@nova.example").status_code for n in range(7)]
     assert codes == [302] * 5 + [429] * 2
+    answer = ask(client, email="late@nova.example")
+    assert int(answer["Retry-After"]) > 0
+    assert "Please wait" in answer.text
+    assert 'value="late@nova.example"' in answer.text  # nothing is typed twice
     assert Lead.objects.count() == 5
 
 

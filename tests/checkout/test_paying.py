@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import collecting, customers, issuing
+from billing import cards, collecting, customers, issuing
 from billing.models import (
     Customer,
     Discount,
@@ -609,8 +609,25 @@ def test_a_trial_may_begin_without_a_card(free_trial, press, client, fake_stripe
     assert not Payment.objects.exists()
     assert not PaymentMethod.objects.exists()
     assert fake_stripe.rows("setup_intent") == []
-    assert "Your trial has begun" in client.get(f"/checkout/{free_trial.token}/receipt/").content.decode()
+    receipt = client.get(f"/checkout/{free_trial.token}/receipt/").text
+    assert "Your trial has begun" in receipt
+    assert "only if you add a card" in receipt
+    assert "The next charge" not in receipt
     assert "only if you add a card" in Mail.objects.get(template="trial_started").text
+
+
+def test_who_has_a_card_agrees_that_it_is_charged_when_the_trial_ends(
+    make_session, make_customer, press, client, fake_stripe
+):
+    customer = make_customer(country="IE")
+    card = cards.save(customer=customer, payment_method="pm_card_visa", now=timezone.now(), actor="user:1")
+    session = make_session(customer=customer, trial_days=14, needs_card=False)
+    html = client.get(f"/checkout/{session.token}/").text
+    assert ("No card needed" in html, "charges this card from" in html) == (False, True)
+    where = {"name": None, "email": None, "company": None, "country": "IE", "city": "Dublin"}
+    assert press(session, card="", saved_card="another", **where).status_code == 422
+    to_the_receipt(press(session, card="", saved_card=card.pk, **where), session)
+    assert "The next charge of" in client.get(f"/checkout/{session.token}/receipt/").text
 
 
 def test_a_card_is_asked_for_as_soon_as_something_is_due(make_session, press, fake_stripe):

@@ -112,7 +112,9 @@ def test_one_address_does_not_open_checkouts_without_end(catalogue, client):
     answers = [client.post("/checkout/start/", {"plan": "starter"}).status_code for _ in range(32)]
     assert answers.count(302) == 30
     assert answers[-1] == 429
-    assert int(client.post("/checkout/start/", {"plan": "starter"})["Retry-After"]) > 0
+    answer = client.post("/checkout/start/", {"plan": "starter"})
+    assert int(answer["Retry-After"]) > 0
+    assert 'href="/pricing/"' in answer.text
 
 
 def test_it_compares_what_the_plans_include(catalogue, client):
