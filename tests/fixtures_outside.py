@@ -50,7 +50,7 @@ class Receiver(BaseHTTPRequestHandler):
             time.sleep(0.05)
 
     def slow_head(self):
-        for byte in b"HTTP/1.1 200 OK\r\n" * 100:
+        for byte in b"HTTP/1.1 200 OK\r\n" * 1000:
             self.wfile.write(bytes([byte]))
             time.sleep(0.05)
 

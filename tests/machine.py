@@ -11,6 +11,7 @@ import pytest
 
 from config import chromium, embedded
 
+LONGEST = 60_000  # milliseconds that a browser waits for what must come: a busy machine is slow
 RUNNING = pytest.StashKey[contextlib.ExitStack]()
 
 
@@ -72,10 +73,11 @@ def emptied_quickly() -> None:
 @pytest.fixture(scope="module")
 def real_browser() -> Iterator[Any]:
     """The machine's own Chromium, driven by Playwright; its tests speak to the database beside Playwright's loop."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    expect.set_options(timeout=LONGEST)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium.find_chromium(), args=chromium.flags())
         yield opened

@@ -44,11 +44,11 @@ def beside(hold: Callable[[], Any], deed: Callable[[], Any]) -> Iterator[list[An
         thread.start()
         _until_it_waits(answers)
         yield answers
-    thread.join(30)
+    thread.join(60)
 
 
 def _until_it_waits(answers: list[Any]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not _somebody_waits():
         assert time.monotonic() < until, answers
         time.sleep(0.01)

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -128,10 +129,12 @@ def test_it_lets_a_name_through_that_leads_nowhere_today(monkeypatch):
 
 
 def test_it_does_not_wait_for_a_resolver_that_hangs(monkeypatch):
-    monkeypatch.setattr(outside.socket, "getaddrinfo", lambda *args, **options: time.sleep(1) or [])
+    let_go = threading.Event()
+    monkeypatch.setattr(outside.socket, "getaddrinfo", lambda *args, **options: [let_go.wait(120)][:0])
     started = time.monotonic()
     assert outside.check("https://slow.example/", seconds=0.2)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60
+    let_go.set()
 
 
 def test_it_allows_the_operators_own_networks(settings, monkeypatch):
@@ -198,7 +201,7 @@ def test_it_ends_what_drips(receiver, loopback, path):
     started = time.monotonic()
     with pytest.raises(outside.Unreachable, match="in time"):
         post(f"{receiver.url}/{path}", seconds=0.5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60  # and it drips for longer
 
 
 def test_it_reads_a_little_of_what_never_ends(receiver, loopback):

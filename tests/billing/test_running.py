@@ -271,7 +271,7 @@ def test_one_prices_while_the_other_writes(clock, make_customer, subscribe, monk
         end(*given)
 
     def issues(*given, **named):
-        waited.append(both.wait(20))
+        waited.append(both.wait(60))
         return issue(*given, **named)
 
     monkeypatch.setattr(running, "_claim", claims)

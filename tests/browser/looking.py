@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from tests.machine import LONGEST
+
 WIDTHS = (390, 1280)
 
 # What a finger cannot hit on a phone: less than 44 px high, and no word inside a sentence. A label counts with its box.
@@ -20,7 +22,7 @@ TOO_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=h
 def watched(page):
     """The page, with what its browser complained of, whom it asked and which scripts it loaded."""
     page.complaints, page.hosts, page.scripts = [], set(), set()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(LONGEST)
     page.on("console", lambda m: m.type in ("error", "warning") and page.complaints.append(m.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on("request", lambda r: page.hosts.add(r.url.split("/")[2]))

@@ -166,10 +166,10 @@ def judged(client, case, world, whole, lines):
     with transaction.atomic():
         for number, sent in enumerate(corpus.requests(case, world)):
             lines.clear()
-            writes, started = Writes(), time.monotonic()
+            writes, began = Writes(), (time.process_time(), time.monotonic())
             with transaction.atomic(), connection.execute_wrapper(writes):
                 answer = answer_to(client, sent, world["key"])
-                seconds = time.monotonic() - started
+                seconds = _taken(*began)
                 after = fingerprint() if writes.seen and (together or answer.status_code >= 400) else before
                 transaction.set_rollback(not together)
             changed = {one[0] for one, other in zip(after, before, strict=True) if one != other}
@@ -181,6 +181,11 @@ def judged(client, case, world, whole, lines):
                 found += [f"{case['id']} {case['name']}: {about}: {words}" for words in said]
         transaction.set_rollback(True)
     return found
+
+
+def _taken(processor, clock):
+    """Seconds of processor time. A busy machine makes nobody late; what waits for something shows by its length."""
+    return max(time.process_time() - processor, (time.monotonic() - clock) / 10)
 
 
 @pytest.mark.parametrize("surface", ["api", "usage", "webhook_in", "webhook_out"])

@@ -19,7 +19,7 @@ from config import embedded
 from config.embedded import locks, places, server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SOON = 15.0  # seconds
+SOON = 60.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_it_runs_while_it_is_used_and_keeps_its_data(home: Path) -> None:
     began = time.monotonic()
     with embedded.in_use(home):
         assert query(home, "SELECT words, upper(words) FROM kept") == [("grün 東京", "GRÜN 東京")]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < SOON
     assert not running(home)
 
 

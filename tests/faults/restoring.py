@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from tests.faults import clusters, judging, processes, work
 from tests.faults.kills import Report, Round, a_round
+from tests.faults.stops import until
 
 if TYPE_CHECKING:
     from billing.tallying import Difference
 
 
 def run(*, seed: int, customers: int = 15, before: float = 2.0, after: float = 2.0) -> Report:
-    """before, after: seconds of work until the dump is begun, and from its end until everything is lost."""
+    """before, after: seconds of work until the dump is begun, and from the first charge after it until everything is
+    lost."""
     from django.utils import timezone
 
     started, report = time.monotonic(), Report("restored from a dump", seed)
@@ -24,7 +26,9 @@ def run(*, seed: int, customers: int = 15, before: float = 2.0, after: float = 2
             time.sleep(before)
             dumped = timezone.now()
             clusters.copied(other, rows=True)
+            charges = len(this.provider.charges())
             this.clock.advance(days=31)
+            until(lambda: len(this.provider.charges()) > charges)
             time.sleep(after)
         finally:
             for pid in living:

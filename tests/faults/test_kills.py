@@ -49,7 +49,7 @@ def test_it_catches_up_when_nothing_ran_for_two_months():
 
 
 def test_a_job_worker_that_is_stopped_leaves_the_rest_to_the_next():
-    assert clean(stops.run(seed=8, rounds=1, customers=12))
+    assert clean(stops.run(seed=8, rounds=1, customers=12, in_time=60))
 
 
 def test_sixteen_processes_at_once_do_it_once():

@@ -25,7 +25,8 @@ def test_it_makes_the_same_bytes() -> None:
     assert render_isolated(samples.quote()) == render.quote_pdf(samples.quote())
 
 
-def test_it_kills_what_takes_too_long_and_goes_on() -> None:
+def test_it_kills_what_takes_too_long_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "GRACE", 60)  # a busy machine is slow
     began = time.monotonic()
     with pytest.raises(PaperFailed, match="longer than 1 seconds"):
         render_isolated(samples.long_invoice(1500), seconds=1)
