@@ -14,7 +14,7 @@ from django.db import transaction
 
 from billing import typed
 from billing.choosing import UnknownPrice
-from billing.events import Fact, record_many
+from billing.events import record
 from billing.maths.money import LIMIT
 from billing.maths.periods import Interval
 from billing.maths.pricing import InvalidPrice, PriceModel
@@ -76,6 +76,9 @@ def create_meter(
     name: str | None = None,
     property: str | None = None,
     unit: str = "",
+    now: datetime,
+    actor: str = "system",
+    livemode: bool = False,
 ) -> Meter:
     """What turns the usage events of a name into a quantity. All but `count` read a property of the event. It is
     called by its code where no name is said.
@@ -87,13 +90,15 @@ def create_meter(
         raise InvalidCatalogue("count, sum, max, last or unique.", field="aggregation")
     read = "" if aggregation == "count" else "value"
     _refuse_taken(Meter, code)
-    return Meter.objects.create(
+    made = Meter.objects.create(
         code=code, name=code if name is None else typed.text(name, "name", limit=100, required=True),
         aggregation=aggregation,
         event_name=typed.text(event_name, "event_name", limit=100, required=True),
         property=typed.text(property or read, "property", limit=100),
         unit=typed.text(unit, "unit", limit=40),
     )  # fmt: skip
+    _say("meter.created", made, now=now, actor=actor, livemode=livemode)
+    return made
 
 
 # -- Plans --------------------------------------------------------------------------------------------------
@@ -122,8 +127,8 @@ def create_plan(
     plan = Plan.objects.create(code=code, created_at=now, **given)
     _write_prices(plan, prices, now)
     _write_entitlements(plan, entitlements)
-    if plan.published:
-        _say_published(plan, now=now, actor=actor, livemode=livemode)
+    for event in ("plan.created", "plan.published")[: 1 + plan.published]:
+        _say(event, plan, now=now, actor=actor, livemode=livemode)
     return plan
 
 
@@ -149,21 +154,24 @@ def update_plan(
     if entitlements is not None:
         row.entitlements.all().delete()
         _write_entitlements(row, entitlements)
-    if row.published and not before:
-        _say_published(row, now=now, actor=actor, livemode=livemode)
+    for event in ("plan.updated", "plan.published")[: 1 + (row.published and not before)]:
+        _say(event, row, now=now, actor=actor, livemode=livemode)
     return row
 
 
 @transaction.atomic
-def archive_plan(*, plan: Plan, now: datetime) -> Plan:
+def archive_plan(*, plan: Plan, now: datetime, actor: str = "system", livemode: bool = False) -> Plan:
     """It is sold no longer; who has it keeps it. Archiving twice changes nothing."""
-    Plan.objects.filter(pk=plan.pk, archived_at__isnull=True).update(archived_at=now, published=False)
+    if Plan.objects.filter(pk=plan.pk, archived_at__isnull=True).update(archived_at=now, published=False):
+        _say("plan.archived", plan, now=now, actor=actor, livemode=livemode)
     plan.refresh_from_db(fields=["archived_at", "published"])
     return plan
 
 
 @transaction.atomic
-def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
+def add_price(
+    *, plan: Plan, terms: Mapping[str, Any], now: datetime, actor: str = "system", livemode: bool = False
+) -> Price:
     """One more price, or another in place of the active one with its code.
 
     Terms, all optional: code, label, kind, model, interval, currency, amount, tiers [{up_to, unit_amount,
@@ -172,6 +180,7 @@ def add_price(*, plan: Plan, terms: Mapping[str, Any], now: datetime) -> Price:
     said). Amounts are Decimal in major units. Raises InvalidPriceTerms, InvalidCatalogue, UnknownMeter, PlanArchived.
     """
     [price] = _write_prices(_held(plan), [terms], now, path="")
+    _say("plan.updated", plan, now=now, actor=actor, livemode=livemode)
     return price
 
 
@@ -182,10 +191,12 @@ def _held(plan: Plan) -> Plan:
     return row
 
 
-def _say_published(plan: Plan, *, now: datetime, actor: str, livemode: bool) -> None:
-    """Plans are on both sides; who published it is on one."""
-    data = {"code": plan.code, "name": plan.name}
-    record_many([Fact("plan.published", plan.pk, None, livemode, actor, now, data)])
+def _say(
+    event: str, row: Meter | Plan | Discount | TaxRate, *, now: datetime, actor: str, livemode: bool
+) -> None:
+    """What is sold is on both sides; who did it is on one."""
+    data = {name: getattr(row, name) for name in ("code", "name", "country") if hasattr(row, name)}
+    record(event, subject=row, actor=actor, now=now, livemode=livemode, data=data)
 
 
 def _refuse_taken(model: type[Meter] | type[Plan], code: str) -> None:
@@ -446,6 +457,8 @@ def create_discount(
     meters: Sequence[str] = (),
     max_redemptions: int | None = None,
     expires_at: datetime | None = None,
+    actor: str = "system",
+    livemode: bool = False,
 ) -> Discount:
     """A percentage, or minor units of a currency, off the recurring price: once, for n periods, or for ever.
 
@@ -464,6 +477,7 @@ def create_discount(
         prices=_price_codes(prices), meters=_meter_ids(meters),
     )  # fmt: skip
     made.plans.set(chosen)
+    _say("discount.created", made, now=now, actor=actor, livemode=livemode)
     return made
 
 
@@ -535,6 +549,9 @@ def create_tax_rate(
     country: str = "",
     category: str | None = None,
     inclusive: bool = False,
+    now: datetime,
+    actor: str = "system",
+    livemode: bool = False,
 ) -> TaxRate:
     """The rate for a country and a kind of product from now on; the one before is kept, no longer active. Issued
     papers stay.
@@ -553,10 +570,12 @@ def create_tax_rate(
         raise InvalidCatalogue(f"Category {kind} takes no tax.", field="category")
     place = {"country": typed.country(country), "product_category": word}
     TaxRate.objects.filter(**place, active=True).update(active=False)
-    return TaxRate.objects.create(
+    made = TaxRate.objects.create(
         **place, name=typed.text(name, "name", limit=100, required=True), percentage=percentage, category=kind,
         inclusive=_flag(inclusive, "inclusive"),
     )  # fmt: skip
+    _say("tax_rate.created", made, now=now, actor=actor, livemode=livemode)
+    return made
 
 
 def tax_category(value: Any, field: str) -> str:

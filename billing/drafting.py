@@ -150,9 +150,17 @@ def issue(*, invoice: Invoice, now: datetime, actor: str) -> Invoice:
 
 
 @transaction.atomic
-def discard(*, invoice: Invoice) -> None:
+def discard(*, invoice: Invoice, now: datetime, actor: str) -> None:
     """Throw a draft away. Raises NotADraft."""
-    _drop(_held(invoice))
+    held = _held(invoice)
+    record(
+        "invoice.deleted",
+        subject=held,
+        actor=actor,
+        now=now,
+        data={"total": held.total, "currency": held.currency},
+    )
+    _drop(held)
 
 
 def _held(invoice: Invoice) -> Invoice:

@@ -21,20 +21,22 @@ from billing.models.ids import uuid7
 TYPES = frozenset(
     """
     customer.created customer.updated customer.segment_changed customer.collection_method_changed
-    customer.owner_assigned customer.consolidated member.added member.removed plan.published checkout.completed
-    checkout.expired
-    subscription.created subscription.activated subscription.trial_ending subscription.trial_ended
-    subscription.phase_started subscription.changed subscription.paused subscription.resumed
-    subscription.renewed subscription.renewal_approaching subscription.past_due subscription.cancel_scheduled
-    subscription.canceled subscription.converted_to_invoice usage.threshold_reached invoice.created
-    invoice.finalized invoice.sent invoice.paid invoice.payment_failed invoice.overdue invoice.voided
-    invoice.uncollectible credit_note.issued payment.succeeded payment.failed payment.refunded payment.disputed
+    customer.owner_assigned customer.consolidated member.added member.removed meter.created plan.created
+    plan.updated plan.published plan.archived discount.created tax_rate.created checkout.completed
+    checkout.expired subscription.created subscription.activated subscription.trial_ending
+    subscription.trial_ended subscription.phase_started subscription.changed subscription.paused
+    subscription.resumed subscription.renewed subscription.renewal_approaching subscription.past_due
+    subscription.cancel_scheduled subscription.canceled subscription.converted_to_invoice
+    usage.threshold_reached usage.voided invoice.created invoice.deleted invoice.finalized invoice.sent
+    invoice.paid invoice.payment_failed invoice.overdue invoice.voided invoice.uncollectible
+    credit_note.issued payment.succeeded payment.failed payment.refunded payment.disputed
     payment.refund_explained customer.balance_paid_out sign_off.requested sign_off.given sign_off.refused
-    payment.unanswered payment_method.attached payment_method.expiring payment_method.detached lead.created demo.requested
-    feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted handoff.snoozed handoff.won
-    handoff.lost handoff.returned quote.created quote.submitted quote.approved quote.rejected quote.sent quote.viewed
-    quote.accepted quote.declined quote.expired quote.withdrawn quote.converted
-    quote.schedule_differs deal.stage_changed
+    payment.unanswered payment_method.attached payment_method.expiring payment_method.detached lead.created
+    demo.requested feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted
+    handoff.snoozed handoff.won handoff.lost handoff.returned quote.created quote.updated quote.deleted
+    quote.submitted quote.approved quote.rejected quote.sent quote.viewed quote.accepted quote.declined
+    quote.expired quote.withdrawn quote.converted quote.schedule_differs deal.created deal.stage_changed
+    portal_session.created
     """.split()
 )
 
@@ -64,10 +66,15 @@ def record(
     now: datetime,
     customer: Any = None,
     data: Mapping[str, Any] | None = None,
+    livemode: bool | None = None,
 ) -> Event:
-    """Write one fact about `subject` (a model instance). Must run inside a transaction."""
+    """Write one fact about `subject` (a model instance). Must run inside a transaction.
+
+    `livemode` is said of what both sides share: on which of them it was done.
+    """
     owner = customer if customer is not None else getattr(subject, "customer", None)
-    livemode = getattr(owner, "livemode", False) if owner is not None else getattr(subject, "livemode", False)
+    if livemode is None:
+        livemode = getattr(owner if owner is not None else subject, "livemode", False)
     fact = Fact(type, subject.pk, owner.pk if owner is not None else None, livemode, actor, now, data or {})
     return record_many([fact])[0]
 

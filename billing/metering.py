@@ -128,7 +128,7 @@ def _replace(row: Mapping[str, Any], batch: _Batch) -> Recorded:
     try:
         with transaction.atomic():
             _hold_around(row["r"], batch.livemode)
-            if not void(key=row["r"], livemode=batch.livemode, now=batch.now):
+            if not void(key=row["r"], livemode=batch.livemode, now=batch.now, actor=batch.actor):
                 return Recorded(0, 0, [batch.refused(row["n"], "already_taken_back")])
             done = _take([row], batch)
             if not done.accepted:
@@ -184,7 +184,7 @@ def _fact(crossing: Mapping[str, Any], livemode: bool, actor: str) -> Fact:
 
 
 @transaction.atomic
-def void(*, key: str, livemode: bool, now: datetime) -> int:
+def void(*, key: str, livemode: bool, now: datetime, actor: str = "system") -> int:
     """Take back the event with this id, as if it had never been sent; its id stays spent.
 
     Answers how many meters had counted it; none the second time. Raises UnknownUsageEvent, and UsageClosed
@@ -203,7 +203,15 @@ def void(*, key: str, livemode: bool, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(usage_sql.RECOUNT_DAYS, {"days": days})
         cursor.execute(usage_sql.RECOUNT_COUNTERS, {"counters": counters})
+    if standing:
+        record_many([_voided(standing[0], livemode, actor, now)])
     return len(ids)
+
+
+def _voided(event: UsageEvent, livemode: bool, actor: str, now: datetime) -> Fact:
+    data = {"id": event.key, "event_name": event.event_name, "day": event.day.isoformat()}
+    at = event.customer.on_clock(now)
+    return Fact("usage.voided", event.customer_id, event.customer_id, livemode, actor, at, data)
 
 
 def _open_from(event: UsageEvent, now: datetime) -> date:

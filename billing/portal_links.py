@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from billing import keys, redirecting
+from billing.events import Fact, record_many
 from billing.models import Customer, PortalLink
 from billing.refusals import Refused
 
@@ -30,10 +32,20 @@ def issue(
     """
     redirecting.check(return_url=return_url)
     token = secrets.token_urlsafe(32)
-    link = PortalLink.objects.create(
-        customer=customer, digest=keys.digest(token), return_url=return_url, sections=list(sections),
-        made_by=actor, created_at=now, expires_at=now + LASTS,
-    )  # fmt: skip
+    with transaction.atomic():
+        link = PortalLink.objects.create(
+            customer=customer, digest=keys.digest(token), return_url=return_url, sections=list(sections),
+            made_by=actor, created_at=now, expires_at=now + LASTS,
+        )  # fmt: skip
+        fact = (
+            "portal_session.created",
+            link.public_id,
+            customer.pk,
+            customer.livemode,
+            actor,
+            customer.on_clock(now),
+        )
+        record_many([Fact(*fact, {"sections": link.sections})])
     return link, f"{settings.SITE_URL}/portal/enter/{token}/"
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from django.db import transaction
 
+from billing.events import record
 from billing.maths.money import round_ratio
 from billing.models import Customer, User
 from billing.moves import move
@@ -67,15 +68,19 @@ def open_deal(
     motion: str = "sales_led",
     task: HandoffTask | None = None,
     source_signal: Signal | None = None,
+    actor: str = "system",
 ) -> Deal:
     """A new opportunity. The heaviest signal of its task is its source unless one is given."""
     if source_signal is None and task is not None:
         source_signal = source_of(task)
-    return Deal.objects.create(
+    deal = Deal.objects.create(
         name=name[:200], customer=customer, lead=lead, owner=owner, amount=amount, currency=currency,
         motion=motion, close_on=close_on or (now + USUAL_DAYS).date(), task=task,
         source_signal=source_signal, created_at=now,
     )  # fmt: skip
+    data = {"name": deal.name, "amount": amount, "currency": currency}
+    record("deal.created", subject=deal, actor=actor, now=now, data=data)
+    return deal
 
 
 def source_of(task: HandoffTask) -> Signal | None:

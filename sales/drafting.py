@@ -61,7 +61,7 @@ def draft(
         expires_at=now + timedelta(days=SalesSettings.current().quote_valid_days), **_contact(customer, lead),
     )  # fmt: skip
     quote_terms.apply(quote, {"plan": plan, "interval": interval, **terms}, now)
-    quote.deal = quote.deal or deal_for(quote, now)
+    quote.deal = quote.deal or deal_for(quote, now, actor)
     quote.save(force_insert=True)
     quote_terms.write_parts(quote, {"plan": plan, "interval": interval, **terms})
     settle(quote, now)
@@ -70,12 +70,16 @@ def draft(
 
 
 def created(quote: Quote, now: datetime, actor: str) -> None:
+    _say("quote.created", quote, now, actor)
+    value_deal(quote)
+
+
+def _say(event: str, quote: Quote, now: datetime, actor: str) -> None:
     data = {
         "number": quote.number, "version": quote.version, "option": quote.option, "plan": quote.plan.code,
         "arr": quote.arr, "tcv": quote.tcv,
     }  # fmt: skip
-    record("quote.created", subject=quote, actor=actor, now=now, data=data)
-    value_deal(quote)
+    record(event, subject=quote, actor=actor, now=now, data=data)
 
 
 def _owner(customer: Customer | None, lead: Lead | None) -> User | None:
@@ -107,7 +111,7 @@ def _contact(customer: Customer | None, lead: Lead | None) -> dict[str, str]:
     return {"contact_name": member.user.name, "contact_email": member.user.email}
 
 
-def deal_for(quote: Quote, now: datetime) -> Deal:
+def deal_for(quote: Quote, now: datetime, actor: str) -> Deal:
     """The opportunity that is open with the buyer, or a new one."""
     found = deals.open_deal_of(quote.customer, quote.lead)
     if found is not None:
@@ -115,6 +119,7 @@ def deal_for(quote: Quote, now: datetime) -> Deal:
     return deals.open_deal(
         name=_deal_name(quote), customer=quote.customer, lead=quote.lead, owner=quote.owner,
         currency=quote.currency, motion=quote.plan.motion, task=quote.task or _task(quote), now=now,
+        actor=actor,
     )  # fmt: skip
 
 
@@ -257,6 +262,7 @@ def edit(*, quote: Quote, now: datetime, actor: str, seen: str = "", **terms: An
     settle(row, now)
     value_deal(row)
     Deal.objects.filter(pk=row.deal_id, name=deal_name).update(name=_deal_name(row))
+    _say("quote.updated", row, now, actor)
     quote.refresh_from_db()
     return row
 

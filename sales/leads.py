@@ -303,7 +303,7 @@ def take_on(
         _become(row, customer or _customer_of(row, now, actor), now, actor)
     lead.refresh_from_db()
     assert row.customer is not None
-    return row.customer, deals.open_deal_of(row.customer, None) or _deal_of(row, now)
+    return row.customer, deals.open_deal_of(row.customer, None) or _deal_of(row, now, actor)
 
 
 def _customer_of(lead: Lead, now: datetime, actor: str) -> Customer:
@@ -322,7 +322,7 @@ def _become(lead: Lead, customer: Customer, now: datetime, actor: str) -> None:
     convert(lead=lead, customer=customer, now=now, actor=actor)
 
 
-def _deal_of(lead: Lead, now: datetime) -> Deal:
+def _deal_of(lead: Lead, now: datetime, actor: str) -> Deal:
     assert lead.customer is not None
     plan = Plan.objects.filter(code=lead.plan_code).first() if lead.plan_code else None
     task = HandoffTask.objects.filter(customer=lead.customer, status__in=HandoffTask.OPEN).first()
@@ -330,6 +330,7 @@ def _deal_of(lead: Lead, now: datetime) -> Deal:
         name=f"{lead.company}: {plan.name if plan else 'new business'}", customer=lead.customer, lead=lead,
         owner=lead.owner or lead.customer.owner, currency=lead.customer.currency,
         motion=plan.motion if plan else "sales_led", task=task, now=now,
+        actor=actor,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from billing import typed
+from billing.events import record
 from billing.models import User
 from billing.refusals import Refused
 from sales import approving, drafting
@@ -90,6 +91,8 @@ def remove_option(*, quote: Quote, now: datetime, actor: str) -> Quote:
     for row in rows:
         approving.reopen(row, now=now, actor=actor)
     _keep_revision(quote, left)
+    data = {"number": quote.number, "version": quote.version, "option": quote.option}
+    record("quote.deleted", subject=quote, actor=actor, now=now, data=data)
     quote.delete()
     for row, letter in zip(left, Quote.OPTIONS, strict=False):
         _rename(row, letter if len(left) > 1 else "")

@@ -238,7 +238,7 @@ def _plan_line(
 def _fees(quote: Quote, fees: Iterable[Mapping[str, Any]]) -> list[QuoteLine]:
     rows = []
     for n, fee in enumerate(fees):
-        field = f"fees.{n}"
+        field = fee.get("field", f"fees.{n}")
         amount = _number(fee.get("unit_amount", ""), f"{field}.unit_amount")
         quantity = _number(fee.get("quantity", 1), f"{field}.quantity")
         if amount < 0 or not 0 < quantity <= 1_000_000:

@@ -255,7 +255,7 @@ def copy(*, quote: Quote, now: datetime, actor: str, by: User | None = None) -> 
         over |= {"starts": Quote.Starts.NOW, "starts_on": None}
     new = offering.copied(quote, by, now, **over)
     if new.deal is None:
-        new.deal = drafting.deal_for(new, now)
+        new.deal = drafting.deal_for(new, now, actor)
         new.save(update_fields=["deal"])
     settle(new, now)
     created(new, now, actor)

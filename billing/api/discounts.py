@@ -80,7 +80,7 @@ class Discounts(ApiView):
         if "amount_off" in given:
             currency = currency_code(given.get("currency", ""))
             given["amount_off"] = minor(given["amount_off"], currency, "amount_off") if currency else 0
-        made = cataloguing.create_discount(now=self.now(), **given)
+        made = cataloguing.create_discount(**given, **self.by)
         return self.answer(DiscountOut, made, 201)
 
     @operation("List discounts", tag=TAG, name="list_discounts", query=ListQuery, page=DiscountOut)
@@ -151,7 +151,7 @@ class TaxRates(ApiView):
         "rates the most specific wins: country and category, country, category anywhere, everything anywhere.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        return self.answer(TaxRateOut, cataloguing.create_tax_rate(**self.given(TaxRateNew)), 201)
+        return self.answer(TaxRateOut, cataloguing.create_tax_rate(**self.given(TaxRateNew), **self.by), 201)
 
     @operation("List tax rates", tag="Tax rates", name="list_tax_rates", query=ListQuery, page=TaxRateOut)
     def get(self, request: Request) -> Response:

@@ -390,7 +390,8 @@ class InvoiceDetail(OneInvoice):
         description="Issued invoices are never deleted: void or credit them.",
     )  # fmt: skip
     def delete(self, request: Request, invoice: str) -> Response:
-        drafting.discard(invoice=self.found(invoice))
+        found = self.found(invoice)
+        drafting.discard(invoice=found, now=self.now(found.customer), actor=self.actor)
         return Response(status=204)
 
 

@@ -44,7 +44,7 @@ class Meters(ApiView):
         "Make a meter", tag=TAG, name="create_meter", body=MeterNew, answer=MeterOut, status=201, posts=True
     )
     def post(self, request: Request) -> Response:
-        return self.answer(MeterOut, cataloguing.create_meter(**self.given(MeterNew)), 201)
+        return self.answer(MeterOut, cataloguing.create_meter(**self.given(MeterNew), **self.by), 201)
 
     @operation("List meters", tag=TAG, name="list_meters", query=ListQuery, page=MeterOut)
     def get(self, request: Request) -> Response:

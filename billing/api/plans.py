@@ -252,16 +252,12 @@ def _plans() -> Any:
     )
 
 
-def _given(view: ApiView, serializer: type[PlanChange]) -> dict[str, Any]:
-    return {**view.given(serializer), "actor": view.actor, "livemode": view.livemode, "now": view.now()}
-
-
 class Plans(ApiView):
     @operation(
         "Make a plan", tag=TAG, name="create_plan", body=PlanNew, answer=PlanOut, status=201, posts=True
     )
     def post(self, request: Request) -> Response:
-        made = cataloguing.create_plan(**_given(self, PlanNew))
+        made = cataloguing.create_plan(**self.given(PlanNew), **self.by)
         return self.answer(PlanOut, plan_at(made.pk), 201)
 
     @operation("List plans", tag=TAG, name="list_plans", query=PlanQuery, page=PlanOut)
@@ -281,7 +277,7 @@ class PlanDetail(ApiView):
         description="What live subscriptions pay stays as it is: a changed price is a new one.",
     )  # fmt: skip
     def patch(self, request: Request, plan: str) -> Response:
-        changed = cataloguing.update_plan(plan=plan_at(plan), **_given(self, PlanChange))
+        changed = cataloguing.update_plan(plan=plan_at(plan), **self.given(PlanChange), **self.by)
         return self.answer(PlanOut, plan_at(changed.pk))
 
 
@@ -293,7 +289,7 @@ class PlanArchive(ApiView):
         description="It is sold no longer; who has it keeps it.",
     )  # fmt: skip
     def post(self, request: Request, plan: str) -> Response:
-        return self.answer(PlanOut, cataloguing.archive_plan(plan=plan_at(plan), now=self.now()))
+        return self.answer(PlanOut, cataloguing.archive_plan(plan=plan_at(plan), **self.by))
 
 
 class PlanPrices(ApiView):
@@ -303,7 +299,7 @@ class PlanPrices(ApiView):
     )  # fmt: skip
     def post(self, request: Request, plan: str) -> Response:
         found = plan_at(plan)
-        made = cataloguing.add_price(plan=found, terms=self.given(PriceNew), now=self.now())
+        made = cataloguing.add_price(plan=found, terms=self.given(PriceNew), **self.by)
         return self.answer(PriceOut, made, 201)
 
 

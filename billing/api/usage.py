@@ -94,7 +94,7 @@ class UsageVoid(ApiView):
 
     @operation("Take a usage event back", tag=TAG, name="void_usage_event", status=204, posts=True)
     def post(self, request: Request, key: str) -> Response:
-        metering.void(key=key, livemode=self.livemode, now=self.now())
+        metering.void(key=key, livemode=self.livemode, now=self.now(), actor=self.actor)
         return Response(status=204)
 
 

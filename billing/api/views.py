@@ -147,6 +147,11 @@ class ApiView(APIView):
     def actor(self) -> str:
         return self.key.actor
 
+    @property
+    def by(self) -> dict[str, Any]:
+        """Who does something to what both sides share, on which side, and when."""
+        return {"actor": self.actor, "livemode": self.livemode, "now": self.now()}
+
     def now(self, customer: Customer | None = None) -> datetime:
         """The edge reads the clock: the customer's, or the real one."""
         return customer.now if customer is not None else timezone.now()

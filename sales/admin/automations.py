@@ -30,7 +30,8 @@ DATA = {
 # What people begin with; the rest follows by the alphabet.
 FIRST = ("signal", "usage", "customer", "subscription", "invoice", "quote", "handoff")
 GROUPS = {"handoff": "Tasks", "member": "Team", "schedule": "By the clock", "usage": "Usage"}
-NEVER_A_CUSTOMERS = {"plan.published"}
+# About what is sold to everybody.
+NO_CUSTOMERS = ("meter", "plan", "discount", "tax_rate")
 # Names whose values are codes of rows: a person may type the row's name, and a typing mistake is told at once.
 CODED: dict[str, type[Rule | Segment | Plan]] = {
     "event.data.rule": Rule, "customer.segment": Segment, "customer.plan": Plan, "event.data.plan": Plan,
@@ -45,8 +46,11 @@ def _fields() -> list[tuple[str, str]]:
 def triggers() -> list[tuple[str, list[tuple[str, str]]]]:
     """The events in groups, in words, each with its type."""
     groups: dict[str, list[tuple[str, str]]] = {name: [] for name in FIRST}
-    for type in sorted(TYPES - NEVER_A_CUSTOMERS):
-        groups.setdefault(type.partition(".")[0], []).append((type, f"{in_words(type)} ({type})"))
+    for type in sorted(TYPES):
+        group = type.partition(".")[0]
+        if group in NO_CUSTOMERS:
+            continue
+        groups.setdefault(group, []).append((type, f"{in_words(type)} ({type})"))
     daily = (Automation.DAILY, in_words(Automation.DAILY))
     return [("By the clock", [daily]), *((_group(name), rows) for name, rows in groups.items())]
 

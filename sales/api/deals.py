@@ -68,7 +68,9 @@ class Deals(ApiView):
             given["amount"] = _value(given["amount"], given["currency"])
         if "owner" in given:
             given["owner"] = person(given["owner"], "owner")
-        made = deals.open_deal(customer=customer, lead=lead, now=self.now(customer), **given)
+        made = deals.open_deal(
+            customer=customer, lead=lead, now=self.now(customer), actor=self.actor, **given
+        )
         return self.answer(DealOut, made, 201)
 
     @operation("List deals", tag=TAG, name="list_deals", query=DealQuery, page=DealOut)

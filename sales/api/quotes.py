@@ -306,9 +306,9 @@ def _lines(given: dict[str, Any]) -> None:
     given["fees"] = [
         {
             "description": line.get("description", ""), "unit_amount": line["amount"],
-            "quantity": line.get("quantity", 1),
+            "quantity": line.get("quantity", 1), "field": f"lines.{n}",
         }
-        for line in lines
+        for n, line in enumerate(lines)
         if "amount" in line
     ]  # fmt: skip
 

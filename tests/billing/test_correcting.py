@@ -58,7 +58,7 @@ def test_a_draft_is_issued_like_any_other(clock, make_customer, books):
     with pytest.raises(drafting.NotADraft):
         drafting.finalize(invoice=issued, now=clock.now, actor=STAFF)
     with pytest.raises(drafting.NotADraft):
-        drafting.discard(invoice=issued)
+        drafting.discard(invoice=issued, now=clock.now, actor="system")
 
 
 def test_a_draft_that_the_tax_has_turned_is_not_issued(clock, make_customer, books):
@@ -76,7 +76,7 @@ def test_a_draft_can_be_thrown_away(clock, make_customer, books):
     draft = drafting.write(
         customer=make_customer(clock), lines=[NewLine("Setup", Decimal(5))], now=clock.now, actor=STAFF
     )
-    drafting.discard(invoice=draft)
+    drafting.discard(invoice=draft, now=clock.now, actor="system")
     assert not Invoice.objects.exists()
 
 

@@ -22,7 +22,9 @@ BOOKS = {"code": "books", "amount": Decimal("10.90"), "label": "Books", "tax_cat
 
 
 def set_rate(percentage, country=HOME, **fields):
-    cataloguing.create_tax_rate(name="VAT", percentage=Decimal(percentage), country=country, **fields)
+    cataloguing.create_tax_rate(
+        now=NOON, name="VAT", percentage=Decimal(percentage), country=country, **fields
+    )
 
 
 def percent(category="", **customer):

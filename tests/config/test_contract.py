@@ -109,7 +109,7 @@ def fields_of(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "fields"), objects(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "fields"), list(objects()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_an_object_has_every_field_of_the_contract(name, fields):
     assert set(fields) - fields_of(name) == set()

@@ -125,6 +125,11 @@ def test_a_lead_is_quoted_in_the_currency_asked_for(api, rita, code):
         ({"ramp": [{"year": 1, "quantities": {}}]}, 422, "ramp.0.quantities"),
         ({"ramp": [{"year": 1, "quantity": 5, "quantities": {"none": 5}}]}, 422, "ramp.0.quantities"),
         ({"lines": [{"description": "x"}]}, 422, "lines.0"),
+        (
+            {"lines": [{"price": "api-calls"}, {"description": "x" * 201, "amount": "5"}]},
+            422,
+            "lines.1.description",
+        ),
         ({"starts": "soon"}, 400, "starts"),
         ({"owner": "nobody@x.example"}, 422, "owner"),
         ({"total": "1.00"}, 400, "total"),
