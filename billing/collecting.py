@@ -5,7 +5,7 @@ network. An unknown outcome is asked about (`reconcile`), never guessed; nothing
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -27,6 +27,8 @@ from billing.templatetags.tandem import money
 
 log = logging.getLogger(__name__)
 
+# How many invoices one call charges or sends.
+AT_ONCE = 500
 CLOCK_SKEW = timedelta(minutes=10)
 GIVE_UP_AFTER = timedelta(minutes=10)
 # The seller is told of an attempt that has had no answer for so long.
@@ -349,12 +351,27 @@ def _ask_to_confirm(payment: Payment, now: datetime) -> None:
     )  # fmt: skip
 
 
-def collect_due(*, now: datetime, clock: TestClock | None = None, limit: int = 500) -> int:
-    """Try every open card invoice whose time has come. Returns how many were tried."""
+def collect_due(
+    *,
+    now: datetime,
+    clock: TestClock | None = None,
+    limit: int = AT_ONCE,
+    enough: Callable[[], bool] = lambda: False,
+) -> int:
+    """Try the open card invoices whose time has come, at most so many, or until it is `enough`. Returns how many were
+    tried."""
     due = Invoice.objects.filter(
         status="open", next_attempt_at__lte=now, collection_method="charge_automatically", customer__test_clock=clock
     ).select_related("customer").order_by("next_attempt_at", "id")[:limit]  # fmt: skip
-    return sum(_collect(invoice, now) for invoice in due)
+    return sum(_collect(invoice, now) for invoice in _until(enough, due))
+
+
+def _until(enough: Callable[[], bool], rows: Iterable[Invoice]) -> Iterator[Invoice]:
+    """One at least."""
+    for row in rows:
+        yield row
+        if enough():
+            return
 
 
 def _collect(invoice: Invoice, now: datetime) -> bool:
@@ -588,24 +605,29 @@ def _by_card(invoice_id: str | None) -> QuerySet[Invoice]:
 # -- Sending and net terms ------------------------------------------------------------------------------------
 
 
-def send_new(*, now: datetime, clock: TestClock | None = None) -> int:
-    """Mail every issued invoice that is paid by transfer and was not sent yet."""
+def send_new(
+    *,
+    now: datetime,
+    clock: TestClock | None = None,
+    limit: int = AT_ONCE,
+    enough: Callable[[], bool] = lambda: False,
+) -> int:
+    """Mail issued invoices that are paid by transfer and were not sent yet, at most so many, or until it is `enough`.
+    Returns how many were sent."""
     rows = Invoice.objects.filter(
         status="open", collection_method="send_invoice", sent_at__isnull=True, customer__test_clock=clock
     ).select_related("customer")  # fmt: skip
-    found = list(rows.order_by("issued_at", "id"))
-    for invoice in found:
-        send(invoice=invoice, now=now, actor="system")
-    return len(found)
+    found = rows.order_by("issued_at", "id")[:limit]
+    return sum(send(invoice=invoice, now=now, actor="system") for invoice in _until(enough, found))
 
 
 @transaction.atomic
-def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
-    """Mail an invoice with its paper. Once; a second call changes nothing."""
+def send(*, invoice: Invoice, now: datetime, actor: str) -> bool:
+    """Mail an invoice with its paper. Once; a second call changes nothing and answers False."""
     reminder_at = dunning.first_reminder(invoice, now, Seller.objects.get().timezone)
     unsent = Invoice.objects.filter(pk=invoice.pk, sent_at__isnull=True)
     if not unsent.update(sent_at=now, next_reminder_at=reminder_at):
-        return
+        return False
     record("invoice.sent", subject=invoice, actor=actor, now=now, data={"number": invoice.number})
     mail.compose(
         template="invoice", to=invoice.customer.email, event=f"sent-{invoice.pk}", now=now, customer=invoice.customer,
@@ -613,6 +635,7 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> None:
         context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
                  "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
     )  # fmt: skip
+    return True
 
 
 def mail_out(*, invoice: Invoice, now: datetime, actor: str) -> None:

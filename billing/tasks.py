@@ -4,6 +4,7 @@ Every job may run late, twice, or on two workers at once.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -36,7 +37,7 @@ from billing.api import idempotency
 from billing.models import BillingRehearsal, Mail, ProviderEvent, TestClock
 
 log = logging.getLogger(__name__)
-# How long a job bills, or sends what waits, before it lets the worker go. In ten seconds a stopped one should be gone.
+# How long a job bills, collects or sends before it lets the worker go. In ten seconds a stopped worker should be gone.
 SHIFT = timedelta(seconds=5)
 
 
@@ -50,12 +51,12 @@ def send_mail(mail_id: str) -> None:
 def send_waiting_mail() -> int:
     """Send what a dead worker or a mail server out of order left, each less often the longer it fails; for a shift, so
     that thousands that have not had their turn yet keep no worker."""
-    now, sent = timezone.now(), 0
+    now, enough, sent = timezone.now(), _shift(), 0
     waiting = Mail.objects.filter(sent_at__isnull=True, attempts__lt=mail.MOST_ATTEMPTS)
     for row in waiting.select_related("document").order_by("created_at")[:500]:
         if row.tried_at is None or row.tried_at + timedelta(minutes=2**row.attempts) < now:
             sent += _try(row)
-            if timezone.now() >= now + SHIFT:
+            if enough():
                 break
     return sent
 
@@ -84,8 +85,7 @@ def carry_credit() -> int:
 def run_billing() -> int:
     """Bill what is due now, for a shift; the next job goes on. So a worker that is asked to stop soon has, and the
     queue takes no run for one that hangs."""
-    now = timezone.now()
-    result = running.run(now=now, threads=running.THREADS, enough=lambda: timezone.now() >= now + SHIFT)
+    result = running.run(now=timezone.now(), threads=running.THREADS, enough=_shift())
     if result.stopped:
         async_task("billing.tasks.run_billing")
     return result.invoices
@@ -93,20 +93,31 @@ def run_billing() -> int:
 
 def rehearse(rehearsal_id: str) -> None:
     """Find out what a billing run would do, for a shift; the next job goes on."""
-    now = timezone.now()
-    row = rehearsing.work(
-        rehearsal_id=rehearsal_id, clock=timezone.now, enough=lambda: timezone.now() >= now + SHIFT
-    )
+    row = rehearsing.work(rehearsal_id=rehearsal_id, clock=timezone.now, enough=_shift())
     if row is not None and row.status in BillingRehearsal.OPEN:
         async_task("billing.tasks.rehearse", rehearsal_id)
 
 
 def after_issue(clock_id: str | None = None) -> None:
-    """What follows new invoices: charge the cards, send the papers. On a test clock, at its time."""
+    """What follows new invoices: charge the cards, send the papers, for a shift; the next job goes on. On a test clock,
+    at its time."""
     clock = TestClock.objects.filter(pk=clock_id).first() if clock_id else None
-    now = clocks.now_on(clock)
-    collecting.send_new(now=now, clock=clock)
-    collecting.collect_due(now=now, clock=clock)
+    now, enough = clocks.now_on(clock), _shift()
+    done = collecting.send_new(now=now, clock=clock, enough=enough)
+    done += collecting.collect_due(now=now, clock=clock, enough=enough)
+    if _goes_on(done, enough):
+        async_task("billing.tasks.after_issue", clock_id)
+
+
+def _shift() -> Callable[[], bool]:
+    """Says when a shift that begins now is over."""
+    end = timezone.now() + SHIFT
+    return lambda: timezone.now() >= end
+
+
+def _goes_on(done: int, enough: Callable[[], bool]) -> bool:
+    """Whether there may be more of what was done so often. What nothing could be done of waits for its schedule."""
+    return done >= collecting.AT_ONCE or (done > 0 and enough())
 
 
 def print_paper(invoice_id: str) -> None:
@@ -143,8 +154,12 @@ def forget() -> int:
 
 
 def collect_due() -> int:
-    """Try the open card invoices whose time has come."""
-    return collecting.collect_due(now=timezone.now())
+    """Try the open card invoices whose time has come, for a shift; while any can be tried, the next job goes on."""
+    enough = _shift()
+    tried = collecting.collect_due(now=timezone.now(), enough=enough)
+    if _goes_on(tried, enough):
+        async_task("billing.tasks.collect_due")
+    return tried
 
 
 def say_overdue() -> int:

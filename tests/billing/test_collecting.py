@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import cards, collecting, drafting
+from billing import cards, collecting, drafting, tasks
 from billing.gateway import GatewayMisuse, Outcome
 from billing.models import Event, Invoice, Mail, Payment
 
@@ -263,3 +263,32 @@ def test_a_live_debt_is_not_paid_by_a_test_account(card_gateway, fake_stripe, se
     )
     assert "Nothing was charged" in charged.message == saved.message
     assert fake_stripe.rows("payment_intent") == fake_stripe.rows("setup_intent") == []
+
+
+def test_what_follows_new_invoices_goes_on_in_shifts_until_nothing_is_left(
+    invoice, clock, make_customer, subscribe, monkeypatch, books
+):
+    terms = {"collection_method": "send_invoice", "payment_rule_override": "agreed"}
+    for _ in range(2):
+        subscribe(make_customer(clock), **terms)
+    called = []
+    monkeypatch.setattr(tasks, "SHIFT", timedelta(0))
+    monkeypatch.setattr(tasks, "async_task", lambda *job: called.append(job))
+    unsent = Invoice.objects.filter(collection_method="send_invoice", sent_at__isnull=True)
+    left = []
+    for _ in range(3):
+        tasks.after_issue(clock.pk)
+        left.append(unsent.count())
+    assert (left, called) == ([1, 0, 0], [("billing.tasks.after_issue", clock.pk)] * 2)
+    assert [tasks.collect_due(), tasks.collect_due()] == [1, 0]
+    assert called[2:] == [("billing.tasks.collect_due",)]
+
+
+def test_more_than_one_call_takes_go_on_too(clock, make_customer, subscribe, monkeypatch):
+    subscribe(make_customer(clock), collection_method="send_invoice", payment_rule_override="agreed")
+    called = []
+    monkeypatch.setattr(collecting, "AT_ONCE", 1)
+    monkeypatch.setattr(tasks, "async_task", lambda *job: called.append(job))
+    tasks.after_issue(clock.pk)
+    tasks.after_issue(clock.pk)
+    assert called == [("billing.tasks.after_issue", clock.pk)]
