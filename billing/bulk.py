@@ -208,13 +208,23 @@ def read(*wanted: models.QuerySet[Any]) -> list[list[Any]]:
     """The rows of several small querysets, each in its order, by one statement. No joins, no `values`; nothing
     from a manager of a row, which may have been read before with joins."""
     asked = [rows.query.get_compiler(rows.db, elide_empty=False).as_sql() for rows in wanted]
-    parts = ", ".join(f"(select coalesce(jsonb_agg(t), '[]')::text from ({sql}) t)" for sql, _ in asked)  # noqa: S608 - Django's own
     with connection.cursor() as cursor:
-        cursor.execute(f"select {parts}", [value for _, given in asked for value in given])
+        cursor.execute(reading([sql for sql, _ in asked]), [value for _, given in asked for value in given])
         found = cursor.fetchone()
+    return instances([rows.model for rows in wanted], found)
+
+
+def reading(selects: Iterable[str]) -> str:
+    """One statement that answers the rows of each in a column, for `instances`."""
+    parts = (f"(select coalesce(jsonb_agg(t), '[]')::text from ({sql}) t)" for sql in selects)  # noqa: S608 - Django's own
+    return f"select {', '.join(parts)}"
+
+
+def instances(kinds: Sequence[type[models.Model]], found: Sequence[str]) -> list[list[Any]]:
+    """What such a statement found, as rows of these models."""
     return [
-        [_instance(rows.model, row) for row in json.loads(text, parse_float=Decimal)]
-        for rows, text in zip(wanted, found, strict=True)
+        [_instance(model, row) for row in json.loads(text, parse_float=Decimal)]
+        for model, text in zip(kinds, found, strict=True)
     ]
 
 
@@ -250,9 +260,17 @@ def _told(asked: models.QuerySet[Any, Any] | Asked, rows: Sequence[Row]) -> list
 
 def _instance(model: type[models.Model], row: Row) -> models.Model:
     """A stored row of the model; columns that were not read are deferred."""
-    fields = [field for field in model._meta.concrete_fields if field.column in row]
-    names = [field.attname for field in fields]
-    return model.from_db(connection.alias, names, [_target(f).to_python(row[str(f.column)]) for f in fields])
+    names, columns = _read_as(model, tuple(row))
+    return model.from_db(connection.alias, names, [value(row[column]) for column, value in columns])
+
+
+@lru_cache
+def _read_as(
+    model: type[models.Model], read: tuple[str, ...]
+) -> tuple[list[str], list[tuple[str, Callable[[Any], Any]]]]:
+    """The fields that were read, and how the value of each comes out of its column."""
+    fields = [field for field in model._meta.concrete_fields if field.column in read]
+    return [f.attname for f in fields], [(str(f.column), _target(f).to_python) for f in fields]
 
 
 def _column(field: models.Field) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from django.db.models import QuerySet
-
-from billing import bulk, customers, offering, subscribing, taxes, typed
+from billing import customers, offering, subscribing, taxes, typed
+from billing.api.remembering import RememberedTables, Slot
 from billing.choosing import Items
 from billing.models import Customer, Discount, PaymentMethod, Plan, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
@@ -39,17 +39,9 @@ class Table:
 def table(session: CheckoutSession, code: str = "") -> Table:
     """Also gives the plan its prices. Of a known customer the cards that are saved, the default first, and whether it has
     a subscription; and what a promotion code stands for."""
-    plan, coded = session.plan, sessions.coded(code)
-    sellers, rates, rules, segments, prices, cards, subscribed, discounts, its_plans = bulk.read(
-        Seller.objects.defer("logo"),
-        TaxRate.objects.filter(active=True),
-        RoutingRule.objects.filter(active=True),
-        Segment.objects.all(),
-        Price.objects.filter(plan=plan).order_by("kind", "created_at", "id"),
-        _saved(session.customer),
-        sessions.subscribed(session.customer).only("pk")[:1],
-        coded[:1],
-        Plan.objects.filter(discount__in=coded.values("pk")[:1]),
+    plan = session.plan
+    sellers, rates, rules, segments, prices, cards, subscribed, discounts, its_plans = _tables().fetch(
+        {"plan": plan, "customer": session.customer, "code": sessions.plain_code(code)}
     )
     for price in prices:
         price.plan = plan
@@ -61,9 +53,22 @@ def table(session: CheckoutSession, code: str = "") -> Table:
     return Table(sellers[0], taxes.Table(rates), rules, bands, prices, cards, bool(subscribed), found)
 
 
-def _saved(customer: Customer | None) -> QuerySet[PaymentMethod]:
-    rows = PaymentMethod.objects.filter(customer=customer, detached_at=None)
-    return rows.order_by("-is_default", "-created_at", "id")
+@cache
+def _tables() -> RememberedTables:
+    """Every page and every press of a button reads them."""
+    customer, coded = Slot("customer"), sessions.coded(Slot("code"))
+    cards = PaymentMethod.objects.filter(customer=customer, detached_at=None)
+    return RememberedTables(
+        Seller.objects.defer("logo"),
+        TaxRate.objects.filter(active=True),
+        RoutingRule.objects.filter(active=True),
+        Segment.objects.all(),
+        Price.objects.filter(plan=Slot("plan")).order_by("kind", "created_at", "id"),
+        cards.order_by("-is_default", "-created_at", "id"),
+        sessions.subscribed(customer).only("pk")[:1],
+        coded[:1],
+        Plan.objects.filter(discount__in=coded.values("pk")[:1]),
+    )
 
 
 # -- While it is filled in ----------------------------------------------------------------------------------

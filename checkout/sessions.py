@@ -175,7 +175,7 @@ def refuse_subscribed(customer: Customer) -> None:
         raise already_subscribed(customer)
 
 
-def subscribed(customer: Customer | None) -> QuerySet[Subscription]:
+def subscribed(customer: Any) -> QuerySet[Subscription]:
     """What stands in the way of another purchase."""
     return Subscription.objects.filter(customer=customer).exclude(status="canceled")
 
@@ -336,10 +336,14 @@ class CodeRefused(Refused):
     code = "promotion_code_refused"
 
 
-def coded(code: str) -> QuerySet[Discount]:
-    """The discount behind a promotion code, whatever its case; nothing behind an empty one."""
-    text = code.replace("\x00", "").strip()
-    return Discount.objects.filter(code__iexact=text).order_by("pk") if text else Discount.objects.none()
+def plain_code(code: str) -> str | None:
+    """A promotion code as it is looked for; None for an empty one, behind which is nothing."""
+    return code.replace("\x00", "").strip() or None
+
+
+def coded(code: Any) -> QuerySet[Discount]:
+    """The discount behind a plain code, whatever its case."""
+    return Discount.objects.filter(code__iexact=code).order_by("pk")
 
 
 def usable(discount: Discount | None, *, plan: Plan, currency: str, now: datetime) -> Discount:

@@ -15,7 +15,7 @@ from django.db.models import Expression, JSONField, ManyToOneRel, Model, QuerySe
 from django.db.models.query import get_related_populators
 from psycopg import sql
 
-from billing import prepared
+from billing import bulk, prepared
 from billing.models.ids import array_of
 
 
@@ -40,20 +40,45 @@ class Remembered:
         self.rows = rows.prefetch_related(None)
         self.brought = [_Brought(rows.model, name) for name in rows._prefetch_related_lookups]  # type: ignore[attr-defined]
         compiler = rows.query.get_compiler(connection=connection)
-        text, params = compiler.as_sql()
-        self.names = [param.name for param in params if isinstance(param, Slot)]
-        written = tuple("%s" if isinstance(param, Slot) else _literal(param) for param in params)
-        self.text = text.replace("%%", "%%%%") % written
+        self.text, self.names = _written(compiler)
         self.made = _Made(self.rows, compiler)
 
     def fetch(self, values: Mapping[str, Any]) -> list[Any]:
         """The rows for these values; a row stands for its key, as in any filter."""
-        with prepared.cursor() as cursor:
-            found = cursor.execute(self.text, [_sent(values[name]) for name in self.names]).fetchall()
-        made = self.made.of(found)
+        made = self.made.of(_run(self.text, self.names, values))
         for brought in self.brought if made else ():
             brought.to(made)
         return made
+
+
+class RememberedTables:
+    """`bulk.read` of queries whose SQL is written once."""
+
+    def __init__(self, *wanted: QuerySet[Any]) -> None:
+        written = [_written(q.query.get_compiler(connection=connection, elide_empty=False)) for q in wanted]
+        self.models = [rows.model for rows in wanted]
+        self.text = bulk.reading([text for text, _ in written])
+        self.names = [name for _, names in written for name in names]
+
+    def fetch(self, values: Mapping[str, Any]) -> list[list[Any]]:
+        [found] = _run(self.text, self.names, values)
+        return bulk.instances(self.models, found)
+
+
+def _written(compiler: Any) -> tuple[str, list[str]]:
+    """The query's text with a place for the value of each `Slot`, and their names."""
+    text, params = compiler.as_sql()
+    names = [param.name for param in params if isinstance(param, Slot)]
+    written = tuple("%s" if isinstance(param, Slot) else _literal(param) for param in params)
+    return text.replace("%%", "%%%%") % written, names
+
+
+def _run(text: str, names: Sequence[str], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with prepared.cursor() as cursor:
+        found: list[tuple[Any, ...]] = cursor.execute(
+            text, [_sent(values[name]) for name in names]
+        ).fetchall()
+    return found
 
 
 class _Made:

@@ -239,7 +239,12 @@ def code(**fields):
 
 def find(text="launch", currency="USD"):
     plan = Plan.objects.get(code="pro")
-    return sessions.usable(sessions.coded(text).first(), plan=plan, currency=currency, now=timezone.now())
+    return sessions.usable(
+        sessions.coded(sessions.plain_code(text) or "-").first(),
+        plan=plan,
+        currency=currency,
+        now=timezone.now(),
+    )
 
 
 def test_it_finds_a_code_whatever_its_case(catalogue):

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing.api.remembering import Remembered, Slot
+from billing import bulk
+from billing.api.remembering import Remembered, RememberedTables, Slot
 from billing.api.subscriptions import subscriptions
 from billing.models import Customer, Invoice, Phase, Subscription
 
@@ -43,6 +44,23 @@ def test_it_answers_what_was_written_since(firms):
     assert len(known.fetch({"country": "IE"})) == 4
     firms[0].delete()
     assert len(known.fetch({"country": "IE"})) == 3
+
+
+def test_several_tables_are_read_by_one_statement_as_they_are_without_it(firms):
+    def wanted(country, name):
+        named = Customer.objects.filter(name__iexact=name)
+        return Customer.objects.filter(country=country).order_by("-name"), named.only("pk")[:1], named
+
+    known = RememberedTables(*wanted(Slot("country"), Slot("name")))
+    for name in ("100 % ltd", "Nobody"):
+        with CaptureQueriesContext(connection) as asked:
+            found = known.fetch({"country": "IE", "name": name})
+        assert (len(asked), len(found[0])) == (1, 4)
+        same = bulk.read(*wanted("IE", name))
+        assert [[vars(row) | {"_state": 0} for row in rows] for rows in found] == [
+            [vars(row) | {"_state": 0} for row in rows] for rows in same
+        ]
+    assert known.fetch({"country": None, "name": None}) == [[], [], []]
 
 
 def test_it_brings_related_rows_along_in_the_same_number_of_statements(subscription):
