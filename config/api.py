@@ -116,6 +116,8 @@ urlpatterns = [
     path("quotes/<str:quote>/pdf", quotes.QuotePdf.as_view()),
     path("metrics/hybrid", metrics.HybridMetrics.as_view()),
     path("metrics/mrr", metrics.MrrMetrics.as_view()),
+    path("metrics/pipeline", metrics.Pipeline.as_view()),
+    path("metrics/signals", metrics.SignalsToClose.as_view()),
     path("metrics/<str:figure>/customers", metrics.MetricCustomers.as_view()),
     path("webhook_endpoints", webhooks.Endpoints.as_view()),
     path("webhook_endpoints/<str:endpoint>", webhooks.EndpointDetail.as_view()),

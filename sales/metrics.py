@@ -85,6 +85,27 @@ class LandAndExpand:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Of the customers who had MRR when the range began: how much, how much they have at its end, and how much of that is
+    no more than they had."""
+
+    customers: int
+    at_start: int
+    at_end: int
+    kept: int
+
+    @property
+    def net(self) -> Decimal | None:
+        """NRR: with what they added."""
+        return percent(self.at_end, self.at_start)
+
+    @property
+    def gross(self) -> Decimal | None:
+        """GRR: without it, so 100 at most."""
+        return percent(self.kept, self.at_start)
+
+
+@dataclass(frozen=True, slots=True)
 class Hybrid:
     """The five figures for [start, end) in one currency."""
 
@@ -283,6 +304,24 @@ group by 1, 2 order by 1, 2
 """
 
 
+_RETAINED = """
+    select customer_id, (sum(mrr) filter (where at < %(start)s))::bigint as before, sum(mrr)::bigint as after
+    from billing_mrrmovement where at < %(end)s and currency = %(currency)s and livemode = %(live)s
+    group by 1 having sum(mrr) filter (where at < %(start)s) > 0"""
+_RETENTION = f"""
+select count(*), coalesce(sum(before), 0)::bigint, coalesce(sum(after), 0)::bigint,
+    coalesce(sum(least(before, after)), 0)::bigint
+from ({_RETAINED}) retained
+"""
+
+
+def retention(*, start: datetime, end: datetime, currency: str, livemode: bool = False) -> Retention:
+    """NRR and GRR of the range, from the movements; by one statement."""
+    scope = {"start": start, "end": end, "currency": currency, "live": livemode}
+    [row] = _rows(_RETENTION, scope)
+    return Retention(*row)
+
+
 # -- Drill-down ---------------------------------------------------------------------------------------------
 
 
@@ -319,6 +358,9 @@ BEHIND = {
         from billing_customerfigure l join billing_customer c on c.id = l.customer_id
         where l.livemode = %(live)s and l.currency = %(currency)s and l.name = 'landed' and l.day <= %(last)s
         order by 4 desc, 2 limit %(limit)s""",
+    "retention": f"""
+        select c.id, c.name, r.before::text, r.after from ({_RETAINED}) r join billing_customer c on c.id = r.customer_id
+        order by r.before desc, 2 limit %(limit)s""",
     "mrr": """
         select c.id, c.name, '', sum(m.mrr)::bigint
         from billing_mrrmovement m join billing_customer c on c.id = m.customer_id
@@ -339,8 +381,8 @@ def behind(
     """The customers behind a figure: (customer id, name, what, amount); without a limit they add up to it.
 
     `what` is nothing for the MRR at the range's end, the motion of revenue, motion and cause of expansion, the
-    outcome of a conversion (its amount is the present ARR), and the ARR at close, minor units, of land-and-expand (its
-    amount is the ARR at month 12).
+    outcome of a conversion (its amount is the present ARR), the ARR at close, minor units, of land-and-expand (its
+    amount is the ARR at month 12), and the MRR at the range's start of retention (its amount is that at the end).
     Raises KeyError for an unknown figure.
     """
     _, last = _span(start, end)

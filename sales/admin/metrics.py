@@ -20,7 +20,7 @@ from billing.maths.money import to_major
 from billing.maths.periods import add_months
 from billing.models.customers import Motion
 from billing.models.subscriptions import MrrMovement
-from sales import metrics
+from sales import closing, metrics
 
 SHOWN = 500
 FIGURES = {
@@ -28,7 +28,10 @@ FIGURES = {
     "conversion": ("Self-serve to sales", "Outcome", "ARR today"),
     "expansion": ("Expansion revenue", "Motion and cause", "MRR added"),
     "land_and_expand": ("Land and expand", "ARR at close", "ARR at month 12"),
+    "retention": ("Retention", "MRR at the start", "MRR at the end"),
 }
+CLOSING = "closing"
+TABS = (("", "Hybrid motion"), ("retention", "Retention"), (CLOSING, "Pipeline and signals"))
 MOVEMENTS = ("New", "Expansion", "Reactivation", "Contraction", "Churn")
 LONGEST = timedelta(days=3700)
 
@@ -88,15 +91,15 @@ def page(request: HttpRequest) -> HttpResponse:
     currencies = metrics.currencies(settings.STRIPE_LIVE_MODE) or ["USD"]
     form, chosen = _chosen(request, currencies)
     figure = request.GET.get("figure", "")
-    if figure and figure not in FIGURES:
+    if figure and figure not in (*FIGURES, CLOSING):
         raise Http404
     if figure and request.GET.get("format") == "csv":
-        return _figure_csv(figure, chosen)
+        return _closing_csv(chosen) if figure == CLOSING else _figure_csv(figure, chosen)
     if request.GET.get("format") == "csv":
         return _months_csv(chosen)
     context = {
         **admin.site.each_context(request), "form": form, "range": chosen, "presets": _presets(chosen),
-        **(_behind(figure, chosen) if figure else _overview(chosen)),
+        "tabs": _tabs(figure, chosen), **_shown(figure, chosen),
     }  # fmt: skip
     status = 422 if form.is_bound and form.errors else 200
     return TemplateResponse(request, "admin/tandem/metrics.html", context, status=status)
@@ -127,6 +130,47 @@ def _presets(chosen: Range) -> list[dict[str, Any]]:
         query = Range(since, chosen.until, chosen.currency).query
         made.append({"label": label, "href": f"?{query}", "current": since == chosen.since})
     return made
+
+
+def _tabs(figure: str, chosen: Range) -> list[dict[str, Any]]:
+    """Nothing for what is behind one of the five figures: its way back leads to them."""
+    if figure not in [name for name, _ in TABS]:
+        return []
+    query = chosen.query
+    return [
+        {
+            "label": label,
+            "href": f"?{query}&figure={name}" if name else f"?{query}",
+            "current": name == figure,
+        }
+        for name, label in TABS
+    ]
+
+
+def _shown(figure: str, chosen: Range) -> dict[str, Any]:
+    if figure == CLOSING:
+        return _closing(chosen)
+    if figure == "retention":
+        return {**_behind(figure, chosen), "retention": metrics.retention(**chosen.scope)}
+    return _behind(figure, chosen) if figure else _overview(chosen)
+
+
+def _closing(chosen: Range) -> dict[str, Any]:
+    stages = closing.pipeline(currency=chosen.currency, livemode=settings.STRIPE_LIVE_MODE)
+    return {
+        "title": "Pipeline and signals", "figure": CLOSING, "stages": stages, "rules": closing.by_rule(**chosen.scope),
+        "pipeline": sum(each.amount for each in stages), "weighted": sum(each.weighted for each in stages),
+        "open_deals": sum(each.deals for each in stages),
+    }  # fmt: skip
+
+
+def _closing_csv(chosen: Range) -> HttpResponse:
+    rows = [
+        [each.name, each.signals, each.customers, each.won, each.share, to_major(each.amount, chosen.currency), each.days]
+        for each in closing.by_rule(**chosen.scope)
+    ]  # fmt: skip
+    head = ["rule", "signals", "customers", "won", "percent", f"won {chosen.currency}", "days to close"]
+    return _csv(f"signals-{chosen.since}-{chosen.until}", head, rows)
 
 
 def _overview(chosen: Range) -> dict[str, Any]:

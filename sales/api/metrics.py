@@ -15,7 +15,7 @@ from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.maths.periods import add_months
-from sales import metrics
+from sales import closing, metrics
 
 TAG = "Metrics"
 LONGEST = timedelta(days=3700)
@@ -40,6 +40,10 @@ class RangeQuery(Strict):
             required=False, help_text="the first of the month twelve months ago where nothing is said"
         )
         return {"from": since, **super().get_fields()}
+
+
+class CurrencyQuery(Strict):
+    currency = Text(required=False, help_text="USD where nothing is said")
 
 
 class CustomersQuery(RangeQuery):
@@ -94,13 +98,39 @@ class MrrOut(serializers.Serializer[Any]):
     start = Day()
     end = Day()
     currency = serializers.CharField()
+    nrr_percent = Share(
+        allow_null=True, help_text="net retention of who had MRR at the start: with what they added"
+    )
+    grr_percent = Share(allow_null=True, help_text="gross retention: without it, so 100 at most")
+    retained_customers = serializers.IntegerField(help_text="who had MRR at the start")
+    mrr_at_start = serializers.CharField(help_text="theirs")
+    mrr_at_end = serializers.CharField(help_text="theirs")
     months = MonthOut(many=True)
+
+
+class StageOut(serializers.Serializer[Any]):
+    stage = serializers.CharField()
+    deals = serializers.IntegerField()
+    amount = serializers.CharField(help_text="first-year value")
+    weighted = serializers.CharField(help_text="by the stage's chance")
+
+
+class ClosedOut(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    signals = serializers.IntegerField(help_text="that occurred in the range")
+    customers = serializers.IntegerField(help_text="that they are about")
+    won = serializers.IntegerField(help_text="of these customers, since")
+    percent = Share(allow_null=True)
+    amount = serializers.CharField(help_text="of the deals that were won")
+    days = Number(allow_null=True, help_text="from the first signal to the close, on average")
 
 
 class BehindOut(serializers.Serializer[Any]):
     customer = serializers.CharField()
     name = serializers.CharField()
-    what = serializers.CharField(help_text="motion, motion and cause, outcome, or the ARR at close")
+    what = serializers.CharField(
+        help_text="motion, motion and cause, outcome, the ARR at close, or the MRR at the start"
+    )
     amount = serializers.CharField()
 
 
@@ -167,7 +197,16 @@ class MrrMetrics(MetricsView):
         money = _money(scope["currency"])
         months = [_month(row, money) for row in metrics.months(**scope)]
         shown = {"start": scope["start"].date(), "end": scope["end"].date(), "currency": scope["currency"]}
-        return self.answer(MrrOut, {**shown, "months": months})
+        return self.answer(
+            MrrOut, {**shown, **_retained(metrics.retention(**scope), money), "months": months}
+        )
+
+
+def _retained(found: metrics.Retention, money: Any) -> dict[str, Any]:
+    return {
+        "nrr_percent": found.net, "grr_percent": found.gross, "retained_customers": found.customers,
+        "mrr_at_start": money(found.at_start), "mrr_at_end": money(found.at_end),
+    }  # fmt: skip
 
 
 MOVED = ("new", "expansion", "contraction", "churn", "reactivation", "mrr")
@@ -178,11 +217,43 @@ def _month(row: metrics.Month, money: Any) -> dict[str, str]:
     return {"month": row.month, **moved, "arr": money(12 * row.mrr)}
 
 
+class Pipeline(MetricsView):
+    @operation(
+        "The open deals by stage", tag=TAG, name="read_pipeline", query=CurrencyQuery, page=StageOut,
+        description="As they stand now.",
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        asked = self.asked(CurrencyQuery)
+        currency = typed.currency(asked.get("currency", "USD"))
+        money, rows = _money(currency), closing.pipeline(currency=currency, livemode=self.livemode)
+        shown = [
+            {"stage": r.stage, "deals": r.deals, "amount": money(r.amount), "weighted": money(r.weighted)}
+            for r in rows
+        ]
+        return self.list_of(StageOut, shown)
+
+
+class SignalsToClose(MetricsView):
+    @operation(
+        "From signal to close, by rule", tag=TAG, name="read_signals_to_close", query=RangeQuery, page=ClosedOut,
+        description="Who was won by several rules counts for each of them.",
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        scope = self.scope(self.asked(RangeQuery))
+        money = _money(scope["currency"])
+        rows = [
+            {"rule": r.rule, "signals": r.signals, "customers": r.customers, "won": r.won, "percent": r.share,
+             "amount": money(r.amount), "days": r.days}
+            for r in closing.by_rule(**scope)
+        ]  # fmt: skip
+        return self.list_of(ClosedOut, rows)
+
+
 class MetricCustomers(MetricsView):
     @operation(
         "The customers behind a figure", tag=TAG, name="list_metric_customers", query=CustomersQuery,
         page=BehindOut,
-        description="`figure`: revenue, conversion, expansion, land_and_expand or mrr; the largest first.",
+        description="`figure`: revenue, conversion, expansion, land_and_expand, retention or mrr; the largest first.",
     )  # fmt: skip
     def get(self, request: Request, figure: str) -> Response:
         asked = self.asked(CustomersQuery)
@@ -193,7 +264,7 @@ class MetricCustomers(MetricsView):
         rows = [
             {
                 "customer": pk, "name": name, "amount": money(amount),
-                "what": money(int(what)) if figure == "land_and_expand" else what,
+                "what": money(int(what)) if figure in ("land_and_expand", "retention") else what,
             }
             for pk, name, what, amount in metrics.behind(figure, limit=limit, **scope)
         ]  # fmt: skip

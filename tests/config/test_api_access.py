@@ -106,6 +106,8 @@ quotes/{quote}/withdraw                      POST write
 quotes/{quote}/pdf                           GET read
 metrics/hybrid                               GET read
 metrics/mrr                                  GET read
+metrics/pipeline                             GET read
+metrics/signals                              GET read
 metrics/{figure}/customers                   GET read
 webhook_endpoints                            GET read      POST write
 webhook_endpoints/{endpoint}                 GET read      PATCH write     DELETE write

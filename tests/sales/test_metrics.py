@@ -172,6 +172,34 @@ def test_land_and_expand_compares_month_twelve_with_the_close(buyer):
     assert [(int(close), at_12) for *_, close, at_12 in rows] == [(120_000, 180_000), (60_000, 0)]
 
 
+# -- Retention ----------------------------------------------------------------------------------------------
+
+
+def test_retention_is_of_who_had_mrr_when_the_range_began(buyer):
+    grows, shrinks, leaves = buyer("pro", 2), buyer("pro", 4), buyer("pro", 1)
+    on = NOON + timedelta(days=30)
+    subscribing.change(subscription=grows, now=on, actor="member:1", quantity=Decimal(5))  # 58.00 to 145.00
+    subscribing.change(
+        subscription=shrinks, now=on, actor="member:1", quantity=Decimal(3), effective="now"
+    )  # 116.00 to 87.00
+    ending.cancel(subscription=leaves, now=on, actor="member:1", effective="now")  # 29.00 to nothing
+    found = metrics.retention(**LATER)
+    assert (found.customers, found.at_start, found.at_end, found.kept) == (3, 203_00, 232_00, 145_00)
+    assert (found.net, found.gross) == (Decimal("114.29"), Decimal("71.43"))
+    rows = metrics.behind("retention", **LATER)
+    assert [(int(before), after) for *_, before, after in rows] == [
+        (116_00, 87_00), (58_00, 145_00), (29_00, 0),
+    ]  # fmt: skip
+    before = metrics.retention(**YEAR)
+    assert (before.customers, before.net, before.gross) == (0, None, None)
+
+
+def test_who_joins_in_the_range_is_not_retained(buyer):
+    buyer("pro", 2)
+    late = {**LATER, "start": NOON - timedelta(days=3)}
+    assert metrics.retention(**late).at_end == 0
+
+
 # -- Months -------------------------------------------------------------------------------------------------
 
 

@@ -25,9 +25,23 @@ def test_it_shows_the_shares_of_the_invoices(browser, world):
     assert [row.month for row in page.context["months"]] == ["2026-01", "2026-02", "2026-03"]
 
 
-@pytest.mark.parametrize("figure", ["revenue", "conversion", "expansion", "land_and_expand"])
+@pytest.mark.parametrize(
+    "figure", ["revenue", "conversion", "expansion", "land_and_expand", "retention", "closing"]
+)
 def test_it_opens_every_figure(browser, world, figure):
     assert browser.get(f"{PAGE}&figure={figure}").status_code == 200
+
+
+def test_it_tells_retention_and_what_signals_came_to(browser, world):
+    page = browser.get("/admin/metrics/?since=2026-02-01&until=2026-03-31&currency=USD&figure=retention")
+    assert page.text.count("100 %") == 2
+    assert page.context["total"] == page.context["retention"].at_end == 26_100
+    assert "figure=closing" in page.text
+    page = browser.get(f"{PAGE}&figure=closing")
+    assert "From signal to close" in page.text
+    rows = list(csv.reader(browser.get(f"{PAGE}&figure=closing&format=csv").text.splitlines()))
+    assert rows[0][0] == "rule"
+    assert ["Demo requested", "0", "0", "0", "", "0.00", ""] in rows
 
 
 def test_its_drill_down_adds_up(browser, world):

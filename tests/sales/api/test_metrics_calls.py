@@ -37,6 +37,23 @@ def test_it_answers_mrr_by_month_and_who_is_behind_it(api, sold):
         assert (row["customer"], row["amount"]) == (sold.pk, "87.00")
 
 
+def test_it_answers_retention_the_pipeline_and_what_signals_came_to(api, sold):
+    later = {**YEAR, "from": "2026-02-01"}
+    found = api.get("metrics/mrr", **later).json()
+    assert (found["nrr_percent"], found["grr_percent"], found["retained_customers"]) == (
+        "100.00",
+        "100.00",
+        1,
+    )
+    assert (found["mrr_at_start"], found["mrr_at_end"]) == ("87.00", "87.00")
+    [row] = api.get("metrics/retention/customers", **later).json()["results"]
+    assert (row["what"], row["amount"]) == ("87.00", "87.00")
+    stages = api.get("metrics/pipeline").json()["results"]
+    assert stages[0] == {"stage": "discovery", "deals": 0, "amount": "0.00", "weighted": "0.00"}
+    rules = {each["rule"]: each for each in api.get("metrics/signals", **YEAR).json()["results"]}
+    assert (rules["demo_requested"]["won"], rules["demo_requested"]["percent"]) == (0, None)
+
+
 def test_the_other_side_is_counted_apart(api, sold, make_api):
     found = make_api(livemode=True).get("metrics/hybrid", **YEAR).json()
     assert (found["revenue"], found["self_serve_percent"]) == ("0.00", None)
