@@ -1,13 +1,13 @@
 """Routing a session: what is known of its buyer, the rules in the database, and what follows from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
 
 from billing import offering, typed
-from billing.models import User
+from billing.models import Customer, User
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.subscribing import CollectionNotAllowed, PlanNeedsQuote
@@ -24,6 +24,26 @@ AFTER_DEMO = "Shown in a demo first by now"
 
 def rules(rows: Iterable[RoutingRule]) -> list[Rule]:
     return [Rule(row.name, row.outcome, row.conditions, row.owner_id) for row in rows]
+
+
+def owners_of(customers: Sequence[Customer]) -> dict[str, tuple[User | None, str]]:
+    """Whom the first rule names that holds for a customer and has an owner: by customer id, with the rule's name.
+
+    What only a checkout asks (plan, seats, need) is not known of a customer.
+    """
+    rows = list(RoutingRule.objects.filter(active=True, owner__is_active=True).select_related("owner"))
+    table, people = rules(rows), {row.owner_id: row.owner for row in rows}
+    decided = {row.pk: decide(table, _known_of(row)) for row in customers} if rows else {}
+    return {
+        pk: (people[each.owner], f"rule “{each.rule}”"[:120]) for pk, each in decided.items() if each.owner
+    }
+
+
+def _known_of(customer: Customer) -> Inputs:
+    domain = "" if customer.domain in typed.FREE_MAIL else customer.domain
+    return Inputs(
+        employees=customer.employees, country=customer.country, industry=customer.industry, domain=domain
+    )
 
 
 def inputs_of(session: CheckoutSession) -> Inputs:

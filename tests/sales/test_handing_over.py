@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from billing import collecting
-from billing.models import Dispute, Event, Invoice, Mail, Payment
+from billing.models import Dispute, Event, Invoice, Mail, Payment, User
 from billing.moves import IllegalMove
+from checkout.models import RoutingRule
 from sales import deals, handing_over, owning, watching
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain
 from tests.fixtures_billing import NOON
@@ -184,6 +185,30 @@ def test_it_gives_a_company_to_whoever_has_it_already(make_customer, tell, staff
     assert owning.choose(second) == (sam, "owner of nova.example")
     TargetDomain.objects.create(domain="nova.example", owner=eve)
     assert owning.choose(second)[0] == eve
+
+
+def test_a_routing_rule_names_the_owner_before_it_is_anybodys_turn(
+    make_customer, tell, staff, django_assert_num_queries
+):
+    rita, dora, gone = staff("rita"), staff("dora"), staff("gone")
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    table = [
+        ("who left", {"country": ["DE"]}, gone), ("by plan", {"plan": ["pro"]}, rita),
+        ("nobody", {"country": ["DE"]}, None),
+        ("Germany", {"country": ["de"], "employees": {"over": 50}}, dora),
+    ]  # fmt: skip
+    for position, (name, conditions, owner) in enumerate(table, 1000):
+        RoutingRule.objects.create(
+            position=position, name=name, conditions=conditions, outcome="owner", owner=owner
+        )
+    german = make_customer(country="DE", employees=60)
+    small, irish = make_customer(country="DE", employees=9), make_customer(country="IE", employees=60)
+    with django_assert_num_queries(4):
+        chosen = owning.choose_all(dict.fromkeys((german, small, irish), NOON))
+    assert chosen[german.pk] == (dora, "rule “Germany”")
+    assert {chosen[each.pk][1] for each in (small, irish)} == {"round robin by load"}
+    TargetDomain.objects.create(domain=german.domain, owner=rita)
+    assert owning.choose(german) == (rita, f"owner of {german.domain}")
 
 
 def test_it_does_not_give_work_to_somebody_who_left(make_customer, staff):
