@@ -211,7 +211,9 @@ class QuoteOut(serializers.Serializer[Any]):
     arr = Money()
     acv = Money(help_text="the recurring part of twelve months")
     tcv = Money(help_text="all that the term is invoiced for, without tax and usage")
-    schedule = serializers.SerializerMethodField(help_text="every invoice of the term, without usage")
+    schedule = serializers.SerializerMethodField(
+        help_text="every invoice of the term; of usage what is committed"
+    )
     url = serializers.SerializerMethodField(help_text="the buyer's page; null before it is sent")
     pdf = serializers.SerializerMethodField()
     expires_at = Instant(allow_null=True)
