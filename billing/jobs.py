@@ -55,12 +55,9 @@ class Queue(ORM):
         return None
 
     def _waiting(self) -> list[OrmQ]:
-        """The oldest. Of those behind no more than are begun at once: what is taken is done before a worker stops, and
-        before what comes meanwhile."""
+        """The oldest, those behind last."""
         rows = self.get_connection().filter(key__in=[self.list_key, BEHIND], lock__lt=timezone.now())
-        found = list(rows.order_by("key", "lock", "id")[: Conf.BULK])
-        first = [job for job in found if job.key == self.list_key]
-        return first or found[: Conf.WORKERS]
+        return list(rows.order_by("key", "lock", "id")[: Conf.BULK])
 
     def _taken(self, job: OrmQ) -> bool:
         """Whether no other worker was faster."""

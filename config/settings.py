@@ -271,12 +271,15 @@ else:
     STRIPE_TEST_SECRET_KEY = STRIPE_SECRET_KEY
 
 # -- Jobs ----------------------------------------------------------------------------------------------
+WORKERS = env.int("WORKERS", 2)
 Q_CLUSTER = {
     "name": "tandem",
     "orm": "default",
     "broker_class": "billing.jobs.Queue",
-    "workers": env.int("WORKERS", 2),
-    "bulk": 20,
+    "workers": WORKERS,
+    # What a worker has taken is done before it stops, and before what is called meanwhile.
+    "bulk": WORKERS,
+    "queue_limit": WORKERS,
     "timeout": 300,
     "retry": 360,
     "max_attempts": 8,
