@@ -94,7 +94,14 @@ def _record(piece: list[Any], row: UsageImport, now: datetime) -> tuple[metering
 
 
 def _error(one: Rejection, line: int) -> dict[str, Any]:
-    return {"line": line, "id": one.id, "code": one.code, "detail": one.detail}
+    return {
+        "line": line, "id": one.id and _storable(one.id), "code": one.code, "detail": _storable(one.detail),
+    }  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    """A line of JSON may write out the one character that the database does not keep."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 # -- Reading: pure ------------------------------------------------------------------------------------------

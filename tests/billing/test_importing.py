@@ -1,5 +1,6 @@
 """Files of usage: read piece by piece, good lines kept, bad ones named by their line."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -105,3 +106,25 @@ def test_a_line_with_too_many_cells_is_refused_alone(acme, run_jobs):
     run_jobs()
     made.refresh_from_db()
     assert (made.accepted, made.rejected) == (1, 1)
+
+
+def test_a_line_that_cannot_be_kept_is_refused_beside_the_others(acme, run_jobs):
+    """What stands in a refused event is told with it, and must not stop the file."""
+    hostile = [
+        {"id": "a\0b"},
+        {"id": "c", "customer": "x\0"},
+        {"id": "d", "na\0me": 1},
+        {"id": "e", "event_name": "\0"},
+    ]
+    base = {"customer": "acme", "event_name": "api_call", "properties": {"value": 1}}
+    lines = [{**base, **wrong} for wrong in hostile] + [{**base, "id": "good"}]
+    made = take("\n".join(map(json.dumps, lines)), "jsonl")
+    run_jobs()
+    made.refresh_from_db()
+    assert (made.status, made.accepted, made.rejected) == ("done", 1, 4)
+    assert [(error["line"], error["id"]) for error in made.errors] == [
+        (1, "a\ufffdb"),
+        (2, "c"),
+        (3, "d"),
+        (4, "e"),
+    ]
