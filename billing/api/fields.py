@@ -36,6 +36,8 @@ class Strict(serializers.Serializer[Any]):
 
     # Names of which at least one is needed, for the schema; `validate` says it to the caller.
     either: ClassVar[Collection[str]] = ()
+    # What else `validate` asks of several fields together, in the words of JSON Schema.
+    together: ClassVar[Mapping[str, Any]] = {}
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         fields = super().get_fields()

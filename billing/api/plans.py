@@ -48,6 +48,12 @@ class PerTransactionNew(Strict):
 
 
 class PriceNew(Strict):
+    together = {
+        "anyOf": [
+            {"properties": {"amount": {"not": {"type": "null"}}}},
+            {"properties": {"tiers": {"minItems": 1}}, "required": ["tiers"]},
+        ]
+    }
     code = Text(
         required=False, max_length=60, help_text="made of what the price is for where nothing is said"
     )

@@ -43,6 +43,7 @@ class Schema(AutoSchema):
         found = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
         if isinstance(serializer, Strict):
             found["additionalProperties"] = False
+            found.update(serializer.together)
             if serializer.either:
                 found["anyOf"] = [{"required": [name]} for name in serializer.either]
         return found

@@ -69,10 +69,10 @@ def test_it_answers_as_the_schema_says(case, secret):
 # Of a batch the good events are kept: a wrong one is named in the answer, which is a 202 all the same.
 USAGE = "POST /api/v1/usage_events"
 # What no schema can say of a value: that a page begins there, that a range has days, that a year is near, that a
-# number has few decimals or digits, that a price without tiers has an amount.
+# number has few decimals or digits.
 UNSAID = {
     "invalid_cursor", "invalid_range", "invalid_timestamp", "invalid_characters", "ambiguous", "invalid_percentage",
-    "invalid_number", "missing_amount",
+    "invalid_number",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import pytest
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern
@@ -102,3 +103,18 @@ def test_the_schema_says_that_a_line_needs_one_of_two_amounts():
     line = docs.openapi()["components"]["schemas"]["InvoiceLineNew"]
     assert docs.kind({"type": "array", "items": line}) == "list of object"
     assert line["anyOf"] == [{"required": ["amount"]}, {"required": ["unit_amount"]}]
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ({"amount": "5"}, True),
+        ({}, True),
+        ({"amount": None, "tiers": [{"unit_amount": "1"}]}, True),
+        ({"amount": None, "tiers": []}, False),
+        ({"amount": None}, False),
+    ],
+)
+def test_the_schema_says_that_only_tiers_go_without_an_amount(price, said):
+    schema = {"$ref": "#/components/schemas/PriceNew", "components": docs.openapi()["components"]}
+    assert jsonschema.Draft202012Validator(schema).is_valid(price) == said
