@@ -40,6 +40,7 @@ DISCOUNTS: dict[str, dict[str, Any]] = {
     "calls amount": {"amount_off": 450, "only": "calls"},
 }
 
+type Given = str | tuple[str, ...] | None
 type Charged = Mapping[date, Mapping[str, Any]]
 
 
@@ -66,39 +67,57 @@ def used_up(charged: Charged, calls: Mapping[date, int]) -> Fraction:
     return sum((_off_usage(charged, *key, amount) for key, amount in come_to.items()), Fraction(0))
 
 
-def _of_calls(discount: str | None) -> str | None:
-    """The discount, if it is for usage."""
-    return None if discount is None or DISCOUNTS[discount].get("only") == "seat" else discount
+def stack(discount: Given) -> tuple[str, ...]:
+    """The names of what is taken off, one after the other."""
+    return (discount,) if isinstance(discount, str) else discount or ()
 
 
-def _off_usage(charged: Charged, discount: str | None, within: Any, amount: Fraction) -> Fraction:
-    """Less a percentage, or what the recurring prices of the days with this discount leave of an amount."""
-    said = DISCOUNTS[discount] if discount else {}
-    if "percent_off" in said:
-        return amount * (1 - Fraction(said["percent_off"]) / 100)
-    left = Fraction(0)
-    for day, terms in charged.items():
-        here = period(day, terms["anchor"], "month") == within and terms["discount"] == discount
-        alone = said.get("only") == "calls"
-        if said and here and (alone or terms["interval"] == "month"):
-            rest = said["amount_off"] - (0 if alone else min(said["amount_off"], full(terms)))
-            left += Fraction(rest, (within[1] - within[0]).days)
-    return amount - min(left, amount)
+def _of_calls(discount: Given) -> tuple[str, ...]:
+    """The discounts of a day, if any is for usage."""
+    names = stack(discount)
+    return names if any(DISCOUNTS[name].get("only") != "seat" for name in names) else ()
 
 
-def full(terms: Mapping[str, Any]) -> int:
-    """The recurring prices of a whole period."""
-    return SEAT[terms["plan"], terms["interval"]] * terms["quantity"] + BASE[terms["plan"], terms["interval"]]
+def _off_usage(charged: Charged, names: tuple[str, ...], within: Any, amount: Fraction) -> Fraction:
+    """Less percentages, and less what the recurring prices of the days with these discounts leave of an amount."""
+    for name in names:
+        said = DISCOUNTS[name]
+        if said.get("only") == "seat":
+            continue
+        if "percent_off" in said:
+            amount *= 1 - Fraction(said["percent_off"]) / 100
+            continue
+        left = Fraction(0)
+        for day, terms in charged.items():
+            here = period(day, terms["anchor"], "month") == within and _of_calls(terms["discount"]) == names
+            if here and (said.get("only") == "calls" or terms["interval"] == "month"):
+                rest = said["amount_off"] - _recurring(terms)[1].get(name, 0)
+                left += Fraction(rest, (within[1] - within[0]).days)
+        amount -= min(left, amount)
+    return amount
+
+
+def _recurring(terms: Mapping[str, Any]) -> tuple[Fraction, dict[str, Fraction]]:
+    """What is left of the recurring prices of a whole period, and what each amount took off them: each discount off what
+    those before it left, an amount in proportion to that."""
+    which = terms["plan"], terms["interval"]
+    left = {"seat": Fraction(SEAT[which] * terms["quantity"]), "base": Fraction(BASE[which])}
+    taken: dict[str, Fraction] = {}
+    for name in stack(terms["discount"]):
+        said = DISCOUNTS[name]
+        reached = {each: left[each] for each in left if said.get("only") in (None, each)}
+        whole = sum(reached.values(), Fraction(0))
+        off = whole * Fraction(said.get("percent_off", 0)) / 100
+        if "amount_off" in said:
+            off = taken[name] = min(Fraction(said["amount_off"]), whole)
+        left |= {each: part - off * part / whole for each, part in reached.items() if whole}
+    return sum(left.values(), Fraction(0)), taken
 
 
 def recurring(day: date, terms: Mapping[str, Any]) -> Fraction:
     """What the recurring prices of a day cost."""
     start, end = period(day, terms["anchor"], terms["interval"])
-    said = DISCOUNTS[terms["discount"]] if terms["discount"] else {}
-    seats = SEAT[terms["plan"], terms["interval"]] * terms["quantity"]
-    reached = {"seat": seats, "calls": 0}.get(said.get("only", ""), full(terms))
-    off = reached * Fraction(said.get("percent_off", 0)) / 100 + min(reached, said.get("amount_off", 0))
-    return (full(terms) - off) / (end - start).days
+    return _recurring(terms)[0] / (end - start).days
 
 
 def usage(plan: str, units: int, portion: Fraction) -> Fraction:
