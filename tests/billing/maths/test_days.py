@@ -195,15 +195,15 @@ def paid_to_the_end(
             until = day if start == day != begun else end
         if not lasts and not said["free"]:
             begun, kept = day, kept if day < until else said
-        for day in [day + timedelta(days=n) for n in range(lasts)]:
-            if day < until and kept:
-                recurring[day] = kept
+        for on in [day + timedelta(days=n) for n in range(lasts)]:
+            if on < until and kept:
+                recurring[on] = kept
             else:
                 kept = None if said["free"] else said
-                recurring |= {day: said} if kept else {}
+                recurring |= {on: said} if kept else {}
             if not said["free"]:
-                used[day] = {**recurring[day], "plan": said["plan"]}
-        day += days.DAY
+                used[on] = {**recurring[on], "plan": said["plan"]}
+        day += timedelta(days=lasts)
     return recurring, used
 
 
