@@ -14,7 +14,17 @@ def site(request: HttpRequest) -> dict[str, object]:
         "DEMO": settings.DEMO,
         "STRIPE_FAKE": settings.STRIPE_FAKE,
         "seller": SimpleLazyObject(current_seller),
+        "demo_sign_ins": SimpleLazyObject(demo_sign_ins),
     }
+
+
+def demo_sign_ins() -> list[tuple[str, str, str, str]]:
+    """(who, the address where they work, e-mail, how they sign in) of the demo's people; nobody anywhere else."""
+    if not settings.DEMO:
+        return []
+    from config import demo  # it imports all that the sample is made with
+
+    return [row for row in demo.sign_ins(demo.sample()) if row[2]]
 
 
 def current_seller() -> Seller:

@@ -144,6 +144,25 @@ def test_it_refuses_production(settings) -> None:
         call_command("demo")
 
 
+@pytest.mark.parametrize(
+    ("going", "told", "not_told"),
+    [
+        ("", ["ada@harbourworks.example", "finance@lumen.example", "tandem-demo-2026"], []),
+        ("?next=/admin/sales/deal/", ["rep@lumen.example", "tandem-demo-2026"], ["ada@harbourworks.example"]),
+        ("?next=/portal/usage/", ["ada@harbourworks.example"], ["rep@lumen.example", "tandem-demo-2026"]),
+    ],
+)
+@pytest.mark.django_db
+def test_who_signs_in_is_told_who_there_is_in_the_demo_alone(client, settings, going, told, not_told) -> None:
+    settings.DEMO = True
+    page = client.get(f"/accounts/login/{going}").text
+    assert [words for words in told if words not in page] == []
+    assert [words for words in not_told if words in page] == []
+    settings.DEMO = False
+    page = client.get(f"/accounts/login/{going}").text
+    assert [words for words in told if words in page] == []
+
+
 def test_it_tells_every_sign_in(settings) -> None:
     settings.SITE_URL = "http://127.0.0.1:8000"
     sample = SimpleNamespace(
