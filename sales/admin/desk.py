@@ -19,7 +19,7 @@ def desk(user: User) -> dict[str, Any]:
     now = timezone.now()
     made: dict[str, Any] = {"desk": True, "today": now.date()}
     if user.has_perm("sales.view_handofftask"):
-        made["tasks"], made["task_count"] = _tasks(user)
+        made |= _tasks(user)
     if user.has_perm("sales.view_quote"):
         made["decisions"] = _decisions(user)
         made["wishes"] = list(excepting.waiting_on(user)[:SHOWN])
@@ -30,10 +30,13 @@ def desk(user: User) -> dict[str, Any]:
     return made
 
 
-def _tasks(user: User) -> tuple[list[HandoffTask], int]:
-    mine = HandoffTask.objects.filter(owner=user, status__in=HandoffTask.OPEN)
-    rows = mine.select_related("customer", "lead").order_by("due_on", "-score")
-    return list(rows[:SHOWN]), mine.count()
+def _tasks(user: User) -> dict[str, Any]:
+    """The reader's own while there are any, else everybody's."""
+    rows = HandoffTask.objects.filter(status__in=HandoffTask.OPEN)
+    mine = rows.filter(owner=user).count()
+    rows = rows.filter(owner=user) if mine else rows
+    shown = rows.select_related("customer", "lead", "owner").order_by("due_on", "-score")[:SHOWN]
+    return {"tasks": list(shown), "mine": mine, "task_count": mine or rows.count()}
 
 
 def _decisions(user: User) -> list[Quote] | None:

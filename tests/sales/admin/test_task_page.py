@@ -103,7 +103,12 @@ def test_one_click_makes_a_quote(browser, address, task):
 
 def test_a_signal_shows_its_evidence_and_is_dismissed(browser, address, task):
     signal = Signal.objects.get(customer=task.customer)
-    assert "Evidence" in browser.get(address(signal)).text
+    Signal.objects.filter(pk=signal.pk).update(evidence={"used": "42000.5", "limit": 50000, "seen": None})
+    page = browser.get(address(signal)).text
+    for words in ("Evidence", "<dt>Used</dt>", "42,000.5", "50,000", "–"):
+        assert words in page, words
+    Signal.objects.filter(pk=signal.pk).update(evidence={"used": "nearly all"})  # as the API may say
+    assert "nearly all" in browser.get(address(signal)).text
     browser.post(address(signal), {"action": "dismiss", "reason": "A student"})
     signal.refresh_from_db()
     assert (signal.status, signal.dismissed_reason) == ("dismissed", "A student")
@@ -136,7 +141,9 @@ def test_the_first_page_shows_what_waits(browser, boss, task, draft):
     mine, theirs = browser.get("/admin/"), boss.get("/admin/")
     assert mine.context["tasks"] == [task]
     assert mine.context["decisions"] is None
-    assert theirs.context["tasks"] == []
+    assert theirs.context["mine"] == 0
+    assert theirs.context["tasks"] == [task]  # who has none sees everybody's, with whose they are
+    assert f"<bdi>{task.owner}</bdi>" in theirs.text
     assert theirs.context["decisions"] == [quote]
     assert "$174.00" in theirs.text
 
