@@ -16,7 +16,7 @@ from django.conf import settings
 
 from billing import mail
 from billing.models import Seller
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, spelled
 
 # The other ways in which a mail can read: what is said, and what differs from the sample for it.
 VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -69,7 +69,7 @@ class Template:
 
     @property
     def label(self) -> str:
-        return self.name.replace("_", " ").capitalize()
+        return spelled(self.name)
 
 
 @cache

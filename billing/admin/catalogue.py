@@ -1,5 +1,6 @@
 """Plans, prices, meters, taxes, discounts and the seller: what staff set up."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -14,7 +15,7 @@ from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
-from billing.templatetags.tandem import money, number, unit_price
+from billing.templatetags.tandem import money, number, spelled, unit_price
 
 
 def countries() -> list[tuple[str, str]]:
@@ -81,19 +82,42 @@ class PriceAdmin(Careful):
         "plan",
         "code",
         "kind",
-        "model",
+        "charged",
         "interval",
-        figure("unit_amount", "each", lambda value, price: unit_price(value, price.currency)),
+        figure("unit_amount", "each", lambda value, price: _each(price)),
         "active",
     )
     list_filter = ("plan", "currency", "kind", "active")
     search_fields = ("code", "label")
     list_select_related = ("plan",)
 
+    @admin.display(description="charged", ordering="model")
+    def charged(self, price: Price) -> str:
+        return spelled(price.model)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Ways of charging and intervals in words, not as they are stored."""
+        if db_field.name in ("model", "interval"):
+            blank = [("", "–")] if db_field.blank else []
+            options["choices"] = [*blank, *((value, spelled(value)) for value, _ in db_field.choices)]
+        return super().formfield_for_choice_field(db_field, request, **options)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         if obj is None or not (obj.phaseitem_set.exists() or obj.invoiceline_set.exists()):
             return ("created_at",)
         return tuple(f.name for f in Price._meta.fields if f.name not in ("active", "label"))
+
+
+def _each(price: Price) -> str:
+    """What one unit costs; where there is no such price, what takes its place."""
+    if price.tiers:
+        return f"{len(price.tiers)} tiers"
+    if price.kind == "minimum":
+        return f"at least {unit_price(price.minimum or Decimal(0), price.currency)}"
+    if price.model == "percentage":
+        return f"{number(price.unit_amount)} %"
+    words = unit_price(price.unit_amount, price.currency)
+    return f"{words} for {number(price.package_size)}" if price.package_size else words
 
 
 @admin.register(Meter)

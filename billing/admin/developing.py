@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import clocks, forgetting, keys, running, webhooks_out
+from billing.admin import telling
 from billing.admin.base import Makeable, Screen, staff
 from billing.events import TYPES
 from billing.models import ApiKey, Event, TestClock, WebhookDelivery, WebhookEndpoint
@@ -219,18 +220,23 @@ def _pretty(value: Any) -> str:
 
 @admin.register(Event)
 class EventAdmin(Screen):
-    list_display = ("at", "type", "customer", "object_id", "sequence", "actor")
+    list_display = ("at", "what", "customer", "type", "object_id")
     list_filter = ("type", "livemode")
     search_fields = ("object_id", "customer__name")
     list_select_related = ("customer",)
     ordering = ("-number",)
     template = "admin/tandem/event.html"
 
+    @admin.display(description="what happened")
+    def what(self, row: Event) -> str:
+        return telling.title(row.type)
+
     def context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
         near = Event.objects.filter(object_id=row.object_id).order_by("sequence")
         return {
             "body": _pretty(webhooks_out.as_data(row)), "deliveries": row.deliveries.select_related("endpoint"),
-            "others": near[max(row.sequence - 6, 0) : row.sequence + 5],
+            "title": telling.title(row.type),
+            "others": telling.told(near[max(row.sequence - 6, 0) : row.sequence + 5]),
         }  # fmt: skip
 
 

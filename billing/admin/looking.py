@@ -24,7 +24,7 @@ from billing.models import (
     UsageDay,
     User,
 )
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, spelled
 
 SHOWN = 20
 
@@ -178,11 +178,15 @@ class BillingFailureAdmin(ReadOnly):
 
 @admin.register(Mail)
 class MailAdmin(ReadOnly):
-    list_display = ("created_at", "template", "recipient", "subject", "sent_at", "attempts")
+    list_display = ("created_at", "subject", "recipient", "kind", "sent_at", "error")
     list_filter = ("template",)
     search_fields = ("recipient", "subject")
     exclude = ("html",)
     ordering = ("-created_at",)
+
+    @admin.display(description="kind", ordering="template")
+    def kind(self, row: Mail) -> str:
+        return spelled(row.template)
 
 
 @admin.register(User)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from billing.models import Event
 from billing.models.customers import CollectionMethod
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, spelled
 
 # event type -> (words, icon, tone)
 WORDS = {
@@ -74,10 +74,12 @@ class Told:
 
 
 def told(events: Iterable[Event]) -> list[Told]:
-    """Of one object's events, one that has no words is left as it is called."""
-    return [
-        Told(event.pk, WORDS.get(event.type, (event.type,))[0], event.at, detail(event)) for event in events
-    ]
+    return [Told(event.pk, title(event.type), event.at, detail(event)) for event in events]
+
+
+def title(type: str) -> str:
+    """What happened; of a type without words of its own, its name spelled out."""
+    return WORDS[type][0] if type in WORDS else spelled(type)
 
 
 def detail(event: Event) -> str:

@@ -1,5 +1,6 @@
 """Words, money and marks for templates: `{% load tandem %}`."""
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -145,6 +146,12 @@ def percent(value: Fraction | Decimal | float | None) -> str:
     if value is None or value == "":
         return "–"
     return signed(format_decimal(round(Decimal(str(float(value))) * 100, 1), locale=locale())) + "%"
+
+
+@register.filter
+def spelled(name: object) -> str:
+    """A stored name as a reader takes it: "payment.succeeded" -> "Payment succeeded", "per_unit" -> "Per unit"."""
+    return re.sub(r"[._]", " ", str(name)).capitalize()
 
 
 @register.filter

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing.models import Event, User
+from billing.templatetags.tandem import spelled
 from sales.admin.customers import WORDS
 from sales.admin.quotes import HAPPENED
 
@@ -85,7 +86,7 @@ def found(who: User | None, until: Any) -> list[Deed]:
 
 
 def _of_event(event: Event, names: dict[str, str]) -> Deed:
-    words = SAID.get(event.type) or event.type.replace(".", " ").replace("_", " ").capitalize()
+    words = SAID.get(event.type) or spelled(event.type)
     customer = str(event.customer or "")
     about = str(
         event.data.get("number") or customer or KINDS.get(event.object_id.partition("_")[0], event.object_id)

@@ -16,6 +16,7 @@ from billing.admin.base import Screen
 from billing.events import TYPES
 from billing.models import Plan, Segment, User
 from billing.refusals import Refused
+from billing.templatetags.tandem import spelled
 from sales import automating, conditions
 from sales.admin.audit import SAID
 from sales.models import Automation, AutomationRun, Rule, Weight
@@ -56,13 +57,13 @@ def triggers() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _group(name: str) -> str:
-    return GROUPS.get(name) or f"{name.replace('_', ' ').capitalize()}s"
+    return GROUPS.get(name) or f"{spelled(name)}s"
 
 
 def in_words(trigger: str) -> str:
     if trigger == Automation.DAILY:
         return "Every day, for each customer"
-    return SAID.get(trigger) or trigger.replace(".", " ").replace("_", " ").capitalize()
+    return SAID.get(trigger) or spelled(trigger)
 
 
 def known_values() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -26,6 +27,7 @@ from billing.admin.base import (
     state,
 )
 from billing.models import Customer, Subscription
+from billing.templatetags.tandem import number, spelled
 from sales import consolidating, drafting, handing_over, watching, worth
 from sales.admin import trying
 from sales.catalogue import LETTERS
@@ -247,10 +249,15 @@ class SignalAdmin(Screen):
     def context(self, request: HttpRequest, row: Signal) -> dict[str, Any]:
         return {
             "joined": consolidating.preview(row.customer) if row.rule.code == "same_domain" else None,
-            "evidence": [
-                (name.replace("_", " ").capitalize(), _plain(value)) for name, value in row.evidence.items()
-            ],
+            "evidence": [(spelled(name), _told(name, value)) for name, value in row.evidence.items()],
         }
+
+
+def _told(name: str, value: Any) -> str:
+    """Quantities of a meter are kept as texts: 42,000 for "42000"."""
+    if name in ("used", "limit") and FIGURE.fullmatch(str(value)):
+        return number(Decimal(str(value)))
+    return _plain(value)
 
 
 def _plain(value: Any) -> str:
@@ -264,10 +271,11 @@ def _plain(value: Any) -> str:
     if isinstance(value, str) and ISO_DAY.fullmatch(value):
         return f"{date.fromisoformat(value):%-d %B %Y}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+        return number(value)
     return "–" if value is None else str(value)
 
 
+FIGURE = re.compile(r"[0-9]{1,27}([.][0-9]{1,12})?")
 ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ISO_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)")
 

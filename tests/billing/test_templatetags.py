@@ -75,6 +75,14 @@ def test_it_takes_initials(name, shown):
     assert tandem.initials(name) == shown
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("payment.succeeded", "Payment succeeded"), ("per_unit", "Per unit"), ("flat", "Flat"), ("", "")],
+)
+def test_it_spells_stored_names_out(name, shown):
+    assert tandem.spelled(name) == shown
+
+
 def test_every_tone_has_a_badge():
     assert set(tandem.TONES.values()) == {"good", "warn", "bad", "info"}
     assert tandem.tone("paid") == "good"

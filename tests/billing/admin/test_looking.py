@@ -46,6 +46,7 @@ def test_a_subscription_shows_what_holds_when(subscription, fake_stripe, clock, 
         subscription.pk,
     ):
         assert words in page
+    assert ">subscription.created<" not in page
     first = statements(browser, subscription)
     advance(clock, days=70)
     assert subscription.invoices.count() > 2
