@@ -119,17 +119,20 @@ class Teaching(admin.ModelAdmin):
         return super().changelist_view(request, {**own, **(extra_context or {})})
 
 
+def chosen_alone(field: Any) -> Any:
+    """A choice of a row is a choice: that row is made and changed on its own page, not from beside this one."""
+    if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+        field.widget = field.widget.widget
+    return field
+
+
 class Careful(Teaching):
     """A form that does not save over what somebody else saved since it was opened."""
 
     change_form_template = "admin/careful_form.html"
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        """A choice of a row is a choice: that row is made and changed on its own page, not from beside this one."""
-        field = super().formfield_for_dbfield(db_field, request, **options)
-        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
-            field.widget = field.widget.widget
-        return field
+        return chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
         form = super().get_form(request, obj, change, **options)

@@ -1,6 +1,5 @@
 """Plans, prices, meters, taxes, discounts and the seller: what staff set up."""
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -10,12 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import typed
-from billing.admin.base import Careful, Spoken, figure
+from billing.admin import prices
+from billing.admin.base import Careful, Spoken, chosen_alone, figure
 from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
-from billing.templatetags.tandem import money, number, spelled, unit_price
+from billing.templatetags.tandem import money, number, spelled
 
 
 def countries() -> list[tuple[str, str]]:
@@ -40,6 +40,9 @@ class Entitlements(admin.TabularInline):
     form = Spoken
     formset = Removable
     extra = 0
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        return chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
 
 
 class Lines(forms.CharField):
@@ -67,6 +70,12 @@ class PlanAdmin(PriceList):
     search_fields = ("name", "code")
     inlines = (Entitlements,)
     readonly_fields = ("created_at",)
+    fieldsets = (
+        ("What the pricing page says", {"fields": ("name", "code", "tagline", "highlights", "published")}),
+        ("Who can buy it, and how", {"fields": ("motion", "quote_only", "requires_demo", "rank")}),
+        ("Trial", {"fields": ("trial_days", "trial_needs_card")}),
+        ("Tax, and its end", {"fields": ("tax_category", "archived_at", "created_at")}),
+    )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "highlights":
@@ -84,7 +93,7 @@ class PriceAdmin(Careful):
         "kind",
         "charged",
         "interval",
-        figure("unit_amount", "each", lambda value, price: _each(price)),
+        figure("unit_amount", "each", lambda value, price: prices.each(price)),
         "active",
     )
     list_filter = ("plan", "currency", "kind", "active")
@@ -95,6 +104,13 @@ class PriceAdmin(Careful):
     def charged(self, price: Price) -> str:
         return spelled(price.model)
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name == "tiers":
+            return prices.Tiers(label="Tiers")
+        if db_field.name == "per_transaction":
+            return prices.OfEachEvent(label="Of every event")
+        return super().formfield_for_dbfield(db_field, request, **options)
+
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Ways of charging and intervals in words, not as they are stored."""
         if db_field.name in ("model", "interval"):
@@ -102,22 +118,46 @@ class PriceAdmin(Careful):
             options["choices"] = [*blank, *((value, spelled(value)) for value, _ in db_field.choices)]
         return super().formfield_for_choice_field(db_field, request, **options)
 
+    @admin.display(description="terms")
+    def terms(self, price: Price) -> str:
+        return prices.terms(price)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None and (_was_used(obj) or not self.has_change_permission(request, obj)):
+            return FIXED
+        return OPEN
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        if obj is None or not (obj.phaseitem_set.exists() or obj.invoiceline_set.exists()):
-            return ("created_at",)
-        return tuple(f.name for f in Price._meta.fields if f.name not in ("active", "label"))
+        return ("terms",)
 
 
-def _each(price: Price) -> str:
-    """What one unit costs; where there is no such price, what takes its place."""
-    if price.tiers:
-        return f"{len(price.tiers)} tiers"
-    if price.kind == "minimum":
-        return f"at least {unit_price(price.minimum or Decimal(0), price.currency)}"
-    if price.model == "percentage":
-        return f"{number(price.unit_amount)} %"
-    words = unit_price(price.unit_amount, price.currency)
-    return f"{words} for {number(price.package_size)}" if price.package_size else words
+def _was_used(price: Price) -> bool:
+    return price.phaseitem_set.exists() or price.invoiceline_set.exists()
+
+
+OPEN = (
+    (None, {"fields": ("plan", "code", "label", "active")}),
+    (
+        "What it costs",
+        {"fields": ("kind", "meter", "model", "currency", "unit_amount", "tiers", "package_size")},
+    ),
+    ("When", {"fields": ("interval", "billed", "prorate")}),
+    (
+        "Included and limits",
+        {"fields": ("included", "included_in_trial", "minimum", "maximum", "per_transaction")},
+    ),
+    ("Tax", {"fields": ("tax_category",)}),
+)
+FIXED = (
+    (None, {"fields": ("label", "active")}),
+    (
+        None,
+        {
+            "fields": ("terms",),
+            "description": "A price that was used stays as it is. For other terms switch it off and add another.",
+        },
+    ),
+)
 
 
 @admin.register(Meter)

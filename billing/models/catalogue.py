@@ -199,6 +199,9 @@ class Price(ReadPlainly):
         try:
             _ = self.value
         except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
+            field, _, words = str(error).partition(": ")
+            if words and field in {each.name for each in self._meta.fields}:
+                raise ValidationError({field: words[0].upper() + words[1:]}) from None
             raise ValidationError(str(error) or "The terms contradict each other.") from None
 
     @cached_property

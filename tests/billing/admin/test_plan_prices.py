@@ -6,7 +6,7 @@ import pytest
 
 from billing import cataloguing
 from billing.admin.catalogue import Lines
-from billing.models import PhaseItem, Plan
+from billing.models import Meter, PhaseItem, Plan, Price
 from tests.fixtures_billing import NOON
 from tests.staff import signed_in
 
@@ -123,3 +123,56 @@ def test_each_row_of_entitlements_says_whose_it_is(catalogue):
     text = page.get(f"/admin/billing/plan/{starter.pk}/change/").text
     for row in starter.entitlements.all():
         assert text.count(f'aria-label="Meter: {row}"') == 1
+
+
+def price_form(plan, **typed):
+    usual = {
+        "plan": plan.pk, "code": "more-calls", "label": "", "active": "on", "kind": "usage", "model": "graduated",
+        "meter": Meter.objects.get(code="api_calls").pk, "currency": "USD", "unit_amount": "0", "interval": "month",
+        "billed": "arrears", "prorate": "on", "included": "0", "tax_category": "",
+    }  # fmt: skip
+    return signed_in("add_price", "view_price").post("/admin/billing/price/add/", usual | typed)
+
+
+def test_tiers_are_typed_in_lines(plan):
+    answer = price_form(plan, tiers="up to 1000: 0.02 + 5\r\n\r\nAbove : 0.01")
+    assert answer.status_code == 302, answer.context["errors"]
+    made = Price.objects.get(code="more-calls")
+    assert made.tiers == [
+        {"up_to": "1000", "unit_amount": "0.02", "flat_amount": "5"},
+        {"up_to": None, "unit_amount": "0.01", "flat_amount": "0"},
+    ]
+    page = signed_in("change_price", "view_price").get(f"/admin/billing/price/{made.pk}/change/").text
+    assert "up to 1000: 0.02 + 5\nabove: 0.01" in page
+    assert (
+        "up to 1,000: $0.02 each and $5.00 once"
+        in signed_in("view_price").get(f"/admin/billing/price/{made.pk}/change/").text
+    )
+
+
+@pytest.mark.parametrize(
+    ("tiers", "said"),
+    [
+        ("up to 1,000: 0.02", "Line 1: write it as"),
+        ("up to 10: 1\n\nabove 0.01", "Line 3: write it as"),
+        ("above: -1", "Line 1: write it as"),
+        ("above: 1\nup to 10: 2", "iers"),
+        ("", "A graduated price needs at least one tier."),
+    ],
+)
+def test_wrong_tiers_are_named_beside_their_field_and_kept(plan, tiers, said):
+    page = price_form(plan, tiers=tiers)
+    assert page.status_code == 200
+    assert said in str(page.context["adminform"].form.errors["tiers"])
+    assert tiers.splitlines()[-1:] == page.context["adminform"].form["tiers"].value().splitlines()[-1:]
+
+
+def test_a_price_that_was_used_says_its_terms_in_words(admin_client, make_customer, subscribe):
+    used = (
+        subscribe(make_customer(), "pro", "month", 3).phases.get().items.select_related("price").first().price
+    )
+    page = admin_client.get(f"/admin/billing/price/{used.pk}/change/")
+    assert "A price that was used stays as it is." in page.text
+    assert "$29.00" in page.text
+    assert "0.000000000000" not in page.text
+    assert list(page.context["adminform"].form.fields) == ["label", "active"]
