@@ -14,8 +14,16 @@ from urllib.parse import urlencode
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -70,7 +78,8 @@ type View = Callable[Concatenate[HttpRequest, Visit, ...], HttpResponseBase]
 def page(
     section: str, *, methods: Sequence[str] = READS
 ) -> Callable[[View], Callable[..., HttpResponseBase]]:
-    """The one door: signed in, a member of a customer, a part that is open to them, and allowed to write."""
+    """The one door: signed in, a member of a customer, a part that is open to them, and allowed to write. Who opens the
+    address of a button (after an error, or from a list of addresses) is told so and led on."""
 
     def around(view: View) -> Callable[..., HttpResponseBase]:
         @wraps(view)
@@ -80,11 +89,13 @@ def page(
                 return visit
             if not visit.sees(section):
                 raise Http404
+            if request.method in READS and request.method not in methods:
+                return HttpResponseNotAllowed(methods, render_to_string("405.html", request=request))
             if request.method not in READS and not visit.manages:
                 raise PermissionDenied
             return view(request, visit, **kwargs)
 
-        return never_cache(require_http_methods(list(methods))(inside))
+        return never_cache(require_http_methods([*READS, *methods])(inside))
 
     return around
 

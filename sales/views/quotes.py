@@ -1,6 +1,7 @@
 """`/quotes/<token>/`: the buyer reads a quote, asks, signs or declines. The link is the key; there is no sign-in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from django import forms
@@ -8,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.moves import StaleMove
 from billing.refusals import Refused
@@ -122,7 +123,20 @@ def _closed(quote: Quote) -> accepting.QuoteClosed | None:
     return None
 
 
-@require_POST
+def pressed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A button of the page. Its address stays in the browser when something is wrong: who reloads it, or sends it to a
+    colleague, is led to the quote."""
+
+    @wraps(view)
+    def inside(request: HttpRequest, token: str) -> HttpResponse:
+        if request.method != "POST":
+            return _private(redirect("quotes:show", token=token))
+        return view(request, token)
+
+    return require_http_methods(["GET", "HEAD", "POST"])(inside)
+
+
+@pressed
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     quote = _find(token)
     form = AcceptForm(request.POST, options=quote.options() if quote.option else ())
@@ -145,7 +159,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     return _private(redirect("quotes:show", token=token))
 
 
-@require_POST
+@pressed
 def decline(request: HttpRequest, token: str) -> HttpResponse:
     quote = _find(token)
     form = DeclineForm(request.POST, prefix="no")
@@ -163,7 +177,7 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
     return _private(redirect("quotes:show", token=token))
 
 
-@require_POST
+@pressed
 def comment(request: HttpRequest, token: str) -> HttpResponse:
     quote = _find(token)
     form = CommentForm(request.POST, prefix="say")

@@ -59,7 +59,7 @@ def test_the_policy_allows_no_inline_code(client):
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("code", [400, 403, 404, 429, 500])
+@pytest.mark.parametrize("code", [400, 403, 404, 405, 429, 500])
 def test_the_error_pages_need_nothing(code):
     from django.template.loader import render_to_string
 

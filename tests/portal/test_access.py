@@ -131,6 +131,15 @@ def test_what_is_no_id_does_not_exist(alice, pattern):
     assert {alice.get(address).status_code, alice.post(address).status_code} <= {404, 405}
 
 
+def test_the_address_of_a_button_says_that_it_does_nothing(alice, client, sub):
+    address = reverse("portal:cancel", args=[sub.pk])
+    answer = alice.get(address)
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "Nothing was changed" in answer.text
+    assert client.get(address).url.startswith("/accounts/login/")
+    assert sub.phases.count() == 1
+
+
 def test_every_address_with_an_id_is_walked():
     assert len(WITH_ID) == 16
 

@@ -446,6 +446,15 @@ def test_it_prints_a_real_paper(make_customer, draft, sign, monkeypatch):
 # -- How much it asks
 
 
+@pytest.mark.parametrize("button", ["accept", "decline", "comment"])
+def test_the_address_of_a_button_leads_to_its_quote(client, sent, button):
+    quote = sent()
+    assert client.get(f"/quotes/{quote.token}/{button}/").url == f"/quotes/{quote.token}/"
+    quote.refresh_from_db()
+    assert quote.state == "sent"
+    assert client.put(f"/quotes/{quote.token}/{button}/").status_code == 405
+
+
 AROUND = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
 
 

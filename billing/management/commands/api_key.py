@@ -45,7 +45,8 @@ class Command(BaseCommand):
 
     def list(self, options: dict[str, Any]) -> None:
         for key in ApiKey.objects.order_by("pk"):
-            state = "revoked" if key.revoked_at else f"last used {key.last_used_at or 'never'}"
+            used = f"{key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never"
+            state = "revoked" if key.revoked_at else f"last used {used}"
             self.stdout.write(f"{key.prefix}…  {key.name}  {','.join(key.scopes)}  {state}")
 
     def revoke(self, options: dict[str, Any]) -> None:
