@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from billing import collecting, correcting, drafting
+from billing import collecting, correcting, drafting, refunding, settling
 from billing.correcting import LineCredit
 from billing.drafting import NewLine
-from billing.models import Event, Invoice
+from billing.models import Event, Invoice, Payment
 from billing.refusals import Refused
 
 pytestmark = pytest.mark.django_db
@@ -194,6 +194,32 @@ def test_credit_that_was_used_returns_when_the_invoice_is_void(clock, make_invoi
     correcting.void(invoice=second, now=clock.now, actor=STAFF)
     first.customer.refresh_from_db()
     assert first.customer.balance == 50_00
+
+
+def test_credit_is_not_used_beside_a_charge_under_way(clock, make_invoice, credit, books):
+    """Both would pay: the charge whose answer is not known may have gone through."""
+    first = make_invoice(("Setup", "100", "1"))
+    second = make_invoice(("More", "100", "1"), customer=first.customer)
+    under_way = Payment.objects.create(
+        customer=second.customer, invoice=second, livemode=False, status="unknown", method="card", amount=123_00,
+        currency=second.currency, key="under-way", created_at=clock.now,
+    )  # fmt: skip
+    pay(first, 123_00, clock.now)
+    credit(first, amount=50_00)
+    settling.use_balance(customer=first.customer, now=clock.now, actor=STAFF)
+    second.refresh_from_db()
+    assert (second.amount_paid, second.amount_due) == (0, 123_00)
+    under_way.delete()
+    assert settling.use_balance(customer=first.customer, now=clock.now, actor=STAFF) == 50_00
+
+
+def test_what_is_not_paid_yet_is_credited_and_not_refunded(clock, make_invoice, books):
+    invoice = make_invoice(("Setup", "100", "1"))
+    pay(invoice, 23_00, clock.now)
+    with pytest.raises(refunding.NotRefundable, match="not paid yet") as refused:
+        refunding.credit_and_refund(invoice=invoice, amount=10_00, reason="", now=clock.now, actor=STAFF)
+    assert refused.value.field == "invoice"
+    assert not invoice.credit_notes.exists()
 
 
 def test_an_invoice_with_money_on_it_is_not_voided(clock, make_invoice, books):
