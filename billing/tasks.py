@@ -38,7 +38,7 @@ from billing.models import BillingRehearsal, Mail, ProviderEvent, TestClock
 
 log = logging.getLogger(__name__)
 # How long a job bills, collects or sends before it lets the worker go. In ten seconds a stopped worker should be gone.
-SHIFT = timedelta(seconds=5)
+SHIFT = timedelta(seconds=3)
 
 
 def send_mail(mail_id: str) -> None:
