@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
+from billing import settling
 from billing.models import CollectionMethod, Customer, Dispute, Invoice, InvoiceLine, Payment
 from billing.refusals import Refused
 
@@ -59,6 +60,17 @@ def off_invoices(customer: Customer, lines: Sequence["DraftLine"], amount: int) 
     unpaid = _unpaid_of(customer, lines)
     taken, _ = _off_unpaid(_rooms(customer, lines), unpaid, amount) if unpaid else ([], 0)
     return sum(share.off for share in taken)
+
+
+def held_back(customer: Customer, lines: Sequence["DraftLine"], amount: int) -> int:
+    """What of a credit would not stand on the balance, were it written now, because a bank has taken back what paid for
+    that time. Minor units. Raises NothingToCredit."""
+    if not Dispute.objects.filter(customer=customer, withdrawn__gt=0).exists():
+        return 0
+    found = shares(customer, lines, amount)
+    return settling.would_hold_back(
+        customer, [(each.invoice, each.amount - each.off) for each in found if each.invoice.taken]
+    )
 
 
 def _rooms(customer: Customer, lines: Sequence["DraftLine"]) -> Rooms:

@@ -23,7 +23,8 @@ MOST_LOOKED_AT = 13
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a statement says, and the papers that say it (none where nothing was owed or nothing was written).
-    `off_invoices`: what of a credit lowers invoices that are not paid; the rest goes to the balance."""
+    Of a credit `off_invoices` lowers invoices that are not paid and `held_back` is what a bank has taken already; the
+    rest goes to the balance."""
 
     lines: Sequence[DraftLine]
     subtotal: int
@@ -32,6 +33,7 @@ class Result:
     issued: Issued | None = None
     credit_notes: Sequence[CreditNote] = ()
     off_invoices: int = 0
+    held_back: int = 0
 
     @property
     def invoice(self) -> Invoice | None:
@@ -47,7 +49,7 @@ def joined(first: Result, second: Result) -> Result:
     return Result(
         [*first.lines, *second.lines], first.subtotal + second.subtotal, first.tax_total + second.tax_total,
         first.total + second.total, second.issued or first.issued, [*first.credit_notes, *second.credit_notes],
-        first.off_invoices + second.off_invoices,
+        first.off_invoices + second.off_invoices, first.held_back + second.held_back,
     )  # fmt: skip
 
 
@@ -57,8 +59,10 @@ def draft(*, subscription: Subscription, specs: Sequence[PhaseSpec], now: dateti
     result = _stated(subscription, specs, owing.gather([subscription]), day)
     if result.total >= 0:
         return result
-    off = apportioning.off_invoices(subscription.customer, result.lines, -result.total)
-    return replace(result, off_invoices=off)
+    credit = (subscription.customer, result.lines, -result.total)
+    return replace(
+        result, off_invoices=apportioning.off_invoices(*credit), held_back=apportioning.held_back(*credit)
+    )
 
 
 def _stated(
@@ -68,10 +72,11 @@ def _stated(
 
 
 def _result(
-    lines: Sequence[DraftLine], issued: Issued | None = None, notes: Sequence[CreditNote] = (), off: int = 0
-) -> Result:
+    lines: Sequence[DraftLine], issued: Issued | None = None, notes: Sequence[CreditNote] = (), off: int = 0,
+    held: int = 0,
+) -> Result:  # fmt: skip
     net, tax_total = sum(line.net for line in lines), sum(line.tax_amount for line in lines)
-    return Result(lines, net, tax_total, net + tax_total, issued, notes, off)
+    return Result(lines, net, tax_total, net + tax_total, issued, notes, off, held)
 
 
 @dataclass(frozen=True, slots=True)

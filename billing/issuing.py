@@ -143,8 +143,9 @@ class Paid:
 # -- Issuing: a fixed number of statements --------------------------------------------------------------------
 
 
-# The invoice or the credit notes that a draft became, and what those took off unpaid invoices.
-type Papers = tuple[Issued | None, Sequence[CreditNote], int]
+# The invoice or the credit notes that a draft became, what those took off unpaid invoices, and what of them is held
+# back because a bank has taken it.
+type Papers = tuple[Issued | None, Sequence[CreditNote], int, int]
 
 
 def issue(
@@ -162,7 +163,8 @@ def issue(
     returning: list[Draft] = []
     for draft in drafts:
         (owing if draft.total >= 0 else returning).append(draft)
-    papers: dict[str, Papers] = {i.draft.id: (i, (), 0) for i in _issue_invoices(owing, seller, beside, paid)}
+    issued = _issue_invoices(owing, seller, beside, paid)
+    papers: dict[str, Papers] = {i.draft.id: (i, (), 0, 0) for i in issued}
     papers.update({d.id: (None, *_credit(d, seller)) for d in returning})
     return papers
 
@@ -362,9 +364,9 @@ def _count(paid: Paid, paper: Issued, seller: Seller) -> list[dict[str, Any]]:
 # -- Credit notes -------------------------------------------------------------------------------------------------
 
 
-def _credit(draft: Draft, seller: Seller) -> tuple[list[CreditNote], int]:
+def _credit(draft: Draft, seller: Seller) -> tuple[list[CreditNote], int, int]:
     """A statement that gives money back: off what is due for that very time, else to the customer's balance. Answers the
-    notes, one for each invoice that it takes to carry the amount, and what was taken off."""
+    notes, one for each invoice that it takes to carry the amount, what was taken off, and what was held back."""
     shares = apportioning.shares(draft.customer, draft.lines, -draft.total, held=True)
     pieces = _pieces(draft.lines, [share.amount for share in shares])
     series = numbering.credit_series_of(draft.customer)
@@ -377,7 +379,8 @@ def _credit(draft: Draft, seller: Seller) -> tuple[list[CreditNote], int]:
     for share in shares:
         if share.off:
             settling.count_credit(share.invoice, share.off, now=draft.now, actor=draft.actor)
-    return notes, sum(share.off for share in shares)
+    held = sum(settling.hold_back(share.invoice, now=draft.now) for share in shares if share.invoice.taken)
+    return notes, sum(share.off for share in shares), held
 
 
 def _credit_note(
@@ -404,8 +407,6 @@ def _credit_note(
     given_up = share.invoice.status == Invoice.Status.UNCOLLECTIBLE
     postings = journal.of_credit_note(note, lines, off=share.off, given_up=given_up, sign=-1)
     bulk.copy(Posting, list(postings))
-    if share.invoice.taken:
-        settling.hold_back(share.invoice, now=draft.now)
     return note
 
 

@@ -1,6 +1,7 @@
 """Why a line has its amount: its explanation in sentences, for the portal and the admin."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,33 @@ from billing.maths.money import exponent, round_ratio
 from billing.templatetags.tandem import money, number, unit_price
 
 type Told = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRow:
+    """A rate of tax among some lines, named: "VAT 19%". `amount` in minor units; `note` says why nothing is charged."""
+
+    label: str
+    amount: int
+    note: str
+
+
+def taxes(lines: Iterable[Any], *, in_prices: bool = False) -> list[TaxRow]:
+    """A row for each rate of the lines, rows or drafts; `in_prices`: they are shown as they were priced, so tax that was
+    in the price is said to be included."""
+    sums: dict[tuple[Decimal, str, bool], int] = {}
+    for line in lines:
+        contained = in_prices and bool(line.tax_amount and (line.tax_in_gross or line.tax_in_discount))
+        key = (line.tax_percentage, line.tax_reason, contained)
+        sums[key] = sums.get(key, 0) + line.tax_amount
+    return [
+        TaxRow(_tax_name(rate, contained), amount, note) for (rate, note, contained), amount in sums.items()
+    ]
+
+
+def _tax_name(rate: Decimal, contained: bool) -> str:
+    label = f"{_('VAT')} {number(rate.normalize())}%" if rate else _("VAT")
+    return f"{_('incl.')} {label}" if contained else label
 
 
 def why(line: Any, currency: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Money and credit counted to an invoice, and what follows when nothing is due any more."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,18 +97,36 @@ def _pay_from_balance(invoice: Invoice, amount: int, now: datetime, actor: str) 
 # -- What the bank has taken back ------------------------------------------------------------------------------
 
 
-def hold_back(invoice: Invoice, *, now: datetime) -> None:
+def hold_back(invoice: Invoice, *, now: datetime) -> int:
     """Credit for what a bank has taken back from us is not money: the card holder has it already. As far as it stands on
-    the balance it lowers the loss instead; what the bank gives back comes back. In a transaction that holds the
-    customer. A second call changes nothing."""
+    the balance it lowers the loss instead; what the bank gives back comes back. Answers how much was taken off the
+    balance, below zero what came back. In a transaction that holds the customer. A second call changes nothing."""
+    amount = _to_hold(invoice, _balance(invoice.customer_id))
+    if amount:
+        _held(invoice, amount, now)
+    return amount
+
+
+def would_hold_back(customer: Customer, credits: Sequence[tuple[Invoice, int]]) -> int:
+    """What `hold_back` would take off the balance, were these amounts credited to it now: invoices that a bank has taken
+    back, and others, each with its credit."""
+    there, held = _balance(customer.pk) + sum(amount for _invoice, amount in credits), 0
+    for invoice, amount in credits:
+        held += _to_hold(invoice, there - held, more=amount)
+    return held
+
+
+def _balance(customer_id: str) -> int:
+    return Customer.objects.values_list("balance", flat=True).get(pk=customer_id)
+
+
+def _to_hold(invoice: Invoice, there: int, more: int = 0) -> int:
+    """What is to leave the balance that is `there` because a bank took it, with `more` credited about the invoice."""
     entries = BalanceEntry.objects.filter(customer=invoice.customer_id)
     held = -_sum(entries.filter(invoice=invoice, payment=None), "amount")
     taken = _sum(Dispute.objects.filter(payment__invoice=invoice), "withdrawn")
-    credited = _sum(entries.filter(credit_note__invoice=invoice), "amount")
-    there = Customer.objects.values_list("balance", flat=True).get(pk=invoice.customer_id)
-    amount = min(min(taken, max(credited, 0)) - held, max(there, 0))
-    if amount:
-        _held(invoice, amount, now)
+    credited = _sum(entries.filter(credit_note__invoice=invoice), "amount") + more
+    return min(min(taken, max(credited, 0)) - held, max(there, 0))
 
 
 def _sum(rows: QuerySet[Any], field: str) -> int:

@@ -91,9 +91,9 @@ class NoSuchChange(Refused):
 class Change:
     """What a change does, in minor units; the same figures whether previewed or done.
 
-    `credit_to_invoices`: what of a credit lowers invoices for the same time that are not paid; the rest goes to the
-    balance. `next`: the paper that follows, where it was asked for. `phase`: the id under which a change that waits can
-    be removed.
+    Of a credit `credit_to_invoices` lowers invoices for the same time that are not paid, `credit_held_back` is what a
+    bank has taken back already, and the rest goes to the balance. `next`: the paper that follows, where it was asked
+    for. `phase`: the id under which a change that waits can be removed.
     """
 
     effective_on: date
@@ -104,6 +104,7 @@ class Change:
     due_now: int
     credit_to_balance: int
     credit_to_invoices: int
+    credit_held_back: int
     invoice: Invoice | None = None
     next: invoicing.Upcoming | None = None
     phase: str | None = None
@@ -465,10 +466,12 @@ def preview(
 
 def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
     """A statement in the words of a change."""
+    credit = max(-result.total, 0) - result.off_invoices
+    held = max(min(result.held_back, credit), 0)
     return Change(
         effective_on=on, lines=result.lines, subtotal=result.subtotal, tax_total=result.tax_total,
         total=result.total, due_now=max(result.total, 0),
-        credit_to_balance=max(-result.total, 0) - result.off_invoices, credit_to_invoices=result.off_invoices,
+        credit_to_balance=credit - held, credit_to_invoices=result.off_invoices, credit_held_back=held,
         invoice=result.invoice, **more,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from billing import taxes, typed
+from billing import reasons, taxes, typed
 from billing.issuing import DraftLine
 from billing.maths.money import exponent, round_ratio
 from billing.maths.pricing import PriceModel
@@ -53,7 +53,7 @@ class Summary:
     lines: Sequence[Row]
     discount: Row | None
     net: int
-    taxes: Sequence[Row]
+    taxes: Sequence[reasons.TaxRow]
     total: int
     next_on: date | None
     next_total: int
@@ -73,7 +73,7 @@ def summary(session: CheckoutSession, offer: Offer) -> Summary:
         lines=[_row(session, line) for line in first.lines if line.gross],
         discount=Row(str(session.discount), -off) if off and session.discount else None,
         net=offer.today.subtotal,
-        taxes=list(_taxes(offer.today.lines)),
+        taxes=reasons.taxes(offer.today.lines, in_prices=True),
         total=offer.today.total,
         next_on=offer.next_on,
         next_total=offer.next.total,
@@ -94,17 +94,6 @@ def _row(session: CheckoutSession, line: DraftLine) -> Row:
         return Row(label, gross, f"{number(line.quantity)} {_('seats')}")
     each = unit_price(line.unit_amount, session.currency)
     return Row(label, gross, f"{number(line.quantity)} {_('seats')} × {each}")
-
-
-def _taxes(lines: Sequence[DraftLine]) -> Iterable[Row]:
-    """One row for each rate; where nothing is charged, why; where prices contain it, that they do."""
-    sums: dict[tuple[Decimal, str, bool], int] = {}
-    for line in lines:
-        key = (line.tax_percentage, line.tax_reason, line.shown != (line.gross, line.discount))
-        sums[key] = sums.get(key, 0) + line.tax_amount
-    for (rate, reason, contained), amount in sums.items():
-        label = f"{_('VAT')} {number(rate.normalize())}%" if rate else _("VAT")
-        yield Row(f"{_('incl.')} {label}" if contained else label, amount, reason)
 
 
 # -- Usage --------------------------------------------------------------------------------------------------
@@ -227,10 +216,10 @@ def saving_percent(cards: Sequence[Card]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What is included, plan by plan: a limit in words, or whether it is there at all."""
+    """What is included: (the plan's name, a limit in words or whether it is there at all), plan by plan."""
 
     name: str
-    cells: Sequence[str | bool]
+    cells: Sequence[tuple[str, str | bool]]
 
 
 def comparison(plans: Sequence[Plan]) -> list[Compared]:
@@ -243,7 +232,7 @@ def comparison(plans: Sequence[Plan]) -> list[Compared]:
             if row.limit is not None:
                 limits.add(row.feature)
     return [
-        Compared(name, [_included_in(plan, feature, feature in limits) for plan in plans])
+        Compared(name, [(plan.name, _included_in(plan, feature, feature in limits)) for plan in plans])
         for feature, name in names.items()
     ]
 

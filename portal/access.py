@@ -120,13 +120,16 @@ class ToChoose(HttpResponseRedirect):
         super().__init__(reverse("portal:choose") + (f"?{urlencode({'next': back})}" if back else ""))
 
 
-def buyer_of(request: HttpRequest, back: str) -> Customer | HttpResponse | None:
+def buyer_of(request: HttpRequest, back: str) -> tuple[Customer | None, str] | HttpResponse:
     """Whom somebody who begins a checkout buys for (`settings.CHECKOUT_BUYER`): the customer whose plan they may change
-    here. Who has several and has not said for which is asked first, and led `back`."""
+    here, and where another one is chosen ("" where there is none). Who has several and has not said for which is asked
+    first. Both ways lead `back`."""
     visit = visit_of(request)
     if isinstance(visit, ToChoose):
         return ToChoose(back)
-    return visit.customer if isinstance(visit, Visit) and visit.manages and visit.sees("plan") else None
+    if isinstance(visit, Visit) and visit.manages and visit.sees("plan"):
+        return visit.customer, ToChoose(back).url if visit.choices > 1 else ""
+    return None, ""
 
 
 def _sign_in(request: HttpRequest) -> HttpResponse:

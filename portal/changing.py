@@ -53,7 +53,7 @@ class Shown:
     @property
     def token(self) -> str:
         change = self.change
-        credit = (change.credit_to_invoices, change.credit_to_balance)
+        credit = (change.credit_to_invoices, change.credit_to_balance, change.credit_held_back)
         figures = (change.effective_on.isoformat(), change.subtotal, change.tax_total, change.total, *credit)
         return "|".join(str(figure) for figure in figures)
 

@@ -376,6 +376,9 @@ class ChangeOut(serializers.Serializer[Any]):
     credit_to_invoices = serializers.CharField(
         help_text="taken off invoices for the same time that are not paid yet"
     )
+    credit_held_back = serializers.CharField(
+        help_text="neither: a bank has taken back what was paid for this time, and decides who keeps it"
+    )
     effective_at = Day()
     next_invoice = NextInvoiceOut(allow_null=True)
     invoice = serializers.CharField(allow_null=True, help_text="that was made; null for a preview")
@@ -392,6 +395,7 @@ def change_shown(change: subscribing.Change, currency: str) -> dict[str, Any]:
         "due_now": to_major(change.due_now, currency),
         "credit_to_balance": to_major(change.credit_to_balance, currency),
         "credit_to_invoices": to_major(change.credit_to_invoices, currency),
+        "credit_held_back": to_major(change.credit_held_back, currency),
         "effective_at": change.effective_on.isoformat(), "invoice": change.invoice and change.invoice.pk,
         "next_invoice": _next_shown(change.next, currency), "change": change.phase,
     }  # fmt: skip

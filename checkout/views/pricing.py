@@ -135,10 +135,10 @@ def start(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return _doorstep(request, wish)
         slow_down(request, "checkout-start", limit=STARTS_IN_TEN_MINUTES)
-        buyer = import_string(settings.CHECKOUT_BUYER)(request, wish.address)
+        buyer = _buyer(request, wish)
         if isinstance(buyer, HttpResponse):
             return buyer
-        session = _begun(wish, buyer)
+        session = _begun(wish, buyer[0])
     except limits.TooOften as refusal:
         return too_often(request, refusal)
     except redirecting.RedirectNotAllowed as refusal:
@@ -146,6 +146,13 @@ def start(request: HttpRequest) -> HttpResponse:
     except Refused as refusal:
         return refused(request, refusal, wish.plan)
     return redirect("checkout:session", token=session.token)
+
+
+def _buyer(request: HttpRequest, wish: Wish) -> tuple[Customer | None, str] | HttpResponse:
+    """Whom this is for and where another one is chosen, or the page that asks."""
+    found: tuple[Customer | None, str] | HttpResponse
+    found = import_string(settings.CHECKOUT_BUYER)(request, wish.address)
+    return found
 
 
 def _begun(wish: Wish, customer: Customer | None) -> CheckoutSession:
@@ -165,7 +172,10 @@ def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:
     card = wording.card_of(
         plan, interval=wish.interval, currency=currency, contains_tax=_contains_tax(Seller.objects.first())
     )
-    return render(request, "checkout/start.html", {"card": card, "wish": wish, "currency": currency})
+    buyer = _buyer(request, wish)
+    customer, elsewhere = (None, "") if isinstance(buyer, HttpResponse) else buyer
+    context = {"card": card, "wish": wish, "currency": currency, "customer": customer, "elsewhere": elsewhere}
+    return render(request, "checkout/start.html", context)
 
 
 def refused(request: HttpRequest, refusal: Refused, plan: str, status: int = 422) -> HttpResponse:

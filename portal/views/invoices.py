@@ -60,7 +60,8 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
     due = found.status in ("open", "uncollectible") and found.amount_due > 0
     last = max((p for p in payments if p.status == "failed"), key=lambda p: p.created_at, default=None)
     return {
-        "invoice": found, "lines": lines, "payments": [p for p in payments if p.status not in Payment.OPEN],
+        "invoice": found, "lines": lines, "taxes": reasons.taxes(line["row"] for line in lines),
+        "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if due else [],
         "notes": found.credit_notes.all(), "due": due,
         "overdue": wording.late(found, visit.now),

@@ -149,6 +149,7 @@ def _page(
             {"row": line, "why": reasons.why(line, currency), "covers": wording.covers(line)}
             for line in shown.change.lines
         ]
+        context["taxes"] = reasons.taxes(shown.change.lines)
         context["after"] = _words_after(shown.wish)
         context["no_card"] = (
             shown.change.due_now > 0 and not one.by_invoice and not customers.default_card(visit.customer)

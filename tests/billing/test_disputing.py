@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from billing import collecting, correcting, disputing, ending, refunding, tasks
+from billing import collecting, correcting, disputing, ending, refunding, subscribing, tasks
 from billing.gateway import ProviderUnreachable
 from billing.models import Dispute, Event, Mail, Posting, ProviderEvent, User
 
@@ -211,7 +211,9 @@ def test_who_disputes_and_cancels_gets_the_money_once(payment, invoice, fake_str
     opened = dispute(fake_stripe)
     told()
     if first == "dispute":
-        credit = cancel(invoice).credit_to_balance
+        done = cancel(invoice)
+        credit = done.credit_held_back
+        assert (done.credit_to_balance, credit) == (0, -done.total)
     assert balance(invoice) == 0
     told()
     fake_stripe.close_dispute(opened["id"], won=won)
@@ -231,6 +233,23 @@ def test_only_what_still_stands_on_the_balance_is_taken(
     told()
     assert balance(invoice) == 0
     assert account("bad_debt") == -(credit - other.amount_paid)
+
+
+@pytest.mark.parametrize("taken", [10_00, 107_01])
+def test_a_preview_foresees_what_is_held_back(payment, invoice, fake_stripe, told, taken):
+    """Fewer seats are foreseen to the cent, whether the bank has taken all of the credit or a part."""
+    wish = {"subscription": invoice.subscription, "now": invoice.issued_at, "effective": "now"}
+    dispute(fake_stripe)
+    told()
+    Dispute.objects.update(withdrawn=taken)
+    for seats in (2, 1):
+        before, foreseen = balance(invoice), subscribing.preview(**wish, quantity=seats)
+        done = subscribing.change(**wish, quantity=seats, actor="user:1", source="portal")
+        figures = [(c.credit_held_back, c.credit_to_balance, c.credit_to_invoices) for c in (foreseen, done)]
+        assert figures[0] == figures[1]
+        assert sum(figures[0]) == -done.total > 0
+        assert balance(invoice) - before == done.credit_to_balance
+        assert figures[0][0] == (-done.total if taken == payment.amount else 10_00 if seats == 2 else 0)
 
 
 def test_a_credit_note_of_staffs_for_it_lowers_the_loss_too(payment, invoice, fake_stripe, told, books):

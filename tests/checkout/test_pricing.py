@@ -121,7 +121,9 @@ def test_it_compares_what_the_plans_include(catalogue, client):
     from billing.models import Plan
     from checkout import wording
 
-    rows = {row.name: row.cells for row in wording.comparison(list(Plan.objects.order_by("rank")))}
+    found = wording.comparison(list(Plan.objects.order_by("rank")))
+    rows = {row.name: [cell for _plan, cell in row.cells] for row in found}
+    assert [plan for plan, _cell in found[0].cells] == ["Starter", "Pro", "Business", "Enterprise"]
     assert rows["Team members"] == ["5", "100", "500", "Unlimited"]
     assert rows["API calls"] == ["10,000", "50,000", "500,000", "5,000,000"]
     assert rows["Single sign-on"] == [False, False, False, True]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
 from billing import cards, collecting
 from billing.models import Event, Invoice, Payment, PaymentMethod, Subscription
@@ -263,6 +264,8 @@ def test_who_has_several_customers_says_for_which_and_goes_on(
     page = client.get(back).text
     for name, value in wish.items():
         assert f'name="{name}" value="{value}"' in page
+    assert "For <strong><bdi>Other Works</bdi></strong>" in page
+    assert f'href="{escape(asked)}"' in page
     assert client.get("/portal/choose/?next=//evil.example/").status_code == 200
     assert (
         client.post("/portal/choose/?next=//evil.example/", {"customer": customer.pk})["Location"]

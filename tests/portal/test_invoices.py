@@ -39,6 +39,17 @@ def test_it_says_why_a_line_has_its_amount(alice, invoice):
     assert "Tax 23%: $20.01." in page
 
 
+def test_it_names_the_tax_and_its_rate(alice, invoice):
+    assert '<span>VAT 23%</span><span class="num">$20.01</span>' in alice.get(at(invoice)).text
+
+
+def test_it_says_why_there_is_no_tax(make_customer, subscribe, enter):
+    beta = make_customer(name="Beta GmbH", country="DE", tax_id="DE136695976")
+    subscribe(beta)
+    page = enter(beta).get(at(beta.invoices.get())).text
+    assert '<span>VAT</span><span class="num">$0.00</span><span class="note">Reverse charge' in page
+
+
 def test_part_of_a_period_is_said_in_days(alice, nova, sub):
     later = nova.now + timedelta(days=10)
     subscribing.change(subscription=sub, now=later, actor="system", quantity=5)

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
-from billing.models import Event, Invoice, Payment, Plan, Seller
+from billing.models import Dispute, Event, Invoice, Payment, Plan, Seller
 from portal import wording
 
 pytestmark = pytest.mark.django_db
@@ -171,6 +171,21 @@ def test_less_begins_at_once_where_the_seller_has_it_so(alice, nova, sub, books)
     nova.refresh_from_db()
     assert (nova.mrr, nova.balance) == (2900, page.context["shown"].change.credit_to_balance)
     assert nova.balance == 2 * 3567
+
+
+def test_credit_that_a_bank_has_taken_is_not_promised(alice, nova, sub):
+    Seller.objects.update(downgrades_at_once=True)
+    paid = Payment.objects.create(
+        customer=nova, invoice=nova.invoices.get(), amount=107_01, currency=nova.currency, key="k", status="succeeded"
+    )  # fmt: skip
+    Dispute.objects.create(
+        customer=nova, payment=paid, provider_id="du_1", status="needs_response", amount=107_01, withdrawn=107_01,
+        currency=nova.currency, fee_currency=nova.currency, opened_at=nova.now,
+    )  # fmt: skip
+    page = preview(alice, sub, quantity=1)
+    assert "Taken back by your bank already" in page.text
+    assert "Credit to your account" not in page.text
+    assert "To pay today" not in page.text
 
 
 def test_less_lowers_an_invoice_that_is_not_paid_and_says_so(alice, nova, sub):
