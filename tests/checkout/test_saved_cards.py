@@ -254,7 +254,9 @@ def test_who_has_several_customers_says_for_which_and_goes_on(
 
     as_member("owner")
     other = make_customer(name="Other Works")
-    customers.add_member(customer=other, email="ada@nova.example", now=timezone.now(), actor="system")
+    customers.add_member(
+        customer=other, email="ada@nova.example", role="owner", now=timezone.now(), actor="system"
+    )
     make_session().delete()
     wish = {"plan": "pro", "interval": "year", "seats": "3", "currency": "USD"}
     asked = client.post("/checkout/start/", wish)["Location"]
