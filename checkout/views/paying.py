@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import customers, printing
+from billing import customers, printing, reasons
 from billing.models import Discount, PaymentMethod
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -234,7 +234,9 @@ def _page(
         "home": row.cancel_url or "/pricing/",
         "country_known": bool(country),
         "country_options": wording.country_options(country),
-        "part": request.POST.get("part", ""),
+        "country": country,
+        # Compared, not told by the select: of requests that wait for each other the last one counts, whatever asked it.
+        "other_country": request.POST.get("asked_for", country) != country,
     }
     response = render(request, template, context, status=status)
     return with_card(response, _origin(row.success_url))
@@ -431,6 +433,7 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
     context = {
         "session": row, "quote": row.quote, "next_on": completing.day(row.quote.get("next_on")),
         "has_card": _will_be_charged(row),
+        "taxes": reasons.taxes(row.invoice.lines.all()) if row.invoice else [],
     }  # fmt: skip
     return render(request, "checkout/receipt.html", context)
 

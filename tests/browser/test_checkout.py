@@ -258,6 +258,23 @@ def test_seats_and_interval_change_what_is_due(phone, site):
     sound(phone)
 
 
+def test_a_new_country_brings_its_words_however_fast_one_types(phone, site):
+    """Of the requests that wait for the first answer the last alone is made, and the country's is not the last."""
+    begin(phone, site, plan="starter")
+    typed = {"employees": "12", "country": "DE", "line1": "Hauptstr. 1", "city": "Bonn"}
+    phone.evaluate(
+        """typed => Object.entries(typed).forEach(([name, value]) => {
+            const field = document.getElementById(`id_${name}`)
+            field.value = value
+            field.dispatchEvent(new Event("change", {bubbles: true}))
+        })""",
+        typed,
+    )
+    phone.locator("label[for=id_tax_id]", has_text="VAT number").wait_for()
+    assert [phone.input_value(f"#id_{name}") for name in ("line1", "city")] == ["Hauptstr. 1", "Bonn"]
+    assert not phone.is_visible("#id_state")
+
+
 def test_a_code_counts_when_it_is_typed_and_the_return_key_does_not_pay(phone, site):
     Discount.objects.create(code="TEN", percent_off=Decimal(10), duration="once")
     begin(phone, site)

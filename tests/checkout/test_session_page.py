@@ -96,10 +96,10 @@ def test_htmx_gets_the_summary_alone(session, press):
 
 def test_a_new_country_brings_its_own_words(session, press):
     headers = {"HX-Request": "true"}
-    html = press(session, action="update", part="address", country="US", headers=headers).content.decode()
+    html = press(session, action="update", asked_for="", country="US", headers=headers).content.decode()
     assert "ZIP code" in html
     assert ">State<" in html.replace("\n", "")
-    html = press(session, action="update", part="address", country="AE", headers=headers).content.decode()
+    html = press(session, action="update", asked_for="", country="AE", headers=headers).content.decode()
     assert "ZIP" not in html
 
 
