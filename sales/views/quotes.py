@@ -99,7 +99,7 @@ def _page(request: HttpRequest, quote: Quote, token: str, status: int = 200, **g
         "several": len(options) > 1,
         "accept_form": AcceptForm(initial=_known(request, quote), options=options),
         "decline_form": DeclineForm(initial={"version": quote.version}, prefix="no"),
-        "comment_form": CommentForm(prefix="say"),
+        "comment_form": CommentForm(prefix="say", initial={"author": quote.contact_name}),
         "comments": QuoteComment.objects.filter(quote__in=options),
         **given,
     }

@@ -39,7 +39,8 @@ def test_it_says_why_a_line_has_its_amount(alice, invoice):
     assert "Tax 23%: $20.01." in page
 
 
-def test_it_names_the_tax_and_its_rate(alice, invoice):
+def test_it_says_how_many_and_names_the_tax_with_its_rate(alice, invoice):
+    assert '<span dir="auto">Pro seat</span> × 3 ' in alice.get(at(invoice)).text
     assert '<span>VAT 23%</span><span class="num">$20.01</span>' in alice.get(at(invoice)).text
 
 

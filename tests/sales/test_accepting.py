@@ -443,6 +443,17 @@ def test_it_prints_a_real_paper(make_customer, draft, sign, monkeypatch):
     assert quote.signed_document.sha256 != quote.document.sha256
 
 
+def test_who_comes_too_late_is_led_to_whoever_made_the_quote(client, sent):
+    quote = sent()
+    address = f"/quotes/{quote.token}/"
+    assert "Ask here" in client.get(address).text
+    quote.refresh_from_db()
+    quoting.withdraw(quote=quote, now=quote.now, actor="user:1")
+    page = client.get(address).text
+    assert f'<a href="mailto:{quote.owner.email}">Write to {quote.owner}</a>' in page
+    assert "Ask here" not in page
+
+
 # -- How much it asks
 
 
