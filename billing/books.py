@@ -94,7 +94,7 @@ INVARIANTS = (
             from billing_creditnote) o
         where before > issued_on"""),
     Invariant("I-08", "stored papers are the bytes that were stored", """
-        select name from billing_document where encode(sha256(content), 'hex') <> sha256"""),
+        select name from billing_document where content <> '' and encode(sha256(content), 'hex') <> sha256"""),
     Invariant("I-09", "issued invoices carry a snapshot of both parties", f"""
         select number from billing_invoice i where {ISSUED} and (seller = '{{}}' or bill_to = '{{}}')"""),
     Invariant("I-10", "one invoice for each subscription and due day", """

@@ -38,10 +38,15 @@ def delete_customer(*, customer: Customer, now: datetime, actor: str) -> None:
         raise HasPapers("Other accounts are parts of this one: it is kept with them.")
     if row.subscriptions.exclude(status=Subscription.Status.CANCELED).exists():
         raise HasSubscriptions("Cancel the customer's subscriptions first.")
-    _shut(row, now)
-    Customer.objects.filter(pk=row.pk).update(deleted_at=now, **EMPTY)
+    empty(customer=row, now=now, actor=actor)
+
+
+def empty(*, customer: Customer, now: datetime, actor: str) -> None:
+    """Empty the row and take everybody's access away, whatever papers there are; it is held. Inside a transaction."""
+    _shut(customer, now)
+    Customer.objects.filter(pk=customer.pk).update(deleted_at=now, **EMPTY)
     data = {"before": {"deleted": False}, "after": {"deleted": True}}
-    record("customer.updated", subject=row, customer=row, actor=actor, now=now, data=data)
+    record("customer.updated", subject=customer, customer=customer, actor=actor, now=now, data=data)
 
 
 def _shut(customer: Customer, now: datetime) -> None:

@@ -191,9 +191,9 @@ def message(mail: Mail) -> EmailMultiAlternatives:
     headers = {"Message-ID": f"<{mail.pk}@{host}>", "Auto-Submitted": "auto-generated"}
     sent = EmailMultiAlternatives(mail.subject, mail.text, None, [mail.recipient], headers=headers)
     sent.attach_alternative(mail.html, "text/html")
-    papers = list(attachments(mail))
+    papers = [paper for paper in attachments(mail) if paper.content]
     for paper in papers:
-        sent.attach(paper.name, bytes(paper.content), paper.media_type)
+        sent.attach(paper.name, paper.read(), paper.media_type)
     sent.papers = papers  # type: ignore[attr-defined]
     return sent
 

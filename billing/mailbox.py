@@ -68,7 +68,7 @@ def attachment(request: HttpRequest, number: int, index: int) -> HttpResponse:
         raise Http404
     paper = get_object_or_404(Document, pk=mail.attachments[index]["document"])
     headers = {"Content-Disposition": f'inline; filename="{paper.pk}.pdf"'}
-    return HttpResponse(bytes(paper.content), content_type=paper.media_type, headers=headers)
+    return HttpResponse(paper.read(), content_type=paper.media_type, headers=headers)
 
 
 app_name = "mailbox"

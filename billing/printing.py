@@ -53,7 +53,7 @@ class NoElectronicInvoice(Refused):
 
 def invoice_xml(invoice_id: str) -> bytes:
     """The EN 16931 XML that the invoice's PDF carries. Raises NotIssued, NoElectronicInvoice, PaperToolsMissing."""
-    name, xml = get_xml_from_pdf(bytes(print_invoice(invoice_id).content), check_xsd=False)
+    name, xml = get_xml_from_pdf(print_invoice(invoice_id).read(), check_xsd=False)
     if not name or not xml:
         raise NoElectronicInvoice("This invoice has no electronic form: something that it needs is missing.")
     return bytes(xml)

@@ -16,6 +16,7 @@ from billing import (
     collecting,
     disputing,
     dunning,
+    erasing,
     expiring,
     figures,
     importing,
@@ -148,6 +149,11 @@ def forget() -> int:
     now = timezone.now()
     parts = (idempotency, portal_links, throttling, webhooks_out)
     return sum(part.forget(now=now) for part in parts)
+
+
+def erase_people() -> int:
+    """Carry out the erasures that staff asked for."""
+    return erasing.finish(now=timezone.now())
 
 
 # -- Collecting ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.utils.timezone import now as present
 
 from billing.models import Customer, Discount, Invoice, Plan, Subscription
 from billing.models.ids import IdField
+from billing.models.people import Told
 
 
 def new_token() -> str:
@@ -58,6 +59,15 @@ class CheckoutSession(models.Model):
         EXPIRED = "expired", "Expired"
         ABANDONED = "abandoned", "Abandoned"
 
+    PEOPLE = {
+        "email": Told(
+            rest=("answers", "metadata", "routing"),
+            needed=(
+                Q(status="open", attempted_at__isnull=False),
+                "A checkout of this person is being paid. Wait until it is decided.",
+            ),
+        )
+    }
     # Money that arrives late still completes: the buyer has paid.
     MOVES = {
         "open": {"completed", "expired", "abandoned"},

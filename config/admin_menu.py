@@ -35,6 +35,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Who did what", "list", "admin:audit"),
         ("Events", "history", "billing.Event"),
         ("Mails", "mail", "admin:mails"),
+        ("Privacy requests", "shield-check", "billing.PrivacyRequest"),
     ],
     "Develop": [
         ("Webhooks", "webhook", "billing.WebhookEndpoint"),

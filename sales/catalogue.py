@@ -173,6 +173,8 @@ SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_m
 # Keys, endpoints and their deliveries, test clocks.
 DEVELOPED = ("apikey", "webhookendpoint", "testclock")
 DEVELOPING = [f"billing.{act}_{model}" for model in DEVELOPED for act in ("add", "change", "delete")]
+# What is held about people: told to them, and forgotten.
+KEEPING_PRIVATE = ["billing.add_privacyrequest", "billing.export_person", "billing.erase_person"]
 PERMISSIONS: dict[str, list[str]] = {
     REPS: SELLING,
     MANAGERS: MANAGING,
@@ -180,7 +182,7 @@ PERMISSIONS: dict[str, list[str]] = {
     FINANCE: ACCOUNTING,
     SUPPORT: SUPPORTING,
     READ_ONLY: [],
-    ADMINS: [*DIRECTING, *ACCOUNTING, *SUPPORTING, *DEVELOPING],
+    ADMINS: [*DIRECTING, *ACCOUNTING, *SUPPORTING, *DEVELOPING, *KEEPING_PRIVATE],
 }
 
 

@@ -145,7 +145,7 @@ def preview(*, quote: Quote, now: datetime) -> bytes:
 def paper(*, quote: Quote, now: datetime) -> bytes:
     """The PDF that counts: the signed one, else what was sent, else a preview. Raises as `preview`."""
     kept = quote.signed_document or quote.document
-    return bytes(kept.content) if kept is not None else preview(quote=quote, now=now)
+    return kept.read() if kept is not None else preview(quote=quote, now=now)
 
 
 def _print(quote: Quote, now: datetime) -> _Printed:

@@ -128,7 +128,7 @@ class InvoiceAdmin(Screen):
         invoice = self.find(request, object_id)
         self.refuse_looking(request, invoice)
         document = printing.print_invoice(invoice.pk)
-        response = HttpResponse(bytes(document.content), content_type=document.media_type)
+        response = HttpResponse(document.read(), content_type=document.media_type)
         response["Content-Disposition"] = content_disposition_header(False, document.name) or "inline"
         return response
 

@@ -58,6 +58,9 @@ WORDS = {
     "sign_off.refused": ("Refused by a second person", "circle-alert", ""),
     "payment_method.attached": ("Card saved", "wallet", ""),
     "payment_method.expiring": ("Card expires soon", "wallet", "warn"),
+    "person.exported": ("Told what is held about them", "shield-check", ""),
+    "person.erased": ("Person erased", "shield-check", "warn"),
+    "command.run": ("Command typed on the server", "code", "warn"),
     "payment_method.detached": ("Card removed", "wallet", ""),
 }
 # Facts that are about a value which became another.

@@ -169,7 +169,7 @@ class CreditNotePdf(ApiView):
     )  # fmt: skip
     def get(self, request: Request, credit_note: str) -> HttpResponse:
         document = printing.print_credit_note(row(_notes(self), credit_note, what="credit note").pk)
-        response = HttpResponse(bytes(document.content), content_type=document.media_type)
+        response = HttpResponse(document.read(), content_type=document.media_type)
         response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
         return response
 

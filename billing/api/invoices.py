@@ -474,7 +474,7 @@ class InvoicePdf(OneInvoice):
     )
     def get(self, request: Request, invoice: str) -> HttpResponse:
         document = printing.print_invoice(self.found(invoice).pk)
-        response = HttpResponse(bytes(document.content), content_type=document.media_type)
+        response = HttpResponse(document.read(), content_type=document.media_type)
         response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
         return response
 

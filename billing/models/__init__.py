@@ -24,10 +24,12 @@ from billing.models.invoices import (
     InvoiceLine,
     LineKind,
     NumberSeries,
+    PaperRemoved,
     Posting,
 )
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
 from billing.models.payments import Dispute, Payment, PaymentMethod, Refund
+from billing.models.privacy import PrivacyRequest
 from billing.models.runs import BillingFailure, BillingRehearsal, BillingRun
 from billing.models.sign_offs import SignOff
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
@@ -39,8 +41,10 @@ __all__ = [
     "CreditNoteLine", "Customer", "CustomerFigure", "Discount", "Dispute", "Document", "Entitlement", "Event",
     "ExchangeRate", "Figure", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
-    "NumberSeries", "ObjectSequence", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan", "PortalLink",
-    "Posting", "Price", "ProviderEvent", "Refund", "RequestWindow", "Segment", "SegmentChange", "Seller",
+    "NumberSeries", "ObjectSequence", "PaperRemoved", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan",
+    "PortalLink",
+    "Posting", "Price", "PrivacyRequest", "ProviderEvent", "Refund", "RequestWindow",
+    "Segment", "SegmentChange", "Seller",
     "SignOff", "Subscription", "TaxRate", "TestClock",
     "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User", "WebhookAttempt",
     "WebhookDelivery", "WebhookEndpoint",

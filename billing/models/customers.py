@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from django.utils.timezone import now as present
 
 from billing.models.ids import IdField
+from billing.models.people import Told
 from billing.models.reading import ReadPlainly
 
 
@@ -41,6 +42,7 @@ class User(AbstractUser):
     email = models.EmailField("e-mail", unique=True)
     name = models.CharField(max_length=200, blank=True)
 
+    PEOPLE = {"email": Told(names=("name",))}
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()  # type: ignore[misc,assignment]

@@ -5,6 +5,7 @@ from django.db import models
 
 from billing.models.customers import Customer
 from billing.models.ids import IdField
+from billing.models.people import Told
 from billing.models.reading import ReadPlainly
 
 
@@ -91,6 +92,8 @@ class Mail(models.Model):
     tried_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True)
 
+    PEOPLE = {"recipient": Told(rest=("subject", "text", "html", "error"))}
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event", "recipient", "template"], name="mail_once")]
         indexes = [
@@ -111,6 +114,8 @@ class KeptMail(models.Model):
     html = models.TextField(blank=True)
     attachments = models.JSONField(default=list, help_text="names and document ids")
     at = models.DateTimeField(auto_now_add=True)
+
+    PEOPLE = {"recipient": Told(rest=("subject", "text", "html", "attachments"))}
 
     class Meta:
         ordering = ["-id"]

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
+from django.http import Http404
 from django.utils import timezone
 
 from billing.maths.money import plain
@@ -13,6 +14,7 @@ from billing.models.customers import CollectionMethod, Customer, Motion
 from billing.models.ids import IdField
 from billing.models.reading import ReadPlainly
 from billing.models.subscriptions import Subscription
+from billing.refusals import Refused
 
 
 class NumberSeries(models.Model):
@@ -39,6 +41,18 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def read(self) -> bytes:
+        """What is stored. Raises PaperRemoved: its period is over, or it named a person who was erased."""
+        if not self.content:
+            raise PaperRemoved("This paper is no longer kept.")
+        return bytes(self.content)
+
+
+class PaperRemoved(Refused, Http404):
+    """A paper that is no longer kept; pages answer it as not found."""
+
+    code = "paper_removed"
 
 
 class Invoices(models.QuerySet["Invoice"]):

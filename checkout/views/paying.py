@@ -453,4 +453,4 @@ def paper(request: HttpRequest, token: str) -> HttpResponseBase:
         raise Http404
     document = printing.print_invoice(row.invoice_id)
     headers = {"Content-Disposition": content_disposition_header(False, document.name) or "inline"}
-    return HttpResponse(bytes(document.content), content_type=document.media_type, headers=headers)
+    return HttpResponse(document.read(), content_type=document.media_type, headers=headers)

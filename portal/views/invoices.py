@@ -93,7 +93,7 @@ def credit_note(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 
 
 def _file(document: Document) -> HttpResponse:
-    response = HttpResponse(bytes(document.content), content_type="application/pdf")
+    response = HttpResponse(document.read(), content_type="application/pdf")
     response["Content-Disposition"] = content_disposition_header(True, _name(document)) or "attachment"
     return response
 

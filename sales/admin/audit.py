@@ -24,7 +24,7 @@ MODES = {1: "Added", 2: "Changed", 3: "Removed"}
 PAGES = {
     "cus": "billing_customer", "quote": "sales_quote", "task": "sales_handofftask", "sig": "sales_signal",
     "deal": "sales_deal", "lead": "sales_lead", "inv": "billing_invoice",
-    "so": "billing_signoff",
+    "so": "billing_signoff", "prv": "billing_privacyrequest",
 }  # fmt: skip
 KINDS = {"task": "A lead’s task", "lead": "A lead", "deal": "A lead’s deal", "quote": "A lead’s quote"}
 SAID = {type: words for type, (words, *_) in {**HAPPENED, **WORDS}.items()}

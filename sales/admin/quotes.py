@@ -183,7 +183,7 @@ class QuoteAdmin(Screen):
         self.refuse_looking(request, quote)
         document = quote.signed_document or quote.document
         try:
-            content = bytes(document.content) if document else quoting.preview(quote=quote, now=now_of(quote))
+            content = document.read() if document else quoting.preview(quote=quote, now=now_of(quote))
         except Refused as refusal:
             messages.error(request, refusal.message)
             return redirect("admin:sales_quote_change", quote.pk)

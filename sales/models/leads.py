@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.timezone import now as present
 
 from billing.models.ids import IdField
+from billing.models.people import Told
 
 
 class Lead(models.Model):
@@ -19,6 +20,7 @@ class Lead(models.Model):
         CONVERTED = "converted", "Converted"
         CLOSED = "closed", "Closed"
 
+    PEOPLE = {"email": Told(names=("name",), rest=("need",))}
     MOVES = {
         "open": {"qualified", "converted", "closed"},
         "qualified": {"converted", "closed"},

@@ -12,6 +12,7 @@ from django.utils.timezone import now as present
 
 from billing.maths.periods import Interval
 from billing.models.ids import IdField
+from billing.models.people import Told
 
 
 def link_nonce() -> str:
@@ -43,6 +44,20 @@ class Quote(models.Model):
         CONTRACT_END = "contract_end", "At the end of the contract"
         DATE = "date", "On a date"
 
+    PEOPLE = {
+        "contact_email": Told(
+            names=("contact_name",),
+            rest=("decline_reason",),
+            needed=(
+                Q(state__in=("sent", "viewed")),
+                "A quote to this person is out. Withdraw it, or send it to somebody else, first.",
+            ),
+        ),
+        "accepted_email": Told(
+            names=("accepted_name", "accepted_signature"),
+            rest=("accepted_title", "accepted_ip", "accepted_user_agent"),
+        ),
+    }
     STATE_FIELD = "state"
     MOVES = {
         "draft": {"in_approval", "approved", "withdrawn"},

@@ -201,6 +201,6 @@ def paper(request: HttpRequest, token: str) -> HttpResponse:
     document = quote.signed_document or quote.document
     if document is None:
         raise Http404("no paper")
-    response = HttpResponse(bytes(document.content), content_type=document.media_type)
+    response = HttpResponse(document.read(), content_type=document.media_type)
     response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
     return _private(response)

@@ -195,7 +195,7 @@ def test_its_command_tells_and_writes_nothing(make_customer, subscribe, capsys):
 def test_its_command_bills(make_customer, subscribe, capsys, monkeypatch):
     subscription = subscribe(make_customer(), quantity=3)
     monkeypatch.setattr("django.utils.timezone.now", lambda: subscription.next_due_at)
-    call_command("bill", "--threads", "1")
+    call_command("bill", "--threads", "1", "--reason", "the nightly run did not begin")
     assert "1 subscriptions, 1 invoices" in capsys.readouterr().out
     assert subscription.invoices.count() == 2
 

@@ -3,18 +3,20 @@
 from datetime import date, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from billing import rehearsing, running
+from billing.management.deeds import Deed
 from billing.maths.money import to_major
 from billing.rehearsing import Paper, Rehearsal
 
 
-class Command(BaseCommand):
+class Command(Deed):
     help = "Bill everything that is due; with --dry-run only say what that would be"
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would be billed; write nothing")
         parser.add_argument("--until", metavar="DATE", help="with --dry-run: up to the end of this day (UTC)")
         parser.add_argument(
@@ -34,6 +36,7 @@ class Command(BaseCommand):
         if dry_run:
             self.rehearse(_end_of(until) if until else now, most)
         else:
+            self.note(options, now=now, threads=threads)
             self.bill(now, threads)
 
     def bill(self, now: datetime, threads: int) -> None:

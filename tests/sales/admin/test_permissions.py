@@ -15,6 +15,7 @@ from billing.models import (
     Meter,
     Plan,
     Price,
+    PrivacyRequest,
     SignOff,
     TestClock,
     User,
@@ -63,6 +64,7 @@ MAY = {
     **{(WebhookEndpoint, act): DEVELOPERS for act in ("save", "enable", "disable", "rotate", "test", "replay", "remove")},
     (WebhookDelivery, "again"): DEVELOPERS, (ApiKey, "revoke"): DEVELOPERS, (TestClock, "advance"): DEVELOPERS,
     (TestClock, "remove"): DEVELOPERS, (SignOff, "take_back"): BOOKS,
+    (PrivacyRequest, "export"): DEVELOPERS, (PrivacyRequest, "erase"): DEVELOPERS,
     (SignOff, "give"): {*BOOKS, shipped.DIRECTORS}, (SignOff, "refuse"): {*BOOKS, shipped.DIRECTORS},
 }  # fmt: skip
 GROUPS = [*shipped.PERMISSIONS, None]
