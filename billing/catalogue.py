@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model
 
+from billing import retaining
 from billing.models import (
     Entitlement,
     ExchangeRate,
@@ -19,6 +20,7 @@ from billing.models import (
     NumberSeries,
     Plan,
     Price,
+    RetentionRule,
     Segment,
     Seller,
     TaxRate,
@@ -103,6 +105,7 @@ def ship(*, now: datetime) -> None:
     if not ExchangeRate.objects.exists():
         ExchangeRate.objects.create(currency="EUR", into="USD", rate=1, since=PRICED_SINCE)
     _ship_plans(now)
+    add_missing(RetentionRule(kind=kind) for kind in retaining.KINDS)
 
 
 def add_missing(rows: Iterable[Model]) -> None:

@@ -22,7 +22,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Cast
 from django_q.models import Task
 
-from billing import customers, forgetting, people
+from billing import forgetting, people
 from billing.events import record
 from billing.models import (
     CreditNote,
@@ -153,10 +153,12 @@ def erase(*, request: PrivacyRequest, now: datetime) -> PrivacyRequest:
 def _begun(request: PrivacyRequest, person: Person, now: datetime) -> set[str]:
     """Take away what lets the person in, and empty their accounts. Answers what else those were known by."""
     names: set[str] = set()
-    _close_doors(person)
+    # All of them first, in the order in which everybody who holds several does.
+    theirs = Customer._base_manager.select_for_update(of=("self",), no_key=True)
+    list(theirs.filter(pk__in=person.customers).order_by("pk").values_list("pk"))
+    _close_doors(person, now, request.erase_asked_by)
     _empty_papers_of_quotes(person)
     for account in person.accounts if request.with_accounts else []:
-        customers.hold(account.pk)
         for refusal in _against(account):
             raise refusal
         names |= _identities(account)
@@ -234,9 +236,13 @@ def _empty_papers_of_quotes(person: Person) -> None:
 # -- Signing in ---------------------------------------------------------------------------------------------
 
 
-def _close_doors(person: Person) -> None:
+def _close_doors(person: Person, now: datetime, actor: str) -> None:
     users = User.objects.filter(pk__in=person.rows.get(User, ()))
-    Member.objects.filter(user__in=users, removed_at__isnull=True).update(removed_at=models.functions.Now())
+    for member in Member.objects.filter(user__in=users, removed_at__isnull=True).order_by("pk"):
+        member.removed_at = now
+        member.save(update_fields=["removed_at"])
+        data = {"email": "", "name": NAME, "role": member.role}
+        record("member.removed", subject=member, actor=actor, now=now, data=data)
     EmailAddress.objects.filter(Q(user__in=users) | Q(email__iexact=person.address)).delete()
     Authenticator.objects.filter(user__in=users).delete()
     for user in users:
@@ -317,7 +323,7 @@ def _rewrite(model: type[models.Model], rows: models.QuerySet[Any], words: Mappi
     substitute = replacing(words)
     names = people.columns(model)
     changed = 0
-    for pk, *values in list(rows.values_list("pk", *(_read(model, name) for name in names))):
+    for pk, *values in list(rows.order_by("pk").values_list("pk", *(_read(model, name) for name in names))):
         fresh = {
             name: _fresh(model, name, value, substitute)
             for name, value in zip(names, values, strict=True)

@@ -36,7 +36,7 @@ TYPES = frozenset(
     handoff.snoozed handoff.won handoff.lost handoff.returned quote.created quote.updated quote.deleted
     quote.submitted quote.approved quote.rejected quote.sent quote.viewed quote.accepted quote.declined
     quote.expired quote.withdrawn quote.converted quote.schedule_differs deal.created deal.stage_changed
-    portal_session.created person.exported person.erased command.run
+    portal_session.created person.exported person.erased retention.applied command.run
     """.split()
 )
 

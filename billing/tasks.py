@@ -28,6 +28,7 @@ from billing import (
     refunding,
     rehearsing,
     renewing,
+    retaining,
     running,
     segmenting,
     tallying,
@@ -149,6 +150,11 @@ def forget() -> int:
     now = timezone.now()
     parts = (idempotency, portal_links, throttling, webhooks_out)
     return sum(part.forget(now=now) for part in parts)
+
+
+def retain() -> int:
+    """Nightly: remove what is older than somebody has said that it is to be kept."""
+    return sum(done.rows for done in retaining.apply(now=timezone.now(), actor="system"))
 
 
 def erase_people() -> int:

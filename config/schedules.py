@@ -56,6 +56,7 @@ JOBS: list[Job] = [
     Job("forget old counters", "checkout.tasks.sweep_counters", at=time(4, 40)),
     Job("forget answers, links and logs that are over", "billing.tasks.forget", at=time(4, 50)),
     Job("compare the payment page", "config.payment_page.watch", at=time(5, 20)),
+    Job("remove what is past its time", "billing.tasks.retain", at=time(5, 40)),
     Job("erase who asked for it", "billing.tasks.erase_people", minutes=10),
     Job("forget old sessions", "config.schedules.forget_old_sessions", at=time(4, 30)),
 ]

@@ -174,7 +174,12 @@ SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_m
 DEVELOPED = ("apikey", "webhookendpoint", "testclock")
 DEVELOPING = [f"billing.{act}_{model}" for model in DEVELOPED for act in ("add", "change", "delete")]
 # What is held about people: told to them, and forgotten.
-KEEPING_PRIVATE = ["billing.add_privacyrequest", "billing.export_person", "billing.erase_person"]
+KEEPING_PRIVATE = [
+    "billing.add_privacyrequest",
+    "billing.export_person",
+    "billing.erase_person",
+    "billing.change_retentionrule",
+]
 PERMISSIONS: dict[str, list[str]] = {
     REPS: SELLING,
     MANAGERS: MANAGING,

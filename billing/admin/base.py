@@ -325,6 +325,7 @@ class Makeable(Screen):
     form_class: type[forms.Form]
     new_note = ""
     new_button = "Make it"
+    new_icon = "plus"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(f"billing.add_{self.opts.model_name}"))
@@ -345,6 +346,7 @@ class Makeable(Screen):
             "opts": self.opts,
             "note": self.new_note,
             "button": self.new_button,
+            "icon": self.new_icon,
             "list_title": self.list_title,
             "form": form,
         }

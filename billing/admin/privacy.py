@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -11,9 +12,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.tasks import async_task
 
-from billing import customers, disclosing, erasing, people
-from billing.admin.base import Makeable, staff
-from billing.models import PrivacyRequest
+from billing import customers, disclosing, erasing, people, retaining
+from billing.admin.base import EditableList, Makeable, Spoken, staff
+from billing.models import PrivacyRequest, RetentionRule
 from billing.refusals import Refused
 
 WORDS = {
@@ -79,6 +80,7 @@ class PrivacyRequestAdmin(Makeable):
         "Every table is looked through for the address. Then you see what there is, export it or erase it."
     )
     new_button = "Look"
+    new_icon = "search"
     list_title = "Privacy requests"
     list_display = ("asked_at", "state_badge", "reason", "asker")
     search_fields = ("reason",)
@@ -130,3 +132,43 @@ def _ahead(request: HttpRequest, row: PrivacyRequest) -> dict[str, Any]:
         "against": [refusal.message for refusal in always],
         "form": EraseForm(request.POST if sent else None),
     }  # fmt: skip
+
+
+class RetentionForm(Spoken):
+    def clean_days(self) -> int | None:
+        days: int | None = self.cleaned_data["days"]
+        try:
+            retaining.check(self.instance.kind, days)
+        except Refused as refusal:
+            raise ValidationError(refusal.message) from refusal
+        return days
+
+
+@admin.register(RetentionRule)
+class RetentionRuleAdmin(EditableList):
+    """How long each kind of rows is kept. What a setting would remove tonight stands beside it before the night."""
+
+    changelist_form = RetentionForm
+    list_title = "How long things are kept"
+    list_display = ("kind", "words", "days", "least", "would_go", "removed_before")
+    list_display_links = None
+    list_editable = ("days",)
+    ordering = ("kind",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="what")
+    def words(self, row: RetentionRule) -> str:
+        return retaining.KINDS[row.kind].words
+
+    @admin.display(description="at least (days)")
+    def least(self, row: RetentionRule) -> int:
+        return retaining.KINDS[row.kind].least
+
+    @admin.display(description="rows that go tonight")
+    def would_go(self, row: RetentionRule) -> int | None:
+        return retaining.due_of(row, now=timezone.now()).rows if row.days else None

@@ -60,6 +60,7 @@ WORDS = {
     "payment_method.expiring": ("Card expires soon", "wallet", "warn"),
     "person.exported": ("Told what is held about them", "shield-check", ""),
     "person.erased": ("Person erased", "shield-check", "warn"),
+    "retention.applied": ("Old rows removed", "archive", ""),
     "command.run": ("Command typed on the server", "code", "warn"),
     "payment_method.detached": ("Card removed", "wallet", ""),
 }

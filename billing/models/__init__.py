@@ -29,7 +29,7 @@ from billing.models.invoices import (
 )
 from billing.models.keys import ApiKey, IdempotentRequest, PortalLink, RequestWindow
 from billing.models.payments import Dispute, Payment, PaymentMethod, Refund
-from billing.models.privacy import PrivacyRequest
+from billing.models.privacy import PrivacyRequest, RetentionRule
 from billing.models.runs import BillingFailure, BillingRehearsal, BillingRun
 from billing.models.sign_offs import SignOff
 from billing.models.subscriptions import Discount, MrrMovement, Phase, PhaseItem, Subscription
@@ -43,7 +43,7 @@ __all__ = [
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "PaperRemoved", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan",
     "PortalLink",
-    "Posting", "Price", "PrivacyRequest", "ProviderEvent", "Refund", "RequestWindow",
+    "Posting", "Price", "PrivacyRequest", "ProviderEvent", "Refund", "RequestWindow", "RetentionRule",
     "Segment", "SegmentChange", "Seller",
     "SignOff", "Subscription", "TaxRate", "TestClock",
     "ThresholdCrossing", "UsageCounter", "UsageDay", "UsageEvent", "UsageImport", "User", "WebhookAttempt",

@@ -1,4 +1,4 @@
-"""What people ask about themselves."""
+"""What people ask about themselves, and how long things are kept."""
 
 from django.db import models
 from django.db.models import Q
@@ -59,3 +59,19 @@ class PrivacyRequest(models.Model):
         if self.erase_asked_at:
             return "erasing"
         return "exported" if self.exported_at else "open"
+
+
+class RetentionRule(models.Model):
+    """How long one kind of rows is kept; nothing is removed while `days` is empty. The kinds: `billing.retaining`."""
+
+    kind = models.SlugField(primary_key=True)
+    days = models.PositiveIntegerField(null=True, blank=True, help_text="empty: for ever")
+    removed_before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="everything older was removed"
+    )
+
+    class Meta:
+        ordering = ["kind"]
+
+    def __str__(self) -> str:
+        return self.kind.replace("_", " ")

@@ -26,7 +26,7 @@ HARMLESS = {
     "ship": "adds what ships and is missing",
     "payment_scripts": "reads",
 }
-ASK_WHY = {"bill", "erase_person", "export_person"}
+ASK_WHY = {"bill", "erase_person", "export_person", "retain"}
 
 
 def ours():
@@ -62,6 +62,7 @@ UNSAID = [
     ["bill", "--reason", "because"],
     ["export_person", "a@b.example", "--to", "x.zip"],
     ["erase_person", "a@b.example", "--yes"],
+    ["retain", "--yes"],
 ]
 
 
