@@ -560,10 +560,11 @@ def _with_wish(
     source: str,
 ) -> list[PhaseSpec]:
     """The phases with the wish granted from `on`; one that lies ahead is kept as a wish."""
-    made = wishes.terms(old, wish, on)
+    begun = _begun(old, wish, on, today)
+    made = wishes.terms(begun[0] if begun else old, wish, on)
     refuse_uncounted(made["plan"], [price for price, _ in made["items"]], wish.quantity, wish.quantities)
     if on > today and old.start_on == on:
-        merged = None if old.wishes is None else {**old.wishes, **wish.stored()}
+        merged = None if old.wishes is None else wishes.joined(old.wishes, wish, made["items"])
         fresh = [replace(old, **made, wishes=merged)]
     else:
         starts_at = effective if isinstance(effective, datetime) else None
@@ -571,7 +572,7 @@ def _with_wish(
             old, start_on=on, row=None, **made, source=source, starts_at=starts_at,
             wishes=wish.stored(),
         )  # fmt: skip
-        fresh = [replace(old, end_on=on), *_begun(old, wish, on, today), new]
+        fresh = [replace(old, end_on=on), *begun, new]
     return [each for spec in before for each in (fresh if spec is old else [spec])]
 
 
@@ -579,7 +580,7 @@ def _begun(old: PhaseSpec, wish: Wish, on: date, today: date) -> list[PhaseSpec]
     """Where money is to stay as it is, and a day has come on which terms go on: that they had begun on it. Were it the
     first day of a period, that period would be asked for anew otherwise."""
     goes_on = wish.proration == "none" and old.start_on < on <= today and not old.free
-    return [replace(old, start_on=on, end_on=on, row=None, starts_at=None, wishes=None)] if goes_on else []
+    return [replace(old, start_on=on, end_on=on, row=None, starts_at=None, wishes={})] if goes_on else []
 
 
 # -- What waits -------------------------------------------------------------------------------------------

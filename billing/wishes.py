@@ -12,12 +12,14 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Any, Literal, Self
 
-from billing.choosing import anchored, cadence, choose_items, interval_of, requantified, seats
+from billing.choosing import Items, anchored, cadence, choose_items, interval_of, requantified, seats
 from billing.maths.periods import ONE_DAY
 from billing.models import Discount, Plan
 from billing.timelines import PhaseSpec
 
 KEEP: Any = object()
+# Wishes after which quantities that were named by the codes of prices before say nothing any more.
+OTHER_PRICES = {"plan", "interval", "quantity", "reprice"}
 # What a phase takes over from the one before it.
 TERMS = (
     "plan", "items", "anchor_on", "discount", "collection_method", "net_days", "motion", "po_number", "free", "paused",
@@ -124,22 +126,31 @@ def _same_codes(old: PhaseSpec, plan: Plan, interval: str) -> dict[str, Decimal]
 
 
 def _anchor(old: PhaseSpec, wish: Wish, cadence: str, on: date) -> date:
-    """Another interval starts a new cycle on its day; a wish for a billing day moves the cycle there."""
+    """Another interval starts a new cycle on its first day, which is the end of the paid period where the change does
+    not prorate; a wish for a billing day moves the cycle there."""
     if wish.anchor is not None:
         return anchored(cadence, on, wish.anchor)
-    return old.anchor_on if cadence == interval_of(old) else on
+    if cadence == interval_of(old):
+        return old.anchor_on
+    return on if wish.proration == "prorate" or old.free else _paid_until(old, on)
+
+
+def _paid_until(old: PhaseSpec, on: date) -> date:
+    """The end of what is paid for on the day; of a period that begins on it, if `old` had begun as well."""
+    period = old.pure().period_at(on)
+    return on if period is None or period.start == on != old.start_on else period.end
 
 
 # -- What waits ---------------------------------------------------------------------------------------------
 
 
 def follow(specs: Sequence[PhaseSpec], after: date) -> list[PhaseSpec]:
-    """The same phases, those that start after `after` and wait worked out again on top of the one before."""
+    """The same phases, those that start after `after` and wait worked out again on top of the one before: also of one
+    that was replaced on the day it began, since what replaced it was asked for on top of it."""
     found: list[PhaseSpec] = []
     for spec in specs:
-        before = next((s for s in reversed(found) if not s.empty), None)
         waits = spec.wishes is not None and spec.start_on > after
-        found.append(_renewed(before, spec, _billing_day(found)) if waits and before is not None else spec)
+        found.append(_renewed(found[-1], spec, _billing_day(found)) if waits and found else spec)
     return found
 
 
@@ -172,6 +183,19 @@ def gone(ends: Mapping[str, Any]) -> list[str]:
     """The discounts that end on that day."""
     named = ends.get("discount", [])
     return [named] if isinstance(named, str) else list(named)
+
+
+def joined(earlier: Mapping[str, Any], later: Wish, items: Items) -> dict[str, Any]:
+    """Two wishes for one day, as stored: what the later one names wins. `items` came out of both: where the later one
+    names other prices, how many of each are wanted is said of these."""
+    said = later.stored()
+    kept = {name: value for name, value in earlier.items() if name != "proration"}
+    named = kept.pop("quantities", None)
+    if named is not None and said.keys().isdisjoint(OTHER_PRICES):
+        said["quantities"] = {**named, **said.get("quantities", {})}
+    elif named is not None and said.keys().isdisjoint({"quantity", "quantities"}):
+        said["quantities"] = {price.code: str(n) for price, n in items if price.kind == "recurring"}
+    return {**kept, **said}
 
 
 def removable(spec: PhaseSpec) -> bool:

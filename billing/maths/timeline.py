@@ -250,13 +250,14 @@ def _next_claim(as_written: Timeline, after: date) -> date | None:
 
 
 def current_period(timeline: Timeline, on: date) -> Period | None:
-    """The whole notional period of the recurring items in force on the day; None outside the subscription."""
+    """The whole notional period of the recurring items in force on the day: of what is paid for, where a change does
+    not prorate. None outside the subscription."""
     return _period_at(timeline.bare or timeline, on)
 
 
 @lru_cache(maxsize=2048)
 def _period_at(timeline: Timeline, on: date) -> Period | None:
-    phase = timeline.phase_at(on)
+    phase = in_force(timeline).phase_at(on)
     return phase.period_at(on) if phase else None
 
 

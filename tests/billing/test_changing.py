@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing import discounting, ending, invoicing, pausing, running, starting, subscribing, timelines
-from billing.models import Discount, Event, Invoice, Plan
+from billing.models import Discount, Event, Invoice, Mail, Plan
 from billing.refusals import Refused
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +87,36 @@ def test_seats_that_change_now_reach_the_plan_that_waits(sub, change, clock, adv
     assert billed(sub)[-1] == 8 * 79_00
 
 
+def test_two_changes_of_one_day_hold_when_one_before_them_is_told_late(sub, change, clock, advance, books):
+    advance(clock, days=10)
+    change(sub, plan=plan("business"))
+    change(sub, quantity=5)
+    advance(clock, days=5)
+    change(sub, quantity=4, effective=date(2026, 1, 20))
+    assert told(sub) == [("pro", 3, "2026-01-15"), ("pro", 4, "2026-01-20"), ("business", 5, "2026-01-25")]
+
+
+def test_what_had_begun_on_the_day_of_a_change_holds_when_one_before_it_is_told_late(
+    sub, change, clock, advance, books
+):
+    change(sub, plan=plan("business"), effective="period_end")
+    advance(clock, to=datetime(2026, 2, 15, 12, tzinfo=UTC))
+    change(sub, quantity=5)
+    change(sub, net_days=15, effective=date(2026, 2, 1))
+    assert told(sub) == [("pro", 3, "2026-01-15"), ("pro", 3, "2026-02-01"), ("business", 5, "2026-02-15")]
+
+
+def test_what_a_change_without_proration_keeps_follows_one_that_is_told_late(
+    sub, change, clock, advance, books
+):
+    advance(clock, days=10)
+    change(sub, quantity=9, proration="none")
+    late = change(sub, quantity=5, effective=date(2026, 1, 20))
+    assert late.total == round(5 * 29_00 * 26 / 31) - round(3 * 29_00 * 26 / 31)
+    advance(clock, days=25)
+    assert billed(sub)[-1] == 9 * 29_00
+
+
 # -- How a change is priced -------------------------------------------------------------------------------
 
 
@@ -99,6 +129,34 @@ def test_a_change_without_proration_moves_no_money_before_the_period_ends(sub, c
     advance(clock, days=5)
     up = change(sub, quantity=6)  # on 24 February, 19 of 28 days are left
     assert up.total == -round(145_00 * 19 / 28) + round(174_00 * 19 / 28)
+
+
+@pytest.mark.parametrize(
+    "day", [datetime(2026, 1, 25, 12, tzinfo=UTC), datetime(2026, 1, 15, 13, tzinfo=UTC)]
+)
+def test_without_proration_another_interval_starts_its_cycle_when_the_paid_period_ends(
+    sub, change, clock, advance, books, day
+):
+    advance(clock, to=day)
+    done = change(sub, interval="year", proration="none")
+    yearly = 3 * 290_00
+    assert (done.total, done.next.on, done.next.result.total) == (0, date(2026, 2, 15), yearly)
+    advance(clock, to=datetime(2026, 3, 20, 12, tzinfo=UTC))
+    change(sub, net_days=15, effective=date(2026, 1, 20))
+    assert (sub.current_period_start, sub.current_period_end) == (date(2026, 2, 15), date(2027, 2, 15))
+    assert billed(sub) == [87_00, yearly]
+
+
+def test_without_proration_the_period_that_is_paid_for_runs_on(
+    clock, make_customer, subscribe, change, advance, books
+):
+    sub = subscribe(make_customer(clock, tax_exempt=True), interval="year")
+    advance(clock, days=60)
+    assert change(sub, interval="month", proration="none").total == 0
+    assert (sub.current_period_start, sub.current_period_end) == (date(2026, 1, 15), date(2027, 1, 15))
+    assert ending.cancel(subscription=sub, now=clock.now, actor="user:1").effective_on == date(2027, 1, 15)
+    advance(clock, to=datetime(2027, 2, 20, tzinfo=UTC))
+    assert billed(sub) == [3 * 290_00]
 
 
 def test_without_proration_the_period_that_begins_on_the_day_is_kept_too(sub, change, clock, advance, books):
@@ -525,8 +583,6 @@ def test_a_trial_says_when_it_ends(clock, make_customer, subscribe, advance, boo
         (1, "2026-01-28T12:00:00+00:00"),
         (0, "2026-01-29T00:00:00+00:00"),
     ]
-    from billing.models import Mail
-
     assert Mail.objects.filter(template="trial_ending", customer=sub.customer).count() == 3
 
 
