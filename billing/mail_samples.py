@@ -33,7 +33,12 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("is lost", {"reason": "fraudulent", "dispute": Row(status="lost")}),
         ("is won", {"reason": "fraudulent", "dispute": Row(status="won")}),
     ],
-    "trial_ending": [("with a card", {}), ("without a card", {"has_card": False})],
+    "trial_ending": [
+        ("with a card", {}),
+        ("without a card", {"has_card": False}),
+        ("by invoice", {"by_invoice": True}),
+        ("costs nothing then", {"amount": ""}),
+    ],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
     "charges_differ": [("", {"differences": ["charged, not recorded: $103.53  pi_3Qexample  inv_sample-1"]})],
@@ -129,7 +134,7 @@ def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
         ),
         "asker": "Riley Okafor",
         "method": "Visa ending 4242", "card": "Visa ending 4242", "expires": f"{day.month}/{day.year}",
-        "reference": "re_3Qexample", "plan": "Pro", "has_card": True, "upcoming": True,
+        "reference": "re_3Qexample", "plan": "Pro", "has_card": True, "by_invoice": False, "upcoming": True,
     }  # fmt: skip
 
 

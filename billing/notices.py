@@ -46,11 +46,15 @@ def _not_given(subscription: Subscription) -> list[Notice]:
 
 
 def _of_trial(row: Subscription) -> Iterator[Notice]:
+    """Who has canceled by then has been heard: nothing goes on after the trial."""
     if row.trial_end_at is None or row.status not in ("trialing", "incomplete"):
+        return
+    ends_on = local_date(row.trial_end_at, row.timezone)
+    if row.end_on is not None and row.end_on <= ends_on:
         return
     for days in TRIAL_DAYS[:-1]:
         yield Notice(row.trial_end_at - timedelta(days=days), "trial_ending", days)
-    yield Notice(midnight(local_date(row.trial_end_at, row.timezone), row.timezone), "trial_ending", 0)
+    yield Notice(midnight(ends_on, row.timezone), "trial_ending", 0)
 
 
 def _of_contract(row: Subscription) -> Iterator[Notice]:

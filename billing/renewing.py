@@ -12,8 +12,8 @@ from django.db import transaction
 from billing import customers, invoicing, mail, timelines
 from billing.events import record
 from billing.maths.money import to_major
-from billing.maths.periods import add_months
-from billing.models import Subscription, TestClock
+from billing.maths.periods import add_months, local_date
+from billing.models import CollectionMethod, Subscription, TestClock
 from billing.notices import Notice, due, next_notice
 
 CHUNK = 200
@@ -58,12 +58,14 @@ def _due(row: Subscription, now: datetime) -> list[Notice]:
 
 def _trial_ending(row: Subscription, notice: Notice, now: datetime) -> None:
     assert row.trial_end_at is not None
+    ends_on = local_date(row.trial_end_at, row.timezone)
     specs = timelines.specs_of(row)
-    ends_on = specs[1].start_on if len(specs) > 1 else specs[0].start_on
-    data = {"days": notice.days, "trial_end": row.trial_end_at.isoformat(), "plan": specs[-1].plan.code}
+    after = timelines.spec_on(specs, ends_on) or specs[-1]
+    data = {"days": notice.days, "trial_end": row.trial_end_at.isoformat(), "plan": after.plan.code}
     event = record("subscription.trial_ending", subject=row, actor="system", now=now, data=data)
     context = {
-        "plan": specs[-1].plan.name, "ends_on": ends_on, "amount": _first_charge(row, now),
+        "plan": after.plan.name, "ends_on": ends_on, "amount": _charged_on(row, ends_on, now),
+        "by_invoice": after.collection_method == CollectionMethod.SEND_INVOICE,
         "has_card": customers.default_card(row.customer) is not None, "url": mail.portal_url("plan/"),
     }  # fmt: skip
     mail.compose(
@@ -76,8 +78,11 @@ def _trial_ending(row: Subscription, notice: Notice, now: datetime) -> None:
     )
 
 
-def _first_charge(row: Subscription, now: datetime) -> str:
+def _charged_on(row: Subscription, day: date, now: datetime) -> str:
+    """What the day on which a trial ends will cost, in words; empty where it costs nothing."""
     found = invoicing.upcoming(subscription=row, now=now)
+    if found.on != day or not found.result.total:
+        return ""
     return f"{to_major(found.result.total, row.currency)} {row.currency}"
 
 

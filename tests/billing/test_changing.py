@@ -586,6 +586,48 @@ def test_a_trial_says_when_it_ends(clock, make_customer, subscribe, advance, boo
     assert Mail.objects.filter(template="trial_ending", customer=sub.customer).count() == 3
 
 
+def test_a_trial_that_was_changed_tells_its_own_end_and_what_it_goes_on_with(
+    clock, make_customer, subscribe, change, advance, books
+):
+    sub = subscribe(make_customer(clock, tax_exempt=True), trial_days=14)
+    advance(clock, days=2)
+    change(sub, plan=plan("business"))
+    change(sub, plan=plan("pro"), effective=date(2026, 6, 29))
+    advance(clock, days=10)
+    mail = Mail.objects.get(template="trial_ending", customer=sub.customer)
+    assert mail.subject == "Your trial of Business ends on 29 January"
+    assert "for 237.00 USD" in mail.text
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [({"plan": "business", "collection_method": "send_invoice", "payment_rule_override": "agreed"},
+      "on that day we send an invoice for 237.00 USD"),
+     ({"discount": {"percent_off": 100}}, "There is nothing to do.")],
+)  # fmt: skip
+def test_a_trial_says_what_is_asked_for_when_it_ends(clock, make_customer, subscribe, advance, terms, says):
+    if "discount" in terms:
+        terms = {"discount": discount(**terms["discount"])}
+    sub = subscribe(make_customer(clock, tax_exempt=True), trial_days=14, **terms)
+    advance(clock, days=12)
+    text = Mail.objects.get(template="trial_ending", customer=sub.customer).text
+    assert says in text
+    assert "card" not in text
+
+
+def test_a_trial_that_ends_with_a_cancellation_says_nothing_unless_that_is_undone(
+    clock, make_customer, subscribe, advance, books
+):
+    sub = subscribe(make_customer(clock), trial_days=14)
+    ending.cancel(subscription=sub, now=clock.now, actor="user:1")
+    advance(clock, days=12)
+    mails = Mail.objects.filter(template="trial_ending", customer=sub.customer)
+    assert not mails.exists()
+    ending.undo_cancel(subscription=sub, now=clock.now, actor="user:1")
+    advance(clock, days=5)
+    assert mails.count() == 3
+
+
 def test_notices_come_once_whoever_gives_them(clock, make_customer, subscribe, advance):
     from billing import renewing
 

@@ -63,6 +63,7 @@ def everything():
         "dispute": Row(status="needs_response", evidence_due_at=MOMENT),
         "answer_url": "https://stripe.example/disputes/?a=1&b=2",
         "has_card": True,
+        "by_invoice": False,
         "asker": EVIL,
         "sign_off": Row(customer=EVIL, amount=10000, currency="EUR", reason=EVIL, get_kind_display="Refund"),
         "quote": Row(
