@@ -5,7 +5,15 @@ import pytest
 from billing import books, keys
 from config import scenarios
 from tests.fixtures_billing import NOON
-from tests.scenarios import cases, kindred_cases, mixed_cases, more_cases, neighbour_cases, peer_cases
+from tests.scenarios import (
+    cases,
+    kindred_cases,
+    mixed_cases,
+    more_cases,
+    neighbour_cases,
+    peer_cases,
+    timeline_cases,
+)
 
 STORIES = [
     *cases.STORIES,
@@ -14,6 +22,7 @@ STORIES = [
     *neighbour_cases.STORIES,
     *kindred_cases.STORIES,
     *mixed_cases.STORIES,
+    *timeline_cases.STORIES,
 ]
 
 
