@@ -83,7 +83,8 @@ def traces(company, lead, draft):
     """Everywhere that Jane leaves a trace."""
     quote = draft(lead=lead, contact_name=NAME, contact_email=JANE, quantity=60)
     quote = quoting.send(quote=quote, now=NOON, actor="user:1")
-    accepting.comment(quote=quote, author=NAME, text=f"Regards, {NAME} <{JANE}>", by_buyer=True, now=NOON)
+    words = f"Regards, {NAME} <{JANE}>\nCopy to {BOBS_NAME} <{BOB}> and sam@seller.example"
+    accepting.comment(quote=quote, author=NAME, text=words, by_buyer=True, now=NOON)
     accepting.comment(quote=quote, author=BOBS_NAME, text="Fine", by_buyer=True, now=NOON)
     accepting.decline(quote=quote, reason=f"{NAME} says no", now=NOON)
     staff = User.objects.create_user("sam@seller.example", name="Sam Seller", is_staff=True)
@@ -314,6 +315,7 @@ def test_nobody_else_and_no_secret_is_told(traces):
     _, files = opened(asked())
     text = files["person.json"].decode()
     assert people.pattern([BOB, BOBS_NAME, "sam@seller.example", "Sam Seller"]).search(text) is None
+    assert f"Copy to {disclosing.OTHER} <{disclosing.OTHER}> and {disclosing.OTHER}" in text
     session, user = CheckoutSession.objects.get(), User.objects.get(email=JANE)
     assert session.token not in text
     assert user.password not in text
