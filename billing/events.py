@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
-from billing import dispatch, jobs
+from billing import dispatch, jobs, prepared
 from billing.models.events import Event
 from billing.models.ids import uuid7
 
@@ -153,7 +153,7 @@ def _insert(events: Sequence[Event]) -> bool:
     """Store them, and tell each its number, its sequence and when it was recorded. Numbers are given in their order.
     Answers whether any endpoint wants events."""
     rows = [_row(n, event) for n, event in enumerate(events)]
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(_INSERT, [orjson.dumps(rows).decode()])
         numbers, sequences, at, awaited = cursor.fetchone()
     for event, number, sequence in zip(events, numbers, sequences, strict=True):

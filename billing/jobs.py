@@ -4,14 +4,16 @@ import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
 
 from billing import prepared
 
@@ -21,6 +23,8 @@ CHANNEL = "tandem_jobs"
 # The queue (as `cluster=`) of what nobody waits for and what is slow by the thousand: it has its turn when nothing else
 # waits. Its name sorts after the other's.
 BEHIND = f"{Conf.CLUSTER_NAME}-behind"
+# How long it can be looked up what a job answered, or why it failed.
+DONE_KEPT, FAILED_KEPT = timedelta(days=3), timedelta(days=90)
 
 _STORE = f"""
 with called as (
@@ -29,6 +33,18 @@ with called as (
 ), told as (select pg_notify('{CHANNEL}', ''))
 select max(called.id) from called cross join told
 """  # noqa: S608 - our own name
+
+# The oldest that wait, those behind last; what another worker is taking at the moment is left to it.
+_TAKE = """
+with waiting as (
+    select id, key, lock from django_q_ormq where key = any(%s::text[]) and lock < %s::timestamptz
+    order by key, lock, id limit %s::int for update skip locked
+), taken as (
+    update django_q_ormq job set lock = %s::timestamptz from waiting where job.id = waiting.id
+    returning job.id, job.payload, waiting.key, waiting.lock
+)
+select id, payload from taken order by key, lock, id
+"""
 
 
 class Queue(ORM):
@@ -43,31 +59,32 @@ class Queue(ORM):
         return None
 
     def dequeue(self) -> Any:
-        """Jobs that wait; else nothing, as soon as one is called or it is time to look again."""
+        """Jobs that wait, taken for as long as a worker has for them; else nothing, as soon as one is called or it is
+        time to look again."""
+        self.get_connection()  # closes one that is too old
         heard = prepared.until_told(CHANNEL)
         heard["nothing"] = True
-        if found := self._waiting():
-            return [(job.pk, job.payload) for job in found if self._taken(job)]
+        if taken := self._taken():
+            return taken
         if connection.in_atomic_block:
             sleep(Conf.POLL)
         elif prepared.until_told(CHANNEL):
             select.select([connection.connection], [], [], Conf.POLL)
         return None
 
-    def _waiting(self) -> list[OrmQ]:
-        """The oldest, those behind last."""
-        rows = self.get_connection().filter(key__in=[self.list_key, BEHIND], lock__lt=timezone.now())
-        return list(rows.order_by("key", "lock", "id")[: Conf.BULK])
-
-    def _taken(self, job: OrmQ) -> bool:
-        """Whether no other worker was faster."""
-        return bool(OrmQ.objects.filter(pk=job.pk, lock=job.lock).update(lock=self.timeout(job)))
+    def _taken(self) -> list[tuple[int, str]]:
+        """The number and the payload of each."""
+        given = [[self.list_key, BEHIND], timezone.now(), Conf.BULK, self.timeout(None)]
+        with prepared.cursor() as cursor:
+            cursor.execute(_TAKE, given)
+            found: list[tuple[int, str]] = cursor.fetchall()
+        return found
 
 
 def _store(jobs: Sequence[OrmQ]) -> int:
     """By one statement, in their order. Answers the last one's number."""
     columns = [[getattr(job, name) for job in jobs] for name in ("key", "payload", "lock")]
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(_STORE, columns)
         return int(cursor.fetchone()[0])
 
@@ -86,3 +103,9 @@ def together() -> Iterator[None]:
         _called.reset(before)
     if called:
         _store(called)
+
+
+def forget(*, now: datetime) -> int:
+    """Drop finished jobs that nobody asks about any more."""
+    done = Q(success=True, stopped__lte=now - DONE_KEPT)
+    return Task.objects.filter(done | Q(stopped__lte=now - FAILED_KEPT)).delete()[0]

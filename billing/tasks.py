@@ -20,6 +20,7 @@ from billing import (
     expiring,
     figures,
     importing,
+    jobs,
     joining,
     mail,
     noticing,
@@ -146,9 +147,9 @@ def send_webhooks() -> int:
 
 
 def forget() -> int:
-    """Drop old answers to repeatable requests, expired links into the portal, the old log of webhooks."""
+    """Drop old answers to repeatable requests, finished jobs, expired links into the portal, the old log of webhooks."""
     now = timezone.now()
-    parts = (idempotency, portal_links, throttling, webhooks_out)
+    parts = (idempotency, jobs, portal_links, throttling, webhooks_out)
     return sum(part.forget(now=now) for part in parts)
 
 

@@ -284,7 +284,8 @@ Q_CLUSTER = {
     "retry": 360,
     "max_attempts": 8,
     "ack_failures": True,
-    "save_limit": 10_000 if PRODUCTION else 200,
+    # `billing.jobs.forget` drops finished jobs: with a limit here, each one that ends reads and locks all of them.
+    "save_limit": 0,
     "poll": 0.2,
     "catch_up": False,
     "label": "Jobs",

@@ -2,17 +2,19 @@
 
 import time
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django_q import monitor
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from billing import jobs
+from billing import jobs, tasks
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
@@ -98,9 +100,65 @@ def test_what_is_behind_waits_for_everything_else():
     assert taken() == [(9,), (2,)]
 
 
-def test_what_another_worker_has_taken_is_left_alone(monkeypatch):
+def test_what_a_worker_has_taken_is_not_taken_again():
     queue = jobs.Queue()
-    call(1)
-    [job] = queue._waiting()
-    assert queue._taken(job)
-    assert not queue._taken(job)
+    call(1, 2, 3)
+    with CaptureQueriesContext(connection) as asked:
+        first = queue.dequeue()
+    assert len(asked) == 1
+    assert [number for number, _ in first + queue.dequeue()] == [
+        row.pk for row in OrmQ.objects.order_by("id")
+    ]
+    assert queue.dequeue() is None
+    assert not OrmQ.objects.filter(lock__lt=timezone.now() + timedelta(seconds=Conf.RETRY - 60)).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_worker_is_taking_is_left_to_it():
+    call(1, 2, 3)
+    taking, looked = Barrier(2), Barrier(2)
+
+    def one():
+        with transaction.atomic():
+            taken = jobs.Queue().dequeue()
+            taking.wait(10)
+            looked.wait(10)
+        return len(taken)
+
+    def other():
+        taking.wait(10)
+        taken = jobs.Queue().dequeue()
+        looked.wait(10)
+        return len(taken)
+
+    assert at_once(one, other) == [2, 1]
+
+
+def _finished(days_ago, *, success):
+    stopped = timezone.now() - timedelta(days=days_ago)
+    name = f"{days_ago} {success}"
+    return Task.objects.create(
+        id=name, name=name, func="f", started=stopped, stopped=stopped, success=success
+    ).name
+
+
+def test_finished_jobs_are_forgotten_after_days_and_failed_ones_after_months():
+    for days_ago in (2, 4):
+        _finished(days_ago, success=True)
+    for days_ago in (4, 91):
+        _finished(days_ago, success=False)
+    assert tasks.forget() == 2
+    assert {*Task.objects.values_list("name", flat=True)} == {"2 True", "4 False"}
+
+
+def test_a_job_that_ends_reads_none_of_those_that_ended_before():
+    for days_ago in range(5):
+        _finished(days_ago, success=True)
+    task = {
+        "id": "new", "name": "new", "func": "f", "args": (), "kwargs": {}, "result": None, "success": True,
+        "started": timezone.now(), "stopped": timezone.now(), "sync": True,
+    }  # fmt: skip
+    with CaptureQueriesContext(connection) as asked:
+        monitor.save_task(task, jobs.Queue())
+    assert Task.objects.filter(id="new").exists()
+    assert not [each["sql"] for each in asked if "FOR UPDATE" in each["sql"]]
