@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import connection
-
+from billing import prepared
 from billing.maths.periods import local_date
 from billing.models import Customer, NumberSeries, Seller
 
@@ -59,7 +58,7 @@ def take(wanted: Sequence[tuple[str, datetime]], seller: Seller) -> list[Number]
 
 
 def _block(code: str, count: int, day: date) -> Iterator[Number]:
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(_TAKE, [count, day, code, count])
         row = cursor.fetchone()
     if row is None:

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from billing import bulk, cards, collecting, customers, issuing, mail, moves, subscribing
+from billing.api.remembering import Remembered, Slot
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -253,12 +255,20 @@ ATTEMPT = (
 def _locked(session_id: str, offered: Offered | None = None) -> CheckoutSession:
     """The customer is held and read with it where it was known before. Else it is not joined: whoever waited here would
     see the session completed, and nobody it belongs to."""
-    rows = CheckoutSession.objects.select_related("plan", "discount", "test_clock")
-    if not (offered and offered.known):
-        return rows.select_for_update(of=("self",)).get(pk=session_id)
+    key = UUID(hex=session_id.partition("_")[2])
+    for session in _by_id(with_customer=bool(offered and offered.known)).fetch({"id": key}):
+        return cast(CheckoutSession, session)
+    raise CheckoutSession.DoesNotExist(session_id)
+
+
+@cache
+def _by_id(*, with_customer: bool) -> Remembered:
+    rows = CheckoutSession.objects.select_related("plan", "discount", "test_clock").filter(pk=Slot("id"))
+    if not with_customer:
+        return Remembered(rows.select_for_update(of=("self",)))
     rows = rows.select_related("customer__test_clock", "customer__owner")
     rows = rows.filter(customer__created_at__isnull=False)  # an outer join cannot be held
-    return rows.select_for_update(of=("self", "customer"), no_key=True).get(pk=session_id)
+    return Remembered(rows.select_for_update(of=("self", "customer"), no_key=True))
 
 
 def _refuse_closed(session: CheckoutSession, now: datetime) -> None:
