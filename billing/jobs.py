@@ -9,7 +9,6 @@ from time import sleep
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -23,8 +22,8 @@ CHANNEL = "tandem_jobs"
 # The queue (as `cluster=`) of what nobody waits for and what is slow by the thousand: it has its turn when nothing else
 # waits. Its name sorts after the other's.
 BEHIND = f"{Conf.CLUSTER_NAME}-behind"
-# How long it can be looked up what a job answered, or why it failed.
-DONE_KEPT, FAILED_KEPT = timedelta(days=3), timedelta(days=90)
+# How long it can be looked up that a job was done. Those that failed are kept as long as staff say (`billing.retaining`).
+DONE_KEPT = timedelta(days=7)
 
 _STORE = f"""
 with called as (
@@ -115,6 +114,5 @@ def together() -> Iterator[None]:
 
 
 def forget(*, now: datetime) -> int:
-    """Drop finished jobs that nobody asks about any more."""
-    done = Q(success=True, stopped__lte=now - DONE_KEPT)
-    return Task.objects.filter(done | Q(stopped__lte=now - FAILED_KEPT)).delete()[0]
+    """Drop jobs that were done."""
+    return Task.objects.filter(success=True, stopped__lte=now - DONE_KEPT).delete()[0]

@@ -106,7 +106,7 @@ KINDS: dict[str, Kind] = {
         ((lambda before: ProviderEvent.objects.filter(applied_at__lt=before), _delete),),
     ),
     "jobs": Kind(
-        "Jobs that failed or are done", 7, "somebody may still look into them",
+        "Jobs that failed; done ones go after 7 days", 7, "somebody may still look into them",
         ((lambda before: Task.objects.filter(stopped__lt=before), _delete),),
     ),
 }  # fmt: skip

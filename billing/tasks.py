@@ -147,7 +147,7 @@ def send_webhooks() -> int:
 
 
 def forget() -> int:
-    """Drop old answers to repeatable requests, finished jobs, expired links into the portal, the old log of webhooks."""
+    """Drop old answers to repeatable requests, jobs that were done, spent links into the portal, old logs of webhooks."""
     now = timezone.now()
     parts = (idempotency, jobs, portal_links, throttling, webhooks_out)
     return sum(part.forget(now=now) for part in parts)
