@@ -127,8 +127,9 @@ def create_plan(
     plan = Plan.objects.create(code=code, created_at=now, **given)
     _write_prices(plan, prices, now)
     _write_entitlements(plan, entitlements)
-    for event in ("plan.created", "plan.published")[: 1 + plan.published]:
-        _say(event, plan, now=now, actor=actor, livemode=livemode)
+    _say("plan.created", plan, now=now, actor=actor, livemode=livemode)
+    if plan.published:
+        _say("plan.published", plan, now=now, actor=actor, livemode=livemode)
     return plan
 
 
@@ -154,8 +155,9 @@ def update_plan(
     if entitlements is not None:
         row.entitlements.all().delete()
         _write_entitlements(row, entitlements)
-    for event in ("plan.updated", "plan.published")[: 1 + (row.published and not before)]:
-        _say(event, row, now=now, actor=actor, livemode=livemode)
+    _say("plan.updated", row, now=now, actor=actor, livemode=livemode)
+    if row.published and not before:
+        _say("plan.published", row, now=now, actor=actor, livemode=livemode)
     return row
 
 

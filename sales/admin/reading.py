@@ -37,9 +37,6 @@ from sales.models import (
     Signal,
 )
 
-# So many tables make phases.
-PHASES = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -90,6 +87,7 @@ def read(customer: Customer, events: QuerySet[Event], mails: QuerySet[Mail], now
     named = (
         Q(pk__in=team.values("user")) | Q(pk__in=work.values("owner")) | Q(pk__in=asked.values("asked_by"))
     )
+    of_phases = timelines.wanted_of(Phase.objects.filter(subscription__in=live.values("pk")[:1]))
     (
         running, signals, members, cards, invoices, changes, quotes, scores, tasks, wishes, settings, happened,
         letters, meters, sellers, rates, others, rules, plans, segments, users, *more,
@@ -115,22 +113,22 @@ def read(customer: Customer, events: QuerySet[Event], mails: QuerySet[Mail], now
         Plan.objects.filter(pk__in=latest.values("plan")),
         Segment.objects.all(),
         User.objects.filter(named | Q(pk__in=_colleagues(events))),
-        *timelines.wanted_of(Phase.objects.filter(subscription__in=live.values("pk")[:1])),
+        *of_phases,
         *handing_over.troubling(moments),
     )  # fmt: skip
-    phases, troubling = more[:PHASES], more[PHASES:]
+    phases, troubling = more[: len(of_phases)], more[len(of_phases) :]
     for subscription in running:
         subscription.customer = customer
     for subscription in running[:1]:
         timelines.remember(subscription, phases)
     known = _by_key(users)
-    _fill(signals, "rule", rules)
-    _fill(quotes, "plan", plans)
-    _fill(members, "user", users)
-    _fill(tasks, "owner", users)
-    _fill(wishes, "asked_by", users)
-    _fill(changes, "before", segments)
-    _fill(changes, "after", segments)
+    fill(signals, "rule", rules)
+    fill(quotes, "plan", plans)
+    fill(members, "user", users)
+    fill(tasks, "owner", users)
+    fill(wishes, "asked_by", users)
+    fill(changes, "before", segments)
+    fill(changes, "after", segments)
     return Shown(
         running, signals, [each for each in members if each.removed_at is None], cards, invoices, changes, quotes, scores,
         next(iter(tasks), None), next(iter(wishes), None), next(iter(settings), SalesSettings(pk=1)), happened,
@@ -149,7 +147,7 @@ def _by_key(rows: Iterable[Any]) -> dict[Any, Any]:
     return {row.pk: row for row in rows}
 
 
-def _fill(rows: Iterable[Model], field: str, targets: Iterable[Model]) -> None:
+def fill(rows: Iterable[Model], field: str, targets: Iterable[Model]) -> None:
     """Set a foreign key to the row that was read beside it."""
     known = _by_key(targets)
     for row in rows:
