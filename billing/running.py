@@ -18,6 +18,7 @@ from typing import Any
 
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models import Min, Q, QuerySet
+from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing import (
@@ -67,7 +68,7 @@ class RunResult:
 @dataclass(slots=True)
 class _Work:
     """What the threads of a run share. `pricing` is held by the one that prices: two would only take turns at the one
-    interpreter, be ready at the same time, and then wait for each other's numbers."""  # fmt: skip
+    interpreter, be ready at the same time, and then wait for each other's numbers."""
 
     now: datetime
     clock: TestClock | None
@@ -106,7 +107,7 @@ def run(
         _on_threads(threads, partial(_bill_all, work))
     if diary:
         BillingRun.objects.filter(pk=diary.pk).update(
-            finished_at=now,
+            finished_at=timezone.now(),
             subscriptions=work.result.subscriptions,
             invoices=work.result.invoices,
             failures=work.result.failures,

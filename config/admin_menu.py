@@ -34,7 +34,8 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Metrics", "chart-line", "admin:metrics"),
         ("Who did what", "list", "admin:audit"),
         ("Events", "history", "billing.Event"),
-        ("Mails", "mail", "admin:mails"),
+        ("Mails", "mail", "billing.Mail"),
+        ("Mail templates", "scroll-text", "admin:mails"),
         ("Privacy requests", "shield-check", "billing.PrivacyRequest"),
     ],
     "Develop": [
@@ -53,7 +54,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
 
 
 # Pages that are no model's are shown to whoever may look at what they tell of.
-TELLS_OF = {"admin:metrics": "billing.Invoice", "admin:audit": "billing.Event"}
+TELLS_OF = {"admin:metrics": "billing.Invoice", "admin:audit": "billing.Event", "admin:mails": "billing.Mail"}
 # The provider's mirror is for looking things up, not for work.
 MIRROR = "djstripe"
 

@@ -1,5 +1,17 @@
 """Staff's view of billing. What has states or is frozen is looked at here and changed by verbs, never by a form."""
 
-from billing.admin import catalogue, developing, looking, papers, privacy, rehearsing, segments, sign_offs
+from billing.admin import (
+    catalogue,
+    developing,
+    looking,
+    mails,
+    papers,
+    privacy,
+    rehearsing,
+    segments,
+    sign_offs,
+)
 
-__all__ = ["catalogue", "developing", "looking", "papers", "privacy", "rehearsing", "segments", "sign_offs"]
+__all__ = [
+    "catalogue", "developing", "looking", "mails", "papers", "privacy", "rehearsing", "segments", "sign_offs",
+]  # fmt: skip

@@ -52,13 +52,16 @@ def figure(
     return figure_column
 
 
+def badge(words: str, tone: str = "") -> SafeString:
+    """As `components/badge.html` writes it."""
+    return format_html('<span class="badge{}">{}</span>', f" badge--{tone}" if tone else "", words)
+
+
 def state(field: str = "status", label: str | None = None) -> Callable[[Any], SafeString]:
     """A column that shows where a row stands as a badge, in the colour that the state has everywhere."""
 
     def state_column(row: Any) -> SafeString:
-        shade = tone(getattr(row, field))
-        words = getattr(row, f"get_{field}_display")()
-        return format_html('<span class="badge{}">{}</span>', f" badge--{shade}" if shade else "", words)
+        return badge(getattr(row, f"get_{field}_display")(), tone(getattr(row, field)))
 
     state_column.short_description = label or field.replace("_", " ")  # type: ignore[attr-defined]
     state_column.admin_order_field = field  # type: ignore[attr-defined]
@@ -124,6 +127,12 @@ def chosen_alone(field: Any) -> Any:
     if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
         field.widget = field.widget.widget
     return field
+
+
+def offer(field: Any, rows: models.QuerySet[Any]) -> None:
+    """Rows to choose among, read once: by itself the field asks for them each time that it is shown."""
+    field.queryset = rows
+    field.choices = [(row.pk, str(row)) for row in rows]
 
 
 class Careful(Teaching):

@@ -1,32 +1,85 @@
-"""Tables to look at: subscriptions, payments, usage, runs, mails, users."""
+"""Tables to look at: subscriptions, payments, usage, runs, users."""
 
+from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import (
+    Count,
+    DateField,
+    DateTimeField,
+    Exists,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.db.models.functions import Cast, Coalesce, Now
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from billing import bulk, timelines
 from billing.admin import telling
-from billing.admin.base import ReadOnly, Screen, amount, figure, state
+from billing.admin.base import ReadOnly, Screen, amount, badge, figure, state
 from billing.maths.periods import local_date
 from billing.models import (
     BillingFailure,
     BillingRun,
+    Customer,
     Dispute,
     Event,
     Invoice,
-    Mail,
     Payment,
     Phase,
+    Plan,
     Subscription,
     UsageDay,
     User,
 )
-from billing.templatetags.tandem import money, spelled
+from billing.templatetags.tandem import NOTHING, money
 
 SHOWN = 20
+JOINED = "\N{NO-BREAK SPACE}"
+LONGEST_RUN = timedelta(days=1)
+
+
+def _begun() -> QuerySet[Phase]:
+    """For a subquery: the phases of a subscription that have begun, by the day where its customer is."""
+    present = Coalesce(OuterRef("test_clock__now"), Now())
+    there = Func(OuterRef("timezone"), present, function="timezone", output_field=DateTimeField())
+    phases = Phase.objects.filter(subscription=OuterRef("pk")).annotate(today=Cast(there, DateField()))
+    return phases.filter(start_on__lte=F("today"))
+
+
+def plan_of() -> Coalesce:
+    """The name of the plan that a subscription has today, or had last; of one that is to begin, its first."""
+    last = _begun().order_by("-start_on", F("end_on").desc(nulls_first=True))
+    first = Phase.objects.filter(subscription=OuterRef("pk")).order_by("start_on", "end_on")
+    return Coalesce(*(Subquery(phases.values("plan__name")[:1]) for phases in (last, first)))
+
+
+class PlanFilter(admin.SimpleListFilter):
+    """Who has a plan today."""
+
+    title = "plan"
+    parameter_name = "plan"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(Plan.objects.order_by("rank").values_list("code", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        if not self.value():
+            return queryset
+        lasting = Q(end_on__isnull=True) | Q(end_on__gt=F("today"))
+        return queryset.filter(Exists(_begun().filter(lasting, plan__code=self.value())))
 
 
 @admin.register(Subscription)
@@ -38,21 +91,44 @@ class SubscriptionAdmin(Screen):
     )
     list_display = (
         "customer",
+        "plan",
         state(),
-        "motion",
         amount("mrr", "MRR"),
-        "current_period_start",
-        "current_period_end",
-        "next_due_at",
+        "motion",
+        "period",
+        "next_on",
     )
-    list_filter = ("status", "motion", "origin")
+    list_filter = ("status", PlanFilter, "motion")
     search_fields = ("customer__name", "customer__email")
     list_select_related = ("customer",)
     template = "admin/tandem/subscription.html"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        return (
+            super().get_queryset(request).select_related("customer__test_clock").annotate(plan_name=plan_of())
+        )
+
+    @admin.display(description="plan", ordering="plan_name")
+    def plan(self, row: Subscription) -> str:
+        return row.plan_name or NOTHING  # type: ignore[attr-defined]
+
+    @admin.display(description="paid period", ordering="current_period_end")
+    def period(self, row: Subscription) -> str:
+        if row.current_period_start is None or row.current_period_end is None:
+            return NOTHING
+        return format_html(
+            '<span class="nowrap">{} –</span> <span class="nowrap">{}</span>',
+            *(date_format(day, "DATE_FORMAT") for day in (row.current_period_start, row.current_period_end)),
+        )
+
+    @admin.display(description="next looked at", ordering="next_due_at")
+    def next_on(self, row: Subscription) -> date | None:
+        """The day where the customer is, on which a billing run comes to it."""
+        return local_date(row.next_due_at, row.timezone) if row.next_due_at else None
+
     def context(self, request: HttpRequest, row: Subscription) -> dict[str, Any]:
         invoices, events, *phases = bulk.read(
-            Invoice.objects.filter(subscription=row).order_by("-created_at")[:SHOWN],
+            Invoice.objects.of(row).order_by("-created_at")[:SHOWN],
             Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
             *timelines.wanted_of(Phase.objects.filter(subscription=row).order_by("start_on")),
         )
@@ -62,9 +138,6 @@ class SubscriptionAdmin(Screen):
             "invoices": invoices,
             "events": telling.told(events),
         }
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
-        return super().get_queryset(request).select_related("customer__test_clock")
 
 
 @admin.register(Payment)
@@ -144,22 +217,107 @@ class UsageDayAdmin(ReadOnly):
         "What your product reports by the API is summed up here, by customer, meter and day.",
     )
     list_title = "Usage by day"
-    list_display = ("customer", "meter", "day", figure("count", "events"), figure("total"))
+    list_display = ("whose", "meter", "day", figure("count", "events"), figure("total"))
+    list_display_links = None  # a day has nothing more to tell than its row
     list_filter = ("meter",)
     search_fields = ("customer__name",)
     list_select_related = ("customer", "meter")
     ordering = ("-day",)
 
+    @admin.display(description="customer", ordering="customer__name")
+    def whose(self, row: UsageDay) -> SafeString:
+        where = reverse("admin:billing_customer_change", args=[row.customer_id])
+        return format_html('<a href="{}" dir="auto">{}</a>', where, row.customer)
+
+
+class DidFilter(admin.SimpleListFilter):
+    """Most runs find nothing that is due."""
+
+    title = "what it did"
+    parameter_name = "did"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("something", "Billed something"),
+            ("failures", "Left something aside"),
+            ("nothing", "Nothing was due"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[BillingRun]) -> QuerySet[BillingRun]:
+        chosen = {
+            "something": queryset.filter(Q(subscriptions__gt=0) | Q(finished_at__isnull=True)),
+            "failures": queryset.filter(failures__gt=0),
+            "nothing": queryset.filter(subscriptions=0, finished_at__isnull=False),
+        }  # fmt: skip
+        return chosen.get(self.value() or "", queryset)
+
 
 @admin.register(BillingRun)
-class BillingRunAdmin(ReadOnly):
+class BillingRunAdmin(Screen):
+    begins = "did=something"
     teaches = (
         "refresh-cw",
-        "No run yet",
-        "The job worker bills what is due every few minutes; each time that there was something stands here.",
+        "Nothing has been billed yet",
+        "The job worker bills what is due every few minutes; each run that finds something stands here.",
     )
-    list_display = ("due_at", "started_at", "finished_at", "subscriptions", "invoices", "failures")
+    list_display = (
+        "due_at", "ended", figure("subscriptions"), figure("invoices"), figure("failures", "not billed"), "took"
+    )  # fmt: skip
+    list_filter = (DidFilter,)
     ordering = ("-started_at",)
+    template = "admin/tandem/billing_run.html"
+
+    @admin.display(description="status", ordering="finished_at")
+    def ended(self, row: BillingRun) -> SafeString:
+        return badge(*outcome(row))
+
+    @admin.display(description="took")
+    def took(self, row: BillingRun) -> str:
+        return duration(row.finished_at - row.started_at) if row.finished_at else NOTHING
+
+    def context(self, request: HttpRequest, row: BillingRun) -> dict[str, Any]:
+        issued = issued_by(row)
+        sums = issued.order_by("currency").values_list("currency").annotate(n=Count("pk"), total=Sum("total"))
+        invoices, failures = bulk.read(
+            issued.order_by("-total")[:SHOWN],
+            BillingFailure.objects.filter(at=row.due_at).order_by("pk")[:SHOWN],
+        )
+        aside = Subscription.objects.select_related("customer").in_bulk(
+            each.subscription_id for each in failures
+        )
+        named = Customer.objects.only("name").in_bulk(each.customer_id for each in invoices)
+        words, tone = outcome(row)
+        return {
+            "title": f"Billing run of {date_format(timezone.localtime(row.due_at), 'DATETIME_FORMAT')}",
+            "words": words, "tone": tone, "took": self.took(row), "sums": list(sums),
+            "invoices": [(each, named[each.customer_id]) for each in invoices],
+            "aside": [(each, aside[each.subscription_id]) for each in failures],
+        }  # fmt: skip
+
+
+def issued_by(run: BillingRun) -> QuerySet[Invoice]:
+    """A run issues at its own time, to the microsecond. Ids tell when rows were made: few are looked at."""
+    after = UUID(hex=run.pk.removeprefix("run_"))
+    before = UUID(int=int((run.started_at + LONGEST_RUN).timestamp() * 1000) << 80)
+    made = Invoice.objects.filter(pk__gt=after, pk__lt=before, issued_at=run.due_at, cycle_on__isnull=False)
+    return made.filter(customer__test_clock=None)
+
+
+def outcome(run: BillingRun) -> tuple[str, str]:
+    """How a run ended, in words, and their tone."""
+    if run.finished_at is None:
+        return "Not finished", "warn"
+    if run.failures:
+        return "Left something aside", "bad"
+    return ("Billed", "good") if run.subscriptions else ("Nothing was due", "")
+
+
+def duration(lasted: timedelta) -> str:
+    """0.4 s, 12 s, 3 min 20 s."""
+    seconds = max(lasted.total_seconds(), 0.0)
+    if seconds < 60:
+        return f"{seconds:.{1 if seconds < 10 else 0}f}{JOINED}s"
+    return f"{seconds // 60:.0f}{JOINED}min {seconds % 60:.0f}{JOINED}s"
 
 
 @admin.register(BillingFailure)
@@ -174,19 +332,6 @@ class BillingFailureAdmin(ReadOnly):
     def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
         """Deleting the row lets the next run try again."""
         return bool(request.user.has_perm("billing.delete_billingfailure"))
-
-
-@admin.register(Mail)
-class MailAdmin(ReadOnly):
-    list_display = ("created_at", "subject", "recipient", "kind", "sent_at", "error")
-    list_filter = ("template",)
-    search_fields = ("recipient", "subject")
-    exclude = ("html",)
-    ordering = ("-created_at",)
-
-    @admin.display(description="kind", ordering="template")
-    def kind(self, row: Mail) -> str:
-        return spelled(row.template)
 
 
 @admin.register(User)

@@ -8,15 +8,27 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.http import content_disposition_header
 
-from billing import collecting, noticing, printing, reasons
-from billing.admin.base import ReadOnly, Screen, amount, now_of, staff, state
+from billing import bulk, collecting, noticing, printing, reasons
+from billing.admin.base import Screen, amount, now_of, staff, state
 from billing.maths.money import InvalidAmount, to_major, to_minor
 from billing.maths.periods import local_date
-from billing.models import CreditNote, Invoice, Refund, Seller
+from billing.models import (
+    CreditNote,
+    CreditNoteLine,
+    Dispute,
+    Document,
+    Invoice,
+    InvoiceLine,
+    Payment,
+    Posting,
+    Refund,
+    Seller,
+)  # fmt: skip
 from billing.templatetags.tandem import money
 
 # 87,00 is eighty-seven to many who type it: it must not be booked as eight thousand seven hundred.
@@ -127,22 +139,43 @@ class InvoiceAdmin(Screen):
     def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
         invoice = self.find(request, object_id)
         self.refuse_looking(request, invoice)
-        document = printing.print_invoice(invoice.pk)
-        response = HttpResponse(document.read(), content_type=document.media_type)
-        response["Content-Disposition"] = content_disposition_header(False, document.name) or "inline"
-        return response
+        return _shown(printing.print_invoice(invoice.pk))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
+        return super().get_queryset(request).select_related("customer__test_clock")
 
     def context(self, request: HttpRequest, row: Invoice) -> dict[str, Any]:
+        paid = Payment.objects.filter(invoice=row)
+        lines, payments, refunds, disputes, credit_notes, postings, sellers = bulk.read(
+            InvoiceLine.objects.filter(invoice=row),
+            paid,
+            Refund.objects.filter(payment__in=paid.order_by().values("pk")),
+            Dispute.objects.filter(payment__in=paid.order_by().values("pk")),
+            CreditNote.objects.filter(invoice=row),
+            Posting.objects.filter(invoice=row).order_by("id"),
+            Seller.objects.defer("logo"),
+        )
         posted = request.POST if request.POST.get("action") == "transfer" else None
         initial = {
             "amount": to_major(row.amount_due, row.currency),
-            "paid_on": local_date(now_of(row), Seller.objects.get().timezone),
+            "paid_on": local_date(now_of(row), sellers[0].timezone),
             "reference": row.number,
         }
         return {
-            "lines": [(line, reasons.why(line, row.currency)) for line in row.lines.all()],
-            "payments": row.payments.select_related("payment_method").prefetch_related("refunds", "disputes"),
-            "postings": row.posting_set.order_by("id"),
+            "net": row.subtotal - row.discount_total,
+            "lines": [(line, reasons.why(line, row.currency)) for line in lines],
+            "payments": [
+                (
+                    payment,
+                    *(
+                        [each for each in rows if each.payment_id == payment.pk]
+                        for rows in (refunds, disputes)
+                    ),
+                )
+                for payment in payments
+            ],
+            "credit_notes": credit_notes,
+            "postings": postings,
             "form": TransferForm(posted, invoice=row, initial=initial),
             "payable": row.status in ("open", "uncollectible"),
         }
@@ -192,13 +225,44 @@ def safe(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text
 
 
+def _shown(document: Document) -> HttpResponse:
+    """The paper, in the browser itself."""
+    response = HttpResponse(document.read(), content_type=document.media_type)
+    response["Content-Disposition"] = content_disposition_header(False, document.name) or "inline"
+    return response
+
+
 @admin.register(CreditNote)
-class CreditNoteAdmin(ReadOnly):
+class CreditNoteAdmin(Screen):
     teaches = (
         "undo-2",
         "No credit note yet",
         "What was invoiced too much is put right by one; the invoice itself stays as it is.",
     )
     list_display = ("number", "customer", "invoice", amount("total"), "issued_on", "to", "reason")
+    list_filter = ("to", "currency")
     search_fields = ("number", "customer__name", "invoice__number")
     list_select_related = ("customer", "invoice")
+    template = "admin/tandem/credit_note.html"
+
+    def get_urls(self) -> list[Any]:
+        own = path(
+            "<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="billing_creditnote_pdf"
+        )
+        return [own, *super().get_urls()]
+
+    def pdf(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        note = self.find(request, object_id)
+        self.refuse_looking(request, note)
+        return _shown(printing.print_credit_note(note.pk))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CreditNote]:
+        return super().get_queryset(request).select_related("customer", "invoice")
+
+    def context(self, request: HttpRequest, row: CreditNote) -> dict[str, Any]:
+        lines, refunds, postings = bulk.read(
+            CreditNoteLine.objects.filter(credit_note=row),
+            Refund.objects.filter(credit_note=row),
+            Posting.objects.filter(credit_note=row).order_by("id"),
+        )
+        return {"lines": lines, "refunds": refunds, "postings": postings}

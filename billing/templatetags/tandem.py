@@ -2,7 +2,6 @@
 
 import re
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from babel.numbers import format_currency, format_decimal
@@ -141,11 +140,15 @@ def number(value: int | Decimal | None) -> str:
 
 
 @register.filter
-def percent(value: Fraction | Decimal | float | None) -> str:
-    """A ratio as whole or one-decimal percents: 0.155 -> "15.5%"; an en dash for nothing."""
-    if value is None or value == "":
-        return "–"
-    return signed(format_decimal(round(Decimal(str(float(value))) * 100, 1), locale=locale())) + "%"
+def percent(value: int | Decimal | None) -> str:
+    """A percentage as it is stored and said: Decimal("15.50") -> "15.5 %"; an en dash for nothing."""
+    return number(value) if value is None or value == "" else f"{number(value)} %"
+
+
+@register.filter
+def times(ratio: Decimal | None) -> str:
+    """How many times as much: Decimal("1.42") -> "1.42×"; an en dash for nothing."""
+    return number(ratio) if ratio is None or ratio == "" else f"{number(ratio)}×"
 
 
 @register.filter

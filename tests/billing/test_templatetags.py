@@ -1,7 +1,6 @@
 """Money, figures and marks as templates write them."""
 
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 from django.template import Context, Template
@@ -48,11 +47,16 @@ def test_it_keeps_every_digit_of_a_unit_price(price, shown):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "shown"),
-    [(Fraction(31, 200), "15.5%"), (Decimal("0.62"), "62%"), (0, "0%"), (None, "–"), (-0.1, "−10%")],
+    ("value", "shown"),
+    [(Decimal("15.50"), "15.5 %"), (62, "62 %"), (0, "0 %"), (None, "–"), (Decimal(-10), "−10 %")],
 )
-def test_it_writes_percents(ratio, shown):
-    assert tandem.percent(ratio) == shown
+def test_it_writes_percents(value, shown):
+    assert tandem.percent(value) == shown
+
+
+@pytest.mark.parametrize(("ratio", "shown"), [(Decimal("1.420"), "1.42×"), (0, "0×"), (None, "–")])
+def test_it_writes_how_many_times(ratio, shown):
+    assert tandem.times(ratio) == shown
 
 
 @pytest.mark.parametrize(("value", "shown"), [(1234567, "1,234,567"), (Decimal("1.50"), "1.5"), (None, "–")])

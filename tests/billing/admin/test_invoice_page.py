@@ -2,10 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import cards, collecting, noticing
+from billing import cards, collecting, correcting, noticing
 from billing.models import Invoice, Refund, User
 from tests.staff import signed_in
 
@@ -37,6 +39,18 @@ def test_it_shows_lines_and_a_journal_that_balances(fay, invoice):
     assert page.status_code == 200
     assert "$87.00" in page.text
     assert sum(side.amount for side in page.context["postings"]) == 0
+
+
+def test_it_takes_as_many_statements_for_many_payments_as_for_none(fay, invoice):
+    fay.get(where(invoice))  # what a process asks for once
+    with CaptureQueriesContext(connection) as first:
+        fay.get(where(invoice))
+    for n in range(3):
+        assert book(fay, invoice, amount="10.00", reference=f"SEPA {n}").status_code == 302
+    with CaptureQueriesContext(connection) as then:
+        page = fay.get(where(invoice))
+    assert "SEPA 2" in page.text
+    assert len(then) <= len(first) <= 8  # of which six are the session's, the reader's and the frame's
 
 
 def test_it_books_a_transfer(fay, invoice):
@@ -93,10 +107,44 @@ def test_it_asks_what_a_refund_made_at_stripe_was_for(fay, make_customer, subscr
     explain = {"action": "explain", "refund": refund.pk}
     assert fay.post(where(paid), {**explain, "by": "balance"}).status_code == 422
     assert fay.post(where(paid), {**explain, "by": "credit_note"}).status_code == 302
-    assert "What was it for?" not in fay.get(where(paid)).text
-    assert paid.credit_notes.get().total == 10_00
+    page = fay.get(where(paid))
+    assert "What was it for?" not in page.text
+    note = paid.credit_notes.get()
+    assert note.total == 10_00
+    assert f"/admin/billing/creditnote/{note.pk}/change/" in page.text
+    assert "−$10.00" in page.text
     assert fay.post(where(paid), {**explain, "refund": "ref_none"}).status_code == 404
     assert signed_in_as_viewer().post(where(paid), explain).status_code == 403
+
+
+@pytest.fixture
+def note(invoice):
+    return correcting.credit(
+        invoice=invoice, amount=10_00, reason="a day without service", now=invoice.issued_at, actor="user:1"
+    )
+
+
+def at_note(note, part="change"):
+    return f"/admin/billing/creditnote/{note.pk}/{part}/"
+
+
+def test_a_credit_note_shows_what_it_takes_back_of_which_invoice(note, invoice):
+    browser = signed_in("view_creditnote")
+    page = browser.get(at_note(note))
+    for words in (note.number, str(invoice), "a day without service", "$10.00"):
+        assert words in page.text
+    assert page.context["postings"]
+    assert sum(side.amount for side in page.context["postings"]) == 0
+    paper = browser.get(at_note(note, "pdf"))
+    assert (paper["Content-Type"], paper.content[:5]) == ("application/pdf", b"%PDF-")
+    with CaptureQueriesContext(connection) as asked:
+        browser.get(at_note(note))
+    assert len(asked) <= 8  # of which six are the session's, the reader's and the frame's
+
+
+@pytest.mark.parametrize("part", ["change", "pdf"])
+def test_a_credit_note_is_closed_to_staff_who_may_not_look(note, part):
+    assert signed_in("view_invoice").get(at_note(note, part)).status_code == 403
 
 
 def signed_in_as_viewer():

@@ -1,11 +1,16 @@
 """A payment and a subscription, as staff look at them: in words and money, and by whoever may."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from billing import cards
-from billing.models import Payment
+from billing import cards, invoicing, running
+from billing.admin import looking
+from billing.maths.periods import local_date
+from billing.models import BillingRun, Payment, Phase, Plan
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +79,74 @@ def test_a_payment_shows_its_money_and_never_its_secret(subscription, fake_strip
         assert words in page
     assert "secret" not in page
     assert signed_in("view_invoice").get(at(payment)).status_code == 403
+
+
+def test_the_list_tells_each_plan_where_its_customer_is(make_customer, subscribe, clock):
+    """One who changes, one who is to begin later; each on its own clock."""
+    changing = subscribe(make_customer(clock, name="Changing"), "starter", "month")
+    later = subscribe(make_customer(name="Later"), "pro", "month", bill=False)
+    day = local_date(clock.now, "UTC") + timedelta(days=20)
+    Phase.objects.filter(subscription=changing).update(end_on=day)
+    Phase.objects.create(
+        subscription=changing, plan=Plan.objects.get(code="pro"), start_on=day, anchor_on=day, motion="self_serve",
+        collection_method="charge_automatically",
+    )  # fmt: skip
+    Phase.objects.filter(subscription=later).update(start_on=day + timedelta(days=9000))
+    browser = signed_in("view_subscription")
+
+    def listed(query=""):
+        page = browser.get(f"/admin/billing/subscription/?{query}")
+        return {row.customer.name: row.plan_name for row in page.context["cl"].result_list}
+
+    assert listed("o=2") == {"Changing": "Starter", "Later": "Pro"}
+    assert listed("plan=starter") == {"Changing": "Starter"}
+    assert listed("plan=nothing") == {}
+    clock.now += timedelta(days=30)
+    clock.save()
+    assert listed("o=2") == {"Changing": "Pro", "Later": "Pro"}
+    assert listed("plan=pro") == {"Changing": "Pro"}
+
+
+def test_a_billing_run_shows_what_it_issued_and_left_aside(make_customer, subscribe, monkeypatch):
+    well, ill = (
+        subscribe(make_customer(name=name), "pro", "month", 3, bill=False) for name in ("Well", "Ill")
+    )
+    bill_many = invoicing.bill_many
+
+    def fail_for_one(dues, **options):
+        if any(due.subscription.pk == ill.pk for due in dues):
+            raise RuntimeError("no rate for this day")
+        return bill_many(dues, **options)
+
+    monkeypatch.setattr(invoicing, "bill_many", fail_for_one)
+    running.run(now=max(well.next_due_at, ill.next_due_at))
+    row = BillingRun.objects.get()
+    assert row.failures == 1
+    assert row.started_at <= row.finished_at
+    page = signed_in("view_billingrun").get(at(row))
+    invoice = well.invoices.get()
+    for words in (
+        invoice.number,
+        "Well",
+        "RuntimeError: no rate for this day",
+        ">Ill<",
+        "Left something aside",
+    ):
+        assert words in page.text
+    assert page.context["sums"] == [(invoice.currency, 1, invoice.total)]
+    assert signed_in("view_invoice").get(at(row)).status_code == 403
+
+
+def test_runs_that_found_nothing_are_out_of_the_way(catalogue):
+    running.run(now=timezone.now())
+    browser = signed_in("view_billingrun")
+    assert "Nothing has been billed yet" in browser.get("/admin/billing/billingrun/", follow=True).text
+    assert "Nothing was due" in browser.get("/admin/billing/billingrun/?did=nothing").text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.42, "0.4 s"), (12.4, "12 s"), (59.4, "59 s"), (200, "3 min 20 s"), (-5, "0.0 s")],
+)
+def test_it_says_how_long_a_run_took(seconds, words):
+    assert looking.duration(timedelta(seconds=seconds)).replace(looking.JOINED, " ") == words

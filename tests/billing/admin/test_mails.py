@@ -2,8 +2,10 @@
 
 import pytest
 
-from billing import mail_samples
-from billing.models import User
+from billing import mail, mail_samples
+from billing.models import Event, Mail, User
+from tests.fixtures_billing import NOON
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 WAYS = [(one.name, n) for one in mail_samples.templates() for n in range(len(one.variants))]
@@ -53,3 +55,71 @@ def test_what_is_no_mail_does_not_exist(browser, address):
 def test_it_is_for_those_who_may_see_mail(client, catalogue):
     client.force_login(User.objects.create_user("new@seller.example", is_staff=True))
     assert client.get("/admin/mails/").status_code == 403
+
+
+# -- What was sent -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def invoice(make_customer, subscribe, clock):
+    return subscribe(make_customer(clock, name="Nova"), "pro", "month", 3).invoices.get()
+
+
+@pytest.fixture
+def sent(invoice):
+    event = Event.objects.filter(object_id=invoice.pk).first()
+    row = mail.written(
+        template="receipt", to="ada@nova.example", context={"payment": None}, event=event, now=invoice.issued_at,
+        customer=invoice.customer, invoice=invoice,
+    )  # fmt: skip
+    return mail.post([row])[0]
+
+
+def at(row, part="change"):
+    return f"/admin/billing/mail/{row.pk}/{part}/"
+
+
+def test_a_mail_stands_as_its_reader_got_it(sent, invoice):
+    browser = signed_in("view_mail")
+    page = browser.get(at(sent))
+    for words in (sent.subject, "ada@nova.example", ">Nova<", str(invoice), "Waiting", "Invoice issued"):
+        assert words in page.text
+    framed = browser.get(at(sent, "html"))
+    assert sent.html in framed.text
+    assert "sandbox" in framed["Content-Security-Policy"]
+    assert framed["X-Frame-Options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize("part", ["change", "html"])
+def test_a_mail_is_for_those_who_may_see_mail(sent, part):
+    assert signed_in("view_invoice").get(at(sent, part)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "chosen"),
+    [
+        ({}, "Waiting", "no"),
+        ({"attempts": 2, "tried_at": NOON, "error": "SMTPError: busy"}, "Trying again", "no"),
+        (
+            {"attempts": mail.MOST_ATTEMPTS, "tried_at": NOON, "error": "SMTPError: no box"},
+            "Given up",
+            "never",
+        ),
+        ({"attempts": 1, "sent_at": NOON}, "Sent", "yes"),
+    ],
+)
+def test_it_says_whether_a_mail_went_out(sent, changes, words, chosen):
+    Mail.objects.filter(pk=sent.pk).update(**changes)
+    browser = signed_in("view_mail")
+    page = browser.get(at(sent)).text
+    assert words in page
+    assert changes.get("error", "") in page
+    for choice in ("yes", "no", "never"):
+        found = browser.get(f"/admin/billing/mail/?sent={choice}").context["cl"].result_list
+        assert (sent.pk in {row.pk for row in found}) == (choice == chosen)
+
+
+@pytest.mark.parametrize("event", ["", "evt_x", "checkout:7", "evt_" + "0" * 32])
+def test_a_mail_without_a_known_cause_is_shown_too(sent, event):
+    Mail.objects.filter(pk=sent.pk).update(event=event)
+    assert signed_in("view_mail").get(at(sent)).status_code == 200
