@@ -138,11 +138,16 @@ def due(quote: Quote) -> list[Approval]:
 
 def _due(rows: Sequence[Quote]) -> list[Approval]:
     waiting = Approval.objects.filter(quote__in=rows, decision=Approval.Decision.WAITING)
+    return due_of(waiting.select_related("quote__customer", "rule"))
+
+
+def due_of(approvals: Iterable[Approval]) -> list[Approval]:
+    """The same of approvals that were read."""
+    waiting = [each for each in approvals if each.decision == Approval.Decision.WAITING]
     lowest: dict[str, int] = {}
-    found = list(waiting.select_related("quote__customer", "rule"))
-    for each in found:
+    for each in waiting:
         lowest[each.quote_id] = min(each.step, lowest.get(each.quote_id, each.step))
-    return [each for each in found if each.step == lowest[each.quote_id]]
+    return [each for each in waiting if each.step == lowest[each.quote_id]]
 
 
 def _ask(rows: Sequence[Quote], event: Event | str, now: datetime) -> None:

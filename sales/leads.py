@@ -16,7 +16,7 @@ from billing.models import Customer, Plan, User
 from billing.moves import move
 from billing.refusals import Refused
 from sales import addresses, deals, handing_over, owning, watching
-from sales.models import Deal, HandoffTask, Lead, Quote, Signal
+from sales.models import Deal, HandoffTask, Lead, Quote
 
 DOUBLE_CLICK = timedelta(minutes=10)
 MAX_EMPLOYEES = 10_000_000
@@ -280,8 +280,9 @@ def lookalikes(lead: Lead) -> list[Lookalike]:
         (f"the same domain, {domain}", Q(domain=domain) if domain else Q(pk__in=[])),
     ]  # fmt: skip
     found: dict[str, Lookalike] = {}
-    for why, about in ways:
-        for customer in rows.filter(about)[:LOOKALIKES]:
+    alike = bulk.read(*(rows.filter(about)[:LOOKALIKES] for _, about in ways))
+    for (why, _), some in zip(ways, alike, strict=True):
+        for customer in some:
             found.setdefault(customer.pk, Lookalike(customer, why))
     return list(found.values())[:LOOKALIKES]
 
@@ -332,8 +333,3 @@ def _deal_of(lead: Lead, now: datetime, actor: str) -> Deal:
         motion=plan.motion if plan else "sales_led", task=task, now=now,
         actor=actor,
     )  # fmt: skip
-
-
-def signals_of(lead: Lead) -> list[Signal]:
-    """What sales already knows about the customer that the lead is; nothing for a stranger."""
-    return list(lead.customer.signals.select_related("rule")[:50]) if lead.customer else []

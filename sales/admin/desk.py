@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Case, Count, Q, Sum, When
 from django.utils import timezone
 
 from billing.models import Invoice, User
@@ -33,10 +33,12 @@ def desk(user: User) -> dict[str, Any]:
 def _tasks(user: User) -> dict[str, Any]:
     """The reader's own while there are any, else everybody's."""
     rows = HandoffTask.objects.filter(status__in=HandoffTask.OPEN)
-    mine = rows.filter(owner=user).count()
-    rows = rows.filter(owner=user) if mine else rows
+    number = rows.aggregate(mine=Count("pk", filter=Q(owner=user)), everybody=Count("pk"))
+    rows = rows.filter(owner=user) if number["mine"] else rows
     shown = rows.select_related("customer", "lead", "owner").order_by("due_on", "-score")[:SHOWN]
-    return {"tasks": list(shown), "mine": mine, "task_count": mine or rows.count()}
+    return {
+        "tasks": list(shown), "mine": number["mine"], "task_count": number["mine"] or number["everybody"]
+    }  # fmt: skip
 
 
 def _decisions(user: User) -> list[Quote] | None:
@@ -52,12 +54,10 @@ def _decisions(user: User) -> list[Quote] | None:
 
 def _quotes_out(user: User) -> list[Quote]:
     """The reader's own while there are any, else everybody's."""
-    rows = (
-        Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST)
-        .select_related("customer", "lead", "owner")
-        .order_by("expires_at")
-    )
-    return list(rows.filter(owner=user)[:SHOWN]) or list(rows[:SHOWN])
+    rows = Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST)
+    mine_first = Case(When(owner=user, then=0), default=1)
+    shown = rows.select_related("customer", "lead", "owner").order_by(mine_first, "expires_at")[:SHOWN]
+    return [each for each in shown if each.owner_id == user.pk] or list(shown)
 
 
 def _overdue(now: datetime) -> tuple[list[Invoice], list[dict[str, Any]]]:

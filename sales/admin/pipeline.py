@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from billing import bulk
 from billing.admin.base import (
     Careful,
     EditableList,
@@ -21,6 +22,7 @@ from billing.admin.base import (
     amount,
     figure,
     now_of,
+    offer,
     staff,
     state,
     too_late,
@@ -29,10 +31,12 @@ from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
 from sales import comparing, deals, drafting, leads
-from sales.models import ApprovalDelegate, ApprovalRule, Deal, HandoffTask, Lead
+from sales.admin import reading
+from sales.models import ApprovalDelegate, ApprovalRule, Deal, HandoffTask, Lead, Quote, Rule, Signal
 
 CLOSED_SHOWN = timedelta(days=30)
 COLUMN_SHOWN = 50
+SIGNALS_SHOWN = 50
 
 # -- Leads -------------------------------------------------------------------------------------------------
 
@@ -44,12 +48,10 @@ class ProposalForm(forms.Form):
     quantity = forms.DecimalField(label="Seats", min_value=1, max_digits=10, decimal_places=0)
 
     def __init__(self, *args: Any, lead: Lead, **options: Any) -> None:
-        wanted = Plan.objects.filter(code=lead.plan_code or "enterprise", archived_at__isnull=True).first()
+        plans = Plan.objects.filter(archived_at__isnull=True).exclude(motion="self_serve").order_by("rank")
+        wanted = next((plan for plan in plans if plan.code == (lead.plan_code or "enterprise")), None)
         super().__init__(*args, initial={"plan": wanted, "quantity": lead.seats or 10}, **options)  # type: ignore[misc]
-        plans: Any = self.fields["plan"]
-        plans.queryset = (
-            Plan.objects.filter(archived_at__isnull=True).exclude(motion="self_serve").order_by("rank")
-        )
+        offer(self.fields["plan"], plans)
 
 
 def _qualify(request: HttpRequest, lead: Lead) -> str:
@@ -125,17 +127,28 @@ class LeadAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Lead) -> dict[str, Any]:
         sent = request.POST if request.POST.get("action") == "quote" else None
+        raised = HandoffTask.objects.filter(lead=row).order_by("-raised_at")[:1]
+        known = Signal.objects.filter(customer=row.customer_id)[:SIGNALS_SHOWN]
+        tasks, owners, quotes, dealt, signals, rules, plans = bulk.read(
+            raised,
+            User.objects.filter(pk__in=raised.values("owner")),
+            Quote.objects.filter(lead=row),
+            Deal.objects.filter(lead=row),
+            known,
+            Rule.objects.all(),
+            Plan.objects.all(),
+        )
+        reading.fill(tasks, "owner", owners)
+        reading.fill(quotes, "plan", plans)
+        reading.fill(signals, "rule", rules)
         return {
             "title": row.company,
             "form": ProposalForm(sent, lead=row),
-            "task": HandoffTask.objects.filter(lead=row)
-            .select_related("owner")
-            .order_by("-raised_at")
-            .first(),
-            "quotes": row.quotes.select_related("plan"),
-            "deals": row.deals.select_related("owner"),
-            "signals": leads.signals_of(row),
-            "plan": Plan.objects.filter(code=row.plan_code).first() if row.plan_code else None,
+            "task": next(iter(tasks), None),
+            "quotes": quotes,
+            "deals": dealt,
+            "signals": signals,
+            "plan": next((each for each in plans if each.code == row.plan_code), None),
             "moves": Lead.MOVES[row.status],
             "lookalikes": leads.lookalikes(row) if "converted" in Lead.MOVES[row.status] else [],
         }

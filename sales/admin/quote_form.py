@@ -1,6 +1,6 @@
 """The form of the quote builder: what the seller types, as the terms that `sales.drafting.edit` takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 
+from billing.admin.base import offer
 from billing.customers import NET_DAYS
 from billing.models import Plan
 from sales import proposing
-from sales.models import Quote
+from sales.models import Quote, QuoteLine
 
 INTERVALS = [("month", "Monthly"), ("quarter", "Quarterly"), ("half_year", "Half-yearly"), ("year", "Yearly")]
 RAMP_YEARS = range(2, 6)
@@ -73,16 +74,18 @@ class QuoteForm(forms.Form):
     def __init__(self, *args: Any, quote: Quote, **options: Any) -> None:
         self.quote = quote
         self.zone = ZoneInfo(proposing.zone_of(quote))
-        fees = list(quote.lines.filter(price__isnull=True))
-        self.metered: list[Any] = list(quote.lines.filter(price__kind="usage").select_related("price"))
+        lines = list(quote.lines.select_related("price"))
+        fees = [line for line in lines if line.price is None]
+        self.metered: list[Any] = [line for line in lines if line.price and line.price.kind == "usage"]
         self.fee_rows = len(fees) + SPARE_FEES
         committed = {f"committed_{n}": plain(line.quantity) or None for n, line in enumerate(self.metered)}
         super().__init__(  # type: ignore[misc]
-            *args, initial={**_terms(quote, self.zone), **_ramp(quote), **_fees(fees), **committed}, **options
+            *args,
+            initial={**_terms(quote, lines, self.zone), **_ramp(quote), **_fees(fees), **committed},
+            **options,
         )
         on_sale = Plan.objects.filter(archived_at__isnull=True) | Plan.objects.filter(pk=quote.plan_id)
-        plans: Any = self.fields["plan"]
-        plans.queryset = on_sale.order_by("rank")
+        offer(self.fields["plan"], on_sale.order_by("rank"))
         if not quote.option:
             del self.fields["option_name"], self.fields["recommended"]
         if quote.subscription_id is None:
@@ -213,8 +216,8 @@ class QuoteForm(forms.Form):
                 )
 
 
-def _terms(quote: Quote, zone: ZoneInfo) -> dict[str, Any]:
-    seats = quote.lines.filter(kind="recurring").exclude(price__model="flat").order_by("position").first()
+def _terms(quote: Quote, lines: Sequence[QuoteLine], zone: ZoneInfo) -> dict[str, Any]:
+    seats = next((line for line in lines if line.kind == "recurring" and not _flat(line)), None)
     last = quote.expires_at - timedelta(microseconds=1) if quote.expires_at else None
     names = [name for name in PLAIN if name not in ("quantity", "plan", "discount_percent")]
     return {
@@ -225,6 +228,10 @@ def _terms(quote: Quote, zone: ZoneInfo) -> dict[str, Any]:
         "net_days": str(quote.net_days),
         "expires_on": last.astimezone(zone).date() if last else None,
     }
+
+
+def _flat(line: QuoteLine) -> bool:
+    return line.price is not None and line.price.model == "flat"
 
 
 def _ramp(quote: Quote) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The quote page: build it, see what it comes to, have it agreed to, send it, follow it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,10 +13,12 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import content_disposition_header
 
+from billing import bulk
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff, state
-from billing.models import Event
+from billing.models import Event, User
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
+from sales.admin import reading
 from sales.admin.quote_form import INTERVALS, QuoteForm
 from sales.models import Approval, Quote, QuoteComment, QuoteLine
 
@@ -196,9 +199,9 @@ class QuoteAdmin(Screen):
     def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:
         figures, problem = _figures(row)
         sent = request.POST if request.POST.get("action") in SAVING and "plan" in request.POST else None
-        waiting = approving.due(row)
-        beside = row.options() if row.option else [row]
+        beside = _beside(row)
         prefetch_related_objects(beside, "lines", "ramp")
+        read = _read(beside)
         mine = set(approving.roles_of(request.user, now_of(row)))  # type: ignore[arg-type]
         own = approving.is_own(beside, request.user)  # type: ignore[arg-type]
         changeable = row.editable and request.user.has_perm("sales.change_quote")
@@ -213,30 +216,66 @@ class QuoteAdmin(Screen):
             "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),
             "schedule": _schedule(row, figures),
             "rules": _rules(row, figures, beside),
-            "approvals": Approval.objects.filter(quote__in=beside).select_related(
-                "decided_by", "rule", "quote"
-            ),
+            "approvals": read.approvals,
             "asked": any(each.state == Quote.State.IN_APPROVAL for each in beside),
-            "decides": not own and any(a.needed_role in mine for a in waiting),
+            "decides": not own and any(a.needed_role in mine for a in approving.due_of(read.approvals)),
             "own": own,
             "growth": row.arr - row.history["arr_now"] if "arr_now" in row.history else None,
             "usage": [_chart(meter) for meter in row.history.get("usage", [])],
-            "comments": QuoteComment.objects.filter(quote__in=beside),
+            "comments": read.comments,
             "promises": _promises(row),
             "changes": comparing.differences(row.revision_of, row) if row.revision_of else [],
             "before": row.revision_of,
             "beside": beside if len(beside) > 1 else [],
             "compared": comparing.side_by_side(beside) if len(beside) > 1 else [],
             "room": row.editable and len(beside) < len(Quote.OPTIONS),
-            "others": row.deal.quotes.exclude(number=row.number).count() if row.deal else 0,
-            "newer": Quote.objects.filter(revision_of=row).first(),
+            "others": read.others,
+            "newer": next((each for each in read.newer if each.revision_of_id == row.pk), None),
             "withdrawable": "withdrawn" in Quote.MOVES[row.state],
             "revisable": not row.editable and row.state not in ("accepted", "converted"),
             "discount": row.discount_percent,
             "billed": dict(INTERVALS).get(row.interval, row.interval),
             "ramp": row.ramp.all(),
-            "happened": _happened(beside),
+            "happened": _happened(read.events),
         }
+
+
+def _beside(quote: Quote) -> list[Quote]:
+    """The options of its version by letter, itself among them."""
+    if not quote.option:
+        return [quote]
+    others = [each for each in quote.options() if each.pk != quote.pk]
+    return sorted([quote, *others], key=lambda each: each.option)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What stands about a version: `newer` are later versions, `others` the deal's quotes of another number."""
+
+    approvals: list[Approval]
+    comments: list[QuoteComment]
+    events: list[Event]
+    newer: list[Quote]
+    others: list[Quote]
+
+
+def _read(options: Sequence[Quote]) -> Read:
+    """By one statement."""
+    own = {each.pk: each for each in options}
+    approvals = Approval.objects.filter(quote__in=list(own))
+    deal, number = options[0].deal_id, options[0].number
+    asked, people, comments, events, newer, others = bulk.read(
+        approvals,
+        User.objects.filter(pk__in=approvals.order_by().values("decided_by")),
+        QuoteComment.objects.filter(quote__in=list(own)),
+        Event.objects.filter(object_id__in=list(own), type__in=HAPPENED).order_by("-at", "-number")[:20],
+        Quote.objects.filter(revision_of__in=list(own)),
+        Quote.objects.filter(deal=deal).exclude(number=number)[:1] if deal else Quote.objects.none(),
+    )
+    reading.fill(asked, "decided_by", people)
+    for each in asked:
+        each.quote = own[each.quote_id]
+    return Read(asked, comments, events, newer, others)
 
 
 def _figures(quote: Quote) -> tuple[proposing.Figures | None, str]:
@@ -308,11 +347,9 @@ HAPPENED = {
 }
 
 
-def _happened(options: Sequence[Quote]) -> list[dict[str, Any]]:
-    ids = [each.pk for each in options]
-    rows = Event.objects.filter(object_id__in=ids, type__in=HAPPENED).order_by("-at", "-number")[:20]
+def _happened(events: Sequence[Event]) -> list[dict[str, Any]]:
     made = []
-    for event in rows:
+    for event in events:
         title, icon, tone = HAPPENED[event.type]
         text = event.data.get("note") or event.data.get("why") or event.data.get("reason") or ""
         made.append({"title": title, "at": event.at, "text": text, "icon": icon, "tone": tone})
