@@ -161,15 +161,28 @@ def _closing(chosen: Range) -> dict[str, Any]:
         "title": "Pipeline and signals", "figure": CLOSING, "stages": stages, "rules": closing.by_rule(**chosen.scope),
         "pipeline": sum(each.amount for each in stages), "weighted": sum(each.weighted for each in stages),
         "open_deals": sum(each.deals for each in stages),
+        "reps": closing.by_rep(**chosen.scope, today=timezone.localdate()),
     }  # fmt: skip
 
 
 def _closing_csv(chosen: Range) -> HttpResponse:
     rows = [
-        [each.name, each.signals, each.customers, each.won, each.share, to_major(each.amount, chosen.currency), each.days]
+        [
+            each.name, each.signals, each.dismissed, each.customers, each.won, each.share,
+            to_major(each.amount, chosen.currency), each.days,
+        ]
         for each in closing.by_rule(**chosen.scope)
     ]  # fmt: skip
-    head = ["rule", "signals", "customers", "won", "percent", f"won {chosen.currency}", "days to close"]
+    head = [
+        "rule",
+        "signals",
+        "dismissed",
+        "customers",
+        "won",
+        "percent",
+        f"won {chosen.currency}",
+        "days to close",
+    ]
     return _csv(f"signals-{chosen.since}-{chosen.until}", head, rows)
 
 

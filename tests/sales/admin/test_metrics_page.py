@@ -41,7 +41,7 @@ def test_it_tells_retention_and_what_signals_came_to(browser, world):
     assert "From signal to close" in page.text
     rows = list(csv.reader(browser.get(f"{PAGE}&figure=closing&format=csv").text.splitlines()))
     assert rows[0][0] == "rule"
-    assert ["Demo requested", "0", "0", "0", "", "0.00", ""] in rows
+    assert ["Demo requested", "0", "0", "0", "0", "", "0.00", ""] in rows
 
 
 def test_its_drill_down_adds_up(browser, world):
