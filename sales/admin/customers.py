@@ -356,6 +356,7 @@ class CustomerAdmin(Screen):
         wish = shown.wish
         return {
             "running": running,
+            "subscriptions": shown.subscriptions,
             "phase": timelines.spec_on(specs, timelines.local_day(running, now)) if running else None,
             "motion": _motion(specs, running, now),
             "waiting": [s for s in specs if s.start_on > timelines.local_day(running, now) and not s.empty]

@@ -26,8 +26,8 @@ from billing.admin.base import (
     staff,
     state,
 )
-from billing.models import Customer, Subscription
-from billing.templatetags.tandem import number, spelled
+from billing.models import Customer, Meter, Subscription
+from billing.templatetags.tandem import number, percent, spelled
 from sales import consolidating, drafting, handing_over, watching, worth
 from sales.admin import trying
 from sales.catalogue import LETTERS
@@ -239,7 +239,7 @@ class SignalAdmin(Screen):
         "No signal yet",
         "Signals are found in what customers do, by the rules under Set-up: usage near a limit, a growing team, a demo.",
     )
-    list_display = ("occurred_at", "customer", "rule", state("weight"), "sentence", state())
+    list_display = ("customer", "rule", state("weight"), "sentence", state(), "occurred_at")
     list_filter = ("rule", "weight", "status")
     search_fields = ("customer__name", "sentence")
     list_select_related = ("customer", "rule")
@@ -254,9 +254,13 @@ class SignalAdmin(Screen):
 
 
 def _told(name: str, value: Any) -> str:
-    """Quantities of a meter are kept as texts: 42,000 for "42000"."""
+    """Quantities of a meter are kept as texts: 42,000 for "42000"; a meter by its code, and a part in percent."""
     if name in ("used", "limit") and FIGURE.fullmatch(str(value)):
         return number(Decimal(str(value)))
+    if name == "percent" and FIGURE.fullmatch(str(value)):
+        return percent(Decimal(str(value)))
+    if name == "meter":
+        return Meter.objects.filter(code=value).values_list("name", flat=True).first() or str(value)
     return _plain(value)
 
 

@@ -106,12 +106,15 @@ def test_one_click_makes_a_quote(browser, address, task):
 
 def test_a_signal_shows_its_evidence_and_is_dismissed(browser, address, task):
     signal = Signal.objects.get(customer=task.customer)
-    Signal.objects.filter(pk=signal.pk).update(evidence={"used": "42000.5", "limit": 50000, "seen": None})
+    said = {"used": "42000.5", "limit": 50000, "seen": None, "percent": 84, "meter": "api_calls"}
+    Signal.objects.filter(pk=signal.pk).update(evidence=said)
     page = browser.get(address(signal)).text
-    for words in ("Evidence", "<dt>Used</dt>", "42,000.5", "50,000", "–"):
+    for words in ("Evidence", "<dt>Used</dt>", "42,000.5", "50,000", "–", "84 %", "API calls"):
         assert words in page, words
-    Signal.objects.filter(pk=signal.pk).update(evidence={"used": "nearly all"})  # as the API may say
-    assert "nearly all" in browser.get(address(signal)).text
+    Signal.objects.filter(pk=signal.pk).update(evidence={"used": "nearly all", "meter": "faxes"})
+    page = browser.get(address(signal)).text  # as the API may say
+    assert "nearly all" in page
+    assert "faxes" in page
     browser.post(address(signal), {"action": "dismiss", "reason": "A student"})
     signal.refresh_from_db()
     assert (signal.status, signal.dismissed_reason) == ("dismissed", "A student")
@@ -122,6 +125,7 @@ def test_a_customer_is_on_one_page(browser, address, task):
     number = Invoice.objects.get().number
     for words in (number, "Demo requested", "Subscription started", "API calls", "$174.00"):
         assert words in page.text, words
+    assert address(task.customer.subscriptions.get()) in page.text
 
 
 def test_the_timeline_can_be_narrowed(browser, address, task):
