@@ -28,6 +28,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Sign-offs", "circle-check", "billing.SignOff"),
         ("Usage", "activity", "billing.UsageDay"),
         ("Billing runs", "refresh-cw", "billing.BillingRun"),
+        ("Not billed", "triangle-alert", "billing.BillingFailure"),
         ("Dry runs", "eye", "billing.BillingRehearsal"),
     ],
     "Learn": [

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import (
     Count,
     DateField,
@@ -25,6 +25,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 
 from billing import bulk, timelines
 from billing.admin import telling
@@ -322,15 +323,34 @@ def duration(lasted: timedelta) -> str:
 
 @admin.register(BillingFailure)
 class BillingFailureAdmin(ReadOnly):
+    """Subscriptions that no run bills until somebody has put right what was wrong, and says so."""
+
+    list_title = "Not billed"
     teaches = (
         "circle-check",
         "Everything could be billed",
         "What a billing run has to leave aside stands here with the reason, until it is put right.",
     )
-    list_display = ("subscription", "reason", "at")
+    list_display = ("whose", "reason", "at")
+    list_display_links = None  # its subscription has the page
+    list_select_related = ("subscription__customer",)
+    search_fields = ("subscription__customer__name", "reason")
+    ordering = ("at",)
+    actions = ("again",)
 
-    def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
-        """Deleting the row lets the next run try again."""
+    @admin.display(description="subscription", ordering="subscription__customer__name")
+    def whose(self, row: BillingFailure) -> SafeString:
+        where = reverse("admin:billing_subscription_change", args=[row.subscription_id])
+        return format_html('<a href="{}" dir="auto">{}</a>', where, row.subscription.customer)
+
+    @admin.action(description="Bill again with the next run", permissions=["retry"])
+    def again(self, request: HttpRequest, rows: QuerySet[BillingFailure]) -> None:
+        self.log_deletions(request, rows)
+        number, _ = rows.delete()
+        words = ngettext("The next run bills it again.", "The next run bills these {} again.", number)
+        self.message_user(request, words.format(number), messages.SUCCESS)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("billing.delete_billingfailure"))
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Case, Count, Q, Sum, When
 from django.utils import timezone
 
-from billing.models import Invoice, User
+from billing.models import BillingFailure, Invoice, User
 from sales import approving, excepting, metrics
 from sales.models import Approval, HandoffTask, Quote
 
@@ -27,6 +27,8 @@ def desk(user: User) -> dict[str, Any]:
     if user.has_perm("billing.view_invoice"):
         made["overdue"], made["overdue_sums"] = _overdue(now)
         made["months"] = _months(now)
+    if user.has_perm("billing.view_billingfailure"):
+        made["not_billed"] = BillingFailure.objects.count()
     return made
 
 

@@ -10,9 +10,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from billing.admin.base import (
@@ -22,6 +24,8 @@ from billing.admin.base import (
     Spoken,
     StaffFilter,
     StaffOwner,
+    badge,
+    figure,
     now_of,
     staff,
     state,
@@ -151,7 +155,7 @@ class HandoffTaskAdmin(Screen):
         "Nothing waits for you",
         "Signals raise tasks: usage near a limit, a growing team, a demo. Rules and thresholds are under Signals.",
     )
-    list_display = ("who", "reason", "score", "owner", "due_on", state())
+    list_display = ("who", "reason", figure("score"), "owner", "due", state())
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
     list_select_related = ("customer", "lead", "owner")
@@ -166,9 +170,14 @@ class HandoffTaskAdmin(Screen):
         "quote": ("sales.add_quote", _quote),
     }
 
-    @admin.display(description="customer or lead")
+    @admin.display(description="customer or lead", ordering=Coalesce("customer__name", "lead__company"))
     def who(self, task: HandoffTask) -> str:
         return str(task.customer or task.lead)
+
+    @admin.display(description="due on", ordering="due_on")
+    def due(self, task: HandoffTask) -> Any:
+        late = task.is_open and task.due_on < timezone.localdate()
+        return badge(date_format(task.due_on), "bad") if late else task.due_on
 
     def context(self, request: HttpRequest, row: HandoffTask) -> dict[str, Any]:
         now = now_of(row)

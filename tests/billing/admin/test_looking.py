@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing import cards, invoicing, running
 from billing.admin import looking
 from billing.maths.periods import local_date
-from billing.models import BillingRun, Payment, Phase, Plan
+from billing.models import BillingFailure, BillingRun, Payment, Phase, Plan
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -150,3 +150,23 @@ def test_runs_that_found_nothing_are_out_of_the_way(catalogue):
 )
 def test_it_says_how_long_a_run_took(seconds, words):
     assert looking.duration(timedelta(seconds=seconds)).replace(looking.JOINED, " ") == words
+
+
+def test_what_could_not_be_billed_is_seen_at_once_and_billed_again(make_customer, subscribe):
+    row = subscribe(make_customer(name="Nova"), "pro", "month", 3, bill=False)
+    failure = BillingFailure.objects.create(subscription=row, reason="no such price", at=timezone.now())
+    browser = signed_in("view_billingfailure", "delete_billingfailure", "view_subscription")
+    assert "One subscription could not be billed" in browser.get("/admin/").text
+    listed = browser.get("/admin/billing/billingfailure/")
+    for words in ("no such price", ">Nova<", at(row)):
+        assert words in listed.text
+    chosen = {"action": "again", "_selected_action": failure.pk}
+    looking_only = signed_in("view_billingfailure")
+    looking_only.post("/admin/billing/billingfailure/", chosen)
+    assert BillingFailure.objects.exists()
+    answer = browser.post("/admin/billing/billingfailure/", chosen, follow=True)
+    assert "The next run bills it again." in answer.text
+    assert not BillingFailure.objects.exists()
+    assert "could not be billed" not in browser.get("/admin/").text
+    assert running.run(now=timezone.now()).invoices
+    assert "could not be billed" not in signed_in("view_invoice").get("/admin/").text
