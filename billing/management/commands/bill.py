@@ -44,7 +44,7 @@ class Command(Deed):
         self.stdout.write(f"{done.subscriptions} subscriptions, {done.invoices} invoices")
         if done.failures:
             self.stderr.write(
-                self.style.ERROR(f"{done.failures} set aside; see Billing failures in the admin")
+                self.style.ERROR(f"{done.failures} set aside; see Not billed in the admin")
             )
 
     def said_so_far(self, done: running.RunResult) -> None:
