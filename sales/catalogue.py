@@ -167,6 +167,7 @@ ACCOUNTING = [
     "billing.add_taxrate",
     "billing.add_exchangerate",
     "billing.add_billingrehearsal",
+    "billing.delete_billingfailure",  # what was put right is billed again
     *PRICING,
 ]
 SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]

@@ -27,7 +27,7 @@ def desk(user: User) -> dict[str, Any]:
     if user.has_perm("billing.view_invoice"):
         made["overdue"], made["overdue_sums"] = _overdue(now)
         made["months"] = _months(now)
-    if user.has_perm("billing.view_billingfailure"):
+    if user.has_perm("billing.delete_billingfailure"):  # who may have it billed again
         made["not_billed"] = BillingFailure.objects.count()
     return made
 

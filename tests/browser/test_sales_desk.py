@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from billing import metering
-from billing.models import Plan, User
+from billing import correcting, mail, metering
+from billing.models import BillingFailure, BillingRun, Plan, User
 from sales import approving, automating, catalogue, deals, leads, quoting
 from sales.models import ApprovalDelegate, Deal, HandoffTask, Quote, Rule
 from tests.browser.looking import open_to_everybody, sound
@@ -234,3 +234,29 @@ def test_lists_are_open_to_everybody_and_walked_by_keys(open_page, people, make_
     page.keyboard.press("Enter")
     page.wait_for_url("**/change/**")
     assert page.complaints == []
+
+
+def test_papers_mails_runs_and_the_pipeline_are_open_to_everybody(
+    open_page, people, make_customer, subscribe
+):
+    customer = make_customer(name="\u0634\u0631\u0643\u0629 " + "Donaudampfschifffahrtsgesellschaft" * 3)
+    invoice = subscribe(customer, "pro", "month", 3).invoices.get()
+    note = correcting.credit(invoice=invoice, amount=10_00, reason="A day without", now=NOON, actor="user:1")
+    letter = mail.compose(
+        template="invoice", to="ada@nova.example", context={}, event="x", now=NOON, customer=customer, invoice=invoice
+    )  # fmt: skip
+    run = BillingRun.objects.create(due_at=invoice.issued_at, invoices=1, subscriptions=2, failures=1)
+    BillingFailure.objects.create(
+        subscription=invoice.subscription, reason="RuntimeError: " + "x" * 90, at=run.due_at
+    )
+    page = open_page(width=390, user=User.objects.create_superuser("boss@seller.example", name="Boss"))
+    for row in (invoice, note, letter, run):
+        page.goto(f"{page.site}/admin/billing/{row._meta.model_name}/{row.pk}/change/")
+        sound(page, row._meta.model_name)
+    for name, address in (
+        ("overview", ""),
+        ("not-billed", "billing/billingfailure/"),
+        ("pipeline", "metrics/?figure=closing"),
+    ):
+        page.goto(f"{page.site}/admin/{address}")
+        sound(page, name)
