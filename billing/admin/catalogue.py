@@ -15,7 +15,7 @@ from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
-from billing.templatetags.tandem import money, number, spelled
+from billing.templatetags.tandem import money, percent, spelled
 
 
 def countries() -> list[tuple[str, str]]:
@@ -181,7 +181,7 @@ class TaxRateAdmin(Careful):
         "name",
         "country",
         "product_category",
-        figure("percentage", "rate", lambda value, row: f"{number(value)} %"),
+        figure("percentage", "rate", lambda value, row: percent(value)),
         "inclusive",
         "category",
         "active",
@@ -222,7 +222,7 @@ class DiscountAdmin(Careful):
 
     @admin.display(description="off")
     def off(self, row: Discount) -> str:
-        return f"{number(row.percent_off)} %" if row.percent_off else money(row.amount_off, row.currency)
+        return percent(row.percent_off) if row.percent_off else money(row.amount_off, row.currency)
 
     readonly_fields = ("redemptions", "created_at")
 

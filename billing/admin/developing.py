@@ -1,11 +1,13 @@
 """For whoever connects the seller's own systems: events, webhooks and their deliveries, API keys, test clocks."""
 
 from datetime import UTC, timedelta
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -14,7 +16,7 @@ from django.utils import timezone
 
 from billing import clocks, forgetting, keys, running, webhooks_out
 from billing.admin import telling
-from billing.admin.base import Makeable, Screen, staff
+from billing.admin.base import Makeable, Screen, figure, staff, state
 from billing.events import TYPES
 from billing.models import ApiKey, Event, TestClock, WebhookDelivery, WebhookEndpoint
 from billing.refusals import Refused
@@ -202,7 +204,7 @@ class WebhookDeliveryAdmin(Screen):
         "Nothing sent yet",
         "Every call to an endpoint stands here with what it answered, and can be sent again.",
     )
-    list_display = ("created_at", "type", "object_id", "endpoint", "status", "attempts", "next_at")
+    list_display = ("created_at", "type", "object_id", "endpoint", state(), figure("attempts"), "next_at")
     list_filter = ("status", "endpoint")
     search_fields = ("object_id", "event__type")
     list_select_related = ("endpoint", "event")
@@ -218,10 +220,23 @@ def _pretty(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
+class TypeFilter(admin.SimpleListFilter):
+    """The types that there are, not those of the rows: there may be millions."""
+
+    title = "what happened"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return sorted(((type, telling.title(type)) for type in TYPES), key=itemgetter(1))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
 @admin.register(Event)
 class EventAdmin(Screen):
     list_display = ("at", "what", "customer", "type", "object_id")
-    list_filter = ("type", "livemode")
+    list_filter = (TypeFilter, "livemode")
     search_fields = ("object_id", "customer__name")
     list_select_related = ("customer",)
     ordering = ("-number",)
@@ -310,7 +325,7 @@ class TestClockAdmin(Makeable):
         "No test clock yet",
         "Customers of a clock live at its time: move it on a year and see every invoice, reminder and renewal.",
     )
-    list_display = ("__str__", "now", "status", "series_code", "created_at")
+    list_display = ("__str__", "now", state(), "series_code", "created_at")
     search_fields = ("name",)
     ordering = ("-created_at",)
     template = "admin/tandem/test_clock.html"

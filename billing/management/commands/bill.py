@@ -43,9 +43,7 @@ class Command(Deed):
         done = running.run(now=now, threads=max(threads, 1), progress=self.said_so_far)
         self.stdout.write(f"{done.subscriptions} subscriptions, {done.invoices} invoices")
         if done.failures:
-            self.stderr.write(
-                self.style.ERROR(f"{done.failures} set aside; see Not billed in the admin")
-            )
+            self.stderr.write(self.style.ERROR(f"{done.failures} set aside; see Not billed in the admin"))
 
     def said_so_far(self, done: running.RunResult) -> None:
         self.stdout.write(f"{done.subscriptions} …")
