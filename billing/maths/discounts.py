@@ -37,6 +37,9 @@ class Discount:
         _check(self)
         object.__setattr__(self, "fraction", Fraction(self.percent_off or 0) / 100)
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     @property
     def steps(self) -> "tuple[Discount, ...]":
         """What is taken off, one after the other."""

@@ -105,6 +105,17 @@ def _periods(cycle: Cycle, start: date, end: date) -> tuple[Period, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=2048)
+def recent_anchor(anchor: date, intervals: tuple[Interval, ...], day: date) -> date:
+    """The last boundary on or before the day that all of these intervals share and that counts them as the anchor does.
+    The anchor itself where there is none: a day that short months do not have, or weeks beside months."""
+    weekly = Interval.WEEK in intervals
+    if (weekly and len(set(intervals)) > 1) or (not weekly and anchor.day > _SHORTEST):
+        return anchor
+    longest = max(intervals, key=list(Interval).index)
+    return Cycle(longest, anchor).period_at(day).start
+
+
 def local_date(instant: datetime, tz: str) -> date:
     """The customer's day on which the instant falls. The instant must carry a zone."""
     if instant.tzinfo is None:

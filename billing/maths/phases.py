@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from billing.maths.discounts import Discount, step_shares
 from billing.maths.money import round_half_away
-from billing.maths.periods import Cycle, Interval, Period
+from billing.maths.periods import Cycle, Interval, Period, recent_anchor
 from billing.maths.pricing import Price, PriceKind, amount_ratio, in_trial
 
 # What stays until the period that is paid for ends, where a change does not prorate.
@@ -141,6 +141,29 @@ class Timeline:
             only.start, only.end, only.anchor, only.prorate, prices, self.credit_unused, self.known_on
         )
 
+    def recent(self, day: date) -> "Timeline":
+        """The same for periods that end after the day, as if it had begun no earlier than they: so those that began at
+        different times are equal. Itself if it is of several phases, free, or has anything that is paid once.
+        """
+        only = self.phases[0]
+        intervals = tuple([item.price.interval for item in only.items if item.price.interval is not None])
+        if len(self.phases) > 1 or only.free or not intervals or len(intervals) < len(only.items):
+            return self
+        anchor = recent_anchor(only.anchor, intervals, day)
+        if anchor > day or (only.end is not None and only.end <= anchor):
+            return self
+        start = max(only.start, anchor)
+        return _of_one(
+            start,
+            only.end,
+            anchor,
+            only.items,
+            only.discount,
+            only.prorate,
+            self.credit_unused,
+            self.known_on,
+        )
+
     @property
     def start(self) -> date:
         return self.phases[0].start
@@ -165,6 +188,21 @@ def _bare(
     known_on: date | None,
 ) -> Timeline:
     only = Phase(start, end, anchor, tuple(Item(price) for price in prices), prorate=prorate)
+    return Timeline((only,), credit_unused, known_on)
+
+
+@lru_cache(maxsize=2048)
+def _of_one(
+    start: date,
+    end: date | None,
+    anchor: date,
+    items: tuple[Item, ...],
+    discount: Discount | None,
+    prorate: bool,
+    credit_unused: bool,
+    known_on: date | None,
+) -> Timeline:
+    only = Phase(start, end, anchor, items, discount, prorate=prorate)
     return Timeline((only,), credit_unused, known_on)
 
 

@@ -5,6 +5,7 @@ plain fractions, and a test holds them equal. A quantity of zero or less costs n
 the flat amount of a tier is charged only once the quantity reaches into the tier.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -234,15 +235,12 @@ def _volume_row(price: Price, units: Fraction) -> TierRow:
 
 
 def _graduated_rows(price: Price, units: Fraction) -> Iterator[TierRow]:
-    below, floor = ZERO, NOTHING
-    for at, (tier, top) in enumerate(zip(price.tiers, price._rate.tops, strict=True)):
-        if units <= floor:
-            return
-        if top is not None and units >= top:
-            yield price._rate.whole[at]
-        else:
-            yield _tier_row(price.tiers[at], price._rate.exact[at], below, units - floor)
-        below, floor = tier.up_to or below, top or floor
+    rate = price._rate
+    at = rate.used_up(units)
+    yield from rate.whole[:at]
+    if units > rate.floors[at]:
+        below = price.tiers[at - 1].up_to if at else None
+        yield _tier_row(price.tiers[at], rate.exact[at], below or ZERO, units - rate.floors[at])
 
 
 def _whole_rows(price: Price, exact: Sequence[Exact], tops: Sequence[Fraction | None]) -> Iterator[TierRow]:
@@ -294,8 +292,13 @@ class _Rate:
     included: Fraction | None
     limits: Limits | None
     exact: tuple[Exact, ...]  # unit and flat amounts in minor units, for the rows
-    tops: tuple[Fraction | None, ...]  # where each tier ends, for the rows
+    floors: tuple[Fraction, ...]  # where each tier begins, for the rows
+    ends: tuple[int, ...]  # where each tier but the last ends, over `bound_of`
     whole: tuple[TierRow, ...]  # of the closed tiers, used up
+
+    def used_up(self, units: Fraction) -> int:
+        """How many tiers are."""
+        return bisect_right(self.ends, units.numerator * self.bound_of // units.denominator)
 
     def amount(self, units: int, of: int) -> Ratio:
         """Of units/of, which is above zero."""
@@ -315,8 +318,9 @@ def _prepared(price: Price) -> _Rate:
     units = [Fraction(tier.unit_amount) * _unit_scale(price) for tier in tiers]
     flats = [Fraction(tier.flat_amount) * _minor(price) for tier in tiers]
     bounds = [None if tier.up_to is None else Fraction(tier.up_to) for tier in tiers]
+    closed = [bound for bound in bounds if bound is not None]
     money_of = lcm(*(value.denominator for value in units + flats))
-    bound_of = lcm(*(bound.denominator for bound in bounds if bound is not None))
+    bound_of = lcm(*(bound.denominator for bound in closed))
     exact = tuple(zip(units, flats, strict=True))
     stair = _volume_steps if price.model == PriceModel.VOLUME else _graduated_steps
     steps = stair(
@@ -333,7 +337,8 @@ def _prepared(price: Price) -> _Rate:
         included=None if price.model == PriceModel.FLAT or not price.included else Fraction(price.included),
         limits=_limits(price),
         exact=exact,
-        tops=tuple(bounds),
+        floors=(NOTHING, *closed),
+        ends=tuple(int(bound * bound_of) for bound in closed),
         whole=tuple(_whole_rows(price, exact, bounds)) if price.tiers else (),
     )
 

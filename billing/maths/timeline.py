@@ -194,7 +194,7 @@ def owed(timeline: Timeline, *, since: date, until: date, usage: Usage) -> list[
     gives the same entries and more. On one day the credits of a change stand before the charges, and each
     in the order of the items.
     """
-    due = _due(timeline, since, until)
+    due = _due(timeline.recent(since), since, until)
     measured = {
         claim: _added(in_force(timeline), claim, usage) if _is_minimum(claim) else _measured(claim, usage)
         for claim, entries in due

@@ -16,6 +16,7 @@ from billing.maths.periods import (
     calendar_anchor,
     local_date,
     midnight,
+    recent_anchor,
 )
 
 days = st.dates(date(1970, 1, 1), date(2120, 12, 31))
@@ -82,6 +83,28 @@ def test_it_adds_months_without_leaving_the_month(day: date, n: int) -> None:
     later = add_months(day, n)
     assert later.year * 12 + later.month == day.year * 12 + day.month + n
     assert later.day == day.day or (later.day < day.day and (later + timedelta(days=1)).day == 1)
+
+
+@given(
+    st.dates(date(2019, 1, 1), date(2027, 1, 1)),
+    st.lists(st.sampled_from(Interval), min_size=1),
+    st.dates(date(2023, 1, 1), date(2025, 1, 1)),
+    st.dates(date(2019, 1, 1), date(2029, 1, 1)),
+)
+def test_a_recent_anchor_counts_the_same_periods(
+    anchor: date, intervals: list[Interval], day: date, asked: date
+) -> None:
+    recent = recent_anchor(anchor, tuple(intervals), day)
+    assert recent == anchor or recent <= day < add_months(recent, 12)
+    for interval in intervals:
+        assert Cycle(interval, recent).period_at(asked) == Cycle(interval, anchor).period_at(asked)
+
+
+def test_a_recent_anchor_is_the_same_for_whoever_shares_the_billing_day() -> None:
+    day, months = date(2024, 3, 20), (Interval.MONTH, Interval.MONTH)
+    begun = [date(2021, 7, 15), date(2023, 11, 15), date(2024, 3, 15)]
+    assert {recent_anchor(anchor, months, day) for anchor in begun} == {date(2024, 3, 15)}
+    assert recent_anchor(date(2024, 1, 31), months, day) == date(2024, 1, 31)
 
 
 def test_it_adds_months_on_another_day() -> None:

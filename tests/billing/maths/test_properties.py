@@ -229,10 +229,13 @@ def test_the_next_due_day_is_the_next_due_day(timeline: Timeline, after: date) -
 def test_what_one_phase_claims_is_the_same_with_and_without_a_short_cut(
     timeline: Timeline, since: date, until: date
 ) -> None:
-    """Its days are remembered for any quantity and discount: claims are as if they were cut for these."""
+    """Its days are remembered for any quantity and discount, and for any start before them: claims are as if they were
+    cut for these."""
     for phase in timeline.phases:
         alone = replace(timeline, phases=(phase,))
-        assert claims(alone, since, until) == stretches._cut_up(alone, since, until)
+        cut = stretches._cut_up(alone, since, until)
+        assert claims(alone, since, until) == cut
+        assert claims(alone.recent(since), since, until) == cut
 
 
 @given(timelines(prorated_baskets, plain=True))

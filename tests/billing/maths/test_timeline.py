@@ -628,3 +628,15 @@ def test_it_gives_back_what_was_charged_before_the_end_was_decided_at_the_end() 
         timeline = Timeline(ends_in_march, known_on=d(known))
         found = owed(timeline, since=d("01-01"), until=d("04-01"), usage=lambda *_: D(0))
         assert sorted((f"{e.due_on:%m-%d}", e.net) for e in found) == sorted([*charges, (credited_on, -1965)])
+
+
+def test_what_began_at_different_times_is_equal_for_the_periods_that_are_asked_about() -> None:
+    seat = seats("seat", "10")
+    old, new = (Timeline((phase(start, None, seat, anchor=start),)) for start in ("2021-05-03", "02-03"))
+    assert old != new
+    assert old.recent(d("03-10")) == new.recent(d("03-10"))
+    fresh = Timeline((phase("03-05", None, seat, anchor="02-03"),))
+    assert fresh.recent(d("03-10")).start == d("03-05")
+    once = Price("setup", PriceKind.ONE_TIME, PriceModel.FLAT, None, "USD", D("500"))
+    setup = Timeline((phase("02-03", None, seat, once),))
+    assert setup.recent(d("03-10")) is setup
