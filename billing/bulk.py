@@ -254,8 +254,17 @@ def _told(asked: models.QuerySet[Any, Any] | Asked, rows: Sequence[Row]) -> list
     query = asked.query.combined_queries[0] if asked.query.combinator else asked.query
     compiler = query.get_compiler(asked.db)
     compiler.setup_query()
-    fields = [_target(column.output_field) for column, *_ in compiler.select]
-    return [tuple(f.to_python(value) for f, value in zip(fields, row.values(), strict=True)) for row in rows]
+    reads = [_from_json(column.output_field) for column, *_ in compiler.select]
+    return [tuple(read(value) for read, value in zip(reads, row.values(), strict=True)) for row in rows]
+
+
+def _from_json(field: models.Field) -> Callable[[Any], Any]:
+    """From what JSON has of a column to the field's Python value."""
+    target = _target(field)
+    if not isinstance(target, ArrayField):
+        return target.to_python
+    each = _from_json(target.base_field)
+    return lambda values: None if values is None else [each(value) for value in values]
 
 
 def _instance(model: type[models.Model], row: Row) -> models.Model:

@@ -121,7 +121,8 @@ def bill_many(
     """`bill` for many subscriptions (locked, customers loaded) with a fixed number of statements; `seller` and `rates`
     save theirs where the caller has read them. `ahead` is done when everything is priced: from the numbers on, nobody
     else of the series can issue until the transaction ends."""
-    facts = owing.gather([due.subscription for due in dues], seller=seller, rates=rates)
+    until = max((due.day for due in dues), default=None)
+    facts = owing.gather([due.subscription for due in dues], seller=seller, rates=rates, until=until)
     drafts = [drafted(due, facts, actor) for due in dues]
     ahead()
     on = sharing.together([draft for draft in drafts if draft is not None])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +18,8 @@ from billing import bulk, quantities, returning, taxes, timelines
 from billing.issuing import DraftLine
 from billing.maths import statement, tax, timeline
 from billing.models import CreditNoteLine, Customer, InvoiceLine, Plan, Price, Seller, Subscription, TaxRate
+from billing.models.ids import array_of
+from billing.remembering import RememberedTables, RememberedValues, Slot
 from billing.timelines import PhaseSpec
 
 
@@ -50,20 +52,26 @@ def gather(
     *,
     seller: Seller | None = None,
     rates: taxes.Table | None = None,
+    until: date | None = None,
 ) -> Facts:
-    """`seller` and `rates` save their statements where the caller has read them."""
+    """`seller` and `rates` save their statements where the caller has read them; usage from `until` on is not read."""
     since = {s.pk: since_of(s) for s in subscriptions}
     if seller is None and rates is None:
-        sellers, active = bulk.read(Seller.objects.all(), TaxRate.objects.filter(active=True))
+        sellers, active = _sellers().fetch({})
         seller, rates = next(iter(sellers), None), taxes.Table(active)
     return Facts(
         seller=seller or Seller.objects.get(),
         taxes=taxes.rates() if rates is None else rates,
         said=_said(since),
         usage=quantities.reader(
-            {s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since)
+            {s.customer_id for s in subscriptions}, since=_usage_from(subscriptions, since), until=until
         ),
     )
+
+
+@cache
+def _sellers() -> RememberedTables:
+    return RememberedTables(Seller.objects.defer("logo"), TaxRate.objects.filter(active=True))
 
 
 def gather_beside(
@@ -74,7 +82,7 @@ def gather_beside(
     since = {subscription.pk: since_of(subscription)}
     first = _usage_from([subscription], since) or used_since
     days = quantities.wanted([subscription.customer_id], since=min(first, used_since))
-    papers, used, *told = bulk.tables(_papers(since), days, *others)
+    papers, used, *told = bulk.tables(_papers(list(since), min(since.values())), days, *others)
     return Facts(seller, rates, _by_key(papers, since), quantities.told(used)), told
 
 
@@ -111,13 +119,21 @@ def _no_usage(_meter: str, _start: date, _end: date) -> Decimal:
 def _said(since: Mapping[str, date]) -> dict[str, dict[str, tuple[int, int]]]:
     """What earlier papers said, by subscription and entry key. A credit note's lines count against. A void invoice
     has spoken too: what it asked for is forgiven, not asked for again."""
-    return _by_key(_papers(since), since) if since else {}
+    if not since:
+        return {}
+    asked = {"subscriptions": array_of(since), "since": min(since.values())}
+    return _by_key(_told_by_papers().fetch(asked), since)
 
 
-def _papers(since: Mapping[str, date]) -> QuerySet[Any, Any]:
-    """(subscription, entry key, end of the cycle, gross, discount) of what papers said since the first of these days."""
-    invoiced = _sums(InvoiceLine.objects.all(), 1, since)
-    credited = _sums(CreditNoteLine.objects.all(), -1, since)
+@cache
+def _told_by_papers() -> RememberedValues:
+    return RememberedValues(_papers(Slot("subscriptions"), Slot("since")))
+
+
+def _papers(subscriptions: Collection[str] | Slot, since: date | Slot) -> QuerySet[Any, Any]:
+    """(subscription, entry key, end of the cycle, gross, discount) of what papers said of cycles that end after a day."""
+    invoiced = _sums(InvoiceLine.objects.all(), 1, subscriptions, since)
+    credited = _sums(CreditNoteLine.objects.all(), -1, subscriptions, since)
     return invoiced.union(credited, all=True).order_by()
 
 
@@ -140,10 +156,10 @@ def tell(said: dict[str, tuple[int, int]], lines: Iterable[DraftLine]) -> None:
         said[line.entry_key] = gross + more, discount + off
 
 
-def _sums(lines: QuerySet[Any], sign: int, since: Mapping[str, date]) -> QuerySet[Any, Any]:
-    rows = lines.filter(subscription__id__any=list(since), cycle_end__gt=min(since.values())).exclude(
-        entry_key=""
-    )
+def _sums(
+    lines: QuerySet[Any], sign: int, subscriptions: Collection[str] | Slot, since: date | Slot
+) -> QuerySet[Any, Any]:
+    rows = lines.filter(subscription__id__any=subscriptions, cycle_end__gt=since).exclude(entry_key="")
     grouped = rows.order_by().values_list("subscription_id", "entry_key", "cycle_end")
     return grouped.annotate(
         g=Sum(F("gross") + F("tax_in_gross")) * sign, d=Sum(F("discount") + F("tax_in_discount")) * sign

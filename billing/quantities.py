@@ -1,6 +1,6 @@
 """How much of a meter was used in a stretch of local days, for many customers with one query."""
 
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,15 +8,23 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Case, F, QuerySet, When
 
 from billing import metering
 from billing.maths import pricing
 from billing.maths.timeline import Fees, Usage
 from billing.models import Customer, Meter, UsageDay
+from billing.models.ids import array_of
+from billing.remembering import RememberedValues, Slot
 
 ZERO = Decimal(0)
-type Day = tuple[date, Decimal | None]
+type Values = Sequence[Decimal | None]
+type Days = tuple[Sequence[date], Values]
+"""The days on which something was used, oldest first, and what each says."""
+type ByMeter = Mapping[tuple[str, str], Days]
+
+NO_DAYS: Days = (), ()
 
 # What one day says, by how the meter adds up. Unique values are counted from the events themselves.
 _OF_A_DAY = Case(
@@ -28,37 +36,45 @@ _OF_A_DAY = Case(
 )
 
 
-type Days = Mapping[tuple[str, str], Sequence[Day]]
-
-
-def reader(customers: Collection[str], *, since: date | None) -> Callable[[Customer], Usage]:
+def reader(
+    customers: Collection[str], *, since: date | None, until: date | None = None
+) -> Callable[[Customer], Usage]:
     """A function from a customer to its usage: `usage(meter id, start, end) -> quantity` in [start, end).
 
-    Days before `since` are not read, and none before somebody asks: many terms have no meter.
+    Days before `since`, and from `until` on, are not read, and none before somebody asks: many terms have no meter.
     """
-    read = cache(lambda: _sorted(wanted(customers, since=since)))
+    asked = {"customers": array_of(customers), "since": since or date.min, "until": until or date.max}
+    read = cache(lambda: _by_meter(_wanted().fetch(asked)))
     return lambda customer: _Used(customer.pk, read)
 
 
-def wanted(customers: Collection[str], *, since: date | None) -> QuerySet[UsageDay, Any]:
-    """What has to be read for `told`: (customer id, meter id, how it adds up, day, value)."""
-    rows = UsageDay.objects.filter(customer__id__any=customers).order_by("day")
-    rows = rows.filter(day__gte=since) if since else rows
-    return rows.values_list("customer_id", "meter_id", "meter__aggregation", "day", _OF_A_DAY)
+@cache
+def _wanted() -> RememberedValues:
+    return RememberedValues(wanted(Slot("customers"), since=Slot("since"), until=Slot("until")))
+
+
+def wanted(
+    customers: Collection[str] | Slot, *, since: date | Slot, until: date | Slot = date.max
+) -> QuerySet[UsageDay, Any]:
+    """What has to be read for `told`: (customer id, meter id, how it adds up, its `Days`), a row for each meter."""
+    rows = UsageDay.objects.filter(customer__id__any=customers, day__gte=since, day__lt=until)
+    meters = rows.values("customer_id", "meter_id", "meter__aggregation").order_by()
+    days = {"days": ArrayAgg("day", order_by="day"), "told": ArrayAgg(_OF_A_DAY, order_by="day")}
+    return meters.annotate(**days).values_list("customer_id", "meter_id", "meter__aggregation", *days)
 
 
 def told(rows: Iterable[Any]) -> Callable[[Customer], Usage]:
     """The `reader` of rows that were `wanted`."""
-    known = _sorted(rows)
+    known = _by_meter(rows)
     return lambda customer: _Used(customer.pk, lambda: known)
 
 
-def _sorted(rows: Iterable[Any]) -> tuple[Days, Mapping[str, str]]:
+def _by_meter(rows: Iterable[Any]) -> tuple[ByMeter, Mapping[str, str]]:
     """The days by customer and meter, and how each meter adds up."""
-    days: dict[tuple[str, str], list[Day]] = defaultdict(list)
+    days: dict[tuple[str, str], Days] = {}
     adds_up: dict[str, str] = {}
-    for customer, meter, aggregation, day, value in rows:
-        days[customer, meter].append((day, value))
+    for customer, meter, aggregation, used_on, told in rows:
+        days[customer, meter] = used_on, told
         adds_up[meter] = aggregation
     return days, adds_up
 
@@ -68,7 +84,7 @@ class _Used:
     """What one customer used: a `Usage` that also `KnowsEvents`."""
 
     customer: str
-    read: Callable[[], tuple[Days, Mapping[str, str]]]
+    read: Callable[[], tuple[ByMeter, Mapping[str, str]]]
 
     def __call__(self, meter: str, start: date, end: date) -> Decimal:
         found, adds_up = self._found(meter, start, end), self.read()[1].get(meter, "")
@@ -81,12 +97,13 @@ class _Used:
             return Fees(0, 0, ZERO, pricing.NOTHING)
         return metering.fees(self.customer, price, start, end)
 
-    def _found(self, meter: str, start: date, end: date) -> list[Decimal | None]:
-        days, _ = self.read()
-        return [value for day, value in days.get((self.customer, meter), ()) if start <= day < end]
+    def _found(self, meter: str, start: date, end: date) -> Values:
+        by_meter, _ = self.read()
+        days, values = by_meter.get((self.customer, meter), NO_DAYS)
+        return values[bisect_left(days, start) : bisect_left(days, end)]
 
 
-def quantity(aggregation: str, days: Sequence[Decimal | None]) -> Decimal:
+def quantity(aggregation: str, days: Values) -> Decimal:
     """The days' values, oldest first, put together as the meter says."""
     values = [value for value in days if value is not None]
     if aggregation == Meter.Aggregation.MAX:

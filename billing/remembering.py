@@ -51,6 +51,18 @@ class Remembered:
         return made
 
 
+class RememberedValues:
+    """The same of a `values_list`: its rows are tuples."""
+
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
+        compiler = rows.query.get_compiler(connection=connection)
+        self.text, self.names = _written(compiler)
+        self.columns = _Columns(compiler)
+
+    def fetch(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        return list(self.columns.converted(_run(self.text, self.names, values)))
+
+
 class RememberedTables:
     """`bulk.read` of queries whose SQL is written once."""
 
@@ -81,8 +93,23 @@ def _run(text: str, names: Sequence[str], values: Mapping[str, Any]) -> list[tup
     return found
 
 
+class _Columns:
+    """What a statement answers, as the fields of its columns have it."""
+
+    def __init__(self, compiler: Any) -> None:
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        self.converters = [(at, _converter(*how)) for at, how in converters.items()]
+
+    def converted(self, found: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+        """Column by column."""
+        columns: list[Iterable[Any]] = list(zip(*found, strict=True))
+        for at, converted in self.converters if columns else ():
+            columns[at] = converted(columns[at])
+        return zip(*columns, strict=True)
+
+
 class _Made:
-    """Instances of what a statement answers, as Django makes them; values are converted column by column."""
+    """Instances of what a statement answers, as Django makes them."""
 
     def __init__(self, rows: QuerySet[Any], compiler: Any) -> None:
         info, select = compiler.klass_info, compiler.select
@@ -92,17 +119,10 @@ class _Made:
         self.new = partial(info["model"].from_db, rows.db, names, fetch_mode=mode)
         self.related = get_related_populators(info, select, rows.db, mode)  # type: ignore[attr-defined]
         self.annotations = list((compiler.annotation_col_map or {}).items())
-        converters = compiler.get_converters([column for column, *_ in select])
-        self.converters = [(at, _converter(*how)) for at, how in converters.items()]
+        self.columns = _Columns(compiler)
 
     def of(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        return [self._one(row) for row in self._converted(found)]
-
-    def _converted(self, found: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
-        columns: list[Iterable[Any]] = list(zip(*found, strict=True))
-        for at, converted in self.converters if columns else ():
-            columns[at] = converted(columns[at])
-        return zip(*columns, strict=True)
+        return [self._one(row) for row in self.columns.converted(found)]
 
     def _one(self, row: tuple[Any, ...]) -> Any:
         made = self.new(row[self.own])

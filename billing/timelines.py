@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +15,10 @@ from billing import bulk, moves
 from billing.maths import discounts, timeline
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
+from billing.models.ids import array_of
 from billing.notices import next_notice
 from billing.refusals import Refused
+from billing.remembering import Remembered, RememberedTables, RememberedValues, Slot
 
 type Items = tuple[tuple[Price, Decimal], ...]
 
@@ -136,32 +138,52 @@ def _spec(phase: Phase, plan: Plan, items: Items, discount: Discount | None) -> 
 
 
 def read(subscriptions: Sequence[Subscription]) -> dict[str, list[PhaseSpec]]:
-    """The phases of many subscriptions as they will run, by subscription id: five statements. Plans, prices and
+    """The phases of many subscriptions as they will run, by subscription id: three statements. Plans, prices and
     discounts that they share are one object each."""  # fmt: skip
-    mine = Phase.objects.filter(subscription__id__any=[s.pk for s in subscriptions])
-    rows = list(mine.defer("created_at").order_by("pk"))
-    items = _items_of([row.pk for row in rows])
-    plans = Plan.objects.in_bulk({row.plan_id for row in rows})
-    discounts = Discount.objects.in_bulk({row.discount_id for row in rows if row.discount_id})
+    rows = _phases().fetch({"subscriptions": array_of(s.pk for s in subscriptions)})
+    items = _items().fetch({"phases": array_of(row.pk for row in rows)})
+    plans, discounts, prices = _sold_to(rows, items)
+    items_of: dict[str, list[tuple[Price, Decimal]]] = defaultdict(list)
+    for phase, price, quantity in items:
+        items_of[phase].append((prices[price], quantity))
     found: dict[str, list[PhaseSpec]] = {s.pk: [] for s in subscriptions}
     for row in rows:
         discount = discounts[row.discount_id] if row.discount_id else None
-        found[row.subscription_id].append(_spec(row, plans[row.plan_id], tuple(items[row.pk]), discount))
+        spec = _spec(row, plans[row.plan_id], tuple(items_of[row.pk]), discount)
+        found[row.subscription_id].append(spec)
     return {s.pk: with_end(s, in_order(found[s.pk])) for s in subscriptions}
 
 
-def _items_of(phases: Sequence[str]) -> dict[str, list[tuple[Price, Decimal]]]:
-    rows = (
-        PhaseItem.objects.filter(phase__id__any=phases)
-        .order_by("pk")
-        .values_list("phase", "price", "quantity")
+def _sold_to(rows: Iterable[Phase], items: Iterable[Any]) -> list[dict[str, Any]]:
+    """The plans, discounts and prices of phases and their items, by id."""
+    wanted = {
+        "plans": {row.plan_id for row in rows},
+        "discounts": {row.discount_id for row in rows if row.discount_id},
+        "prices": {price for _, price, _ in items},
+    }
+    tables = _terms().fetch({name: array_of(ids) for name, ids in wanted.items()})
+    return [{each.pk: each for each in table} for table in tables]
+
+
+@cache
+def _phases() -> Remembered:
+    mine = Phase.objects.filter(subscription__id__any=Slot("subscriptions"))
+    return Remembered(mine.defer("created_at").order_by("pk"))
+
+
+@cache
+def _items() -> RememberedValues:
+    mine = PhaseItem.objects.filter(phase__id__any=Slot("phases")).order_by("pk")
+    return RememberedValues(mine.values_list("phase", "price", "quantity"))
+
+
+@cache
+def _terms() -> RememberedTables:
+    return RememberedTables(
+        Plan.objects.filter(id__any=Slot("plans")),
+        Discount.objects.filter(id__any=Slot("discounts")),
+        Price.objects.filter(id__any=Slot("prices")),
     )
-    found = list(rows)
-    prices = Price.objects.in_bulk({price for _, price, _ in found})
-    items: dict[str, list[tuple[Price, Decimal]]] = defaultdict(list)
-    for phase, price, quantity in found:
-        items[phase].append((prices[price], quantity))
-    return items
 
 
 def specs_of(subscription: Subscription) -> list[PhaseSpec]:

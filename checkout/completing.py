@@ -19,7 +19,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from billing import bulk, cards, collecting, customers, issuing, mail, moves, subscribing
-from billing.api.remembering import Remembered, Slot
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -47,6 +46,7 @@ from billing.models import (
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
+from billing.remembering import Remembered, Slot
 from checkout import quoting, sessions
 from checkout.models import CheckoutSession
 from sales.addresses import money

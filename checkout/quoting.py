@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 
 from billing import customers, offering, subscribing, taxes, typed
-from billing.api.remembering import RememberedTables, Slot
 from billing.choosing import Items
 from billing.models import Customer, Discount, PaymentMethod, Plan, Price, Segment, Seller, TaxRate
 from billing.offering import Offer
 from billing.refusals import Refused
+from billing.remembering import RememberedTables, Slot
 from billing.timelines import PhaseSpec
 from checkout import sessions
 from checkout.models import CheckoutSession, RoutingRule

@@ -12,10 +12,10 @@ from billing import cards, customers, entitlements, forgetting, metering, switch
 from billing.api.events import EventOut
 from billing.api.fields import Instant, ListQuery, Money, Number, PeriodOut, Strict, Text
 from billing.api.finding import row
-from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.models import CollectionMethod, Customer, Event, Member, Motion, PaymentMethod, TestClock
+from billing.remembering import Slot
 
 TAG = "Customers"
 

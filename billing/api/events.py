@@ -12,11 +12,11 @@ from rest_framework.response import Response
 
 from billing.api.fields import Instant, ListQuery, Text
 from billing.api.finding import is_id, missing
-from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.events import TYPES
 from billing.models import Event
+from billing.remembering import Slot
 
 TAG = "Events"
 # An event's number and its time are not taken in one instant.

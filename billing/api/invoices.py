@@ -40,7 +40,6 @@ from billing.api.fields import (
 )
 from billing.api.finding import row
 from billing.api.problems import FieldProblem, Problem
-from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.sign_offs import SignOffOut, waits
 from billing.api.subscriptions import LineOut, NeedsCardOut, card_named, line_shown, span
@@ -58,6 +57,7 @@ from billing.models import (
     SignOff,
     Subscription,
 )
+from billing.remembering import Slot
 
 TAG = "Invoices"
 ABOVE = "202: it is above the seller's limit and waits for a second person."

@@ -15,7 +15,7 @@ from django.utils.encoding import escape_uri_path
 from rest_framework.request import Request
 
 from billing.api.problems import FieldProblem, Problem
-from billing.api.remembering import Remembered, Slot
+from billing.remembering import Remembered, Slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ from billing.api.fields import (
 )
 from billing.api.finding import is_id, row
 from billing.api.plans import plan_at
-from billing.api.remembering import Slot
 from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
@@ -48,6 +47,7 @@ from billing.models import (
     PhaseItem,
     Subscription,
 )
+from billing.remembering import Slot
 
 TAG = "Subscriptions"
 INTERVALS = [str(interval) for interval in Interval]

@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 
-from billing.api.remembering import Remembered, Slot
 from billing.models import Entitlement
+from billing.remembering import Remembered, Slot
 from checkout import limits, sessions
 from checkout.models import CheckoutSession
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Count, Sum
 from django.test.utils import CaptureQueriesContext
@@ -210,6 +211,7 @@ def test_it_reads_sums_and_joins_and_plain_sql_at_once_as_each_alone_would():
         .values_list("pk")
         .union(Customer.objects.none().values_list("pk")),
         Customer.objects.filter(name="nobody").values_list("pk"),
+        Customer.objects.values("country").annotate(at=ArrayAgg("created_at")).values_list("country", "at"),
     ]
     with CaptureQueriesContext(connection) as asked:
         *found, plain = bulk.tables(*wanted, ("select %(n)s::numeric + 0.10 as n, 'a' as a", {"n": 1}))

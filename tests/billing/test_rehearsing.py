@@ -1,5 +1,6 @@
 """What a billing run would do: the same as it then does, and nothing written before."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -36,7 +37,10 @@ def test_it_writes_nothing(clock, make_customer, subscribe):
     subscribe(make_customer(clock))
     with CaptureQueriesContext(connection) as queries:
         rehearsing.rehearse(until=clock.now + timedelta(days=100), clock=clock)
-    assert all(query["sql"].lstrip("(").startswith("SELECT") for query in queries)
+    reads = re.compile(
+        r"""(QUERY = ["'])?\(*select\b""", re.IGNORECASE
+    )  # as Django logs what is planned once
+    assert [query["sql"] for query in queries if not reads.match(query["sql"])] == []
     assert not any("FOR UPDATE" in query["sql"] for query in queries)
 
 

@@ -4,12 +4,15 @@ import threading
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
-from billing.api.remembering import Remembered, RememberedTables, Slot
 from billing.api.subscriptions import subscriptions
-from billing.models import Customer, Invoice, Phase, Subscription
+from billing.models import CreditNoteLine, Customer, Invoice, InvoiceLine, Phase, PhaseItem, Subscription
+from billing.models.ids import array_of
+from billing.remembering import Remembered, RememberedTables, RememberedValues, Slot
+from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +64,22 @@ def test_several_tables_are_read_by_one_statement_as_they_are_without_it(firms):
             [vars(row) | {"_state": 0} for row in rows] for rows in same
         ]
     assert known.fetch({"country": None, "name": None}) == [[], [], []]
+
+
+def test_values_are_those_of_the_query(subscription):
+    def wanted(phases, day):
+        items = PhaseItem.objects.filter(phase__id__any=phases).order_by("pk")
+        invoiced = InvoiceLine.objects.filter(cycle_end__gt=day).order_by()
+        sums = invoiced.values_list("subscription_id", "cycle_end").annotate(gross=Sum("gross"))
+        credited = CreditNoteLine.objects.order_by().values_list("subscription_id", "cycle_end", "gross")
+        said = sums.union(credited, all=True).order_by()
+        return items.values_list("phase", "price__plan__name", "quantity"), said
+
+    ids = [phase.pk for phase in subscription.phases.all()]
+    for known, rows in zip(wanted(Slot("phases"), Slot("day")), wanted(ids, NOON.date()), strict=True):
+        remembered = RememberedValues(known)
+        assert remembered.fetch({"phases": array_of(ids), "day": NOON.date()}) == list(rows) != []
+    assert RememberedValues(wanted(Slot("phases"), Slot("day"))[0]).fetch({"phases": array_of([])}) == []
 
 
 def test_it_brings_related_rows_along_in_the_same_number_of_statements(subscription):
