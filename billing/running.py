@@ -6,9 +6,9 @@ on time. A chunk that fails is halved until the one that cannot be billed stands
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
@@ -38,6 +38,7 @@ from billing import (
 from billing.events import Fact, record, record_many
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import move
+from billing.uncollected import uncollected
 
 CHUNK = 1000
 # How many chunks a run has in hand at once: while the database writes one, the next is priced.
@@ -106,7 +107,7 @@ def run(
     """
     work = _Work(now, clock, chunk, progress, enough)
     diary = None if clock else BillingRun.objects.create(due_at=now)
-    with _without_collector():
+    with uncollected():
         _on_threads(threads, partial(_bill_all, work))
     if diary:
         BillingRun.objects.filter(pk=diary.pk).update(
@@ -116,19 +117,6 @@ def run(
             failures=work.result.failures,
         )
     return work.result
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Looking for cycles among the million rows of a chunk would take a quarter of its time; there are hardly any,
-    and `_bill_all` looks between chunks."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _on_threads(threads: int, work: Callable[[], None]) -> None:

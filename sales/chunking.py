@@ -1,5 +1,6 @@
 """Many customers at once: so many a transaction, each of them held by it."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from django.db import transaction
 
 from billing import customers
 from billing.models import Customer
+from billing.uncollected import uncollected
 
 CHUNK = 1000
 log = logging.getLogger(__name__)
@@ -34,8 +36,10 @@ def each[T](ids: Iterable[str], work: Work[T], *, chunk: int = CHUNK) -> Done[T]
     """Do it with everybody, in chunks. Whom somebody else holds comes alone, once the chunk is done and nobody is held;
     a chunk that fails is halved until who it fails with stands alone."""
     done: Done[T] = Done()
-    for some in batched(ids, chunk):
-        _do(some, work, done)
+    with uncollected():
+        for some in batched(ids, chunk):
+            _do(some, work, done)
+            gc.collect(0)
     return done
 
 

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from billing.maths.periods import local_date
-from billing.models import Customer, Member, Subscription, ThresholdCrossing, UsageDay
+from billing.models import Customer, Member, Subscription, ThresholdCrossing
+from billing.models.ids import array_of
 from sales import watching
 from sales.models import EngagementScore, Rule, Signal
 from sales.rules import Finding
@@ -212,37 +215,49 @@ def _finding(rule: Rule, row: EngagementScore | Scored, now: datetime) -> Findin
 
 
 def activities(days: Mapping[str, date]) -> dict[str, Activity]:
-    """What customers (id -> today) did; four statements for all of them."""
-    recent, earlier = _use(days, 0), _use(days, 1)
-    shares, members = _shares(days), _members(days)
+    """What customers (id -> today) did; three statements for all of them."""
+    uses, shares, members = _uses(days), _shares(days), _members(days)
     made = {}
     for pk in days:
-        active, used = recent.get(pk, (0, {}))
-        growth = _growth(used, earlier.get(pk, (0, {}))[1])
-        made[pk] = Activity(active, growth, shares.get(pk, Decimal(0)), members.get(pk, 0))
+        used = uses.get(pk, ())
+        active = reduce(or_, (use.days for use in used), 0).bit_count()
+        made[pk] = Activity(active, _growth(used), shares.get(pk, Decimal(0)), members.get(pk, 0))
     return made
 
 
-type Use = tuple[int, dict[str, Decimal]]
+class Use(NamedTuple):
+    """Of one meter: its totals in the window and in the one before (None: no use), and a bit for each day with use in
+    the window, the lowest for today."""
+
+    recent: Decimal | None
+    earlier: Decimal | None
+    days: int
 
 
-def _use(days: Mapping[str, date], back: int) -> dict[str, Use]:
-    """(days with use, {meter: total}) of each customer in its window, `back` windows ago."""
-    wanted = Q(pk__in=[])
-    for day, whose in _by_day(days).items():
-        end = day - timedelta(days=WINDOW * back)
-        wanted |= Q(customer__pk__any=whose, day__gt=end - timedelta(days=WINDOW), day__lte=end)
-    rows = UsageDay.objects.filter(wanted, count__gt=0)
-    active = dict(rows.values_list("customer").annotate(n=Count("day", distinct=True)).order_by())
-    totals: dict[str, dict[str, Decimal]] = defaultdict(dict)
-    for pk, meter, used in rows.values_list("customer", "meter").annotate(n=Sum("total")).order_by():
-        totals[pk][meter] = used
-    return {pk: (n, totals[pk]) for pk, n in active.items()}
+_USES = """
+select u.customer_id, sum(u.total) filter (where u.day > a.today - %(window)s),
+    sum(u.total) filter (where u.day <= a.today - %(window)s),
+    coalesce(bit_or(1 << (a.today - u.day)) filter (where u.day > a.today - %(window)s), 0)
+from unnest(%(customers)s::uuid[], %(days)s::date[]) a (customer_id, today)
+join billing_usageday u on u.customer_id = a.customer_id and u.day > a.today - 2 * %(window)s and u.day <= a.today
+where u.count > 0 group by u.customer_id, u.meter_id
+"""
 
 
-def _growth(recent: Mapping[str, Decimal], earlier: Mapping[str, Decimal]) -> Decimal | None:
+def _uses(days: Mapping[str, date]) -> dict[str, list[Use]]:
+    """What each customer used, meter by meter."""
+    given: dict[str, Any] = {"window": WINDOW, "customers": array_of(days), "days": list(days.values())}
+    found: dict[str, list[Use]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(_USES, given)
+        for pk, *use in cursor.fetchall():
+            found[f"cus_{pk.hex}"].append(Use(*use))
+    return found
+
+
+def _growth(used: Iterable[Use]) -> Decimal | None:
     """Of the meter that grew most; None when nothing was used before."""
-    ratios = [recent.get(meter, Decimal(0)) / used for meter, used in earlier.items() if used > 0]
+    ratios = [(use.recent or Decimal(0)) / use.earlier for use in used if use.earlier and use.earlier > 0]
     return max(ratios, default=None)
 
 
