@@ -12,6 +12,7 @@ from tests.scenarios import (
     more_cases,
     neighbour_cases,
     peer_cases,
+    priced_cases,
     timeline_cases,
 )
 
@@ -22,6 +23,7 @@ STORIES = [
     *neighbour_cases.STORIES,
     *kindred_cases.STORIES,
     *mixed_cases.STORIES,
+    *priced_cases.STORIES,
     *timeline_cases.STORIES,
 ]
 
