@@ -37,10 +37,10 @@ SERIES = [("live", "INV-"), ("live-credit", "CN-"), ("test", "TEST-"), ("test-cr
 
 # Standard VAT rates of the countries that the sample seller sells to; staff add theirs.
 TAXES = [
-    ("IE", "VAT Ireland", "23"),
-    ("DE", "USt. Germany", "19"),
-    ("FR", "TVA France", "20"),
-    ("NL", "BTW Netherlands", "21"),
+    ("IE", "VAT", "23"),
+    ("DE", "VAT", "19"),
+    ("FR", "VAT", "20"),
+    ("NL", "VAT", "21"),
 ]
 
 # The shipped price list asks as many euros as dollars. Staff type today's rate.

@@ -12,19 +12,20 @@ from typing import Any
 
 from django.db import transaction
 
-from billing import typed
+from billing import regions, typed
 from billing.choosing import UnknownPrice
 from billing.events import record
 from billing.maths.money import LIMIT
 from billing.maths.periods import Interval
 from billing.maths.pricing import InvalidPrice, PriceModel
-from billing.maths.tax import CATEGORIES
+from billing.maths.tax import CATEGORIES, Tax, whole
 from billing.models import Discount, Entitlement, Meter, Motion, Plan, Price, TaxRate
 from billing.refusals import Refused
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 MOST_PRICES = 100
 MOST_TIERS = 100
+MOST_TAXES = 10
 MOST_ENTITLEMENTS = 100
 MOST_TRIAL_DAYS = 730
 HIGHEST_RANK = 32_767
@@ -547,23 +548,27 @@ def _meter_ids(refs: Sequence[str]) -> list[str]:
 def create_tax_rate(
     *,
     name: str,
-    percentage: Decimal,
+    percentage: Decimal | None = None,
+    taxes: Sequence[Mapping[str, Any]] | None = None,
     country: str = "",
+    state: str = "",
     category: str | None = None,
     inclusive: bool = False,
     now: datetime,
     actor: str = "system",
     livemode: bool = False,
 ) -> TaxRate:
-    """The rate for a country and a kind of product from now on; the one before is kept, no longer active. Issued
+    """The rate for a place and a kind of product from now on; the one before is kept, no longer active. Issued
     papers stay.
 
-    Without a country it is for every country that has none of its own. `category` is the tax category of prices, in
+    `taxes`: name, percentage and compound of each of several that it is made of, in their order; `percentage` is then
+    what they come to, and may be left out. Without a country it is for every country that has none of its own; a `state`
+    is one of the country. `category` is the tax category of prices, in
     the seller's words; a code of EN 16931 instead says how the tax of everything is called in electronic invoices.
     Raises InvalidCatalogue.
     """
-    if not (percentage.is_finite() and 0 <= percentage <= 100 and percentage == round(percentage, 4)):
-        raise InvalidCatalogue("A percentage from 0 to 100 with at most four decimals.", field="percentage")
+    parts = _taxes(taxes or ())
+    percentage = _come_to(percentage, parts)
     if category in CATEGORIES:
         kind, word = str(category), ""
     else:
@@ -571,13 +576,64 @@ def create_tax_rate(
     if percentage and kind != "S":
         raise InvalidCatalogue(f"Category {kind} takes no tax.", field="category")
     place = {"country": typed.country(country), "product_category": word}
+    place["state"] = _state(place["country"], state)
     TaxRate.objects.filter(**place, active=True).update(active=False)
     made = TaxRate.objects.create(
         **place, name=typed.text(name, "name", limit=100, required=True), percentage=percentage, category=kind,
-        inclusive=_flag(inclusive, "inclusive"),
+        inclusive=_flag(inclusive, "inclusive"), taxes=[each.to_json() for each in parts],
     )  # fmt: skip
     _say("tax_rate.created", made, now=now, actor=actor, livemode=livemode)
     return made
+
+
+def _taxes(given: Sequence[Mapping[str, Any]]) -> tuple[Tax, ...]:
+    if len(given) > MOST_TAXES:
+        raise InvalidCatalogue(f"At most {MOST_TAXES} taxes.", field="taxes")
+    made = tuple(
+        Tax(
+            typed.text(each.get("name"), f"taxes.{n}.name", limit=100, required=True),
+            _percentage(each.get("percentage"), f"taxes.{n}.percentage"),
+            _flag(each.get("compound", False), f"taxes.{n}.compound"),
+        )
+        for n, each in enumerate(given)
+    )
+    if made and made[0].compound:
+        raise InvalidCatalogue(
+            "The first is taken from the net amount: only one after it may be compound.",
+            field="taxes.0.compound",
+        )
+    for n, each in enumerate(made):
+        if not each.percentage:
+            raise InvalidCatalogue("A tax of nothing is left out.", field=f"taxes.{n}.percentage")
+    return made
+
+
+def _come_to(given: Decimal | None, taxes: Sequence[Tax]) -> Decimal:
+    """The percentage of all taxes; the one that is given, where it is one alone."""
+    if not taxes:
+        return _percentage(given, "percentage")
+    come_to = whole(taxes)
+    if come_to > 100:
+        raise InvalidCatalogue("The taxes come to more than 100 percent.", field="taxes")
+    if given is not None and given != come_to:
+        raise InvalidCatalogue(f"The taxes come to {come_to.normalize():f}.", field="percentage")
+    return come_to
+
+
+def _percentage(value: Decimal | None, field: str) -> Decimal:
+    if value is None or not (value.is_finite() and 0 <= value <= 100 and value == round(value, 4)):
+        raise InvalidCatalogue("A percentage from 0 to 100 with at most four decimals.", field=field)
+    return value
+
+
+def _state(country: str, given: str) -> str:
+    name = typed.text(given, "state", limit=60)
+    if name and not country:
+        raise InvalidCatalogue("A state is one of a country: name it.", field="country")
+    code = regions.code_of(country, name)
+    if name and not code:
+        raise InvalidCatalogue(f"{typed.countries()[country]} has no such state.", field="state")
+    return code
 
 
 def tax_category(value: Any, field: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import Sum
 
-from billing import bulk, issuing, journal, numbering, settling, signing_off
+from billing import bulk, issuing, journal, numbering, settling, signing_off, taxes
 from billing.events import record
 from billing.issuing import DraftLine
 from billing.maths.money import round_half_away, share
@@ -69,10 +69,17 @@ class _Left:
     net: int
     tax: int
     quantity: Decimal
+    each: list[int]
+    """Of every tax that the tax is made of."""
 
     @property
     def gross(self) -> int:
         return self.net + self.tax
+
+    def take(self, part: DraftLine | CreditNoteLine) -> None:
+        self.net, self.tax = self.net - part.net, self.tax - part.tax_amount
+        self.quantity -= part.quantity
+        self.each = [left - taken["amount"] for left, taken in zip(self.each, part.taxes, strict=True)]
 
 
 # -- Credit notes ---------------------------------------------------------------------------------------
@@ -120,12 +127,15 @@ def locked(invoice: Invoice) -> Invoice:
 
 
 def _left(invoice: Invoice) -> dict[str, _Left]:
-    rows = {line.pk: _Left(line, line.net, line.tax_amount, line.quantity) for line in invoice.lines.all()}
+    rows = {
+        line.pk: _Left(
+            line, line.net, line.tax_amount, line.quantity, [each["amount"] for each in line.taxes]
+        )
+        for line in invoice.lines.all()
+    }
     notes = CreditNoteLine.objects.filter(credit_note__invoice=invoice, invoice_line__isnull=False)
     for note in notes:
-        row = rows[str(note.invoice_line_id)]
-        row.net, row.tax = row.net - note.net, row.tax - note.tax_amount
-        row.quantity -= note.quantity
+        rows[str(note.invoice_line_id)].take(note)
     return rows
 
 
@@ -150,11 +160,7 @@ def _of_line(left: Mapping[str, _Left], wanted: LineCredit, field: str) -> Draft
         raise InvalidCredit("The invoice has no such line.", field=f"{field}.line")
     net, quantity = _taken(row, wanted, field)
     part = _part(row, net, _tax_of(row, net), quantity)
-    row.net, row.tax, row.quantity = (
-        row.net - part.net,
-        row.tax - part.tax_amount,
-        row.quantity - part.quantity,
-    )
+    row.take(part)
     return part
 
 
@@ -224,7 +230,7 @@ def _part(row: _Left, net: int, tax: int, quantity: Decimal) -> DraftLine:
         billed="arrears" if line.period_end is None else "advance", cycle_start=line.cycle_start,
         cycle_end=line.cycle_end, period_start=line.period_start, period_end=line.period_end,
         tax_percentage=line.tax_percentage, tax_category=line.tax_category, tax_reason=line.tax_reason, tax_amount=tax,
-        explanation={"policy": "credited", "line": line.pk},
+        taxes=taxes.part_of(line.taxes, tax, row.each), explanation={"policy": "credited", "line": line.pk},
     )  # fmt: skip
 
 

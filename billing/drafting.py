@@ -109,7 +109,7 @@ def _store(draft: Draft) -> Invoice:
                 unit_amount=line.unit_amount, gross=line.gross, discount=line.discount, net=line.net,
                 tax_percentage=line.tax_percentage, tax_category=line.tax_category, tax_reason=line.tax_reason,
                 tax_amount=line.tax_amount, tax_in_gross=line.tax_in_gross, tax_in_discount=line.tax_in_discount,
-                explanation=line.explanation,
+                taxes=line.taxes, explanation=line.explanation,
             )
             for position, line in enumerate(draft.lines, start=1)
         ]

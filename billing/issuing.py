@@ -30,6 +30,7 @@ from billing.models import (
     Subscription,
 )
 from billing.models.ids import new_id
+from billing.taxes import Said, part_of
 
 POLICIES = {
     "proration": "whole days of the whole period",
@@ -65,6 +66,7 @@ class DraftLine:
     tax_amount: int = 0
     tax_in_gross: int = 0
     tax_in_discount: int = 0
+    taxes: list[Said] = field(default_factory=list)
     explanation: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -250,7 +252,7 @@ def customer_snapshot(customer: Customer) -> dict[str, Any]:
 _LINE_COLUMNS = (
     "kind description price_id subscription_id entry_key cycle_start cycle_end period_start period_end quantity "
     "unit_amount gross discount net tax_percentage tax_category tax_reason tax_amount tax_in_gross tax_in_discount "
-    "explanation"
+    "taxes explanation"
 ).split()
 
 
@@ -267,6 +269,7 @@ def line_rows(
         row |= {"id": new_id(prefix), owner: owner_id, "position": position}
         if sign != 1:
             row |= {name: sign * row[name] for name in _SIGNED}
+            row["taxes"] = [{**each, "amount": sign * each["amount"]} for each in row["taxes"]]
         yield row
 
 
@@ -421,15 +424,23 @@ _SPLIT = ("gross", "discount", "tax_amount", "tax_in_gross", "tax_in_discount")
 def _pieces(lines: Sequence[DraftLine], parts: Sequence[int]) -> list[list[DraftLine]]:
     """The lines of each note. A line that nothing of is left for a note is not on it."""
     given = [tax.Taxed(*(-getattr(line, name) for name in _SPLIT)) for line in lines]
+    left = [[each["amount"] for each in line.taxes] for line in lines]
     return [
-        [_piece(line, amounts) for line, amounts in zip(lines, piece, strict=True) if any(amounts)]
+        [
+            _piece(line, amounts, rest)
+            for line, amounts, rest in zip(lines, piece, left, strict=True)
+            if any(amounts)
+        ]
         for piece in splitting.split(given, parts)
     ]
 
 
-def _piece(line: DraftLine, amounts: tax.Taxed) -> DraftLine:
+def _piece(line: DraftLine, amounts: tax.Taxed, left: list[int]) -> DraftLine:
+    """`left`: of each tax, what no piece before has; this one's is taken from it."""
     said: dict[str, Any] = {name: -amount for name, amount in zip(_SPLIT, amounts, strict=True)}
-    return replace(line, **said, net=said["gross"] - said["discount"])
+    each = part_of(line.taxes, said["tax_amount"], left)
+    left[:] = [rest - one["amount"] for rest, one in zip(left, each, strict=True)]
+    return replace(line, **said, net=said["gross"] - said["discount"], taxes=each)
 
 
 def add_balance(

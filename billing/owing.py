@@ -257,7 +257,7 @@ def taxed(line: DraftLine, rate: tax.TaxRate) -> DraftLine:
     """The line with its own tax, from its own net amount; what the price contains is taken out of it."""
     told = tax.taxed(line.gross, line.discount, rate)
     line.gross, line.discount, line.tax_amount, line.tax_in_gross, line.tax_in_discount = told
-    line.net = told.net
+    line.net, line.taxes = told.net, taxes.said_of(told, rate)
     line.tax_percentage, line.tax_category, line.tax_reason = (
         rate.percentage,
         rate.category,

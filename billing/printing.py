@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,13 +10,16 @@ from typing import Any
 from django.db import transaction
 from facturx import get_xml_from_pdf
 
+from billing import taxes
 from billing.maths.money import exponent, to_major
 from billing.maths.periods import local_date
 from billing.models import CreditNote, CreditNoteLine, Document, Invoice, Payment, Seller
 from billing.models.invoices import PaperLine as LineRow
 from billing.papers import render
 from billing.papers.data import (
+    USUAL_TAX,
     InvoicePaper,
+    LineTax,
     PaperLine,
     Party,
     Preceding,
@@ -152,12 +155,14 @@ def _figures(
     rows: Iterable[LineRow], currency: str, heads: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     lines = tuple(_line(row, currency, (heads or {}).get(str(row.subscription_id), "")) for row in rows)
-    reasons = {(row.tax_category, row.tax_percentage): row.tax_reason for row in rows}
+    reasons = {row.tax_category: row.tax_reason for row in rows}
     return {
         "lines": lines,
         "tax_subtotals": tuple(
-            TaxSubtotal(category=kind, rate=rate, taxable=taxable, amount=amount, reason=reasons[kind, rate])
-            for (kind, rate), (taxable, amount) in taxes_of(lines).items()
+            TaxSubtotal(
+                category=kind, rate=rate, name=name, taxable=taxable, amount=amount, reason=reasons[kind]
+            )
+            for (kind, rate, name), (taxable, amount) in taxes_of(lines).items()
         ),
         "subtotal": sum(line.gross for line in lines),
         "discount_total": sum(line.discount for line in lines),
@@ -183,7 +188,14 @@ def _line(row: LineRow, currency: str, group: str) -> PaperLine:
             words for words in (_with_tax(row, currency), _detail(row.explanation, currency)) if words
         ),
         group=group,
+        taxes=tuple(_taxes(row)),
     )
+
+
+def _taxes(row: LineRow) -> Iterator[LineTax]:
+    for each, base in taxes.of_line(row):
+        name, rate = each["name"] or USUAL_TAX, Decimal(each["percentage"])
+        yield LineTax(name=name, rate=rate, base=base, amount=each["amount"])
 
 
 def _with_tax(row: LineRow, currency: str) -> str:

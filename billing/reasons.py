@@ -24,21 +24,31 @@ class TaxRow:
 
 
 def taxes(lines: Iterable[Any], *, in_prices: bool = False) -> list[TaxRow]:
-    """A row for each rate of the lines, rows or drafts; `in_prices`: they are shown as they were priced, so tax that was
+    """A row for each tax of the lines, rows or drafts; `in_prices`: they are shown as they were priced, so tax that was
     in the price is said to be included."""
-    sums: dict[tuple[Decimal, str, bool], int] = {}
+    sums: dict[tuple[str, str, bool], int] = {}
     for line in lines:
         contained = in_prices and bool(line.tax_amount and (line.tax_in_gross or line.tax_in_discount))
-        key = (line.tax_percentage, line.tax_reason, contained)
-        sums[key] = sums.get(key, 0) + line.tax_amount
+        for label, amount in _each_tax(line):
+            key = (label, line.tax_reason, contained)
+            sums[key] = sums.get(key, 0) + amount
     return [
-        TaxRow(_tax_name(rate, contained), amount, note) for (rate, note, contained), amount in sums.items()
+        TaxRow(f"{_('incl.')} {label}" if contained else label, amount, note)
+        for (label, note, contained), amount in sums.items()
     ]
 
 
-def _tax_name(rate: Decimal, contained: bool) -> str:
-    label = f"{_('VAT')} {number(rate.normalize())}%" if rate else _("VAT")
-    return f"{_('incl.')} {label}" if contained else label
+def _each_tax(line: Any) -> Iterator[tuple[str, int]]:
+    """Every tax of a line by its name and percentage. A line of an older release says only what they came to."""
+    for tax in line.taxes:
+        yield _tax_name(tax["name"], Decimal(tax["percentage"])), tax["amount"]
+    if not line.taxes:
+        yield _tax_name("", line.tax_percentage), line.tax_amount
+
+
+def _tax_name(name: str, rate: Decimal) -> str:
+    label = _(name) if name else _("VAT")
+    return f"{label} {number(rate.normalize())}%" if rate else label
 
 
 def why(line: Any, currency: str) -> list[str]:
@@ -161,7 +171,10 @@ def _discounts(line: Any, told: Told, currency: str) -> Iterator[str]:
 
 def _tax(line: Any, currency: str) -> Iterator[str]:
     contained = line.tax_in_gross - line.tax_in_discount
-    if line.tax_amount:
+    if line.tax_amount and len(line.taxes) > 1:
+        for tax in line.taxes:
+            yield f"{_tax_name(tax['name'], Decimal(tax['percentage']))}: {money(tax['amount'], currency)}."
+    elif line.tax_amount:
         rate = number(Decimal(line.tax_percentage).normalize())
         words = _("Tax that the price contains,") if contained else _("Tax")
         yield f"{words} {rate}%: {money(line.tax_amount, currency)}."

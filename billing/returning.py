@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import BooleanField, Case, ExpressionWrapper, F, Q, Value, When
 
+from billing import taxes
 from billing.maths.money import round_half_away
-from billing.maths.tax import TaxRate
+from billing.maths.tax import Tax, TaxRate
 from billing.models import CreditNoteLine, InvoiceLine
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _period(line: "DraftLine") -> Period:
     return line.price_id, line.cycle_start
 
 
-_TAX = "tax_percentage tax_category tax_reason tax_in_gross tax_amount".split()
+_TAX = "tax_percentage tax_category tax_reason tax_in_gross tax_amount taxes".split()
 
 
 def past_of(subscription: str, periods: Collection[Period]) -> Past:
@@ -86,11 +87,13 @@ def past_of(subscription: str, periods: Collection[Period]) -> Past:
 def _past(said: Collection[Any]) -> Past:
     rates: dict[Period, TaxRate] = {}
     left: dict[Period, int] = {}
-    for price, start, counts, taxed, _, percentage, category, reason, within, tax in said:
+    for price, start, counts, taxed, _, percentage, category, reason, within, tax, each in said:
         left[price, start] = left.get((price, start), 0) + counts
         # Where a price contains tax that was not charged, the line does not say how much.
         if taxed and (tax or not within):
-            rates[price, start] = TaxRate("charged", percentage, bool(within), category, reason or None)
+            rates[price, start] = TaxRate(
+                "charged", percentage, bool(within), category, reason or None, taxes=tuple(map(Tax.from_json, each))
+            )  # fmt: skip
     return Past(rates, left)
 
 
@@ -100,5 +103,6 @@ def _answer(line: "DraftLine", excess: int) -> "DraftLine":
     return replace(
         line, kind="adjustment", description=f"Given back before: {line.description}"[:300], gross=excess, discount=0,
         net=excess, tax_amount=tax, tax_in_gross=tax if line.tax_in_gross else 0, tax_in_discount=0, entry_key="",
+        taxes=taxes.part_of(line.taxes, tax),
         explanation={"policy": GIVEN_BEFORE, "line": line.entry_key},
     )  # fmt: skip

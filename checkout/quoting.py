@@ -85,6 +85,7 @@ def buyer(session: CheckoutSession) -> Customer:
         email=session.email,
         currency=session.currency,
         country=country,
+        billing_address={"state": answers.get("state", "")},
         tax_id=_or_nothing(lambda value: typed.tax_id(value, country), answers.get("tax_id", "")),
         timezone=_or_nothing(typed.timezone, answers.get("timezone", "")) or "UTC",
         test_clock=session.test_clock,

@@ -137,7 +137,9 @@ INVOICE = ("id", "number", "status", "currency", "total", "amount_due", "due_on"
            "collection_method", "next_attempt_at", "due_at")  # fmt: skip
 QUOTE = ("id", "number", "version", "link_nonce", "state", "title", "expires_at", "currency", "arr")
 CARD = ("id", "brand", "last4", "exp_month", "exp_year", "is_default")
-RATE = ("id", "name", "percentage", "country", "product_category", "inclusive", "category")
+RATE = (
+    "id", "name", "percentage", "taxes", "country", "state", "product_category", "inclusive", "category",
+)  # fmt: skip
 
 
 def home(visit: Visit) -> Home:

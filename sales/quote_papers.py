@@ -140,6 +140,8 @@ def tax_words(tax: TaxRate) -> str:
     if tax.reason:
         return tax.reason
     percent = f"{tax.percentage.normalize():f} %"
+    if len(tax.taxes) > 1:
+        percent += f" ({' + '.join(f'{each.name} {each.percentage.normalize():f} %' for each in tax.taxes)})"
     if tax.inclusive:
         return (
             f"Prices contain tax of {percent}; amounts are shown without it, and it is added to each invoice."

@@ -10,8 +10,10 @@ from billing.admin import (
     rehearsing,
     segments,
     sign_offs,
+    tax_rates,
 )
 
 __all__ = [
     "catalogue", "developing", "looking", "mails", "papers", "privacy", "rehearsing", "segments", "sign_offs",
+    "tax_rates",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from billing.admin.base import Careful, Spoken, chosen_alone, figure
 from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
-from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller, TaxRate
+from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller
 from billing.templatetags.tandem import money, percent, spelled
 
 
@@ -168,25 +168,6 @@ class MeterAdmin(Careful):
         "A meter turns the events that your product sends into a quantity: a count, a sum, the most.",
     )
     list_display = ("name", "code", "event_name", "aggregation", "unit")
-
-
-@admin.register(TaxRate)
-class TaxRateAdmin(Careful):
-    teaches = (
-        "percent",
-        "No tax rate yet",
-        "Without one no tax is taken. Add one for each country in which you collect it.",
-    )
-    list_display = (
-        "name",
-        "country",
-        "product_category",
-        figure("percentage", "rate", lambda value, row: percent(value)),
-        "inclusive",
-        "category",
-        "active",
-    )
-    list_filter = ("active", "country", "product_category")
 
 
 class DiscountForm(forms.ModelForm):

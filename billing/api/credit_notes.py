@@ -24,6 +24,7 @@ from billing.api.fields import (
     minor,
 )
 from billing.api.finding import row
+from billing.api.invoices import LineTaxOut, PaperTaxOut, line_taxes, paper_taxes
 from billing.api.schema import operation
 from billing.api.sign_offs import SignOffOut, waits
 from billing.api.subscriptions import span
@@ -61,8 +62,13 @@ class CreditNoteLineOut(serializers.Serializer[Any]):
     amount = Money(source="net", currency="credit_note.currency", help_text="before tax")
     tax_rate = Number(source="tax_percentage")
     tax_amount = Money(currency="credit_note.currency")
+    taxes = serializers.SerializerMethodField()
     period = serializers.SerializerMethodField()
     line = serializers.CharField(source="invoice_line_id", allow_null=True, help_text="of the invoice")
+
+    @extend_schema_field(LineTaxOut(many=True))
+    def get_taxes(self, line: CreditNoteLine) -> Any:
+        return line_taxes(line, line.credit_note.currency)
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, line: CreditNoteLine) -> Any:
@@ -82,7 +88,12 @@ class CreditNoteOut(serializers.Serializer[Any]):
     total = Money()
     issued_at = Instant()
     lines = CreditNoteLineOut(many=True)
+    taxes = serializers.SerializerMethodField(help_text="tax_total by tax")
     pdf = serializers.SerializerMethodField()
+
+    @extend_schema_field(PaperTaxOut(many=True))
+    def get_taxes(self, note: CreditNote) -> Any:
+        return paper_taxes(note.lines.all(), note.currency)
 
     def get_pdf(self, note: CreditNote) -> str:
         return f"/api/v1/credit_notes/{note.pk}/pdf"

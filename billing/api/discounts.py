@@ -108,10 +108,34 @@ def discount_at(ref: str, field: str = "") -> Discount:
 # -- Taxes --------------------------------------------------------------------------------------------------
 
 
+class TaxNew(Strict):
+    name = Text(max_length=100, help_text="as papers print it: GST, City tax")
+    percentage = Percent()
+    compound = serializers.BooleanField(
+        required=False, help_text="taken from the net amount and the taxes before it"
+    )
+
+
+class TaxOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    percentage = Number()
+    compound = serializers.BooleanField()
+
+
 class TaxRateNew(Strict):
     name = Text()
-    percentage = Percent()
+    percentage = Percent(required=False, help_text="may be left out with `taxes`: it is what they come to")
+    taxes = TaxNew(
+        many=True, required=False,
+        help_text="where several taxes are taken, in their order: state and city, GST and QST. Each is rounded for "
+        "itself",
+    )  # fmt: skip
     country = Text(required=False, allow_blank=True, help_text="ISO 3166-1, two letters")
+    state = Text(
+        required=False, allow_blank=True, max_length=60,
+        help_text="of the country: its name, or its code of ISO 3166-2 without the country (TX, QC). Compared with the "
+        "state of the customer's billing address",
+    )  # fmt: skip
     inclusive = serializers.BooleanField(
         required=False, help_text="prices contain this tax: the buyer pays the price as it is written"
     )
@@ -126,8 +150,10 @@ class TaxRateNew(Strict):
 class TaxRateOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     name = serializers.CharField()
-    percentage = Number()
+    percentage = Number(help_text="of all taxes")
+    taxes = serializers.SerializerMethodField(help_text="what it is made of; none of a rate of nothing")
     country = serializers.CharField()
+    state = serializers.CharField(help_text="its code in the US, Canada and India; empty: the whole country")
     inclusive = serializers.BooleanField()
     category = serializers.SerializerMethodField(
         help_text="the tax category; its code of EN 16931, if for all"
@@ -136,8 +162,12 @@ class TaxRateOut(serializers.Serializer[Any]):
         source="category", help_text="of EN 16931, as electronic invoices say it"
     )
     active = serializers.BooleanField(
-        help_text="false: another rate of the country and category took its place"
+        help_text="false: another rate of the place and category took its place"
     )
+
+    @extend_schema_field(TaxOut(many=True))
+    def get_taxes(self, rate: TaxRate) -> Any:
+        return TaxOut(rate.parts, many=True).data
 
     def get_category(self, rate: TaxRate) -> str:
         return rate.product_category or rate.category
@@ -147,8 +177,9 @@ class TaxRates(ApiView):
     @operation(
         "Set a tax rate", tag="Tax rates", name="create_tax_rate", body=TaxRateNew, answer=TaxRateOut,
         status=201, posts=True,
-        description="From now on it is the country's rate for the category; issued papers keep theirs. Of several "
-        "rates the most specific wins: country and category, country, category anywhere, everything anywhere.",
+        description="From now on it is the place's rate for the category; issued papers keep theirs. Of several "
+        "rates the most specific wins: state and category, state, country and category, country, category anywhere, "
+        "everything anywhere. It takes the place of the others: what is taken beside it is one of its `taxes`.",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         return self.answer(TaxRateOut, cataloguing.create_tax_rate(**self.given(TaxRateNew), **self.by), 201)

@@ -1,6 +1,6 @@
 """Invoices and payments: read, printed, paid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from billing import (
     invoicing,
     noticing,
     printing,
+    taxes,
 )
 from billing.api.fields import (
     Amount,
@@ -47,6 +48,7 @@ from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import (
     CollectionMethod,
+    CreditNoteLine,
     Dispute,
     Invoice,
     InvoiceLine,
@@ -63,6 +65,39 @@ TAG = "Invoices"
 ABOVE = "202: it is above the seller's limit and waits for a second person."
 
 
+class LineTaxOut(serializers.Serializer[Any]):
+    """One of a line's taxes."""
+
+    name = serializers.CharField()
+    percentage = serializers.CharField()
+    amount = serializers.CharField()
+
+
+class PaperTaxOut(LineTaxOut):
+    """One tax of a paper, over all of its lines."""
+
+    taxable = serializers.CharField(
+        help_text="what it was taken from; of a compound tax with the taxes before it"
+    )
+
+
+def line_taxes(line: InvoiceLine | CreditNoteLine, currency: str) -> list[dict[str, str]]:
+    return [
+        {"name": tax["name"], "percentage": tax["percentage"], "amount": to_major(tax["amount"], currency)}
+        for tax in line.taxes
+    ]
+
+
+def paper_taxes(lines: Iterable[InvoiceLine | CreditNoteLine], currency: str) -> list[dict[str, str]]:
+    return [
+        {
+            "name": tax.name, "percentage": tax.percentage, "amount": to_major(tax.amount, currency),
+            "taxable": to_major(tax.taxable, currency),
+        }
+        for tax in taxes.by_name(lines)
+    ]  # fmt: skip
+
+
 class InvoiceLineOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     description = serializers.CharField()
@@ -77,12 +112,19 @@ class InvoiceLineOut(serializers.Serializer[Any]):
     discount = Money(currency="invoice.currency")
     tax_rate = Number(source="tax_percentage")
     tax_amount = Money(currency="invoice.currency")
+    taxes = serializers.SerializerMethodField(
+        help_text="what tax_amount is made of; none where none is charged"
+    )
     period = serializers.SerializerMethodField()
     price = serializers.CharField(source="price_id", allow_null=True)
     subscription = serializers.CharField(source="subscription_id", allow_null=True)
     explanation = serializers.DictField(
         source="explained", help_text="how the amount was computed: docs/billing-maths.md, section 12"
     )
+
+    @extend_schema_field(LineTaxOut(many=True))
+    def get_taxes(self, line: InvoiceLine) -> Any:
+        return line_taxes(line, line.invoice.currency)
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, line: InvoiceLine) -> Any:
@@ -123,12 +165,17 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     seller = serializers.DictField(help_text="as printed")
     bill_to = serializers.DictField(help_text="as printed")
     lines = InvoiceLineOut(many=True)
+    taxes = serializers.SerializerMethodField(help_text="tax_total by tax")
     pdf = serializers.SerializerMethodField(help_text="where its PDF is; null while a draft")
     xml = serializers.SerializerMethodField(help_text="where its electronic form is; null while a draft")
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, invoice: Invoice) -> Any:
         return span(invoice.period_start, invoice.period_end)
+
+    @extend_schema_field(PaperTaxOut(many=True))
+    def get_taxes(self, invoice: Invoice) -> Any:
+        return paper_taxes(invoice.lines.all(), invoice.currency)
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_pdf(self, invoice: Invoice) -> str | None:

@@ -1,11 +1,13 @@
 """Tax, line by line."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from math import lcm
+from typing import Any, NamedTuple, Self
 
-from billing.maths.money import round_half_away
+from billing.maths.money import plain, round_half_away, share
 
 # EN 16931: standard, zero rated, exempt, reverse charge, outside the scope, intra-community supply, export.
 CATEGORIES = ("S", "Z", "E", "AE", "O", "K", "G")
@@ -16,11 +18,49 @@ class InvalidTaxRate(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tax:
+    """One of the taxes that a rate is made of (state and county, GST and QST).
+
+    compound: taken from the net amount together with the taxes before it, not from the net amount alone.
+    """
+
+    name: str
+    percentage: Decimal
+    compound: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As rows keep it: the percentage as text, compound only where it is so."""
+        said = {"name": self.name, "percentage": plain(self.percentage)}
+        return {**said, "compound": True} if self.compound else said
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        return cls(row["name"], Decimal(row["percentage"]), row.get("compound", False))
+
+
+def whole(taxes: Sequence[Tax]) -> Decimal:
+    """What several taxes come to in percent of the net amount, with the four decimals that papers say."""
+    exact = sum(_shares_of_net(taxes))
+    percent = Decimal(exact.numerator) / Decimal(exact.denominator)
+    return percent.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+def _shares_of_net(taxes: Sequence[Tax]) -> list[Fraction]:
+    """Each tax in exact percent of the net amount."""
+    found: list[Fraction] = []
+    for tax in taxes:
+        percent = Fraction(tax.percentage)
+        found.append(percent * (1 + sum(found, Fraction(0)) / 100) if tax.compound else percent)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class TaxRate:
     """percentage in percent; inclusive: prices contain the tax; reason: printed for every category but S.
 
     contained: the percentage that prices contain although it is not charged (a reverse charge, an export): the
     buyer pays what is left without it.
+    taxes: those that the percentage is made of; one without a name, where none is given and something is charged.
     """
 
     key: str
@@ -29,14 +69,24 @@ class TaxRate:
     category: str = "S"
     reason: str | None = None
     contained: Decimal = Decimal(0)
-    _exact: Fraction = field(init=False, repr=False, compare=False)
+    taxes: tuple[Tax, ...] = ()
+    rows: tuple[dict[str, Any], ...] = field(init=False, repr=False, compare=False)
+    """The taxes as rows keep them, made once: a billing run writes them on thousands of lines."""
+    _each: tuple[Fraction, ...] = field(init=False, repr=False, compare=False)
+    _steps: tuple[tuple[int, int, bool], ...] = field(init=False, repr=False, compare=False)
     _within: Fraction = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.percentage and not self.taxes:
+            object.__setattr__(self, "taxes", (Tax("", self.percentage),))
         _check(self)
-        object.__setattr__(self, "_exact", Fraction(self.percentage))
-        within = self.percentage if self.inclusive else self.contained
-        object.__setattr__(self, "_within", Fraction(within))
+        each = _shares_of_net(self.taxes)
+        object.__setattr__(self, "rows", tuple(tax.to_json() for tax in self.taxes))
+        object.__setattr__(self, "_each", tuple(each))
+        steps = ((*tax.percentage.as_integer_ratio(), tax.compound) for tax in self.taxes)
+        object.__setattr__(self, "_steps", tuple(steps))
+        within = sum(each, Fraction(0)) if self.inclusive else Fraction(self.contained)
+        object.__setattr__(self, "_within", within)
 
     @property
     def within(self) -> Decimal:
@@ -72,8 +122,35 @@ def tax_of(net_or_gross: int, rate: TaxRate) -> tuple[int, int]:
     if rate._within:
         within = contained_in(net_or_gross, rate)
         return net_or_gross - within, within if rate.inclusive else 0
-    percent, of = rate._exact.numerator, rate._exact.denominator
-    return net_or_gross, round_half_away(net_or_gross * percent, 100 * of)
+    if len(rate._steps) == 1:
+        percent, of, _ = rate._steps[0]
+        return net_or_gross, round_half_away(net_or_gross * percent, 100 * of)
+    return net_or_gross, sum(_added(net_or_gross, rate))
+
+
+def each_of(line: "Taxed", rate: TaxRate) -> list[int]:
+    """What every tax of the rate takes of a line; together its tax."""
+    if len(rate.taxes) <= 1:
+        return [line.tax] * len(rate.taxes)
+    if not rate._within:
+        return _added(line.net, rate)
+    of = lcm(*(percent.denominator for percent in rate._each))
+    return share(line.tax, [int(percent * of) for percent in rate._each])
+
+
+def part_of_each(tax: int, left: Sequence[int]) -> list[int]:
+    """A part of a line's tax (what a credit note takes back of it, say) over the taxes that it is made of, by what is
+    left of each: parts that take all of the tax take all of each, and never more."""
+    return share(tax, [abs(each) for each in left])
+
+
+def _added(net: int, rate: TaxRate) -> list[int]:
+    """Every tax on a net amount, each rounded for itself; a compound one takes its part of those before it too."""
+    found: list[int] = []
+    for percent, of, compound in rate._steps:
+        base = net + sum(found) if compound else net
+        found.append(round_half_away(base * percent, 100 * of))
+    return found
 
 
 def contained_in(amount: int, rate: TaxRate) -> int:
@@ -100,7 +177,21 @@ def _check(rate: TaxRate) -> None:
         raise InvalidTaxRate("percentage: from 0 to 100.")
     if rate.percentage and rate.category != "S":
         raise InvalidTaxRate(f"percentage: category {rate.category} takes no tax.")
+    _check_taxes(rate)
     if not (rate.contained.is_finite() and 0 <= rate.contained <= 100):
         raise InvalidTaxRate("contained: from 0 to 100.")
     if rate.contained and rate.percentage:
         raise InvalidTaxRate("contained: what is charged is not taken out.")
+
+
+def _check_taxes(rate: TaxRate) -> None:
+    for tax in rate.taxes:
+        if not (tax.percentage.is_finite() and 0 < tax.percentage <= 100):
+            raise InvalidTaxRate("taxes: each is above 0 and at most 100 percent.")
+    if rate.taxes and rate.taxes[0].compound:
+        raise InvalidTaxRate(
+            "taxes: the first is taken from the net amount; only what follows may be compound."
+        )
+    come_to = whole(rate.taxes) if len(rate.taxes) > 1 else sum(tax.percentage for tax in rate.taxes)
+    if rate.percentage != come_to:
+        raise InvalidTaxRate(f"percentage: the taxes come to {Decimal(come_to).normalize():f}.")

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.maths import pricing
 from billing.maths.periods import Interval
-from billing.maths.tax import InvalidTaxRate
+from billing.maths.tax import InvalidTaxRate, Tax
 from billing.maths.tax import TaxRate as TaxValue
 from billing.models.customers import Motion
 from billing.models.ids import IdField
@@ -44,12 +44,22 @@ TAX_CATEGORY = "what it is for in terms of tax: the word that tax rates name"
 
 class TaxRate(models.Model):
     """A tax, where it applies and for what. `category` is the EN 16931 code of the VAT category, `product_category`
-    the seller's own word for a kind of product; without one it is for everything that has no rate of its own."""
+    the seller's own word for a kind of product; without one it is for everything that has no rate of its own.
+
+    `taxes`: what it is made of, where that is several: [{"name", "percentage", "compound"}] in their order, the
+    percentages as text. `percentage` is then what they come to."""
 
     id = IdField("tax")
-    name = models.CharField(max_length=100)
+    name = models.CharField(max_length=100, help_text="as papers print it: VAT, GST, Sales tax")
     percentage = models.DecimalField(max_digits=7, decimal_places=4)
     country = models.CharField(max_length=2, blank=True, help_text="without one: wherever no other is set")
+    state = models.CharField(
+        max_length=60,
+        blank=True,
+        db_default="",
+        help_text="of the country: a state, province or region; blank: all",
+    )
+    taxes = models.JSONField(default=list, blank=True, db_default=models.Value([], models.JSONField()))
     product_category = models.SlugField(
         max_length=40, blank=True, db_default="", help_text="for prices of this tax category; blank: for all"
     )
@@ -63,21 +73,29 @@ class TaxRate(models.Model):
                 condition=models.Q(percentage__gte=0, percentage__lte=100), name="tax_percentage_sane"
             ),
             models.UniqueConstraint(
-                fields=["country", "product_category"],
+                fields=["country", "state", "product_category"],
                 condition=models.Q(active=True),
-                name="one_active_tax_rate_per_country_and_category",
+                name="one_active_tax_rate_per_place_and_category",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.percentage.normalize()} %"
+        place = " ".join(filter(None, (self.country, self.state)))
+        return f"{self.name} {self.percentage.normalize():f} %{f', {place}' if place else ''}"
+
+    @property
+    def parts(self) -> tuple[Tax, ...]:
+        """The taxes that are charged, in their order; none where nothing is."""
+        if self.taxes:
+            return tuple(map(Tax.from_json, self.taxes))
+        return (Tax(self.name, self.percentage),) if self.percentage else ()
 
     def clean(self) -> None:
         """The percentage and its code go together, as invoices need them."""
         if self.percentage is None:
             return
         try:
-            TaxValue("", self.percentage, category=self.category)
+            TaxValue("", self.percentage, category=self.category, taxes=self.parts)
         except InvalidTaxRate as error:
             field, _, words = str(error).partition(": ")
             raise ValidationError({field: words}) from None

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.http import Http404
 from django.utils import timezone
 
@@ -236,6 +236,11 @@ class PaperLine(ReadPlainly):
     tax_category = models.CharField(max_length=2, default="O")
     tax_reason = models.CharField(max_length=200, blank=True)
     tax_amount = models.BigIntegerField(default=0)
+    taxes = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        help_text="name, percentage, compound and amount of each that tax_amount is made of",
+    )
     tax_in_gross = models.BigIntegerField(
         default=0, db_default=0, help_text="tax that the price contained; with it, gross is what was priced"
     )
@@ -261,6 +266,8 @@ class PaperLine(ReadPlainly):
             "category": self.tax_category,
             "amount": self.tax_amount,
         }
+        if len(self.taxes) > 1:
+            tax["taxes"] = self.taxes
         if self.tax_reason:
             tax["reason"] = self.tax_reason
         if self.tax_in_gross:

@@ -88,8 +88,20 @@ class Span(Jsonable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineTax(Jsonable):
+    """One of a line's taxes: `amount` is `rate` percent of `base`, rounded once."""
+
+    name: str
+    rate: Decimal
+    base: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperLine(Jsonable):
     """One line. `net = gross - discount`; `tax_amount` is the tax on `net`, rounded once.
+
+    `taxes` are those that `tax_amount` and `tax_rate` come from; none: one that the paper calls by its usual name.
 
     `detail` is a second, smaller line (tiers, proration in words); the period is printed without being
     repeated there. `unit_amount` is in major units, None when the price is not one (tiers, percentages).
@@ -109,11 +121,12 @@ class PaperLine(Jsonable):
     period: Span | None = None
     unit: str = "C62"
     group: str = ""
+    taxes: tuple[LineTax, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxSubtotal(Jsonable):
-    """The tax of one category and rate. `category` is a UNTDID 5305 code: S, Z, E, AE, K, G, O, L or M.
+    """The tax of one category, name and rate. `category` is a UNTDID 5305 code: S, Z, E, AE, K, G, O, L or M.
 
     `name` is the tax's word on the paper. `reason` and `reason_code` (VATEX list) say why nothing is charged.
     """
@@ -203,15 +216,16 @@ class InvoicePaper(Jsonable):
 
     def _tax_sums(self) -> Iterable[tuple[str, int, int]]:
         lines = taxes_of(self.lines)
-        said: dict[tuple[str, Decimal], tuple[int, int]] = {}
+        said: dict[TaxKey, tuple[int, int]] = {}
         for each in self.tax_subtotals:
-            taxable, amount = said.get((each.category, each.rate), (0, 0))
-            said[each.category, each.rate] = taxable + each.taxable, amount + each.amount
-        for category, rate in sorted({*lines, *said}):
-            taxable, amount = lines.get((category, rate), (0, 0))
-            stated = said.get((category, rate), (0, 0))
-            yield f"taxable amount of {category} {rate} %", stated[0], taxable
-            yield f"tax of {category} {rate} %", stated[1], amount
+            key = each.category, each.rate, each.name
+            taxable, amount = said.get(key, (0, 0))
+            said[key] = taxable + each.taxable, amount + each.amount
+        for key in sorted({*lines, *said}):
+            (taxable, amount), stated = lines.get(key, (0, 0)), said.get(key, (0, 0))
+            words = f"{key[0]} {key[1]} %"
+            yield f"taxable amount of {words}", stated[0], taxable
+            yield f"tax of {words}", stated[1], amount
         yield "tax_total", self.tax_total, sum(line.tax_amount for line in self.lines)
 
     def _totals(self) -> Iterable[tuple[str, int, int]]:
@@ -219,13 +233,23 @@ class InvoicePaper(Jsonable):
         yield "amount_due", self.amount_due, self.total - self.amount_paid - self.balance_applied
 
 
-def taxes_of(lines: Iterable[PaperLine]) -> dict[tuple[str, Decimal], tuple[int, int]]:
-    """(taxable, tax) in minor units of each (category, rate) in the lines."""
-    sums: dict[tuple[str, Decimal], tuple[int, int]] = {}
+type TaxKey = tuple[str, Decimal, str]
+USUAL_TAX = "VAT"
+
+
+def taxes_of(lines: Iterable[PaperLine]) -> dict[TaxKey, tuple[int, int]]:
+    """(taxable, tax) in minor units of each (category, rate, name) in the lines."""
+    sums: dict[TaxKey, tuple[int, int]] = {}
     for line in lines:
-        taxable, amount = sums.get((line.tax_category, line.tax_rate), (0, 0))
-        sums[line.tax_category, line.tax_rate] = taxable + line.net, amount + line.tax_amount
+        for each in line.taxes or [_only_tax(line)]:
+            key = line.tax_category, each.rate, each.name
+            taxable, amount = sums.get(key, (0, 0))
+            sums[key] = taxable + each.base, amount + each.amount
     return sums
+
+
+def _only_tax(line: PaperLine) -> LineTax:
+    return LineTax(name=USUAL_TAX, rate=line.tax_rate, base=line.net, amount=line.tax_amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

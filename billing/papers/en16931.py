@@ -8,6 +8,7 @@ BT and BR numbers are those of EN 16931-1.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from xml.sax.saxutils import escape, quoteattr
@@ -52,6 +53,8 @@ def _seller_obstacles(paper: InvoicePaper) -> Obstacles:
         yield "reverse charge, intra-Community supply and export need the seller's VAT id"
     if "O" in categories and len(categories) > 1:
         yield "lines outside the scope of VAT cannot stand beside others"
+    if any(len(line.taxes) > 1 for line in paper.lines):
+        yield "several taxes on one line: EN 16931 knows VAT alone"
     if unknown := categories - CATEGORIES:
         yield f"{', '.join(sorted(unknown))} is no tax category"
 
@@ -68,13 +71,26 @@ def _buyer_obstacles(paper: InvoicePaper) -> Obstacles:
 def _amount_obstacles(paper: InvoicePaper) -> Obstacles:
     if paper.exponent > 2 and any(amount % 10 ** (paper.exponent - 2) for amount in _amounts(paper)):
         yield "EN 16931 knows two decimals"
-    for tax in paper.tax_subtotals:
+    for tax in vat_breakdown(paper):
         if tax.category not in CHARGED and (tax.rate or tax.amount):
             yield f"tax category {tax.category} charges nothing"
         elif abs(_drift(tax, paper.exponent)) >= TOLERANCE:
             yield f"the tax at {tax.rate} %, rounded line by line, is not rate times base"
         elif tax.amount and round(tax.rate) == 0:
             yield "a rate below one half per cent is read as zero"
+
+
+def vat_breakdown(paper: InvoicePaper) -> list[TaxSubtotal]:
+    """BG-23: one for each category and rate, whatever the tax is called on the paper."""
+    found: dict[tuple[str, Decimal], TaxSubtotal] = {}
+    for tax in paper.tax_subtotals:
+        same = found.get((tax.category, tax.rate))
+        found[tax.category, tax.rate] = (
+            tax
+            if same is None
+            else replace(same, taxable=same.taxable + tax.taxable, amount=same.amount + tax.amount)
+        )
+    return list(found.values())
 
 
 def _categories(paper: InvoicePaper) -> frozenset[str]:
@@ -85,7 +101,7 @@ def _amounts(paper: InvoicePaper) -> Iterator[int]:
     yield from (paper.subtotal, paper.discount_total, paper.tax_total, paper.total, paper.amount_due)
     for line in paper.lines:
         yield from (line.gross, line.discount, line.net)
-    for tax in paper.tax_subtotals:
+    for tax in vat_breakdown(paper):
         yield from (tax.taxable, tax.amount)
 
 
@@ -328,7 +344,7 @@ def _settlement(paper: InvoicePaper, money: Money) -> str:
         _text("ram:PaymentReference", reference),
         _text("ram:InvoiceCurrencyCode", paper.currency),
         _means(paper),
-        "".join(_tax(tax, money) for tax in paper.tax_subtotals),
+        "".join(_tax(tax, money) for tax in vat_breakdown(paper)),
         _period(paper.period),
         _terms(paper),
         _summation(paper, money),

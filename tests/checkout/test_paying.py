@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import cards, collecting, customers, issuing
+from billing import cards, cataloguing, collecting, customers, issuing, taxes
 from billing.models import (
     Customer,
     Discount,
@@ -51,6 +51,18 @@ def test_a_card_pays_and_everything_is_made(session, press, fake_stripe, books):
     card = PaymentMethod.objects.get()
     assert (card.brand, card.last4, card.is_default) == ("visa", "4242", True)
     assert customer.provider_id.startswith("cus_")
+
+
+def test_the_taxes_of_a_province_are_paid_as_they_were_shown(session, press, fake_stripe, books):
+    cataloguing.create_tax_rate(
+        now=timezone.now(), name="Quebec", country="CA", state="QC",
+        taxes=[{"name": "GST", "percentage": Decimal(5)}, {"name": "QST", "percentage": Decimal("9.975")}],
+    )  # fmt: skip
+    place = {"country": "CA", "state": "Québec", "city": "Montréal", "postal_code": "H2Y 1C6"}
+    to_the_receipt(press(session, **place, expected="10003"), session)
+    one_of_everything(session, 100_03, fake_stripe)
+    found = taxes.by_name(Invoice.objects.get().lines.all())
+    assert [(tax.name, tax.amount) for tax in found] == [("GST", 4_35), ("QST", 8_68)]
 
 
 def test_it_tells_what_happened_in_events(session, press, fake_stripe):

@@ -5,8 +5,10 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from billing import cataloguing
 from billing.models import Discount, Payment
 from checkout.models import CheckoutSession
+from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +65,20 @@ def test_it_adds_the_tax_of_the_country(session, press, show):
     html = show(session)
     assert "VAT 19%" in html
     assert "Pay $103.53 and start" in html
+
+
+def test_it_adds_each_tax_of_the_province(session, press, show):
+    cataloguing.create_tax_rate(
+        now=NOON, name="Quebec", country="CA", state="QC",
+        taxes=[{"name": "GST", "percentage": Decimal(5)}, {"name": "QST", "percentage": Decimal("9.975")}],
+    )  # fmt: skip
+    press(session, action="update", country="CA", state="Ontario")
+    assert "GST" not in show(session)
+    press(session, action="update", country="CA", state="Québec")
+    html = show(session)
+    assert "GST 5%" in html
+    assert "QST 9.975%" in html
+    assert "Pay $100.03 and start" in html  # 87.00 + 4.35 + 8.68
 
 
 def test_a_company_with_a_vat_number_accounts_for_it_itself(session, press, show):

@@ -1,11 +1,12 @@
 """Invoices: the list, why a line has its amount, the paper, paying with a saved card."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 
-from billing import cards, collecting, disputing, refunding, subscribing
+from billing import cards, cataloguing, collecting, customers, disputing, refunding, subscribing
 from billing.models import CreditNote, Invoice, Mail, Payment
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,22 @@ def test_it_says_why_there_is_no_tax(make_customer, subscribe, enter):
     subscribe(beta)
     page = enter(beta).get(at(beta.invoices.get())).text
     assert '<span>VAT</span><span class="num">$0.00</span><span class="note">Reverse charge' in page
+
+
+def test_it_says_each_of_several_taxes(alice, nova, sub):
+    cataloguing.create_tax_rate(
+        now=nova.now, name="Quebec", country="CA", state="QC",
+        taxes=[{"name": "GST", "percentage": Decimal(5)}, {"name": "QST", "percentage": Decimal("9.975")}],
+    )  # fmt: skip
+    customers.update(
+        customer=nova, now=nova.now, actor="system", country="CA", billing_address={"state": "Quebec"}
+    )
+    sub.customer.refresh_from_db()
+    subscribing.change(subscription=sub, now=nova.now, actor="system", quantity=5)
+    fresh = Invoice.objects.filter(customer=nova).order_by("-sequence").first()
+    page = alice.get(at(fresh)).text
+    for words in ("GST 5%: $7.25.", "QST 9.975%: $14.46.", "<span>GST 5%</span>", "<span>QST 9.975%</span>"):
+        assert words in page
 
 
 def test_part_of_a_period_is_said_in_days(alice, nova, sub):

@@ -7,6 +7,8 @@ from typing import Any
 from tests.scenarios.cases import (
     Step,
     balance,
+    cancel,
+    change,
     clock,
     customer,
     invoices,
@@ -275,4 +277,119 @@ TAX = [
     ),
 ]  # fmt: skip
 
-STORIES = [*PRICES, *DISCOUNTS, *TAX]
+# -- Several taxes on a line, and the taxes of states ---------------------------------------------------------
+
+
+def place(country: str, *parts: tuple[str, str], state: str = "", compound: int = 99, **fields: Any) -> Step:
+    """The rate of a country or a state, by name and percentage of each of its taxes; from the nth on they compound."""
+    made = [
+        {"name": name, "percentage": each, "compound": n >= compound} for n, (name, each) in enumerate(parts)
+    ]
+    return {"call": "POST /tax_rates", "body": {
+        "name": "Sales tax", "country": country, "state": state, "taxes": made, **fields}}  # fmt: skip
+
+
+def living(country: str, state: str, **fields: Any) -> Step:
+    return customer(country=country, billing_address={"state": state}, **fields)
+
+
+def says(*each: str, total: str) -> list[Step]:
+    """The taxes of the newest invoice, by amount, and their sum."""
+    return [
+        {"call": "GET /invoices?customer=${customer.id}&limit=1", "as": "found",
+         "expect": {"results": [{"tax_total": total}]}},
+        {"call": "GET /invoices/${found.results.0.id}", "as": "paper",
+         "expect": {"taxes": [{"amount": one} for one in each]}},
+    ]  # fmt: skip
+
+
+GST, PST, QST = ("GST", "5"), ("PST", "7"), ("QST", "9.975")
+SEVERAL = [
+    story(
+        "BILLABEAR a state without and one with a tax of the country",
+        {"call": "POST /tax_rates", "body": {"name": "None", "percentage": "0", "country": "US"}},
+        {"call": "POST /tax_rates", "body": {"name": "Sales tax", "percentage": "9", "country": "US",
+            "state": "Texas"}},
+        place("CA", GST), place("CA", GST, QST, state="QC"), clock("2025-01-01"), plan(price("10.00", "week")),
+        living("US", "Texas"), subscribe(interval="week"), says("0.90", total="0.90"),
+        living("US", "OR"), subscribe(interval="week"), says(total="0.00"),
+        living("CA", "Québec"), subscribe(interval="week"), says("0.50", "1.00", total="1.50"),
+        living("CA", "Ontario"), subscribe(interval="week"), says("0.50", total="0.50"),
+        lines({"tax_rate": "5", "tax_amount": "0.50", "taxes": [{"name": "GST", "percentage": "5",
+            "amount": "0.50"}]}),
+    ),
+    story(
+        "METEROID a tax on a tax", place("CA", GST, PST, state="BC", compound=1), clock("2025-01-01"),
+        plan(price("100.00")), living("CA", "British Columbia"), subscribe(), says("5.00", "7.35", total="12.35"),
+        lines({"tax_rate": "12.35", "tax_amount": "12.35"}),
+        {"call": "GET /invoices/${paper.id}", "expect": {"taxes": [
+            {"name": "GST", "percentage": "5", "taxable": "100.00"},
+            {"name": "PST", "percentage": "7", "taxable": "105.00"}]}},
+    ),
+    story(
+        "METEROID a tax on a tax of millions", place("CA", GST, QST, state="CA-QC", compound=1), clock("2025-01-01"),
+        plan(price("7999999.99")), living("CA", "QC"), subscribe(payment_rule_override="any"),
+        says("400000.00", "837900.00", total="1237900.00"),
+    ),
+    story(
+        "METEROID the state's rate before the country's", place("US", ("State", "5")),
+        place("US", ("State", "7.25"), state="CA"), place("US", ("State", "8"), state="NY"), clock("2025-01-01"),
+        plan(price("100.00")), living("US", "california"), subscribe(), says("7.25", total="7.25"),
+        living("US", "nowhere"), subscribe(), says("5.00", total="5.00"),
+    ),
+    story(
+        "FLEX three taxes, each rounded", place("US", ("State", "8.875"), ("City", "2.125"), ("District", "0.5"),
+        state="NY"),
+        clock("2025-01-01"), plan(price("99.99")), living("US", "NY"), subscribe(), says("8.87", "2.12", "0.50",
+            total="11.49"),
+    ),
+    story(
+        "LAGO two taxes, and notes that are the invoice", place("US", ("a", "10"), ("b", "20")), clock("2025-01-01"),
+        plan(price("10.01")), customer(country="US"), subscribe(), says("1.00", "2.00", total="3.00"), *paid(),
+        note(line(0, amount="3.33"), expect={"tax_total": "1.00", "taxes": [{"amount": "0.33"}, {"amount": "0.67"}]}),
+        note(amount="4.34", expect={"tax_total": "1.00", "taxes": [{"amount": "0.34"}, {"amount": "0.66"}]}),
+        note(expect={"subtotal": "3.34", "tax_total": "1.00", "taxes": [{"amount": "0.33"}, {"amount": "0.67"}]}),
+        balance(1301),
+    ),
+    story(  # half of June is given back with the taxes that it was charged with
+        "two taxes go back as they were charged", place("CA", GST, QST, state="QC"), place("CA", ("HST", "13"),
+        state="ON"),
+        clock("2025-06-01"), plan(price("100.00")), plan(price("200.00"), name="big"), living("CA", "QC"),
+        subscribe(),
+        says("5.00", "9.98", total="14.98"), to("2025-06-16"),
+        {"call": "PATCH /customers/${customer.id}", "body": {"billing_address": {"state": "ON"}}}, change(plan="big"),
+        says("-2.50", "-4.99", "13.00", total="5.51"),
+        lines({"amount": "-50.00", "tax_amount": "-7.49", "taxes": [{"amount": "-2.50"}, {"amount": "-4.99"}]},
+              {"amount": "100.00", "tax_amount": "13.00"}),
+        cancel(), {"call": "GET /credit_notes?customer=${customer.id}", "expect": {"results": [
+            {"subtotal": "93.33", "tax_total": "12.13", "taxes": [{"name": "HST", "amount": "12.13"}]}]}},
+    ),
+    story(
+        "two taxes in a price, less a tenth", place("IN", ("CGST", "9"), ("SGST", "9"), state="Karnataka",
+        inclusive=True),
+        clock("2025-01-01"), plan(price("118.00")), off("tenth", percent_off=10), living("IN", "KA"),
+        subscribe(discount="${tenth.code}"), says("8.10", "8.10", total="16.20"),
+        invoices({"subtotal": "100.00", "discount_total": "10.00", "total": "106.20"}),
+    ),
+    story(
+        "who is exempt pays none of them", place("CA", GST, QST, state="QC"), clock("2025-01-01"),
+        plan(price("100.00")),
+        living("CA", "QC", tax_exempt=True), subscribe(), says(total="0.00"), invoices({"total": "100.00"}),
+    ),
+    {
+        "name": "taxes that cannot be",
+        "steps": [
+            {**place("CA", GST, compound=0), "status": 422},
+            {**place("CA", GST, QST, percentage="15"), "status": 422},
+            {**place("CA", ("GST", "0")), "status": 422},
+            {**place("CA", ("GST", "60"), ("PST", "60")), "status": 422},
+            {**place("CA", GST, state="TX"), "status": 422},
+            {**place("", GST, state="QC"), "status": 422},
+            {"call": "POST /tax_rates", "body": {"name": "VAT"}, "status": 422},
+            {**place("CA", GST, QST, percentage="14.975"), "expect": {"percentage": "14.975", "taxes": [
+                {"name": "GST", "percentage": "5", "compound": False}, {"name": "QST", "percentage": "9.975"}]}},
+        ],
+    },
+]  # fmt: skip
+
+STORIES = [*PRICES, *DISCOUNTS, *TAX, *SEVERAL]

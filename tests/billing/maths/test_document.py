@@ -16,7 +16,7 @@ from billing.maths.periods import Cycle, Interval, Period, anchor_for, midnight
 from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
 from billing.maths.proration import part, rest
 from billing.maths.statement import Line, unsaid
-from billing.maths.tax import TaxRate, tax_of, taxed
+from billing.maths.tax import Tax, TaxRate, each_of, tax_of, taxed, whole
 from billing.maths.timeline import Item, Phase, Timeline, arr, mrr
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "billing-maths.md"
@@ -149,6 +149,20 @@ def _(row: Row) -> None:
     line = taxed(int(row["price"]), int(row["off"]), _rate(row))
     said = [line.gross, line.discount, line.net, line.tax]
     assert said == [int(row[name]) for name in ("gross", "discount", "net", "tax")]
+
+
+@figures("amount taxes prices percent each net")
+def _(row: Row) -> None:
+    taxes = tuple(_tax(*each.split(" ", 2)) for each in row["taxes"].split(", "))
+    assert whole(taxes) == D(row["percent"])
+    rate = TaxRate("t", whole(taxes), inclusive=row["prices"] == "inclusive", taxes=taxes)
+    line = taxed(int(row["amount"]), 0, rate)
+    assert (each_of(line, rate), line.net) == ([int(each) for each in row["each"].split()], int(row["net"]))
+    assert line.tax == sum(each_of(line, rate))
+
+
+def _tax(name: str, percentage: str, on_top: str = "") -> Tax:
+    return Tax(name, D(percentage), compound=on_top == "on top")
 
 
 @figures("items monthly annual")

@@ -103,8 +103,8 @@ def line(
 def invoice(*lines: PaperLine, **fields: Any) -> InvoicePaper:
     """An invoice over the lines, due in 30 days by bank transfer unless told otherwise."""
     taxes = [
-        TaxSubtotal(category=category, rate=rate, taxable=taxable, amount=amount)
-        for (category, rate), (taxable, amount) in taxes_of(lines).items()
+        TaxSubtotal(category=category, rate=rate, name=name, taxable=taxable, amount=amount)
+        for (category, rate, name), (taxable, amount) in taxes_of(lines).items()
     ]
     subtotal, discount = sum(each.gross for each in lines), sum(each.discount for each in lines)
     tax = sum(each.tax_amount for each in lines)
