@@ -306,9 +306,10 @@ def _accept(
 
 
 def _held_with(quote: Quote) -> tuple[str, ...]:
-    """The quote first, as what sells; then its customer, and what runs of that. A lead is held while it becomes one."""
+    """The quote first, as what sells; then its customer, and what runs of that. A lead that becomes one, before its
+    quotes."""
     if quote.customer_id is None:
-        return ("self", "lead")
+        return ("lead", "self")
     return ("self", "customer", "subscription") if quote.subscription_id else ("self", "customer")
 
 

@@ -470,7 +470,9 @@ def assign(*, task: HandoffTask, owner: User, now: datetime, actor: str, why: st
 
 
 def _hold(task: HandoffTask) -> None:
-    """The customer before its task, as whoever weighs: see “Locks”."""
+    """The lead, then the customer, before their task: as whoever takes a lead on, and whoever weighs (see “Locks”)."""
+    if task.lead_id is not None:
+        Lead.objects.select_for_update(no_key=True).values("pk").get(pk=task.lead_id)
     if task.customer_id is not None:
         customers.hold(task.customer_id)
 

@@ -296,8 +296,7 @@ def take_on(
     Where it looks like one that is there, somebody has to say which, or that it is `new`. Repeatable.
     Raises LooksKnown, IllegalMove for a closed lead.
     """
-    # Not joined to its customer: whoever waited here would see the customer as it was before, none.
-    row = Lead.objects.select_for_update().get(pk=lead.pk)
+    row = _held(lead)
     if row.status != Lead.Status.CONVERTED:
         if customer is None and not new and lookalikes(row):
             raise LooksKnown("Choose the customer that this is, or make a new one.", field="customer")
@@ -305,6 +304,15 @@ def take_on(
     lead.refresh_from_db()
     assert row.customer is not None
     return row.customer, deals.open_deal_of(row.customer, None) or _deal_of(row, now, actor)
+
+
+def _held(lead: Lead) -> Lead:
+    """The lead, then its quotes, as whoever signs one of them."""
+    # Not joined to its customer: whoever waited here would see the customer as it was before, none.
+    row = Lead.objects.select_for_update(no_key=True).get(pk=lead.pk)
+    quotes = Quote.objects.select_for_update(no_key=True).filter(lead=row).order_by(*Quote.IN_ORDER)
+    list(quotes.values_list("pk"))
+    return row
 
 
 def _customer_of(lead: Lead, now: datetime, actor: str) -> Customer:

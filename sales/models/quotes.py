@@ -73,6 +73,8 @@ class Quote(models.Model):
     }
     EDITABLE = ("draft", "in_approval", "approved")
     OUT = ("sent", "viewed")
+    # Several at once are held in this order.
+    IN_ORDER = ("number", "version", "option")
     OPTIONS = "ABC"
     # The other rows of its number, where they were read with it.
     family: "Sequence[Quote] | None" = None
@@ -301,17 +303,19 @@ class Quote(models.Model):
     def options(self, *, held: Sequence[str] = ()) -> list["Quote"]:
         """Every option of this version by letter, or this quote alone: `joined` rows, fresh unless they came with it.
 
-        `held`: what is kept until the transaction ends, "self" and, of a quote that has them, "customer" or "lead", and
-        "subscription" after the customer.
+        `held`: what is kept until the transaction ends, in this order. "lead", "self" of a quote for a lead: with it all
+        the lead's quotes, which go where it goes. Else "self" and, where there is one, "customer", then "subscription".
         """
         if self.family is not None and not held:
             mine_too = [each for each in self.family if each.version == self.version]
             return sorted([self, *mine_too], key=lambda each: each.option)
-        mine = Q(number=self.number, version=self.version) if self.option else Q(pk=self.pk)
-        rows = Quote.joined().filter(mine).order_by("option")
-        for other in held[1:]:
+        mine = {"number": self.number, "version": self.version} if self.option else {"pk": self.pk}
+        wanted = {"lead": self.lead_id} if "lead" in held else mine
+        rows = Quote.joined().filter(**wanted).order_by(*self.IN_ORDER)
+        for other in {*held} - {"self"}:
             rows = rows.filter(**{f"{other}__created_at__isnull": False})  # an outer join cannot be held
-        return list(rows.select_for_update(of=held, no_key="customer" in held) if held else rows)
+        found = rows.select_for_update(of=held, no_key=len(held) > 1) if held else rows
+        return [each for each in found if all(getattr(each, name) == value for name, value in mine.items())]
 
     @staticmethod
     def leading(options: Sequence["Quote"]) -> "Quote":

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
 from billing.moves import StaleMove
 from billing.refusals import Refused
 from sales import automating, handing_over, leads, quoting, watching
-from sales.models import Automation, AutomationRun, HandoffTask, Lead, Quote, Signal
+from sales.models import Automation, AutomationRun, Deal, HandoffTask, Lead, Quote, Signal
 from tests.fixtures_billing import NOON
 from tests.races import ROUNDS, at_once, beside
 
@@ -255,3 +256,51 @@ def test_it_takes_a_lead_on_once_however_many_click(lead):
         assert Customer.objects.count() == 1
     assert answers == first
     assert Customer.objects.count() == 1
+
+
+@pytest.fixture
+def asked_for(lead, draft):
+    """Two quotes of one lead, both out."""
+    quotes = [draft(lead=lead, quantity=60, expires_at=timezone.now() + timedelta(days=9)) for _ in "ab"]
+    for quote in quotes:
+        quoting.send(quote=quote, now=timezone.now(), actor="user:1")
+    return quotes
+
+
+def test_it_signs_after_the_lead_was_taken_on(lead, asked_for, sign):
+    """Who takes a lead on holds it before its quotes; so does who signs one of them."""
+    first, _ = asked_for
+    with beside(partial(Lead.objects.select_for_update().get, pk=lead.pk), partial(sign, first)) as answers:
+        assert Quote.objects.select_for_update(nowait=True).filter(pk=first.pk).exists()
+        customer, _ = leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert not isinstance(answers[0], OperationalError), answers
+    assert set(Quote.objects.values_list("customer", flat=True)) == {customer.pk}
+    assert Customer.objects.count() == 1
+
+
+def test_it_signs_two_quotes_of_a_lead_one_after_the_other(lead, asked_for, sign):
+    first, second = asked_for
+    with beside(partial(Lead.objects.select_for_update().get, pk=lead.pk), partial(sign, second)) as answers:
+        sign(first, now=timezone.now())
+    assert not isinstance(answers[0], OperationalError), answers
+    assert Customer.objects.count() == Subscription.objects.count() == 1
+
+
+def test_it_gives_a_task_away_while_its_lead_is_taken_on(lead, staff):
+    task, sam = HandoffTask.objects.get(), staff("sam")
+    away = partial(handing_over.assign, task=task, owner=sam, now=NOON, actor="user:1")
+    with beside(partial(Lead.objects.select_for_update().get, pk=lead.pk), away) as answers:
+        leads.take_on(lead=lead, now=NOON, actor="user:1")
+    assert answers == [None]
+    task.refresh_from_db()
+    assert (task.owner, task.customer) == (sam, Customer.objects.get())
+
+
+def test_it_signs_while_another_quote_of_the_lead_is_sent(asked_for, sign):
+    """Who sends a quote holds it before its deal; so does who makes the lead a customer."""
+    first, second = asked_for
+    hold = partial(Quote.objects.select_for_update().get, pk=second.pk)
+    with beside(hold, partial(sign, first, now=timezone.now())) as answers:
+        assert first.deal == second.deal
+        Deal.objects.filter(pk=first.deal_id).update(name="Held by who sends")
+    assert not isinstance(answers[0], OperationalError), answers
