@@ -183,8 +183,8 @@ def _task(
     owner, why = choice
     urgent = any(signal.weight == "high" for signal in signals)
     return HandoffTask(
-        customer=customer, owner=owner, owner_why=why, raised_at=now, reason=reason_of(signals),
-        score=score(signals, now, policy.settings), due_on=policy.due_on(now, urgent=urgent),
+        customer=customer, livemode=customer.livemode, owner=owner, owner_why=why, raised_at=now,
+        reason=reason_of(signals), score=score(signals, now, policy.settings), due_on=policy.due_on(now, urgent=urgent),
     )  # fmt: skip
 
 

@@ -238,7 +238,7 @@ def _row(told: Told, rule: Rule) -> dict[str, Any]:
     return {
         "id": new_id("sig"), "customer_id": told.customer.pk, "rule_id": rule.pk, "weight": finding.weight,
         "sentence": finding.sentence, "evidence": dict(finding.evidence), "occurred_at": finding.occurred_at,
-        "dedupe_key": finding.key,
+        "dedupe_key": finding.key, "livemode": told.customer.livemode,
     }  # fmt: skip
 
 

@@ -106,5 +106,5 @@ class SignalDismiss(ApiView):
 
 
 def _signals(view: ApiView) -> Any:
-    rows = Signal.objects.filter(customer__livemode=view.livemode)
+    rows = Signal.objects.filter(livemode=view.livemode)
     return rows.select_related("rule", "customer__test_clock")

@@ -103,6 +103,9 @@ class Signal(ReadPlainly):
 
     id = IdField("sig")
     customer = models.ForeignKey("billing.Customer", models.CASCADE, related_name="signals")
+    livemode = models.BooleanField(
+        db_default=False, editable=False, help_text="the customer's; kept by a trigger"
+    )
     rule = models.ForeignKey(Rule, models.PROTECT, related_name="signals")
     weight = models.CharField(max_length=6, choices=Weight.choices)
     sentence = models.CharField(max_length=400)
@@ -118,7 +121,10 @@ class Signal(ReadPlainly):
 
     class Meta:
         ordering = ["-occurred_at", "-id"]
-        indexes = [models.Index(fields=["customer", "-occurred_at"], name="signal_by_customer")]
+        indexes = [
+            models.Index(fields=["customer", "-occurred_at"], name="signal_by_customer"),
+            models.Index(fields=["id"], condition=Q(livemode=False), name="signal_in_sandbox"),
+        ]
         permissions = [("dismiss_signal", "Can dismiss a signal")]
 
     def __str__(self) -> str:
@@ -175,6 +181,7 @@ class HandoffTask(models.Model):
     lead = models.ForeignKey(
         "sales.Lead", models.CASCADE, null=True, blank=True, related_name="handoff_tasks"
     )
+    livemode = models.BooleanField(db_default=False, editable=False, help_text="theirs; kept by a trigger")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="handoff_tasks"
     )
@@ -214,7 +221,8 @@ class HandoffTask(models.Model):
         indexes = [
             models.Index(
                 fields=["owner", "due_on"], condition=Q(status__in=["open", "accepted"]), name="task_queue"
-            )
+            ),
+            models.Index(fields=["id"], condition=Q(livemode=False), name="task_in_sandbox"),
         ]
         permissions = [("work_handofftask", "Can accept, complete and return handoff tasks")]
 
@@ -224,11 +232,6 @@ class HandoffTask(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in self.OPEN
-
-    @property
-    def livemode(self) -> bool:
-        about = self.customer or self.lead
-        return bool(about and about.livemode)
 
 
 class EngagementScore(models.Model):

@@ -17,6 +17,7 @@ BEFORE = {"billing": "0041", "sales": "0010", "checkout": "0003"}
 LOOKED_AT = {
     "billing.0043_what_may_be_taken_away": "guards that let through more than before; the old ones' names are kept",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
+    "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }
 ADDS = (migrations.CreateModel, migrations.AddIndex, migrations.RemoveIndex, migrations.AlterModelOptions)
 RUNS = (migrations.RunSQL, migrations.RunPython)

@@ -7,7 +7,7 @@ from django.db import connection
 
 from billing.models import Customer, Event, Subscription
 from billing.models.ids import uuid7
-from sales.models import Deal
+from sales.models import Deal, HandoffTask, Rule, Signal
 from tests.fixtures_billing import NOON
 
 
@@ -113,12 +113,24 @@ def test_the_sandbox_is_read_without_what_is_live():
     }
     Subscription.objects.bulk_create(Subscription(customer=each, **terms) for each in live)
     Deal.objects.bulk_create(Deal(customer=each, name="Live") for each in live)
+    rule = Rule.objects.create(code="live", name="Live", action="None")
+    Signal.objects.bulk_create(
+        Signal(customer=each, rule=rule, weight="low", sentence="Live", occurred_at=NOON, dedupe_key=each.pk)
+        for each in live
+    )
+    HandoffTask.objects.bulk_create(
+        HandoffTask(customer=each, due_on=NOON.date(), reason="Live") for each in live
+    )
     with connection.cursor() as cursor:
-        cursor.execute("analyze billing_event, billing_customer, billing_subscription, sales_deal")
+        cursor.execute(
+            "analyze billing_event, billing_customer, billing_subscription, sales_deal, sales_signal, sales_handofftask"
+        )
     for model, key, index in (
         (Event, "-number", "event_in_sandbox"),
         (Customer, "-pk", "customer_in_sandbox"),
         (Subscription, "-pk", "subscription_in_sandbox"),
         (Deal, "-pk", "deal_in_sandbox"),
+        (Signal, "-pk", "signal_in_sandbox"),
+        (HandoffTask, "-pk", "task_in_sandbox"),
     ):
         assert index in model.objects.filter(livemode=False).order_by(key)[:26].explain()
