@@ -10,9 +10,10 @@ from rest_framework import serializers
 
 from billing.api.fields import A_DAY, LEAST, MOST, Day, Strict, Text
 
-# Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough.
+# Texts as `fields.Text` takes them: no NUL, and something to see where nothing is not enough. To Python the separators
+# of files and records and the next line are spaces, which other readers' `\s` leaves out.
 ANY_TEXT = r"^[^\u0000]*$"
-VISIBLE_TEXT = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+VISIBLE_TEXT = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
 class Schema(AutoSchema):
