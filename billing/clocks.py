@@ -8,6 +8,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from billing import numbering, typed
+from billing.events import record
 from billing.models import Customer, TestClock
 from billing.refusals import Refused
 
@@ -39,13 +40,14 @@ class Moving(ClockRefused):
     code = "clock_is_moving"
 
 
-def create(*, time: datetime, name: str = "") -> TestClock:
+def create(*, time: datetime, actor: str, name: str = "") -> TestClock:
     """A clock that stands at `time`, with number series of its own for the papers of its customers."""
     clock = TestClock(now=time, name=typed.text(name, "name", limit=100))
     clock.series_code = f"clock-{clock.pk[-12:]}"
     with transaction.atomic():
         numbering.open_series(clock.series_code, f"T{clock.pk[-6:].upper()}-")
         clock.save(force_insert=True)
+        record("test_clock.created", subject=clock, actor=actor, now=time, data={"name": clock.name})
     return clock
 
 

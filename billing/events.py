@@ -36,7 +36,9 @@ TYPES = frozenset(
     handoff.snoozed handoff.won handoff.lost handoff.returned quote.created quote.updated quote.deleted
     quote.submitted quote.approved quote.rejected quote.sent quote.viewed quote.accepted quote.declined
     quote.expired quote.withdrawn quote.converted quote.schedule_differs deal.created deal.stage_changed
-    portal_session.created person.exported person.erased retention.applied command.run
+    portal_session.created webhook_endpoint.created webhook_endpoint.updated webhook_endpoint.secret_rotated
+    webhook_endpoint.disabled webhook_endpoint.replayed webhook_endpoint.deleted test_clock.created
+    test_clock.advanced test_clock.deleted person.exported person.erased retention.applied command.run
     """.split()
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from billing import clocks
 from billing.events import record
 from billing.models import Customer, Member, PortalLink, Subscription, TestClock
 from billing.refusals import Refused
@@ -55,12 +56,18 @@ def _shut(customer: Customer, now: datetime) -> None:
     customer.payment_methods.filter(detached_at__isnull=True).update(detached_at=now, is_default=False)
 
 
-@transaction.atomic
-def delete_clock(*, clock: TestClock, now: datetime) -> None:
-    """The clock and its customers are gone from everywhere; nothing more happens to them. Repeatable."""
-    TestClock.objects.select_for_update().get(pk=clock.pk)
-    for customer in Customer.objects.select_for_update(no_key=True).filter(test_clock=clock).order_by("pk"):
-        _shut(customer, now)
-    Subscription.objects.filter(test_clock=clock).update(next_due_at=None)
-    Customer.objects.filter(test_clock=clock).update(deleted_at=now, external_id=None)
-    TestClock.objects.filter(pk=clock.pk, deleted_at__isnull=True).update(deleted_at=now)
+def delete_clock(*, clock: TestClock, actor: str, now: datetime) -> None:
+    """The clock and its customers are gone from everywhere; nothing more happens to them. Repeatable.
+
+    Raises clocks.Moving while it is being moved: what happens on the way would find them half gone.
+    """
+    with clocks.held(clock), transaction.atomic():
+        if not TestClock.objects.filter(pk=clock.pk, deleted_at__isnull=True).update(deleted_at=now):
+            return
+        for customer in (
+            Customer.objects.select_for_update(no_key=True).filter(test_clock=clock).order_by("pk")
+        ):
+            _shut(customer, now)
+        Subscription.objects.filter(test_clock=clock).update(next_due_at=None)
+        Customer.objects.filter(test_clock=clock).update(deleted_at=now, external_id=None)
+        record("test_clock.deleted", subject=clock, actor=actor, now=clock.now, data={"name": clock.name})

@@ -37,7 +37,7 @@ from billing import (
 )
 from billing.events import Fact, record, record_many
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
-from billing.moves import move
+from billing.moves import StaleMove, move
 from billing.uncollected import uncollected
 
 CHUNK = 1000
@@ -327,13 +327,18 @@ def reason_of(error: Exception) -> str:
 # -- Test clocks -------------------------------------------------------------------------------------------
 
 
-def advance(*, clock: TestClock, to: datetime, progress: Callable[[datetime], None] | None = None) -> None:
+def advance(
+    *, clock: TestClock, to: datetime, actor: str, progress: Callable[[datetime], None] | None = None
+) -> None:
     """Move a clock; everything on the way happens in order, each at its own time. Can be called again after a crash.
 
-    Raises ClockRefused for going back, Moving while another process moves it.
+    Raises ClockRefused for going back, Moving while another process moves it, StaleMove for one that is deleted.
     """
     with clocks.held(clock):
         clock.refresh_from_db()
+        if clock.deleted_at:
+            raise StaleMove(f"{clock.pk} was deleted")
+        began = clock.now
         if to < clock.now:
             raise clocks.ClockRefused("A clock never goes back.", field="to")
         cut_short = clock.status == "advancing"
@@ -345,17 +350,24 @@ def advance(*, clock: TestClock, to: datetime, progress: Callable[[datetime], No
             _happen(clock, min(step for step, moment in waiting.items() if moment <= clock.now))
             if progress:
                 progress(clock.now)
-        _set(clock, to)
-        TestClock.objects.filter(pk=clock.pk).update(target=None, status="ready")
+        _arrive(clock, began, to, actor)
     clock.refresh_from_db()
 
 
-def send_on(*, clock: TestClock, to: datetime) -> None:
+def _arrive(clock: TestClock, began: datetime, to: datetime, actor: str) -> None:
+    clock.now = to
+    with transaction.atomic():
+        TestClock.objects.filter(pk=clock.pk).update(now=to, target=None, status="ready")
+        data = {"from": began.isoformat(), "to": to.isoformat()}
+        record("test_clock.advanced", subject=clock, actor=actor, now=to, data=data)
+
+
+def send_on(*, clock: TestClock, to: datetime, actor: str) -> None:
     """Have a job move it. Raises as `advance` does, and TooFar."""
     with transaction.atomic(), clocks.held(clock):
         clocks.check_advance(clock, to)
         TestClock.objects.filter(pk=clock.pk).update(target=to, status="advancing")
-        async_task("billing.tasks.advance_clock", clock.pk)
+        async_task("billing.tasks.advance_clock", clock.pk, actor)
 
 
 def _set(clock: TestClock, now: datetime) -> None:

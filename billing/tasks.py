@@ -259,12 +259,12 @@ def _applied(event_id: str) -> bool:
     return True
 
 
-def advance_clock(clock_id: str) -> None:
+def advance_clock(clock_id: str, actor: str = "system") -> None:
     """Move a test clock to where it was sent; a job that was killed on the way goes on when it is tried again."""
     clock = TestClock.objects.filter(pk=clock_id, target__isnull=False, deleted_at__isnull=True).first()
     if clock is None or clock.target is None:
         return
     try:
-        running.advance(clock=clock, to=clock.target)
+        running.advance(clock=clock, to=clock.target, actor=actor)
     except clocks.Moving:
         log.info("Clock %s is being moved by another process.", clock_id)

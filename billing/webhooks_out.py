@@ -11,12 +11,13 @@ import base64
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import orjson
@@ -29,8 +30,9 @@ from django_q.tasks import async_task
 from standardwebhooks import Webhook
 
 from billing import mail, outside, sealing, typed
-from billing.events import TYPES
+from billing.events import TYPES, record
 from billing.models import Event, Seller, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from billing.moves import StaleMove
 from billing.refusals import Refused
 
 # After the first try, so many seconds, minutes, hours until the next: the schedule of Standard Webhooks, three days.
@@ -55,6 +57,7 @@ LINGER = timedelta(seconds=10)
 POLL = 0.2
 
 OVERLAP = timedelta(hours=24)
+MOST_OLD_SECRETS = 3
 KEPT = timedelta(days=30)
 MOST_REPLAYED = 100_000
 MOST_ENDPOINTS = 50
@@ -86,6 +89,7 @@ class ReplayTooLarge(Refused):
 # -- Endpoints ------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def create(
     *,
     url: str,
@@ -102,12 +106,34 @@ def create(
     if WebhookEndpoint.objects.filter(livemode=livemode).count() >= MOST_ENDPOINTS:
         raise TooManyEndpoints(f"There can be {MOST_ENDPOINTS} endpoints.")
     secret = new_secret()
-    endpoint = WebhookEndpoint.objects.create(
+    endpoint = WebhookEndpoint(
         url=outside.check(url), description=typed.text(description, "description", limit=200),
         event_types=known_types(event_types), livemode=livemode, secret=sealing.seal(secret), created_at=now,
         created_by=actor, listening_since=now,
     )  # fmt: skip
+    _say("webhook_endpoint.created", endpoint, actor, now, told(endpoint))  # the others hear of it
+    endpoint.save(force_insert=True)
     return endpoint, secret
+
+
+def told(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """What facts say of an endpoint. Of its address the host: the rest may be a secret of the receiver's."""
+    return {
+        "host": urlsplit(endpoint.url).netloc, "event_types": endpoint.event_types,
+        "description": endpoint.description, "enabled": endpoint.disabled_at is None,
+    }  # fmt: skip
+
+
+def _say(type: str, endpoint: WebhookEndpoint, actor: str, now: datetime, data: Mapping[str, Any]) -> None:
+    record(type, subject=endpoint, actor=actor, now=now, data=data)
+
+
+def _held(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """The row as it is now, while nobody else changes it. Raises StaleMove for one that was removed."""
+    row = WebhookEndpoint.objects.select_for_update(no_key=True).filter(pk=endpoint.pk).first()
+    if row is None:
+        raise StaleMove(f"{endpoint.pk} was removed")
+    return row
 
 
 def known_types(event_types: Collection[str]) -> list[str]:
@@ -123,8 +149,26 @@ def new_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def update(*, endpoint: WebhookEndpoint, now: datetime, **changes: Any) -> None:
-    """Change `url`, `description`, `event_types` or `enabled`. Raises as `create` does."""
+@transaction.atomic
+def update(*, endpoint: WebhookEndpoint, actor: str, now: datetime, **changes: Any) -> None:
+    """Change `url`, `description`, `event_types` or `enabled`. Raises as `create` does, and StaleMove."""
+    row = _held(endpoint)
+    before, fields = told(row), _changed(row, changes, now)
+    moved = fields.get("url", row.url) != row.url
+    for name, value in fields.items():
+        setattr(row, name, value)
+    after = told(row)
+    # One that is switched on hears of what comes after that; one that is switched off, of nothing more.
+    if row.disabled_at:
+        _store(endpoint, fields)
+    if after != before or moved:
+        _say("webhook_endpoint.updated", row, actor, now, {"before": before, "after": after})
+    if not row.disabled_at:
+        _store(endpoint, fields)
+    endpoint.refresh_from_db()
+
+
+def _changed(row: WebhookEndpoint, changes: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if "url" in changes:
         fields |= {**_HEALTHY, "url": outside.check(changes["url"])}
@@ -132,28 +176,49 @@ def update(*, endpoint: WebhookEndpoint, now: datetime, **changes: Any) -> None:
         fields["description"] = typed.text(changes["description"], "description", limit=200)
     if "event_types" in changes:
         fields |= {"event_types": known_types(changes["event_types"]), "listening_since": now}
-    if changes.get("enabled") and endpoint.disabled_at:
+    if changes.get("enabled") and row.disabled_at:
         fields |= {**_HEALTHY, "disabled_at": None, "disabled_reason": "", "listening_since": now}
-    if changes.get("enabled") is False and not endpoint.disabled_at:
+    if changes.get("enabled") is False and not row.disabled_at:
         fields |= {"disabled_at": now, "disabled_reason": "Switched off."}
+    return fields
+
+
+def _store(endpoint: WebhookEndpoint, fields: Mapping[str, Any]) -> None:
     if fields:
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**fields)
-        endpoint.refresh_from_db()
 
 
 _HEALTHY = {"failures": 0, "failing_since": None, "paused_until": None}
 
 
-def rotate(*, endpoint: WebhookEndpoint, now: datetime, overlap: timedelta = OVERLAP) -> str:
-    """A new secret. Until the overlap is over both sign, so that the receiver can change when it likes."""
-    secret = new_secret()
-    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
-        secret=sealing.seal(secret),
-        old_secret=F("secret") if overlap else "",
-        old_secret_until=now + overlap if overlap else None,
-    )
+@transaction.atomic
+def remove(*, endpoint: WebhookEndpoint, actor: str, now: datetime) -> None:
+    """It is gone with the log of what it was sent. Raises StaleMove."""
+    row = _held(endpoint)
+    row.delete()
+    _say("webhook_endpoint.deleted", endpoint, actor, now, told(endpoint))
+
+
+@transaction.atomic
+def rotate(*, endpoint: WebhookEndpoint, actor: str, now: datetime, overlap: timedelta = OVERLAP) -> str:
+    """A new secret. Until the overlap is over the old one signs too, so that the receiver can change when it likes; so
+    does what an earlier rotation left it to change from. Without an overlap nothing but the new one counts at once.
+
+    Raises StaleMove.
+    """
+    row, secret = _held(endpoint), new_secret()
+    old = sealed_at(row, now)[:MOST_OLD_SECRETS] if overlap else []
+    until = max(now + overlap, row.old_secret_until or now) if overlap else None
+    _store(row, {"secret": sealing.seal(secret), "old_secret": " ".join(old), "old_secret_until": until})
+    _say("webhook_endpoint.secret_rotated", row, actor, now, {"old_until": written(until) if until else None})
     endpoint.refresh_from_db()
     return secret
+
+
+def sealed_at(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
+    """The sealed secrets that count, the newest first."""
+    over = endpoint.old_secret_until is not None and endpoint.old_secret_until <= now
+    return endpoint.sealed_secrets[:1] if over else endpoint.sealed_secrets
 
 
 # -- What is sent ---------------------------------------------------------------------------------------
@@ -189,10 +254,7 @@ def written(at: datetime) -> str:
 
 def headers(delivery: WebhookDelivery, sent: bytes, now: datetime) -> dict[str, str]:
     """With a signature by each secret of the endpoint that still counts. Raises sealing.Unreadable."""
-    name, endpoint = delivery.webhook_id, delivery.endpoint
-    keys = endpoint.sealed_secrets
-    if endpoint.old_secret_until and endpoint.old_secret_until <= now:
-        keys = keys[:1]
+    name, keys = delivery.webhook_id, sealed_at(delivery.endpoint, now)
     signatures = [Webhook(sealing.unseal(key)).sign(name, now.astimezone(UTC), sent.decode()) for key in keys]
     return {
         "webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": " ".join(signatures),
@@ -507,6 +569,7 @@ def disable(*, endpoint: WebhookEndpoint, why: str, now: datetime) -> None:
         rows = WebhookEndpoint.objects.filter(pk=endpoint.pk, disabled_at__isnull=True)
         if not rows.update(disabled_at=now, disabled_reason=why[:300]):
             return
+        _say("webhook_endpoint.disabled", endpoint, "system", now, {"reason": why[:300]})
         waiting = WebhookDelivery.objects.filter(endpoint=endpoint, status="pending").count()
         mail.compose(
             template="webhook_disabled", to=Seller.objects.get().email, event=f"{endpoint.pk}-{now:%Y%m%d%H%M%S}",
@@ -520,11 +583,14 @@ def disable(*, endpoint: WebhookEndpoint, why: str, now: datetime) -> None:
 # -- Again ----------------------------------------------------------------------------------------------
 
 
-def redeliver(*, delivery: WebhookDelivery, now: datetime) -> None:
-    """Send it once more, with a whole schedule of its own. Raises EndpointDisabled, NotRepeatable."""
+@transaction.atomic
+def redeliver(*, delivery: WebhookDelivery, actor: str, now: datetime) -> None:
+    """Send it once more, with a whole schedule of its own. Raises EndpointDisabled, NotRepeatable, StaleMove."""
     if delivery.event_id is None:
         raise NotRepeatable("A test is sent once. Send another test.")
-    _refuse_disabled(delivery.endpoint)
+    endpoint = _held(delivery.endpoint)
+    _refuse_disabled(endpoint)
+    _say("webhook_endpoint.replayed", endpoint, actor, now, {"events": 1, "delivery": delivery.pk})
     WebhookDelivery.objects.filter(pk=delivery.pk).update(
         status="pending", attempts=0, next_at=now, finished_at=None
     )
@@ -551,12 +617,12 @@ on conflict (endpoint_id, event_id) do update
 
 
 @transaction.atomic
-def replay(*, endpoint: WebhookEndpoint, since: datetime, until: datetime, now: datetime) -> int:
+def replay(*, endpoint: WebhookEndpoint, since: datetime, until: datetime, actor: str, now: datetime) -> int:
     """Send everything recorded in `[since, until)` (real time) that it asks for, again or for the first time.
 
-    Returns how many events. Raises EndpointDisabled, ReplayTooLarge.
+    Returns how many events. Raises EndpointDisabled, ReplayTooLarge, StaleMove.
     """
-    _refuse_disabled(endpoint)
+    _refuse_disabled(_held(endpoint))
     if since >= until:
         raise ReplayTooLarge("The beginning must be before the end.", field="since")
     given: dict[str, Any] = {
@@ -570,6 +636,8 @@ def replay(*, endpoint: WebhookEndpoint, since: datetime, until: datetime, now: 
         raise ReplayTooLarge(
             f"These are more than {MOST_REPLAYED} events. Take a shorter time.", field="since"
         )
+    span = {"since": written(since), "until": written(until)}
+    _say("webhook_endpoint.replayed", endpoint, actor, now, {"events": count, **span})
     transaction.on_commit(wake, robust=True)
     return count
 

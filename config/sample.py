@@ -202,7 +202,7 @@ def _load(say: Say) -> TestClock:
         if day not in eventful and day % USAGE_DAYS:
             continue
         now = start + timedelta(days=day)
-        running.advance(clock=clock, to=now)
+        running.advance(clock=clock, to=now, actor="system")
         for life in story:
             _live(life, day, clock, reps)
         if day % USAGE_DAYS == 0:
@@ -213,7 +213,7 @@ def _load(say: Say) -> TestClock:
             month = now.month
             say(f"  {now:%B %Y}: {Subscription.objects.filter(status='active').count()} subscriptions, "
                 f"{Invoice.objects.count()} invoices")  # fmt: skip
-    running.advance(clock=clock, to=end)
+    running.advance(clock=clock, to=end, actor="system")
     _open_ends(story, end)
     work_off()
     _settle_mail(end)

@@ -116,7 +116,7 @@ def advance() -> Callable[..., None]:
 
     def move(clock, to: datetime | None = None, **delta: int) -> None:
         clock.refresh_from_db()
-        running.advance(clock=clock, to=to or clock.now + timedelta(**delta))
+        running.advance(clock=clock, to=to or clock.now + timedelta(**delta), actor="system")
 
     return move
 

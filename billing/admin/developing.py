@@ -49,6 +49,10 @@ class Secretive(Makeable):
         return TemplateResponse(request, "admin/tandem/secret.html", context)
 
 
+def _by(request: HttpRequest) -> dict[str, Any]:
+    return {"actor": staff(request), "now": timezone.now()}
+
+
 def _page(row: Any) -> str:
     return reverse(f"admin:billing_{row._meta.model_name}_change", args=[row.pk])
 
@@ -92,23 +96,23 @@ class ReplayForm(forms.Form):
 
 def _save(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
     form = _read(EndpointForm(request.POST))
-    webhooks_out.update(endpoint=endpoint, now=timezone.now(), **form.cleaned_data)
+    webhooks_out.update(endpoint=endpoint, **_by(request), **form.cleaned_data)
     return "Saved."
 
 
 def _enable(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    webhooks_out.update(endpoint=endpoint, now=timezone.now(), enabled=True)
+    webhooks_out.update(endpoint=endpoint, **_by(request), enabled=True)
     webhooks_out.wake()
     return "It is on. What waited is being sent."
 
 
 def _disable(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    webhooks_out.update(endpoint=endpoint, now=timezone.now(), enabled=False)
+    webhooks_out.update(endpoint=endpoint, **_by(request), enabled=False)
     return "It is off."
 
 
 def _rotate(request: HttpRequest, endpoint: WebhookEndpoint) -> HttpResponse:
-    secret = webhooks_out.rotate(endpoint=endpoint, now=timezone.now())
+    secret = webhooks_out.rotate(endpoint=endpoint, **_by(request))
     words = "For 24 hours the old secret signs as well; give this one to the receiver until then."
     screen: Any = admin.site._registry[WebhookEndpoint]
     answer: HttpResponse = screen.once(request, endpoint, secret, words)
@@ -120,13 +124,14 @@ def _test(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
 
 
 def _replay(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    typed, now = _read(ReplayForm(request.POST)).cleaned_data, timezone.now()
-    count = webhooks_out.replay(endpoint=endpoint, since=typed["since"], until=typed["until"] or now, now=now)
+    typed, by = _read(ReplayForm(request.POST)).cleaned_data, _by(request)
+    until = typed["until"] or by["now"]
+    count = webhooks_out.replay(endpoint=endpoint, since=typed["since"], until=until, **by)
     return f"{count} events are being sent."
 
 
 def _remove(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    endpoint.delete()
+    webhooks_out.remove(endpoint=endpoint, **_by(request))
     messages.success(request, "The endpoint and its log are gone.")
     return reverse("admin:billing_webhookendpoint_changelist")
 
@@ -167,7 +172,7 @@ class WebhookEndpointAdmin(Secretive):
         return ", ".join(row.event_types[:3]) + (" …" if len(row.event_types) > 3 else "") or "every type"
 
     def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
-        endpoint, secret = webhooks_out.create(**typed, actor=staff(request), now=timezone.now())
+        endpoint, secret = webhooks_out.create(**typed, **_by(request))
         words = "Give it to the receiver: it checks with it that a request is ours."
         return self.once(request, endpoint, secret, words)
 
@@ -192,7 +197,7 @@ class WebhookEndpointAdmin(Secretive):
 
 
 def _again(request: HttpRequest, delivery: WebhookDelivery) -> str:
-    webhooks_out.redeliver(delivery=delivery, now=timezone.now())
+    webhooks_out.redeliver(delivery=delivery, **_by(request))
     webhooks_out.wake()
     return "It is being sent again."
 
@@ -308,12 +313,12 @@ class AdvanceForm(forms.Form):
 
 def _advance(request: HttpRequest, clock: TestClock) -> str:
     to = _read(AdvanceForm(request.POST)).cleaned_data["to"]
-    running.send_on(clock=clock, to=to)
+    running.send_on(clock=clock, to=to, actor=staff(request))
     return f"It is on its way to {to:%-d %B %Y, %H:%M}, and everything due happens in its order. Look again soon."
 
 
 def _remove_clock(request: HttpRequest, clock: TestClock) -> str:
-    forgetting.delete_clock(clock=clock, now=timezone.now())
+    forgetting.delete_clock(clock=clock, **_by(request))
     messages.success(request, "The clock and its customers are gone.")
     return reverse("admin:billing_testclock_changelist")
 
@@ -338,7 +343,7 @@ class TestClockAdmin(Makeable):
     }
 
     def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
-        return redirect(_page(clocks.create(**typed)))
+        return redirect(_page(clocks.create(**typed, actor=staff(request))))
 
     def context(self, request: HttpRequest, row: TestClock) -> dict[str, Any]:
         sent = request.POST if request.POST.get("action") == "advance" else None

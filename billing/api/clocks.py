@@ -53,7 +53,7 @@ class Clocks(SandboxView):
         posts=True,
     )
     def post(self, request: Request) -> Response:
-        return self.answer(ClockOut, clocks.create(**self.given(ClockNew)), 201)
+        return self.answer(ClockOut, clocks.create(**self.given(ClockNew), actor=self.actor), 201)
 
     @operation("List test clocks", tag=TAG, name="list_test_clocks", query=ListQuery, page=ClockOut)
     def get(self, request: Request) -> Response:
@@ -70,7 +70,8 @@ class ClockDetail(SandboxView):
         description="With its customers: they are gone from everywhere, and nothing more happens to them.",
     )  # fmt: skip
     def delete(self, request: Request, clock: str) -> Response:
-        forgetting.delete_clock(clock=row(_clocks(), clock, what="test clock"), now=self.now())
+        found = row(_clocks(), clock, what="test clock")
+        forgetting.delete_clock(clock=found, actor=self.actor, now=self.now())
         return Response(status=204)
 
 
@@ -89,5 +90,5 @@ class Advance(SandboxView):
     def post(self, request: Request, clock: str) -> Response:
         found, to = row(_clocks(), clock, what="test clock"), self.given(ClockAdvance)["to"]
         clocks.check_advance(found, to)
-        running.advance(clock=found, to=to)
+        running.advance(clock=found, to=to, actor=self.actor)
         return self.answer(ClockOut, found)

@@ -151,7 +151,9 @@ class EndpointDetail(EndpointView):
     )  # fmt: skip
     def patch(self, request: Request, endpoint: str) -> Response:
         found = self.endpoint(endpoint)
-        webhooks_out.update(endpoint=found, now=timezone.now(), **self.given(EndpointChange))
+        webhooks_out.update(
+            endpoint=found, actor=self.actor, now=timezone.now(), **self.given(EndpointChange)
+        )
         return self.answer(EndpointOut, found)
 
     @operation(
@@ -159,7 +161,7 @@ class EndpointDetail(EndpointView):
         description="With the log of what it was sent.",
     )  # fmt: skip
     def delete(self, request: Request, endpoint: str) -> Response:
-        self.endpoint(endpoint).delete()
+        webhooks_out.remove(endpoint=self.endpoint(endpoint), actor=self.actor, now=timezone.now())
         return Response(status=204)
 
 
@@ -172,7 +174,7 @@ class RotateSecret(EndpointView):
     )  # fmt: skip
     def post(self, request: Request, endpoint: str) -> Response:
         found, overlap = self.endpoint(endpoint), timedelta(hours=self.given(Rotation)["overlap_hours"])
-        secret = webhooks_out.rotate(endpoint=found, now=timezone.now(), overlap=overlap)
+        secret = webhooks_out.rotate(endpoint=found, actor=self.actor, now=timezone.now(), overlap=overlap)
         return self.with_secret(found, secret, 200)
 
 
@@ -199,7 +201,7 @@ class ReplayEvents(EndpointView):
     def post(self, request: Request, endpoint: str) -> Response:
         found, given, now = self.endpoint(endpoint), self.given(ReplaySpan), timezone.now()
         count = webhooks_out.replay(
-            endpoint=found, since=given["since"], until=given.get("until", now), now=now
+            endpoint=found, since=given["since"], until=given.get("until", now), actor=self.actor, now=now
         )
         return self.answer(ReplayOut, {"events": count}, 202)
 
@@ -234,5 +236,5 @@ class Redeliver(EndpointView):
     )  # fmt: skip
     def post(self, request: Request, endpoint: str, delivery: str) -> Response:
         found = self.delivery(endpoint, delivery)
-        webhooks_out.redeliver(delivery=found, now=timezone.now())
+        webhooks_out.redeliver(delivery=found, actor=self.actor, now=timezone.now())
         return self.answer(DeliveryDetailOut, found, 202)

@@ -47,8 +47,8 @@ class WebhookEndpoint(models.Model):
 
     @property
     def sealed_secrets(self) -> list[str]:
-        """What signs, the newest first."""
-        return [self.secret, self.old_secret] if self.old_secret else [self.secret]
+        """What signs, the newest first. Of two rotations in one overlap, the older ones stand together."""
+        return [self.secret, *self.old_secret.split()]
 
 
 class WebhookDelivery(models.Model):

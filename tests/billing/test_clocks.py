@@ -2,15 +2,18 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from billing import clocks, running
+from billing import clocks, forgetting, running
 from billing.models import Invoice, Subscription
+from billing.moves import StaleMove
 from billing.running import advance, send_on
 from tests.fixtures_billing import NOON
+from tests.races import at_once
 
 
 def papers(customer):
@@ -36,7 +39,7 @@ def test_it_moves_nobody_else(customers_of, make_clock, books):
     dues = list(
         Subscription.objects.exclude(customer=mover).order_by("pk").values_list("next_due_at", flat=True)
     )
-    advance(clock=moved, to=NOON + timedelta(days=100))
+    advance(clock=moved, to=NOON + timedelta(days=100), actor="system")
     still.refresh_from_db()
     assert still.now == NOON
     assert len(papers(mover)) == 4
@@ -50,7 +53,7 @@ def test_it_goes_on_after_it_was_killed_anywhere(customers_of, make_clock, monke
     calm, troubled = make_clock(), make_clock()
     one, other = customers_of(calm), customers_of(troubled)
     end = NOON + timedelta(days=100)
-    advance(clock=calm, to=end)
+    advance(clock=calm, to=end, actor="system")
     happen, kills = running._happen, []
 
     def dies_once_at_each_moment(clock, first):
@@ -62,7 +65,7 @@ def test_it_goes_on_after_it_was_killed_anywhere(customers_of, make_clock, monke
     monkeypatch.setattr(running, "_happen", dies_once_at_each_moment)
     while troubled.now < end or troubled.status == "advancing":
         try:
-            advance(clock=troubled, to=end)
+            advance(clock=troubled, to=end, actor="system")
         except SystemExit:
             troubled.refresh_from_db()
             assert troubled.status == "advancing"
@@ -84,25 +87,37 @@ def test_two_never_move_one_at_once(make_clock):
     taken.wait(10)
     for act in (advance, send_on):
         with pytest.raises(clocks.Moving):
-            act(clock=clock, to=NOON + timedelta(days=1))
+            act(clock=clock, to=NOON + timedelta(days=1), actor="system")
     let_go.set()
     other.join()
-    advance(clock=clock, to=NOON + timedelta(days=1))
+    advance(clock=clock, to=NOON + timedelta(days=1), actor="system")
     assert clock.status == "ready"
+
+
+def test_nobody_deletes_what_is_moved(make_clock):
+    """What happens on the way would find its customers half gone."""
+    clock = make_clock()
+    delete = partial(forgetting.delete_clock, clock=clock, actor="user:1", now=NOON)
+    with clocks.held(clock):
+        [refused] = at_once(delete)
+    assert isinstance(refused, clocks.Moving)
+    delete()
+    with pytest.raises(StaleMove):
+        advance(clock=clock, to=NOON + timedelta(days=5), actor="system")
 
 
 def test_an_old_copy_of_the_row_never_sets_it_back(make_clock):
     clock = make_clock()
     old = type(clock).objects.get(pk=clock.pk)
-    advance(clock=clock, to=NOON + timedelta(days=10))
+    advance(clock=clock, to=NOON + timedelta(days=10), actor="system")
     with pytest.raises(clocks.ClockRefused, match="never goes back"):
-        advance(clock=old, to=NOON + timedelta(days=5))
+        advance(clock=old, to=NOON + timedelta(days=5), actor="system")
 
 
 def test_a_year_takes_so_many_statements(customers_of, make_clock):
     clock = make_clock()
     customer = customers_of(clock)
     with CaptureQueriesContext(connection) as asked:
-        advance(clock=clock, to=NOON + timedelta(days=366))
+        advance(clock=clock, to=NOON + timedelta(days=366), actor="system")
     assert len(papers(customer)) == 13
     assert len(asked) <= 1700

@@ -42,8 +42,8 @@ def test_one_with_a_live_subscription_is_kept(make_customer, subscribe):
 def test_a_clock_takes_its_customers_along_and_leaves_the_papers(clock, make_customer, subscribe, books):
     customer = make_customer(clock, external_id="acme")
     subscribe(customer)
-    forgetting.delete_clock(clock=clock, now=NOON)
-    forgetting.delete_clock(clock=clock, now=NOON)
+    forgetting.delete_clock(clock=clock, actor="user:1", now=NOON)
+    forgetting.delete_clock(clock=clock, actor="user:1", now=NOON)
     assert not Customer.objects.filter(pk=customer.pk).exists()
     assert Invoice.objects.get().bill_to["name"] == customer.name
     assert TestClock.objects.get().deleted_at == NOON

@@ -298,7 +298,7 @@ def test_it_leaves_the_collector_as_it_was(clock):
 
 def test_it_refuses_to_turn_a_clock_back(clock, advance):
     with pytest.raises(clocks.ClockRefused, match="never goes back"):
-        running.advance(clock=clock, to=clock.now - timedelta(days=1))
+        running.advance(clock=clock, to=clock.now - timedelta(days=1), actor="system")
 
 
 def test_a_lost_session_sets_nothing_aside(clock, make_customer, subscribe, monkeypatch):

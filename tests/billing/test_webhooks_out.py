@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from billing import books, outside, sealing, webhooks_out
 from billing.events import record
 from billing.models import Event, Lease, Mail, WebhookDelivery, WebhookEndpoint
+from billing.moves import StaleMove
 from tests.races import at_once
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -98,7 +100,7 @@ def test_there_are_not_too_many(listen, monkeypatch):
 def test_a_fact_is_owed_to_every_endpoint_that_asks_for_it(listen, happen):
     every, some, other = listen(), listen(types=["customer.updated"]), listen(types=["invoice.paid"])
     live, off = listen(livemode=True), listen()
-    webhooks_out.update(endpoint=off, enabled=False, now=NOW)
+    webhooks_out.update(endpoint=off, actor="user:1", enabled=False, now=NOW)
     event = happen()
     assert [row.event for row in only(every)][-1] == event
     assert [row.event for row in only(some)] == [event]
@@ -118,7 +120,7 @@ def test_it_is_owed_with_the_fact_or_not_at_all(listen, happen):
 
 
 def test_the_books_see_what_is_not_owed(listen, happen, without_triggers):
-    endpoint = listen()
+    endpoint = listen(types=["customer.updated"])
     WebhookEndpoint.objects.update(listening_since=datetime.now(UTC) - timedelta(hours=1))
     event = happen()
     assert books.check() == []
@@ -177,7 +179,9 @@ def test_it_signs_as_the_standard_shows(listen, happen):
 
 def test_both_secrets_sign_until_the_overlap_is_over(listen, happen, receiver):
     endpoint, old = webhooks_out.create(url=receiver.url, livemode=False, actor="system", now=NOW)
-    new = webhooks_out.rotate(endpoint=endpoint, now=datetime.now(UTC), overlap=timedelta(hours=1))
+    new = webhooks_out.rotate(
+        endpoint=endpoint, actor="user:1", now=datetime.now(UTC), overlap=timedelta(hours=1)
+    )
     happen()
     send()
     _, headers, body = receiver.seen[-1]
@@ -194,6 +198,53 @@ def test_both_secrets_sign_until_the_overlap_is_over(listen, happen, receiver):
     webhooks_out.forget(now=soon(hours=2))
     endpoint.refresh_from_db()
     assert endpoint.old_secret == ""
+
+
+def test_a_second_rotation_leaves_what_is_still_in_use(listen, happen, receiver):
+    """Whoever rotates twice, or two at once, has given the receiver at most one of the secrets by then."""
+    endpoint, first = webhooks_out.create(url=receiver.url, livemode=False, actor="system", now=NOW)
+    by = {"endpoint": endpoint, "actor": "user:1", "now": datetime.now(UTC)}
+    second, third = webhooks_out.rotate(**by), webhooks_out.rotate(**by, overlap=timedelta(hours=1))
+    happen()
+    send()
+    _, headers, body = receiver.seen[-1]
+    for secret in (first, second, third):
+        assert Webhook(secret).verify(body, headers)
+    for _ in range(9):
+        webhooks_out.rotate(**by)
+    assert len(webhooks_out.sealed_at(endpoint, by["now"])) == 1 + webhooks_out.MOST_OLD_SECRETS
+    last = webhooks_out.rotate(**by, overlap=timedelta(0))
+    assert [sealing.unseal(each) for each in webhooks_out.sealed_at(endpoint, by["now"])] == [last]
+
+
+def test_what_is_done_to_a_removed_endpoint_is_refused(listen, happen):
+    endpoint = listen()
+    happen()
+    again = only(endpoint)[0]
+    by = {"actor": "user:1", "now": NOW}
+    old = WebhookEndpoint.objects.get(pk=endpoint.pk)
+    webhooks_out.remove(endpoint=endpoint, **by)
+    for act in (
+        partial(webhooks_out.update, endpoint=old, enabled=False), partial(webhooks_out.rotate, endpoint=old),
+        partial(webhooks_out.remove, endpoint=old), partial(webhooks_out.redeliver, delivery=again),
+        partial(webhooks_out.replay, endpoint=old, since=NOW - timedelta(days=1), until=NOW),
+    ):  # fmt: skip
+        with pytest.raises(StaleMove):
+            act(**by)
+
+
+def test_what_is_told_of_an_endpoint_holds_no_secret_and_not_to_itself(listen):
+    other = listen(types=["webhook_endpoint.created", "webhook_endpoint.updated"])
+    endpoint = listen("/hook/canary?token=canary")
+    webhooks_out.update(endpoint=endpoint, actor="user:1", now=NOW, url=f"{endpoint.url}2")
+    webhooks_out.update(endpoint=endpoint, actor="user:1", now=NOW, description="")
+    facts = Event.objects.filter(object_id=endpoint.pk).order_by("number")
+    assert [fact.type for fact in facts] == ["webhook_endpoint.created", "webhook_endpoint.updated"]
+    assert "canary" not in str([fact.data for fact in facts])
+    assert [row.event for row in only(other)] == list(facts)
+    webhooks_out.update(endpoint=endpoint, actor="user:1", now=NOW, enabled=False)
+    webhooks_out.update(endpoint=endpoint, actor="user:1", now=NOW, enabled=True)
+    assert [row.type for row in only(endpoint)] == ["webhook_endpoint.updated"]
 
 
 def test_the_events_of_one_object_come_in_their_order(listen, happen, receiver):
@@ -288,7 +339,7 @@ def test_what_waited_goes_on_when_it_is_enabled_again(listen, happen, receiver):
     assert [row.status for row in only(endpoint)] == ["failed", "pending"]
     assert send(hours=1) == 0
     missed = happen()
-    webhooks_out.update(endpoint=endpoint, enabled=True, now=soon())
+    webhooks_out.update(endpoint=endpoint, actor="user:1", enabled=True, now=soon())
     send(hours=1)
     assert [row.status for row in only(endpoint)] == ["failed", "delivered"]
     assert only(endpoint)[1].event == later
@@ -470,7 +521,7 @@ def test_it_is_sent_again_under_the_same_name(listen, happen, receiver):
     endpoint = listen(types=["customer.updated"])
     happen()
     send()
-    webhooks_out.redeliver(delivery=only(endpoint)[0], now=soon())
+    webhooks_out.redeliver(delivery=only(endpoint)[0], actor="user:1", now=soon())
     assert send(seconds=5) == 1
     first, second = (headers["webhook-id"] for _, headers, _ in receiver.seen)
     assert first == second
@@ -481,11 +532,11 @@ def test_nothing_is_sent_again_to_a_disabled_one(listen, happen):
     endpoint = listen(types=["customer.updated"])
     happen()
     send()
-    webhooks_out.update(endpoint=endpoint, enabled=False, now=NOW)
+    webhooks_out.update(endpoint=endpoint, actor="user:1", enabled=False, now=NOW)
     with pytest.raises(webhooks_out.EndpointDisabled):
-        webhooks_out.redeliver(delivery=only(endpoint)[0], now=soon())
+        webhooks_out.redeliver(delivery=only(endpoint)[0], actor="user:1", now=soon())
     with pytest.raises(webhooks_out.EndpointDisabled):
-        webhooks_out.replay(endpoint=endpoint, since=NOW, until=soon(), now=soon())
+        webhooks_out.replay(endpoint=endpoint, actor="user:1", since=NOW, until=soon(), now=soon())
 
 
 def test_a_time_is_replayed_in_order_with_what_was_never_sent(listen, happen, receiver):
@@ -496,7 +547,7 @@ def test_a_time_is_replayed_in_order_with_what_was_never_sent(listen, happen, re
     send()
     ended = datetime.now(UTC)
     outsider = happen()
-    count = webhooks_out.replay(endpoint=endpoint, since=began, until=ended, now=soon())
+    count = webhooks_out.replay(endpoint=endpoint, actor="user:1", since=began, until=ended, now=soon())
     assert count == 2
     send(seconds=5)
     told = [json.loads(body)["data"]["sequence"] for _, _, body in receiver.seen]
@@ -509,7 +560,7 @@ def test_a_replay_has_a_limit(listen, happen, monkeypatch):
     endpoint = listen(types=["customer.updated"])
     happen(), happen()
     with pytest.raises(webhooks_out.ReplayTooLarge) as refused:
-        webhooks_out.replay(endpoint=endpoint, since=soon(days=-1), until=soon(), now=soon())
+        webhooks_out.replay(endpoint=endpoint, actor="user:1", since=soon(days=-1), until=soon(), now=soon())
     assert refused.value.field == "since"
 
 
@@ -524,7 +575,7 @@ def test_a_test_is_sent_at_once_and_once(listen, receiver):
     assert endpoint.failures == 0
     assert send(days=1) == 0
     with pytest.raises(webhooks_out.NotRepeatable):
-        webhooks_out.redeliver(delivery=row, now=soon())
+        webhooks_out.redeliver(delivery=row, actor="user:1", now=soon())
 
 
 def test_old_logs_are_forgotten(listen, happen):
@@ -550,7 +601,7 @@ def test_a_secret_that_is_rotated_while_deliveries_run_loses_none(catalogue, loo
         until = datetime.now(UTC) + timedelta(seconds=60)
         while len(receiver.seen) < 10 and datetime.now(UTC) < until:
             time.sleep(0.001)
-        return webhooks_out.rotate(endpoint=endpoint, now=datetime.now(UTC))
+        return webhooks_out.rotate(endpoint=endpoint, actor="user:1", now=datetime.now(UTC))
 
     sent, new = at_once(send, rotate)
     happen(of="after")

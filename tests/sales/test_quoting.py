@@ -348,7 +348,7 @@ def test_an_approval_waits_on_its_buyers_clock(make_customer, clock, draft, staf
         quoting.submit(quote=quote, now=quote.now, actor=f"user:{rita.pk}", by=rita)
     here = timezone.now()
     assert quoting.escalate(now=here) == 0  # for who lives on the clock no time has passed
-    running.advance(clock=clock, to=NOON + timedelta(hours=24))
+    running.advance(clock=clock, to=NOON + timedelta(hours=24), actor="system")
     assert quoting.escalate(now=here) == 1
     assert Quote.objects.get(escalated_at=NOON + timedelta(hours=24)).customer.test_clock == clock
     assert quoting.escalate(now=here + timedelta(hours=25)) == 1

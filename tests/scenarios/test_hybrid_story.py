@@ -66,7 +66,7 @@ class Story:
 
     def advance(self, to):
         self.clock.refresh_from_db()
-        running.advance(clock=self.clock, to=to)
+        running.advance(clock=self.clock, to=to, actor="system")
         self.run_jobs()
 
     @property
