@@ -3,7 +3,7 @@ names."""
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -41,7 +41,8 @@ class Strict(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         fields = super().get_fields()
-        for field in fields.values():
+        for named in fields.values():
+            field = named.child if isinstance(named, serializers.ListField) else named
             if isinstance(field, serializers.ChoiceField) and len(field.choices) <= MOST_CHOICES:
                 field.error_messages["invalid_choice"] = _choices(field)
         return fields
@@ -290,7 +291,7 @@ class Instant(serializers.DateTimeField):
             raise serializers.ValidationError(message, code="invalid_timestamp") from None
         if not FIRST_YEAR <= instant.year <= LAST_YEAR:
             raise serializers.ValidationError("This time is too far away.", code="invalid_timestamp")
-        return instant
+        return instant.astimezone(UTC)  # the database knows no offsets beyond those of real places
 
 
 class Day(serializers.DateField):

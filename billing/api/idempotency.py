@@ -2,7 +2,8 @@
 
 A row is claimed and committed before anything is done, so that a second request finds it. The answer is
 stored with the effect, in one transaction; where the card network is called in between, the effect has a key
-of its own. An answer of 5xx is not kept: the same key tries again.
+of its own. An answer of 5xx is not kept, nor one that waiting would have changed: the same key tries again.
+Answers may hold a secret that is shown once, or a link that opens something: they are kept sealed.
 """
 
 import hashlib
@@ -14,12 +15,16 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing import clocks, sealing
 from billing.api.problems import Problem
 from billing.models import ApiKey, IdempotentRequest
+from billing.moves import StaleMove
 
 KEPT = timedelta(hours=24)
 # A request that has not answered by then was killed; another may take it over.
 GIVEN_UP = timedelta(seconds=90)
+# What no JSON begins with.
+SEALED = b"gAAAA"
 
 
 class ClaimLost(Problem):
@@ -89,16 +94,21 @@ def answer_once(
             return keep(row, work())
     except Exception as error:
         response = excuse(error)
-        if response.status_code >= 500 or isinstance(error, ClaimLost):
+        if response.status_code >= 500 or _passes(error, in_one_transaction):
             _ours(row).delete()
             return response
         return keep(row, response)
 
 
+def _passes(error: Exception, undone: Callable[[], bool]) -> bool:
+    """Somebody else was at it: the same request may be answered otherwise later. (Where the card network was called, what
+    came before is not undone, and the same key must not do it anew.)"""
+    return isinstance(error, ClaimLost | clocks.Moving) or (isinstance(error, StaleMove) and undone())
+
+
 def keep(row: IdempotentRequest, response: Response) -> HttpResponse:
-    kept = _ours(row).update(
-        status=response.status_code, body=response.content, content_type=response["Content-Type"]
-    )
+    body = sealing.seal(response.content.decode()).encode()
+    kept = _ours(row).update(status=response.status_code, body=body, content_type=response["Content-Type"])
     if not kept:
         raise ClaimLost
     return response
@@ -110,9 +120,21 @@ def _ours(row: IdempotentRequest):  # type: ignore[no-untyped-def]
 
 
 def replay(row: IdempotentRequest) -> HttpResponse:
-    response = HttpResponse(bytes(row.body or b""), status=row.status, content_type=row.content_type)
+    response = HttpResponse(_opened(row), status=row.status, content_type=row.content_type)
     response["Idempotent-Replayed"] = "true"
     return response
+
+
+def _opened(row: IdempotentRequest) -> bytes:
+    """Raises Problem (409) for an answer that was sealed under a key that is gone."""
+    body = bytes(row.body or b"")
+    if not body.startswith(SEALED):  # kept by an earlier version
+        return body
+    try:
+        return sealing.unseal(body.decode()).encode()
+    except sealing.Unreadable:
+        words = "This was answered before; the answer cannot be read any more."
+        raise Problem(409, "idempotency_unreadable", words) from None
 
 
 def forget(*, now: datetime) -> int:

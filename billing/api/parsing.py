@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any, NoReturn
 
 from rest_framework.parsers import BaseParser
@@ -25,14 +26,15 @@ class StrictJSONParser(BaseParser):
 
 
 def read(body: bytes) -> Any:
-    """The value. Raises Problem (400): invalid_json, duplicate_key, invalid_characters."""
+    """The value. Raises Problem (400): invalid_json, duplicate_key, invalid_characters,
+    invalid_number."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         raise malformed("invalid_json", "The body is not UTF-8.") from None
     try:
         value = json.loads(
-            text, object_pairs_hook=_once, parse_float=Decimal, parse_int=_whole, parse_constant=_no_constant
+            text, object_pairs_hook=_once, parse_float=_decimal, parse_int=_whole, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
         raise malformed("invalid_json", "The body is not JSON.") from None
@@ -54,10 +56,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > 20:
-        raise malformed("invalid_number", "A number has at most 20 digits.")
-    return int(digits)
+@dataclass(frozen=True, slots=True)
+class _NoNumber:
+    """Stands where a number was that nobody could reckon with, until it is known where that is."""
+
+    why: str
+
+
+def _whole(digits: str) -> int | _NoNumber:
+    return int(digits) if len(digits) <= 20 else _NoNumber("A number has at most 20 digits.")
+
+
+def _decimal(digits: str) -> Decimal | _NoNumber:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return _NoNumber("This number is too large or too small.")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -65,11 +79,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _refuse_unstorable(value: Any, path: str, depth: int) -> None:
-    """NUL and half characters cannot be stored; nothing here is nested deeply."""
+    """NUL, half characters and endless numbers cannot be stored; nothing here is nested deeply."""
     if depth > DEEPEST:
         raise malformed("invalid_json", f"The body is nested deeper than {DEEPEST} levels.")
     if isinstance(value, str):
         _refuse_characters(value, path)
+    if isinstance(value, _NoNumber):
+        raise malformed("invalid_number", value.why, path)
     for name, part in _parts(value):
         _refuse_characters(name, path or "body")
         _refuse_unstorable(part, f"{path}.{name}".lstrip("."), depth + 1)

@@ -52,6 +52,7 @@ TITLES = {
     405: "The address does not take this method",
     406: "The answer is JSON only",
     409: "The present state forbids this",
+    411: "The length is missing",
     413: "The body is too large",
     415: "The body is not JSON",
     422: "A rule refuses this",
@@ -114,6 +115,10 @@ OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     IntegrityError: (409, "conflict", "This collides with something that exists."),
     DataError: (422, "invalid_value", "A value cannot be stored."),
 }  # fmt: skip
+
+
+# Some messages repeat what was sent.
+LONGEST_MESSAGE = 300
 
 
 class FieldProblem(NamedTuple):
@@ -226,7 +231,7 @@ def _flat(details: Any, path: str = "") -> Iterator[FieldProblem]:
         and set(details) == {"message", "code"}
         and isinstance(details["message"], str)
     ):
-        yield FieldProblem(path, str(details["code"]), str(details["message"]))
+        yield FieldProblem(path, str(details["code"]), str(details["message"])[:LONGEST_MESSAGE])
     elif isinstance(details, dict):
         for name, part in details.items():
             yield from _flat(part, path if name == "non_field_errors" else _join(path, name))

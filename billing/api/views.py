@@ -116,10 +116,14 @@ class ApiView(APIView):
         if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
             raise Problem(415, "unsupported_encoding", "The body is sent as it is, not compressed.")
         length = _length(request)
-        body = b"" if length > self.largest else request.read(self.largest + 1)
+        body = b"" if length > self.largest else _read(request, self.largest + 1)
         if length > self.largest or len(body) > self.largest:
             raise Problem(413, "body_too_large", f"A body here has at most {self.largest // MIB} MiB.")
-        request._body = body  # type: ignore[attr-defined]
+        if len(body) < length:
+            raise malformed("incomplete_body", f"{len(body)} of {length} bytes arrived.")
+        # As if Django had read it: of a body in chunks it knows no length, and would read nothing.
+        request._body, request._read_started = body, True  # type: ignore[attr-defined]
+        request.META["CONTENT_LENGTH"] = str(len(body))
         if body and request.content_type not in self.media:
             raise Problem(415, "unsupported_media_type", f"Send {' or '.join(self.media)}.")
         if not body and request.method != "DELETE" and not self.may_be_empty:
@@ -221,6 +225,20 @@ def _query(serializer: type[Strict]) -> Strict:
 @cache
 def _where_nothing_is_asked(serializer: type[Strict]) -> dict[str, Any]:
     return dict(_query(serializer).run_validation({}))
+
+
+def _read(request: HttpRequest, most: int) -> bytes:
+    """At most so many bytes. Of a body in chunks the server knows the end, and nobody its length before.
+
+    Raises Problem for what breaks off or is sent in another way.
+    """
+    coding = request.META.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+    if coding and (coding != "chunked" or not request.META.get("wsgi.input_terminated")):
+        raise Problem(411, "length_required", "Say how long the body is: send Content-Length.")
+    try:
+        return bytes(request.META["wsgi.input"].read(most) if coding else request.read(most))
+    except Exception as error:  # each server has its own for chunks that are none
+        raise malformed("incomplete_body", "The body broke off.") from error
 
 
 def _length(request: HttpRequest) -> int:

@@ -37,6 +37,8 @@ INSIDE = re.compile(
     r"Traceback|SELECT |INSERT |UPDATE |select \w+ from|psycopg|/site-packages|\.py\b|DETAIL:"
 )
 SECONDS = 2.0
+# Bytes of a refusal: what was sent is not sent back.
+LONGEST_ANSWER = 20_000
 # By hand: the cases whose id has this in it.
 ONLY = os.environ.get("BAD_INPUTS", "")
 
@@ -142,6 +144,8 @@ def wrong_document(case, answer):
         yield f"it does not name {named[1]}"
     if not problem["request_id"]:
         yield "no request_id"
+    if len(answer.content) > LONGEST_ANSWER:
+        yield f"{len(answer.content)} bytes to say so"
 
 
 def wrong_lines(answer, lines, secrets):

@@ -1,8 +1,11 @@
 """The same request twice: done once, answered twice."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection, connections
 from django.utils import timezone
 
 from billing import customers, gateway
@@ -140,3 +143,57 @@ def test_the_claim_is_committed_before_anything_is_done(api, monkeypatch):
     assert api.post("customers", **ACME, key="k-1").status_code == 409
     assert seen == [None]
     assert ApiKey.objects.get().idempotentrequest_set.get().status == 409
+
+
+def test_what_is_kept_shows_no_secret(api, make_customer):
+    """A link into the portal is stored as a hash, the secret of an endpoint sealed: so is the answer that had them."""
+    customer = make_customer().pk
+    link = api.post("portal_sessions", customer=customer, key="k-1")
+    endpoint = api.post("webhook_endpoints", url="https://8.8.8.8/", key="k-2")
+    kept = b"".join(bytes(row.body) for row in IdempotentRequest.objects.all())
+    for answer, secret in (
+        (link, link.json()["url"].rstrip("/")[-20:]),
+        (endpoint, endpoint.json()["secret"]),
+    ):
+        assert secret.encode() in answer.content
+        assert secret.encode() not in kept
+    assert api.post("portal_sessions", customer=customer, key="k-1").content == link.content
+
+
+def test_what_was_kept_before_answers_were_sealed_is_told(api):
+    first = api.post("customers", **ACME, key="k-1")
+    IdempotentRequest.objects.update(body=first.content)
+    assert api.post("customers", **ACME, key="k-1").content == first.content
+
+
+def test_an_answer_that_nobody_can_read_any_more_is_not_given_anew(api, code, settings):
+    api.post("customers", **ACME, key="k-1")
+    settings.SECRET_KEY = "another" * 10
+    assert code(api.post("customers", **ACME, key="k-1")) == (409, "idempotency_unreadable")
+    assert Customer.objects.count() == 1
+
+
+def test_what_only_had_to_wait_may_be_asked_again(api, code, make_clock):
+    """While somebody else moves the clock it is refused; the same request goes through when it stands."""
+    clock = make_clock()
+    ask = partial(
+        api.post,
+        f"test_clocks/{clock.pk}/advance",
+        to=f"{clock.now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+        key="k-1",
+    )
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(_take, clock)
+        held.result()
+        assert code(ask()) == (409, "clock_is_moving")
+        pool.submit(_leave).result()
+    assert ask().status_code == 200
+
+
+def _take(clock):
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [clock.pk])
+
+
+def _leave():
+    connections.close_all()

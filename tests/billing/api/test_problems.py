@@ -1,6 +1,7 @@
 """Bad requests: never a 5xx, no trace of the inside, always a document that names what is wrong."""
 
 import json
+from io import BytesIO
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError
@@ -70,6 +71,58 @@ def test_it_refuses_and_writes_nothing(api, method, path, body, headers, status,
     ]
     assert not Customer.objects.exists()
     assert not Event.objects.exists()
+
+
+# -- Bodies that no length was given for, or that break off ---------------------------------------------------
+
+
+def sent_as(api, environ, body):
+    """As a web server hands it on."""
+    environ = {"wsgi.input": BytesIO(body), "CONTENT_TYPE": "application/json", **environ}
+    return api.client.post("/api/v1/customers", headers=api.headers, **environ)
+
+
+CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+
+def test_it_takes_a_body_in_chunks(api):
+    assert sent_as(api, CHUNKED, json.dumps(ACME).encode()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("environ", "body", "status", "code"),
+    [
+        ({**CHUNKED, "wsgi.input_terminated": False}, b"", 411, "length_required"),
+        ({**CHUNKED, "HTTP_TRANSFER_ENCODING": "gzip, chunked"}, b"", 411, "length_required"),
+        (CHUNKED, b'{"name":"' + b"a" * 2**20 + b'"}', 413, "body_too_large"),
+        ({"CONTENT_LENGTH": "5000"}, json.dumps(ACME).encode(), 400, "incomplete_body"),
+    ],
+)
+def test_it_takes_no_body_whose_end_it_does_not_know(api, environ, body, status, code):
+    answer = sent_as(api, {**environ, "HTTP_IDEMPOTENCY_KEY": "k"}, body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert not Customer.objects.exists()
+    # What broke off is no other request: the whole one goes through with the same key.
+    assert api.post("customers", ACME, key="k").status_code == 201
+
+
+def test_chunks_that_are_none_are_refused(api):
+    class Broken(BytesIO):
+        def read(self, size=-1):
+            raise ValueError("no chunk")
+
+    answer = api.client.post(
+        "/api/v1/customers",
+        headers=api.headers,
+        **{**CHUNKED, "wsgi.input": Broken()},
+        content_type="application/json",
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "incomplete_body")
+
+
+def test_it_names_the_place_of_a_number_without_end(api):
+    answer = api.send("POST", "customers", b'{"name":"A","metadata":{"a":[1,1e9999999999999999999]}}')
+    assert [error["field"] for error in answer.json()["errors"]] == ["metadata.a.1"]
 
 
 def test_it_names_the_field_that_holds_nul(api):
