@@ -13,14 +13,16 @@ from django.db.migrations.operations.base import Operation
 
 # The schema of the last code that may still run while this one migrates; what is older is not looked at.
 BEFORE = {"billing": "0041", "sales": "0010", "checkout": "0003"}
-# SQL says nothing that could be checked: who adds some writes here what the code before sees of it.
+# What SQL does, and whether another rule for a column refuses what the code before writes, cannot be read off an
+# operation: who adds some writes here what that code sees of it.
 LOOKED_AT = {
     "billing.0043_what_may_be_taken_away": "guards that let through more than before; the old ones' names are kept",
+    "billing.0045_several_taxes": "uniqueness by one column more; a help text; the names of rates that ship",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
     "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }
 ADDS = (migrations.CreateModel, migrations.AddIndex, migrations.RemoveIndex, migrations.AlterModelOptions)
-RUNS = (migrations.RunSQL, migrations.RunPython)
+TO_LOOK_AT = (migrations.RunSQL, migrations.RunPython, migrations.AlterField, migrations.AddConstraint)
 
 
 def objection(operation: Operation) -> str:
@@ -34,9 +36,7 @@ def objection(operation: Operation) -> str:
             if plain
             else f"{kind} {operation.name}: what does not know it cannot insert; give it a db_default"
         )
-    if isinstance(operation, migrations.AddConstraint | migrations.AlterField):
-        return f"{kind} on {operation.model_name}: may refuse what the code before writes"
-    if isinstance(operation, (*ADDS, *RUNS, migrations.RemoveConstraint)):
+    if isinstance(operation, (*ADDS, *TO_LOOK_AT, migrations.RemoveConstraint)):
         return ""
     return f"{kind}: takes away what the code before asks for"
 
@@ -55,9 +55,9 @@ def test_migrations_only_add():
     assert found == []
 
 
-def test_every_sql_was_thought_about():
-    runs = {name for name, each in newer() if any(isinstance(step, RUNS) for step in each.operations)}
-    assert runs == set(LOOKED_AT)
+def test_what_cannot_be_read_was_looked_at():
+    found = {name for name, each in newer() if any(isinstance(step, TO_LOOK_AT) for step in each.operations)}
+    assert found == set(LOOKED_AT)
 
 
 BAD = [
@@ -66,10 +66,8 @@ BAD = [
     migrations.DeleteModel("Segment"),
     migrations.RenameModel("Segment", "Band"),
     migrations.AlterModelTable("segment", "bands"),
-    migrations.AlterField("customer", "domain", models.CharField(max_length=3)),
     # Django fills the rows that are there and then takes the default away again: an insert without it fails.
     migrations.AddField("customer", "rank", models.IntegerField(default=0)),
-    migrations.AddConstraint("customer", models.CheckConstraint(condition=models.Q(arr__gt=5), name="rich")),
 ]
 
 
