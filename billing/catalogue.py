@@ -127,7 +127,8 @@ def _ship_seller() -> None:
         pk=1,
         defaults={
             "name": "Lumen Analytics", "legal_name": SAMPLE_SELLER, "email": "billing@lumen.example",
-            "phone": "+353 1 555 0100", "website": "lumen.example", "tax_id": "IE6388047V",
+            "phone": "+353 1 555 0100", "website": "lumen.example", "terms_url": "https://lumen.example/terms",
+            "privacy_url": "https://lumen.example/privacy", "tax_id": "IE6388047V",
             "registration": "Company no. 548 321", "bank_name": "Bank of Ireland", "iban": "IE29AIBK93115212345678",
             "bic": "AIBKIE2D", "currency": "USD", "timezone": "Europe/Dublin",
             "address": {

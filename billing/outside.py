@@ -146,13 +146,21 @@ def parse(url: Any, field: str = "url") -> Target:
     except ValueError:
         raise InvalidUrl("This is not an address.", field=field) from None
     if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
-        raise InvalidUrl("Give an address such as https://example.com/hooks.", field=field)
+        raise InvalidUrl("Give an address such as https://example.com/page.", field=field)
     if "@" in parts.netloc or "#" in url:
         raise InvalidUrl("An address has no user, password or fragment.", field=field)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not _PATH.fullmatch(path):
         raise InvalidUrl("Write other letters of the path as %xx.", field=field)
     return Target(parts.scheme, _host(parts.hostname, field), port or _usual(parts.scheme), path)
+
+
+def page(url: Any, field: str = "url") -> str:
+    """An https page that people open in their own browser, as it was given; nothing here calls it. Raises InvalidUrl."""
+    if not str(url).startswith("https://"):
+        raise InvalidUrl("The address must begin with https://.", field=field)
+    parse(url, field)
+    return str(url)
 
 
 def _usual(scheme: str) -> int:

@@ -166,6 +166,7 @@ class CheckoutSessionAdmin(Screen):
             "answers": [
                 (name.replace("_", " "), row.answers[name]) for name in ANSWERS if row.answers.get(name)
             ],
+            "agreed_to": row.quote.get("terms_url", ""),
             "way": self.way(row),
             "reasons": row.routing.get("because", []),
             "lockable": row.status != "completed" and not row.unlocked_by,

@@ -209,7 +209,7 @@ def prepare(
         raise CardMissing("Please enter your card.")
     session.attempts += 1
     session.attempted_at = session.quoted_at = now
-    session.quote = quoting.frozen(session, made, payer, fields)
+    session.quote = quoting.frozen(session, made, payer, fields, table.seller)
     session.card_token, session.message, session.setup_id, session.setup_url = card_token, "", "", ""
     key = f"{session.pk}-{session.attempts}"
     payment = _payment(session, key, made.today.total, now)

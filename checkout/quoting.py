@@ -128,9 +128,10 @@ def phases(session: CheckoutSession, customer: Customer, items: Items, now: date
 
 
 def frozen(
-    session: CheckoutSession, made: Offer, customer: Customer, fields: Mapping[str, Any]
+    session: CheckoutSession, made: Offer, customer: Customer, fields: Mapping[str, Any], seller: Seller
 ) -> dict[str, Any]:
-    """The offer as JSON. `fields` are those of `customers.create`, or of `update` for a known customer."""
+    """The offer as JSON, with the terms of service that were agreed to. `fields` are those of `customers.create`, or of
+    `update` for a known customer."""
     items = next(spec for spec in made.specs if not spec.free).items
     return {
         "customer": dict(fields),
@@ -143,6 +144,7 @@ def frozen(
         "tax": made.today.tax_total,
         "next_on": made.next_on.isoformat() if made.next_on else None,
         "next_total": made.next.total,
+        "terms_url": seller.terms_url,
     }
 
 

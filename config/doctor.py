@@ -234,6 +234,24 @@ def seller_details() -> tuple[str, str]:
     return "ok", seller.legal_name or seller.name
 
 
+def legal_pages() -> tuple[str, str]:
+    """Where buyers pay, they should see what they agree to and what becomes of their data."""
+    from billing.models import Seller
+
+    try:
+        seller = Seller.objects.only("terms_url", "privacy_url").first()
+    except DatabaseError:
+        return "fail", "no table yet: manage.py migrate"
+    pages = {
+        "terms of service": seller and seller.terms_url,
+        "privacy policy": seller and seller.privacy_url,
+    }
+    missing = " and no ".join(name for name, page in pages.items() if not page)
+    if missing and settings.STRIPE_LIVE_MODE:
+        return "warn", f"buyers are shown no {missing}: Set-up, Seller in the admin"
+    return "ok", f"no {missing} yet; wanted with live keys" if missing else "terms of service, privacy policy"
+
+
 def customers_mode() -> tuple[str, str]:
     """A database belongs to one mode: nobody is charged whose debts are of the other one than the keys."""
     from billing.models import Customer
@@ -305,6 +323,7 @@ DATABASE: list[Check] = [
     worker,
     queue,
     seller_details,
+    legal_pages,
     customers_mode,
     webhooks_received,
 ]

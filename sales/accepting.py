@@ -293,7 +293,8 @@ def _accept(
             signed_document=document, accepted_at=now, accepted_name=signature.name,
             accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
             accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
-            accepted_sha256=row.document.sha256, po_number=signature.po_number, starts_on=figures.start_on,
+            accepted_sha256=row.document.sha256, accepted_terms_url=known.priced.seller.terms_url,
+            po_number=signature.po_number, starts_on=figures.start_on,
             schedule=[each.stored() for each in figures.schedule], converted_at=now if starts_now else None,
         )  # fmt: skip
         for other in rows:

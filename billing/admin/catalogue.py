@@ -8,7 +8,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing import typed
+from billing import outside, typed
 from billing.admin import prices
 from billing.admin.base import Careful, Spoken, chosen_alone, figure
 from billing.admin.papers import AmountField
@@ -249,6 +249,20 @@ class SellerForm(forms.ModelForm):
                 field.currency = str(self.data.get("currency") or self.instance.currency).upper()
                 field.label = f"{field.label}, {self.instance.currency}"
 
+    def clean_terms_url(self) -> str:
+        return self._page("terms_url")
+
+    def clean_privacy_url(self) -> str:
+        return self._page("privacy_url")
+
+    def _page(self, name: str) -> str:
+        """An address that buyers open, or none."""
+        typed = self.cleaned_data[name]
+        try:
+            return outside.page(typed, name) if typed else ""
+        except outside.InvalidUrl as refusal:
+            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
+
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data
         parts = {name: given.get(name, "") for name in ADDRESS}
@@ -265,6 +279,14 @@ class SellerAdmin(Careful):
         ("Who sells", {"fields": ("name", "legal_name", "registration", "tax_id")}),
         ("Address", {"fields": tuple(ADDRESS)}),
         ("Where customers reach you", {"fields": ("email", "phone", "website")}),
+        (
+            "What buyers agree to",
+            {
+                "fields": ("terms_url", "privacy_url"),
+                "description": "Linked at checkout, on quotes, in forms and at the foot of pages. What a buyer agreed to "
+                "is kept by its address, so give a new text a new one (…/terms/2026-11).",
+            },
+        ),
         (
             "Bank",
             {

@@ -160,6 +160,14 @@ class Seller(models.Model):
     email = models.EmailField()
     phone = models.CharField(max_length=40, blank=True)
     website = models.CharField(max_length=200, blank=True)
+    terms_url = models.CharField(
+        "terms of service", max_length=500, blank=True, default="", db_default="",
+        help_text="the page, https://…; buyers agree to it at checkout and by signing a quote; empty: no link",
+    )  # fmt: skip
+    privacy_url = models.CharField(
+        "privacy policy", max_length=500, blank=True, default="", db_default="",
+        help_text="the page, https://…; shown wherever somebody tells who they are; empty: no link",
+    )  # fmt: skip
     tax_id = models.CharField(max_length=40, blank=True)
     registration = models.CharField(max_length=100, blank=True)
     bank_name = models.CharField(max_length=100, blank=True)

@@ -12,6 +12,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import get_language, to_locale
+from django.utils.translation import gettext as _
 
 from billing import typed
 from billing.maths.money import EXPONENTS, to_major
@@ -186,6 +187,15 @@ def icon(name: str, extra: str = "", label: str = "") -> SafeString:
             '<svg class="{}" role="img" aria-label="{}"><use href="{}"></use></svg>', classes, label, href
         )
     return format_html('<svg class="{}" aria-hidden="true"><use href="{}"></use></svg>', classes, href)
+
+
+@register.simple_tag
+def new_tab(address: str, words: str) -> SafeString:
+    """A link to a page of somebody else's, which opens beside ours and is told nothing about it."""
+    return format_html(
+        '<a href="{}" target="_blank" rel="noopener noreferrer">{}<span class="visually-hidden"> {}</span></a>',
+        address, words, _("(opens in a new tab)"),
+    )  # fmt: skip
 
 
 @register.filter

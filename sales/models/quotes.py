@@ -197,6 +197,13 @@ class Quote(models.Model):
     accepted_ip = models.GenericIPAddressField(null=True, blank=True)
     accepted_user_agent = models.CharField(max_length=400, blank=True)
     accepted_sha256 = models.CharField(max_length=64, blank=True, help_text="of the paper that was shown")
+    accepted_terms_url = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="the seller's terms of service when it was signed",
+    )
     po_number = models.CharField(max_length=60, blank=True)
 
     class Meta:

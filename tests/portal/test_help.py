@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.models import Seller
 from sales import handing_over
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +40,18 @@ def test_what_is_typed_is_kept(alice, nova):
     assert answer.status_code == 422
     assert "We &lt;need&gt; more" in answer.text
     assert not nova.handoff_tasks.exists()
+
+
+def test_it_says_what_becomes_of_the_data_and_where_the_terms_are(alice):
+    Seller.objects.update(terms_url="https://s.example/terms", privacy_url="https://s.example/privacy")
+    opens = 'target="_blank" rel="noopener noreferrer"'
+    page = alice.get("/portal/help/").text
+    assert f'How we use your data: our <a href="https://s.example/privacy" {opens}>' in page
+    foot = page.partition('class="portal__foot"')[2]
+    assert f'<a href="https://s.example/terms" {opens}>Terms<' in foot
+    assert f'<a href="https://s.example/privacy" {opens}>Privacy<' in foot
+    assert 'class="portal__foot"' in alice.get("/portal/").text
+    Seller.objects.update(terms_url="", privacy_url="")
+    page = alice.get("/portal/help/").text
+    assert "How we use your data" not in page
+    assert "portal__foot" not in page

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing import ending, forgetting
-from billing.models import Customer, Document, Event, Invoice, Mail, Subscription
+from billing.models import Customer, Document, Event, Invoice, Mail, Seller, Subscription
 from billing.refusals import Refused
 from billing.timelines import WrongCurrency
 from sales import accepting, handing_over, leads, proposing, quoting
@@ -556,3 +556,48 @@ def test_a_signature_of_a_lead_takes_fourteen(sent, draft, signing, others):
     quote = sent(lead=lead, currency="EUR", expires_at=datetime(2099, 1, 1, tzinfo=UTC))
     assert signing(quote) <= 14
     assert set(Quote.objects.values_list("customer", flat=True)) == {Customer.objects.get().pk}
+
+
+# -- What is agreed to beside the quote
+
+
+TERMS = "https://seller.example/terms/2026-01"
+OPENS_TERMS = f'<a href="{TERMS}" target="_blank" rel="noopener noreferrer">'
+
+
+def test_it_keeps_which_terms_were_agreed_to(sent, client):
+    Seller.objects.update(terms_url=TERMS, privacy_url="https://seller.example/privacy")
+    quote = sent()
+    address = f"/quotes/{quote.token}/"
+    page = client.get(address).text
+    assert f"I have read the quote and the {OPENS_TERMS}terms of service<" in page
+    assert "How we use your data" in page
+    assert f"{OPENS_TERMS}Terms<" in page.partition("<footer")[2]
+    client.post(f"{address}accept/", {**SIGNED, "version": quote.version})
+    Seller.objects.update(terms_url="https://seller.example/terms/2027-01")
+    assert Quote.objects.get(pk=quote.pk).accepted_terms_url == TERMS
+    signed, foot = client.get(address).text.split("<footer", 1)
+    assert f"<dt>Agreed to</dt><dd>{OPENS_TERMS}Terms of service<" in signed
+    assert "2027-01" not in signed
+    assert "2027-01" in foot
+
+
+def test_the_terms_stay_with_a_lead_that_becomes_a_customer(sent, sign, sales_catalogue):
+    Seller.objects.update(terms_url=TERMS)
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", country="DE", employees=200, livemode=False,
+        now=NOON, actor="buyer",
+    )  # fmt: skip
+    quote = sent(lead=lead, now=NOON, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
+    assert sign(quote, now=NOON).accepted_terms_url == TERMS
+
+
+def test_without_terms_it_asks_what_it_asked_before(sent, sign, client):
+    Seller.objects.update(terms_url="", privacy_url="")
+    quote = sent()
+    page = client.get(f"/quotes/{quote.token}/").text
+    assert "I have read the quote and may accept it for my company." in page
+    assert "_blank" not in page
+    assert "How we use your data" not in page
+    assert sign(quote).accepted_terms_url == ""
+    assert "Agreed to" not in client.get(f"/quotes/{quote.token}/").text

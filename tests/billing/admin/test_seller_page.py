@@ -42,3 +42,32 @@ def test_limits_are_typed_as_money():
     assert saved.status_code == 302, saved.context["errors"]
     seller = Seller.objects.get()
     assert (seller.upgrade_alert_delta, seller.sign_off_over) == (1250_50, 99_00)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://seller.example/terms", "must begin with https://"),
+        ("seller.example/terms", "must begin with https://"),
+        ("javascript:alert(1)", "must begin with https://"),
+        ("https://", "Give an address such as https://example.com/"),
+        ("https://me:pw@seller.example/", "no user, password or fragment"),
+        ("https://seller.example/our terms", "no spaces"),
+        ('https://seller.example/"onclick=', "no spaces"),
+    ],
+)
+@pytest.mark.parametrize("field", ["terms_url", "privacy_url"])
+def test_the_pages_that_buyers_open_are_addresses_of_the_web(field, url, words):
+    browser = signed_in("view_seller", "change_seller")
+    where = f"/admin/billing/seller/{Seller.objects.get().pk}/change/"
+    page = browser.get(where)
+    typed = {**sent(page), "seen": page.context["seen"]}
+    refused = browser.post(where, {**typed, field: url})
+    assert words in str(refused.context["adminform"].form.errors[field])
+    assert refused.context["adminform"].form[field].value() == url
+    saved = browser.post(where, {**typed, field: " https://seller.example/new?v=2 "})
+    assert saved.status_code == 302
+    assert getattr(Seller.objects.get(), field) == "https://seller.example/new?v=2"
+    page = browser.get(where)
+    assert browser.post(where, {**sent(page), "seen": page.context["seen"], field: ""}).status_code == 302
+    assert getattr(Seller.objects.get(), field) == ""

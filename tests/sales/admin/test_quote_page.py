@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from billing.models import Plan
+from billing.models import Plan, Seller
 from sales import catalogue as shipped
 from sales import quoting
 from sales.models import ApprovalDelegate, Quote
@@ -207,6 +207,17 @@ def test_it_shows_what_was_signed_beside_what_was_invoiced(
     page = browser.get(address(quote)).text
     assert "Signed and invoiced" in page
     assert "As signed" in page
+
+
+def test_it_says_which_terms_of_service_were_agreed_to(browser, address, quote, sign, fake_print):
+    Seller.objects.update(terms_url="https://seller.example/terms/2026-01")
+    quoting.send(quote=quote, now=quote.now, actor="user:1")
+    assert "seller.example/terms" not in browser.get(address(quote)).text
+    sign(quote)
+    Seller.objects.update(terms_url="https://seller.example/terms/2027-01")
+    page = browser.get(address(quote)).text
+    assert '<a href="https://seller.example/terms/2026-01" target="_blank" rel="noopener noreferrer">' in page
+    assert "2027-01" not in page
 
 
 # -- Two people on one quote
