@@ -48,6 +48,7 @@ PRICED_SINCE = date(2000, 1, 1)
 
 # The seller to rename.
 SAMPLE_SELLER = "Lumen Analytics Ltd"
+SAMPLE_PAGES = {"terms_url": "https://lumen.example/terms", "privacy_url": "https://lumen.example/privacy"}
 
 PLANS: list[dict[str, Any]] = [
     {
@@ -127,8 +128,7 @@ def _ship_seller() -> None:
         pk=1,
         defaults={
             "name": "Lumen Analytics", "legal_name": SAMPLE_SELLER, "email": "billing@lumen.example",
-            "phone": "+353 1 555 0100", "website": "lumen.example", "terms_url": "https://lumen.example/terms",
-            "privacy_url": "https://lumen.example/privacy", "tax_id": "IE6388047V",
+            "phone": "+353 1 555 0100", "website": "lumen.example", **SAMPLE_PAGES, "tax_id": "IE6388047V",
             "registration": "Company no. 548 321", "bank_name": "Bank of Ireland", "iban": "IE29AIBK93115212345678",
             "bic": "AIBKIE2D", "currency": "USD", "timezone": "Europe/Dublin",
             "address": {

@@ -205,15 +205,18 @@ def test_the_sample_seller_does_not_go_live(settings, catalogue) -> None:
 
 @pytest.mark.django_db
 def test_it_asks_for_the_pages_that_buyers_agree_to(settings, catalogue) -> None:
+    assert doctor.legal_pages()[0] == "ok"
     given(settings, STRIPE_LIVE_MODE=True)
+    assert doctor.legal_pages()[0] == "warn"  # they are the sample's
+    Seller.objects.update(terms_url="https://seller.example/t", privacy_url="https://seller.example/p")
     assert doctor.legal_pages() == ("ok", "terms of service, privacy policy")
     Seller.objects.update(privacy_url="")
     where = "Set-up, Seller in the admin"
-    assert doctor.legal_pages() == ("warn", f"buyers are shown no privacy policy: {where}")
+    assert doctor.legal_pages() == ("warn", f"buyers are shown no privacy policy of yours: {where}")
     Seller.objects.update(terms_url="")
     assert doctor.legal_pages() == (
         "warn",
-        f"buyers are shown no terms of service and no privacy policy: {where}",
+        f"buyers are shown no terms of service and no privacy policy of yours: {where}",
     )
     given(settings, STRIPE_LIVE_MODE=False)
     assert doctor.legal_pages()[0] == "ok"
