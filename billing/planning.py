@@ -7,7 +7,7 @@ from the same phases.
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from billing import discounting
+from billing import discounting, wishes
 from billing.choosing import anchored, interval_of
 from billing.maths.periods import local_date, midnight
 from billing.models import Customer, Phase, Plan
@@ -40,7 +40,8 @@ def phases(
     *trial, paid = [replace(s, anchor_on=anchored(interval, s.start_on, anchor)) for s in starts]
     if trial:
         paid = replace(paid, wishes={"ends": _trial_ends(paid)})
-    return [*trial, *discounting.lasting([paid], paid, discounting.fresh(paid.discount))]
+    lasting = discounting.lasting([*trial, paid], paid, discounting.fresh(paid.discount))
+    return wishes.follow(lasting, paid.start_on)
 
 
 def _after_trial(spec: PhaseSpec, trial_end: datetime, tz: str) -> list[PhaseSpec]:
