@@ -6,6 +6,7 @@ from the same phases.
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from billing import discounting, wishes
 from billing.choosing import anchored, interval_of
@@ -39,7 +40,7 @@ def phases(
     interval = interval_of(spec)
     *trial, paid = [replace(s, anchor_on=anchored(interval, s.start_on, anchor)) for s in starts]
     if trial:
-        paid = replace(paid, wishes={"ends": _trial_ends(paid)})
+        paid = replace(paid, wishes={"ends": trial_ends(paid.anchor_on, anchor)})
     lasting = discounting.lasting([*trial, paid], paid, discounting.fresh(paid.discount))
     return wishes.follow(lasting, paid.start_on)
 
@@ -50,9 +51,10 @@ def _after_trial(spec: PhaseSpec, trial_end: datetime, tz: str) -> list[PhaseSpe
     return [paid] if end_on == spec.start_on else [replace(spec, end_on=end_on, free=True), paid]
 
 
-def _trial_ends(spec: PhaseSpec) -> dict[str, object]:
-    """What changes on the day after a trial, whatever is chosen in it."""
-    return {"free": False, "anchor_on": spec.anchor_on.isoformat()}
+def trial_ends(anchor_on: date, anchor: str | int) -> dict[str, Any]:
+    """What changes on the day after a trial, whatever is chosen in it. `anchor`: the rule that `anchor_on` comes of,
+    for a trial that is made longer or shorter."""
+    return {"free": False, "anchor_on": anchor_on.isoformat(), "anchor": anchor}
 
 
 # -- When ---------------------------------------------------------------------------------------------------
@@ -92,11 +94,16 @@ def trial_end_of(
         at = trial_end if isinstance(trial_end, datetime) else midnight(trial_end, customer.timezone)
         if at <= start:
             raise InvalidTrial("A trial ends after the start.", field="trial_end")
-        if at > start + LONGEST_TRIAL:
-            raise InvalidTrial(f"A trial has at most {LONGEST_TRIAL.days} days.", field="trial_end")
+        refuse_longer(start, at)
         return at
     days = granted_days(customer, plan) if trial_days is None else trial_days
     return start + timedelta(days=days) if days else None
+
+
+def refuse_longer(start: datetime, trial_end: datetime) -> None:
+    """Raises InvalidTrial."""
+    if trial_end > start + LONGEST_TRIAL:
+        raise InvalidTrial(f"A trial has at most {LONGEST_TRIAL.days} days.", field="trial_end")
 
 
 def granted_days(customer: Customer, plan: Plan) -> int:

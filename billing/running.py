@@ -37,7 +37,7 @@ from billing import (
 )
 from billing.events import Fact, record, record_many
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
-from billing.moves import StaleMove, move
+from billing.moves import StaleMove
 from billing.uncollected import uncollected
 
 CHUNK = 1000
@@ -238,33 +238,9 @@ def _begin_day(row: Subscription, specs: Specs, now: datetime) -> invoicing.Due:
         return invoicing.Due(row, day, now, day, specs=specs)
     starting = next((i for i, spec in enumerate(lasting) if spec.start_on == day and i > 0), None)
     if starting is not None:
-        _begin_phase(row, lasting[starting - 1], lasting[starting], now)
+        before, after = lasting[starting - 1], lasting[starting]
+        subscribing.begin_phase(row, before, after, now=now, actor="system")
     return invoicing.Due(row, day, now, day, specs=specs)
-
-
-def _begin_phase(
-    row: Subscription, before: timelines.PhaseSpec, after: timelines.PhaseSpec, now: datetime
-) -> None:
-    data = {
-        "phase": after.row.pk if after.row else None, "plan": after.plan.code, "source": after.source,
-        "motion": after.motion, "collection_method": after.collection_method,
-    }  # fmt: skip
-    record("subscription.phase_started", subject=row, actor="system", now=now, data=data)
-    if before.free and not after.free and row.status == "trialing":
-        move(row, "active", event="subscription.trial_ended", actor="system", now=now)
-        record("subscription.activated", subject=row, actor="system", now=now, data=data)
-    if before.paused and not after.paused and row.status == "paused":
-        move(row, "active", event="subscription.resumed", actor="system", now=now, data=data)
-    if before.collection_method != after.collection_method:
-        subscribing.set_collection(
-            row.customer,
-            after.collection_method,
-            actor="system",
-            now=now,
-            before=row.customer.collection_method,
-        )
-        if after.collection_method == "send_invoice":
-            record("subscription.converted_to_invoice", subject=row, actor="system", now=now, data=data)
 
 
 def _end_day(dues: Sequence[invoicing.Due], priced: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django_q.tasks import async_task
 
-from billing import cards, choosing, pausing, subscribing, timelines, wishes
+from billing import cards, choosing, pausing, subscribing, timelines, trialing, wishes
 from billing.maths.periods import MONTHS, Interval
 from billing.models import Customer, Invoice, PaymentMethod, Plan, Seller, Subscription
 from billing.timelines import PhaseSpec
@@ -59,6 +59,18 @@ def preview(*, subscription: Subscription, now: datetime, **wished: Any) -> subs
     """The figures of `change`; writes nothing."""
     wished.setdefault("effective", usual(subscription, now, wished))
     return subscribing.preview(subscription=subscription, now=now, with_next=True, **wished)
+
+
+@transaction.atomic
+def change_trial(
+    *, subscription: Subscription, trial_end: trialing.TrialEnd, now: datetime, actor: str
+) -> subscribing.Change:
+    """`trialing.change_end` with the invoice after it, and its own collected by a job."""
+    changed = trialing.change_end(
+        subscription=subscription, trial_end=trial_end, now=now, actor=actor, with_next=True
+    )
+    collect_soon(changed.invoice)
+    return changed
 
 
 @transaction.atomic

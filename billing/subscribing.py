@@ -59,8 +59,8 @@ from billing.wishes import KEEP, Wish
 __all__ = [
     "KEEP", "Change", "CollectionNotAllowed", "Contract", "Effective", "InvalidDate", "InvalidQuantity",
     "InvalidTrial", "NoSuchChange", "NotLive", "PlanNeedsQuote", "TooFarBack",
-    "UnknownPrice", "answer", "begin", "bill_now", "change", "check_collection", "choose_items",
-    "effective_day", "follow_on", "interval_of", "locked", "paid_until", "pending_changes",
+    "UnknownPrice", "answer", "begin", "begin_phase", "bill_now", "change", "check_collection", "choose_items",
+    "effective_day", "follow_on", "interval_of", "locked", "next_after", "next_paper", "paid_until", "pending_changes",
     "preview", "remove_change", "requantified", "seats", "sell", "set_collection", "settle_derived",
     "subscribe", "with_end",
 ]  # fmt: skip
@@ -327,6 +327,30 @@ def begin(subscription: Subscription, first: PhaseSpec, *, now: datetime, actor:
         move(subscription, "active", event="subscription.activated", actor=actor, now=now, data=data)
 
 
+def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: datetime, actor: str) -> None:
+    """The day on which `after` takes the place of `before` has come: the facts of it, and the state that it brings."""
+    data = {
+        "phase": after.row.pk if after.row else None, "plan": after.plan.code, "source": after.source,
+        "motion": after.motion, "collection_method": after.collection_method,
+    }  # fmt: skip
+    record("subscription.phase_started", subject=row, actor=actor, now=now, data=data)
+    if before.free and not after.free and row.status == "trialing":
+        move(row, "active", event="subscription.trial_ended", actor=actor, now=now)
+        record("subscription.activated", subject=row, actor=actor, now=now, data=data)
+    if before.paused and not after.paused and row.status == "paused":
+        move(row, "active", event="subscription.resumed", actor=actor, now=now, data=data)
+    if before.collection_method != after.collection_method:
+        set_collection(
+            row.customer,
+            after.collection_method,
+            actor=actor,
+            now=now,
+            before=row.customer.collection_method,
+        )
+        if after.collection_method == "send_invoice":
+            record("subscription.converted_to_invoice", subject=row, actor=actor, now=now, data=data)
+
+
 @transaction.atomic
 def bill_now(
     *, subscription: Subscription, now: datetime, actor: str, source: str | None = None
@@ -441,7 +465,7 @@ def change(
     return answer(
         on,
         result,
-        next=_next(subscription, now) if with_next else None,
+        next=next_paper(subscription, now) if with_next else None,
         phase=_waiting(subscription, on, now),
     )
 
@@ -461,7 +485,7 @@ def preview(
     result = invoicing.nothing()
     if on <= timelines.local_day(subscription, now):
         result = invoicing.draft(subscription=subscription, specs=after, now=now)
-    return answer(on, result, next=_next_after(subscription, after, result, now) if with_next else None)
+    return answer(on, result, next=next_after(subscription, after, result, now) if with_next else None)
 
 
 def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
@@ -476,11 +500,12 @@ def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
     )  # fmt: skip
 
 
-def _next(subscription: Subscription, now: datetime) -> invoicing.Upcoming:
+def next_paper(subscription: Subscription, now: datetime) -> invoicing.Upcoming:
+    """What follows a change that was made."""
     return invoicing.upcoming(subscription=subscription, now=now)
 
 
-def _next_after(
+def next_after(
     subscription: Subscription, specs: Sequence[PhaseSpec], result: invoicing.Result, now: datetime
 ) -> invoicing.Upcoming:
     """The paper after a change that was only previewed: as if the lines of the preview had been said."""

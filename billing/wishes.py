@@ -150,12 +150,14 @@ def follow(specs: Sequence[PhaseSpec], after: date) -> list[PhaseSpec]:
     found: list[PhaseSpec] = []
     for spec in specs:
         waits = spec.wishes is not None and spec.start_on > after
-        found.append(_renewed(found[-1], spec, _billing_day(found)) if waits and found else spec)
+        found.append(on_top(found, spec) if waits and found else spec)
     return found
 
 
-def _renewed(before: PhaseSpec, spec: PhaseSpec, day: str | int | None) -> PhaseSpec:
+def on_top(specs: Sequence[PhaseSpec], spec: PhaseSpec) -> PhaseSpec:
+    """The phase worked out again as the one that follows these."""
     assert spec.wishes is not None
+    before, day = specs[-1], spec.wishes.get("anchor", _billing_day(specs))
     made = terms(before, Wish.read(spec.wishes), spec.start_on)
     new = replace(spec, **made | _ended(spec.wishes.get("ends", {}), made["discount"]))
     if day is None or "anchor_on" not in spec.wishes.get("ends", {}):

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import (
     Count,
@@ -27,9 +28,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from billing import bulk, timelines
+from billing import bulk, starting, timelines, trialing
 from billing.admin import telling
-from billing.admin.base import ReadOnly, Screen, amount, badge, figure, state
+from billing.admin.base import ReadOnly, Screen, amount, badge, figure, staff, state
 from billing.maths.periods import local_date
 from billing.models import (
     BillingFailure,
@@ -45,6 +46,8 @@ from billing.models import (
     UsageDay,
     User,
 )
+from billing.planning import InvalidTrial
+from billing.refusals import Refused
 from billing.templatetags.tandem import NOTHING, money
 
 SHOWN = 20
@@ -83,6 +86,45 @@ class PlanFilter(admin.SimpleListFilter):
         return queryset.filter(Exists(_begun().filter(lasting, plan__code=self.value())))
 
 
+class TrialForm(forms.Form):
+    """Another end of a running trial; empty: now."""
+
+    trial_end = forms.DateField(
+        label="The trial ends on", widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="the first day that is paid for, after today",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, row: Subscription, **options: Any) -> None:
+        ends = row.trial_end_at and local_date(row.trial_end_at, row.timezone)
+        super().__init__(*args, initial={"trial_end": ends}, **options)  # type: ignore[misc]
+
+
+def _move_trial(request: HttpRequest, row: Subscription) -> str:
+    form = TrialForm(request.POST, row=row)
+    if not form.is_valid():
+        raise InvalidTrial(str(form.errors["trial_end"][0]), field="trial_end")
+    day = form.cleaned_data["trial_end"]
+    starting.change_trial(subscription=row, trial_end=day, now=row.customer.now, actor=staff(request))
+    return f"The trial ends on {day:%-d %b %Y}."
+
+
+def _end_trial(request: HttpRequest, row: Subscription) -> str:
+    done = starting.change_trial(
+        subscription=row, trial_end="now", now=row.customer.now, actor=staff(request)
+    )
+    return f"The trial is over; {money(done.due_now, row.currency)} is asked for."
+
+
+def _costs_now(row: Subscription) -> int | None:
+    """What ending the trial now asks for, in minor units; None where there is none that could end."""
+    if row.status != Subscription.Status.TRIALING:
+        return None
+    try:
+        return trialing.preview_end(subscription=row, trial_end="now", now=row.customer.now).due_now
+    except Refused:
+        return None
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(Screen):
     teaches = (
@@ -103,6 +145,10 @@ class SubscriptionAdmin(Screen):
     search_fields = ("customer__name", "customer__email")
     list_select_related = ("customer",)
     template = "admin/tandem/subscription.html"
+    acts = {
+        "trial": ("billing.change_customer", _move_trial),
+        "trial_now": ("billing.change_customer", _end_trial),
+    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         return (
@@ -134,6 +180,8 @@ class SubscriptionAdmin(Screen):
             *timelines.wanted_of(Phase.objects.filter(subscription=row).order_by("start_on")),
         )
         return {
+            "form": TrialForm(request.POST if request.POST.get("action") == "trial" else None, row=row),
+            "ends_now_for": _costs_now(row),
             "phases": timelines.put_together(phases),
             "today": local_date(row.customer.now, row.timezone),
             "invoices": invoices,

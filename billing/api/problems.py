@@ -36,6 +36,7 @@ from billing import (
     signing_off,
     subscribing,
     throttling,
+    trialing,
     webhooks_out,
 )
 from billing.models import Seller
@@ -95,6 +96,10 @@ STATUS: dict[type[Exception], int] = {
     subscribing.NotLive: 409,
     ending.NothingToUndo: 409,
     throttling.TooManyRequests: 429,
+    trialing.CancellationPending: 409,
+    trialing.ChangeWaits: 409,
+    trialing.NotTrialing: 409,
+    trialing.TrialAgreed: 409,
     webhooks_out.EndpointDisabled: 409,
     webhooks_out.NotRepeatable: 409,
     webhooks_out.TooManyEndpoints: 409,

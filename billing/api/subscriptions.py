@@ -14,7 +14,18 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import cards, discounting, dunning, ending, invoicing, issuing, pausing, starting, subscribing
+from billing import (
+    cards,
+    discounting,
+    dunning,
+    ending,
+    invoicing,
+    issuing,
+    pausing,
+    starting,
+    subscribing,
+    trialing,
+)
 from billing.api.discounts import discount_at
 from billing.api.fields import (
     A_DAY,
@@ -123,6 +134,16 @@ class Anchor(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field(
+    {"oneOf": [{"type": "string", "enum": ["now"]}, A_DAY, {"type": "string", "format": "date-time"}]}
+)
+class TrialEnd(Moment):
+    """As `Moment`, or now."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data if data == "now" else super().to_internal_value(data)
+
+
 class ContractTerms(Strict):
     months = serializers.IntegerField(min_value=1, max_value=120)
     auto_renew = serializers.BooleanField(default=True)
@@ -187,6 +208,19 @@ class ChangeNew(Terms):
         required=False,
         help_text="less waits for the period's end, everything else begins now, where nothing is said",
     )
+    trial_end = TrialEnd(
+        required=False,
+        help_text="of a running trial, and nothing beside it: now, which bills the first period, or a day after today. "
+        "The first paid day moves there, with what counts from it",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "trial_end" in attrs and len(attrs) > 1:
+            words = f"A trial's end is changed alone, not with {min(attrs.keys() - {'trial_end'})}."
+            raise serializers.ValidationError(
+                {"trial_end": [serializers.ErrorDetail(words, code="ambiguous")]}
+            )
+        return super().validate(attrs)
 
 
 class PauseNew(Strict):
@@ -530,7 +564,11 @@ class ChangePreview(OneSubscription):
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)
         now = self.now(found.customer)
-        change = starting.preview(subscription=found, now=now, **self.wishes())
+        given = self.wishes()
+        if "trial_end" in given:
+            change = trialing.preview_end(subscription=found, now=now, with_next=True, **given)
+        else:
+            change = starting.preview(subscription=found, now=now, **given)
         return Response(change_shown(change, found.currency))
 
 
@@ -546,7 +584,9 @@ class Changes(OneSubscription):
     def post(self, request: Request, subscription: str) -> Response:
         found = self.found(subscription)
         now = self.now(found.customer)
-        change = starting.change(subscription=found, now=now, actor=self.actor, **self.wishes())
+        given = self.wishes()
+        act = starting.change_trial if "trial_end" in given else starting.change
+        change = act(subscription=found, now=now, actor=self.actor, **given)
         return Response(change_shown(change, found.currency))
 
 

@@ -18,7 +18,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from billing import books, discounting, ending, metering, pausing, running, subscribing
+from billing import books, discounting, ending, metering, pausing, running, subscribing, trialing
 from billing.models import (
     CreditNoteLine,
     Customer,
@@ -124,6 +124,24 @@ class Model:
         )
         return now
 
+    def move_trial(self, days: int) -> None:
+        """It ends so many days after the start; what was wished for its old end is wished for the new one, and
+        discounts count from there."""
+        old = self.world.first_paid_day
+        self.world = self.world._replace(trial_days=days)
+        paid = self.world.first_paid_day
+        asked = [(paid if day == old else day, wish) for day, wish in self.wishes]
+        self.wishes = []
+        for day, wish in sorted(asked, key=lambda pair: pair[0]):
+            before = self.terms(day)
+            self.wishes.append((day, wish))
+            if "discount" in wish:
+                given = wish["discount"]
+                wish["until"] = {}
+                ends = self._last(given, self.terms(day), max(day, paid))
+                held = {name: end for name, end in before["until"].items() if name in before["discount"]}
+                wish["until"] = ends | {name: held.get(name) for name in given if name in before["discount"]}
+
     def _last(self, names: tuple[str, ...], terms: dict[str, Any], start: date) -> dict[str, date | None]:
         """The first day without each of them: its periods are counted from the one that holds the start."""
         return {name: self._end(DISCOUNTS[name], terms, start) for name in names}
@@ -181,6 +199,7 @@ steps = st.one_of(
     st.tuples(st.just("cancel and undo"), st.none(), st.integers(1, 50)),
     st.tuples(st.just("calls"), st.none(), st.integers(1, 500)),
     st.tuples(st.just("remove"), st.none(), st.just(0)),
+    st.tuples(st.just("trial"), st.none(), st.sampled_from([0, 4, 15, 50])),
     st.tuples(st.just("tax"), st.none(), st.sampled_from([0, 38, 81, 233])),
 )
 lives = st.lists(st.tuples(st.integers(0, 45), steps), min_size=1, max_size=7)
@@ -224,6 +243,12 @@ class Life:
             line for line in done.lines if line.net > 0 and line.kind in ("recurring", "usage", "minimum")
         ]
         assert {line.tax_percentage for line in charged} <= {today}
+
+    def _trial(self, now: dict[str, Any], _wish: None, number: int) -> None:
+        end: Any = self.clock.now + number * DAY if number else "now"
+        shown = trialing.preview_end(subscription=self.row, now=self.clock.now, trial_end=end)
+        done = trialing.change_end(**now, trial_end=end)
+        assert [line.net for line in shown.lines] == [line.net for line in done.lines]
 
     def _pause(self, now: dict[str, Any], _wish: None, number: int) -> None:
         pausing.pause(**now, resume_at=self.today + number * DAY if number else None)
@@ -303,6 +328,8 @@ def tell(model: Model, life: Life, verb: str, wish: dict[str, Any] | None, numbe
         model.paused = {day for day in model.paused if day < today}
     elif verb == "calls":
         model.calls[today] = model.calls.get(today, 0) + number
+    elif verb == "trial":
+        model.move_trial((life.clock.now - START).days + number)
     elif verb == "remove":
         first = min(day for day, _ in model.wishes if day > today)
         model.wishes = [pair for pair in model.wishes if pair[0] != first]

@@ -167,7 +167,55 @@ TIME = [
     ),
 ]  # fmt: skip
 
+
+def trial_end(when: str, expect: Any = None) -> Step:
+    return act("changes", expect, trial_end=when)
+
+
 TRIALS = [
+    story(  # Stripe, Recurly: a longer trial
+        "two more weeks", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
+        to("2024-01-10"), act("changes/preview", then("2024-01-29", 3100), trial_end="2024-01-29"),
+        trial_end("2024-01-29", then("2024-01-29", 3100, effective_at="2024-01-29")),
+        sub(status="trialing", trial_end="2024-01-29T00:00:00Z"), to("2024-01-28T12:00"), invoices(),
+        to("2024-01-30"), sub(status="active"), totals(3100), *lines(span("2024-01-29", "2024-02-29")),
+    ),
+    story(  # Stripe, Polar, Chargebee: a trial that ends now
+        "ends now", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
+        to("2024-01-05"), act("changes/preview", {"total": "31.00", "due_now": "31.00"}, trial_end="now"),
+        trial_end("now", {"total": "31.00", "next_invoice": {"date": "2024-02-05", "total": "31.00"}}),
+        sub(status="active", trial_end="2024-01-05T00:00:00Z"), to("2024-02-06"), totals(3100, 3100),
+    ),
+    story(
+        "ends now without a card", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
+        to("2024-01-05"), trial_end("now"), to("2024-01-06"), invoices({"status": "open", "amount_due": "31.00"}),
+        sub(needs_card={"reason": "no_card"}),
+    ),
+    story(
+        "shorter by the calendar, half off once", clock("2024-01-01"), plan(price("31.00")),
+        off("half", percent_off=50, duration="once"), customer(),
+        subscribe(trial_days=40, anchor="calendar", discount="${half.id}"), to("2024-01-05"), trial_end("2024-01-12"),
+        to("2024-02-02"), totals(1000, 3100),
+    ),
+    story(
+        "a longer trial and what it includes", clock("2024-01-01"), meter(),
+        plan(price("31.00"), price("1.00", meter="${api.code}", included_in_trial=2)), customer(),
+        subscribe(trial_days=14), to("2024-01-05"), use(5), trial_end("2024-01-20"), to("2024-01-18"), use(4, key="2"),
+        to("2024-01-21"), totals(3800),
+    ),
+    story(
+        "nothing to move", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(),
+        refused(trial_end("now"), 409, "subscription_not_trialing"),
+    ),
+    story(
+        "not in the past", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
+        to("2024-01-05"),
+        refused(trial_end("2024-01-04"), 422, "invalid_trial"),
+    ),
+    story(
+        "nothing beside it", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
+        refused(act("changes", trial_end="now", quantity=2), 400, "ambiguous"),
+    ),
     story(
         "canceled with the trial", clock("2024-01-01"), plan(price("31.00")), customer(), subscribe(trial_days=14),
         to("2024-01-05"), cancel(effective="period_end", expect={"cancel_at": "2024-01-15", "status": "trialing"}),
