@@ -87,7 +87,7 @@ class PlanFilter(admin.SimpleListFilter):
 
 
 class TrialForm(forms.Form):
-    """Another end of a running trial; empty: now."""
+    """Another end of a running trial."""
 
     trial_end = forms.DateField(
         label="The trial ends on", widget=forms.DateInput(attrs={"type": "date"}),
