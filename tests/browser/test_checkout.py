@@ -309,6 +309,9 @@ def test_it_buys_by_keyboard_alone(page, site):
     begin(page, site, plan="starter")
     fill(page)
     page.focus("#id_terms")
+    for words in ("terms of service", "privacy policy"):
+        page.keyboard.press("Tab")
+        assert words in page.evaluate("document.activeElement.textContent")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.value") == "pay"
     page.keyboard.press("Enter")
