@@ -116,8 +116,8 @@ class Model:
                 if on >= paid and wish.get("interval", now["interval"]) != now["interval"]:
                     now["anchor"] = on
                 now.update({name: value for name, value in wish.items() if name != "anchor"})
-                if on >= paid and "anchor" in wish:
-                    now["anchor"] = anchored(on, wish["anchor"])
+                if "anchor" in wish:
+                    now["anchor"] = anchored(max(on, paid), wish["anchor"])
         ends = now["until"]
         now["discount"] = tuple(
             name for name in now["discount"] if ends.get(name) is None or day < ends[name]
