@@ -42,7 +42,9 @@ def tables(text: str) -> Iterator[tuple[str, str, list[Row]]]:
 
 
 TABLES = list(tables(DOCUMENT.read_text()))
-PROSE = {"question rule", "rule says formula", "a stretch of says due", "case why", "key what it says"}
+PROSE = {
+    "question rule", "rule says formula", "a stretch of says due", "case why", "key what it says", "what becomes of it",
+}  # fmt: skip
 FIGURES: dict[str, Callable[[Row], None]] = {}
 
 
