@@ -67,10 +67,11 @@ _LOADS = """
 with tasks as (
     select owner_id, count(*) as n, count(*) filter (
         where due_on < %(today)s and (snoozed_until is null or snoozed_until <= %(today)s)) as late
-    from sales_handofftask where status = any(%(open_tasks)s) group by 1
+    from sales_handofftask where status = any(%(open_tasks)s) and livemode = %(live)s group by 1
 ), quotes as (
     select owner_id, count(*) as n from sales_quote
-    where state = any(%(out)s) and option = any(%(first)s) and currency = %(currency)s group by 1
+    where state = any(%(out)s) and option = any(%(first)s) and currency = %(currency)s and livemode = %(live)s
+    group by 1
 ), deals as (
     select owner_id, count(chance) as n, sum(amount) filter (where chance is not null) as amount,
         sum(amount * chance) as weighted,

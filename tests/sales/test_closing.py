@@ -110,7 +110,8 @@ def test_it_tells_what_each_rep_has_in_hand_and_won(make_customer, rita):
     assert (found[""].user, found[""].deals, found[""].amount) == (None, 1, 90_00)
     assert list(found)[-1] == ""
     assert loads(end=NOON)["Rita"].won == 0
-    assert loads(livemode=True)["Rita"].deals == 0
+    live = loads(livemode=True)["Rita"]
+    assert (live.tasks, live.late, live.quotes, live.deals) == (0, 0, 0, 0)
     assert loads(today=NOON.date() + DAY)["Rita"].late == 2
 
 
