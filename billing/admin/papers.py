@@ -265,4 +265,4 @@ class CreditNoteAdmin(Screen):
             Refund.objects.filter(credit_note=row),
             Posting.objects.filter(credit_note=row).order_by("id"),
         )
-        return {"lines": lines, "refunds": refunds, "postings": postings}
+        return {"lines": [(line, None) for line in lines], "refunds": refunds, "postings": postings}
