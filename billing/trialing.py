@@ -70,11 +70,8 @@ def change_end(
     Raises NotTrialing, CancellationPending, TrialAgreed, ChangeWaits, InvalidTrial.
     """
     subscription = locked(subscription)
-    plan, was, mrr_before = (
-        _planned(subscription, trial_end, now),
-        subscription.trial_end_at,
-        subscription.mrr,
-    )
+    plan = _planned(subscription, trial_end, now)
+    was, mrr_before = subscription.trial_end_at, subscription.mrr
     timelines.write(subscription, plan.after)
     moves.change(subscription, trial_end_at=plan.at, noticed_at=now)
     result = invoicing.nothing()

@@ -181,7 +181,7 @@ class SubscriptionAdmin(Screen):
         )
         return {
             "form": TrialForm(request.POST if request.POST.get("action") == "trial" else None, row=row),
-            "ends_now_for": _costs_now(row),
+            "ends_now_for": _costs_now(row) if self.may(request, row, "trial_now") else None,
             "phases": timelines.put_together(phases),
             "today": local_date(row.customer.now, row.timezone),
             "invoices": invoices,
