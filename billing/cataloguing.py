@@ -575,8 +575,7 @@ def create_tax_rate(
         kind, word = ("S" if percentage else "Z"), tax_category(category or "", "category")
     if percentage and kind != "S":
         raise InvalidCatalogue(f"Category {kind} takes no tax.", field="category")
-    place = {"country": typed.country(country), "product_category": word}
-    place["state"] = _state(place["country"], state)
+    place = {**place_of(country, state), "product_category": word}
     TaxRate.objects.filter(**place, active=True).update(active=False)
     made = TaxRate.objects.create(
         **place, name=typed.text(name, "name", limit=100, required=True), percentage=percentage, category=kind,
@@ -626,14 +625,16 @@ def _percentage(value: Decimal | None, field: str) -> Decimal:
     return value
 
 
-def _state(country: str, given: str) -> str:
-    name = typed.text(given, "state", limit=60)
+def place_of(country: str, state: str) -> dict[str, str]:
+    """The country and state of a rate as they are kept, "" for every one. Raises InvalidCatalogue, and what `typed` says
+    of countries."""
+    country, name = typed.country(country), typed.text(state, "state", limit=60)
     if name and not country:
         raise InvalidCatalogue("A state is one of a country: name it.", field="country")
     code = regions.code_of(country, name)
     if name and not code:
         raise InvalidCatalogue(f"{typed.countries()[country]} has no such state.", field="state")
-    return code
+    return {"country": country, "state": code}
 
 
 def tax_category(value: Any, field: str) -> str:

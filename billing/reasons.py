@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from billing.maths.money import exponent, round_ratio
+from billing.taxes import stated
 from billing.templatetags.tandem import money, number, unit_price
 
 type Told = Mapping[str, Any]
@@ -39,11 +40,9 @@ def taxes(lines: Iterable[Any], *, in_prices: bool = False) -> list[TaxRow]:
 
 
 def _each_tax(line: Any) -> Iterator[tuple[str, int]]:
-    """Every tax of a line by its name and percentage. A line of an older release says only what they came to."""
-    for tax in line.taxes:
+    """Every tax of a line by its name and percentage; where none is charged, the one that comes to nothing."""
+    for tax in stated(line) or [{"name": "", "percentage": line.tax_percentage, "amount": 0}]:
         yield _tax_name(tax["name"], Decimal(tax["percentage"])), tax["amount"]
-    if not line.taxes:
-        yield _tax_name("", line.tax_percentage), line.tax_amount
 
 
 def _tax_name(name: str, rate: Decimal) -> str:

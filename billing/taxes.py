@@ -160,16 +160,17 @@ class Charged(NamedTuple):
 
 
 def of_line(line: TaxedLine) -> Iterator[tuple[Said, int]]:
-    """Every tax of a line, and what it was taken from. What was written before taxes had names has one without."""
+    """Every tax of a line, and what it was taken from."""
     before = 0
-    for each in line.taxes or _unnamed(line):
+    for each in stated(line):
         yield each, line.net + before if each.get("compound") else line.net
         before += each["amount"]
 
 
-def _unnamed(line: TaxedLine) -> list[Said]:
-    if not line.tax_amount:
-        return []
+def stated(line: TaxedLine) -> list[Said]:
+    """Every tax of a line. What was written before taxes had names has one without."""
+    if line.taxes or not line.tax_amount:
+        return line.taxes
     return [{"name": "", "percentage": plain(line.tax_percentage), "amount": line.tax_amount}]
 
 

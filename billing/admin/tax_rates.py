@@ -7,10 +7,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from billing import regions
+from billing import cataloguing
 from billing.admin.base import Careful, figure
 from billing.maths.tax import Tax, whole
 from billing.models import TaxRate
+from billing.refusals import Refused
 from billing.templatetags.tandem import percent
 
 TAX = re.compile(
@@ -74,14 +75,12 @@ class TaxRateForm(forms.ModelForm):
             self.add_error("percentage", "A percentage, or the taxes that it is made of.")
 
     def _place(self, given: dict[str, Any]) -> None:
-        country, state = given.get("country") or "", given.get("state") or ""
-        code = regions.code_of(country, state)
-        if state and not country:
-            self.add_error("country", "A state is one of a country: name it.")
-        elif state and not code:
-            self.add_error("state", "The country has no such state.")
-        else:
-            given["state"] = code
+        if not {"country", "state"} <= given.keys():
+            return
+        try:
+            given |= cataloguing.place_of(given["country"], given["state"])
+        except Refused as refusal:
+            self.add_error(refusal.field, refusal.message)
 
 
 @admin.register(TaxRate)

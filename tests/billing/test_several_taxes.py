@@ -182,7 +182,7 @@ def test_what_was_written_before_taxes_had_names_is_given_back(invoice):
 
 # -- Staff --------------------------------------------------------------------------------------------------
 
-TYPED = {"name": "Sales tax", "country": "CA", "state": "québec", "category": "S", "active": "on"}
+TYPED = {"name": "Sales tax", "country": "ca", "state": "québec", "category": "S", "active": "on"}
 
 
 def post(**typed):
@@ -192,7 +192,7 @@ def post(**typed):
 
 def test_staff_write_taxes_as_lines(catalogue):
     assert post(taxes="GST: 5\nQST: 9.5 % compound").status_code == 302
-    found = cataloguing.TaxRate.objects.get(state="QC")
+    found = cataloguing.TaxRate.objects.get(country="CA", state="QC")
     assert (found.percentage, [each.compound for each in found.parts]) == (Decimal("14.975"), [False, True])
 
 
@@ -203,7 +203,8 @@ def test_staff_write_taxes_as_lines(catalogue):
         ({"taxes": "GST: 5 compound"}, "the first is taken from the net amount"),
         ({"taxes": "GST: 5\nQST: 5", "percentage": "11"}, "the taxes come to 10"),
         ({"taxes": ""}, "A percentage, or the taxes"),
-        ({"taxes": "GST: 5", "state": "Texas"}, "The country has no such state."),
+        ({"taxes": "GST: 5", "state": "Texas"}, "Canada has no such state."),
+        ({"taxes": "GST: 5", "country": "ZZ"}, "country code"),
         ({"taxes": "GST: 5", "country": ""}, "A state is one of a country"),
     ],
 )
