@@ -71,7 +71,7 @@ def gather(
 
 @cache
 def _sellers() -> RememberedTables:
-    return RememberedTables(Seller.objects.defer("logo"), TaxRate.objects.filter(active=True))
+    return RememberedTables(Seller.objects.all(), TaxRate.objects.filter(active=True))
 
 
 def gather_beside(

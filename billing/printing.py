@@ -262,13 +262,14 @@ def _day(day: date | None) -> date:
 
 def _seller(snapshot: dict[str, Any]) -> SellerParty:
     """The seller as frozen in the row. The logo is the present one: it is art, not a fact of the invoice."""
-    logo = Seller.objects.values_list("logo", flat=True).first()
+    logo, tone = Seller.objects.values_list("logo", "logo_tone").first() or (None, "")
     names = ("registration", "email", "phone", "iban", "bic", "bank_name", "website", "footer", "tax_id")
     known = {name: snapshot.get(name) or "" for name in names}
     name = snapshot.get("legal_name") or snapshot.get("name", "")
     return SellerParty(
-        name=name, **_address(snapshot.get("address") or {}), **known, logo=bytes(logo) if logo else None
-    )
+        name=name, **_address(snapshot.get("address") or {}), **known, logo=bytes(logo) if logo else None,
+        logo_tone=tone,
+    )  # fmt: skip
 
 
 def _buyer(snapshot: dict[str, Any]) -> Party:

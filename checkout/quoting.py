@@ -59,7 +59,7 @@ def _tables() -> RememberedTables:
     customer, coded = Slot("customer"), sessions.coded(Slot("code"))
     cards = PaymentMethod.objects.filter(customer=customer, detached_at=None)
     return RememberedTables(
-        Seller.objects.defer("logo"),
+        Seller.objects.all(),
         TaxRate.objects.filter(active=True),
         RoutingRule.objects.filter(active=True),
         Segment.objects.all(),

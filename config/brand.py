@@ -13,6 +13,7 @@ KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIF
 
 @require_safe
 def logo(request: HttpRequest) -> HttpResponse:
+    """Pages and mails name it with the start of its hash, so that a new one is seen at once."""
     stored = Seller.objects.values_list("logo", flat=True).first()
     content = bytes(stored or b"")
     kind = kind_of(content)
@@ -22,7 +23,7 @@ def logo(request: HttpRequest) -> HttpResponse:
     if request.headers.get("If-None-Match") == tag:
         return HttpResponseNotModified()
     return HttpResponse(
-        content, content_type=kind, headers={"ETag": tag, "Cache-Control": "public, max-age=300"}
+        content, content_type=kind, headers={"ETag": tag, "Cache-Control": "public, max-age=86400"}
     )
 
 

@@ -1,7 +1,6 @@
 """What every page may show without asking."""
 
 from django.conf import settings
-from django.db.models.functions import Length
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -28,5 +27,5 @@ def demo_sign_ins() -> list[tuple[str, str, str, str]]:
 
 
 def current_seller() -> Seller:
-    """The seller with `logo_size` in bytes instead of the logo itself, or an unsaved one before set-up."""
-    return Seller.objects.defer("logo").annotate(logo_size=Length("logo")).first() or Seller(name="Tandem")
+    """The seller, or an unsaved one before set-up."""
+    return Seller.objects.first() or Seller(name="Tandem")

@@ -40,7 +40,7 @@ READS = ("GET", "HEAD")
 # What the seller's product calls a part of the portal, where our menu has another word.
 LINK_WORDS = {"support": "help"}
 SELLER = ("name", "legal_name", "address", "email", "currency", "timezone", "net_days", "upgrade_alert_delta",
-          "customers_may_pause", "downgrades_at_once", "terms_url", "privacy_url")  # fmt: skip
+          "customers_may_pause", "downgrades_at_once", "terms_url", "privacy_url", "logo_hash", "logo_tone")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

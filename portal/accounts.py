@@ -37,7 +37,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
         """Mails about sign-in carry the seller's name, as every other mail does."""
-        seller = Seller.objects.defer("logo").first() or Seller(name="Tandem")
+        seller = Seller.objects.first() or Seller(name="Tandem")
         super().send_mail(template_prefix, email, {"seller": seller, **context})
 
     def format_email_subject(self, subject: str) -> str:

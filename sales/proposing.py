@@ -181,7 +181,7 @@ def wanted(quote: Quote) -> tuple[QuerySet[Any], ...]:
         Price.objects.filter(pk__in=lines.order_by().values("price")),
         Plan.objects.filter(pk__in=Price.objects.filter(priced).values("plan")),
         Meter.objects.filter(pk__in=Price.objects.filter(priced).values("meter")),
-        Seller.objects.defer("logo"),
+        Seller.objects.all(),
         TaxRate.objects.filter(active=True),
     )
 

@@ -165,8 +165,10 @@ def summary(quote: Quote, figures: Figures) -> str:
 def seller_party(row: SellerRow) -> Seller:
     names = ("registration", "email", "phone", "iban", "bic", "bank_name", "website", "footer", "tax_id")
     known = {name: getattr(row, name) or "" for name in names}
-    logo = bytes(row.logo) if row.logo else None
-    return Seller(name=row.legal_name or row.name, **_address(row.address), **known, logo=logo)
+    return Seller(
+        name=row.legal_name or row.name, **_address(row.address), **known,
+        logo=bytes(row.logo) if row.logo else None, logo_tone=row.logo_tone,
+    )  # fmt: skip
 
 
 def buyer_party(quote: Quote) -> Party:

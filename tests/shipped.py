@@ -1,7 +1,10 @@
 """What the product ships, as rows: its own verbs write them once, and one statement puts them back for each test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
+from django.apps import apps
 from django.db import connection, transaction
 
 from tests.emptying import written
@@ -24,14 +27,27 @@ def written_by(*deeds: Callable[[], object]) -> list[Rows]:
 
 def put(rows: Rows) -> None:
     """Guards and foreign keys are not asked again: they were when the rows were written first."""
-    inserts = "".join(
-        f'insert into "{table}" select * from json_populate_recordset(null::"{table}", %s);' for table in rows
-    )
+    inserts = "".join(_insert(table) for table in rows)
     with connection.cursor() as cursor:
         cursor.execute(
             f"set session_replication_role = replica; {inserts} set session_replication_role = origin",
             [f"[{','.join(each)}]" for each in rows.values()],
         )
+
+
+@cache
+def _insert(table: str) -> str:
+    """Of all columns but those that the database makes of others."""
+    columns = [f'"{field.column}"' for field in _fields(table) if not field.generated]
+    listed = ", ".join(columns)
+    return (
+        f'insert into "{table}" ({listed}) select {listed} from json_populate_recordset(null::"{table}", %s);'
+    )
+
+
+def _fields(table: str) -> Sequence[Any]:
+    models = apps.get_models(include_auto_created=True)
+    return next(model._meta.concrete_fields for model in models if model._meta.db_table == table)
 
 
 def _rows() -> Rows:

@@ -7,8 +7,10 @@ from django.contrib import admin
 from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
-from billing import outside, typed
+from billing import logos, outside, typed
 from billing.admin import prices
 from billing.admin.base import Careful, Spoken, chosen_alone, figure
 from billing.admin.papers import AmountField
@@ -221,6 +223,12 @@ ADDRESS = {
 class SellerForm(forms.ModelForm):
     """The seller's address part by part, as papers and mails print it."""
 
+    new_logo = forms.FileField(
+        label="New logo", required=False,
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+        help_text="PNG, JPEG or WebP, at most 2 MB; kept at up to 960 × 240 pixels without its empty margin",
+    )  # fmt: skip
+    without_logo = forms.BooleanField(label="Show the initials instead of a logo", required=False)
     line1 = forms.CharField(label=ADDRESS["line1"], max_length=200)
     line2 = forms.CharField(label=ADDRESS["line2"], max_length=200, required=False)
     postal_code = forms.CharField(label=ADDRESS["postal_code"], max_length=20, required=False)
@@ -249,6 +257,13 @@ class SellerForm(forms.ModelForm):
                 field.currency = str(self.data.get("currency") or self.instance.currency).upper()
                 field.label = f"{field.label}, {self.instance.currency}"
 
+    def clean_new_logo(self) -> logos.Logo | None:
+        given = self.cleaned_data["new_logo"]
+        try:
+            return logos.drawn(given.read(logos.MOST_BYTES + 1)) if given else None
+        except logos.InvalidLogo as refusal:
+            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
+
     def clean_terms_url(self) -> str:
         return self._page("terms_url")
 
@@ -268,15 +283,26 @@ class SellerForm(forms.ModelForm):
         parts = {name: given.get(name, "") for name in ADDRESS}
         kept = {name: value for name, value in self.instance.address.items() if name not in ADDRESS}
         self.instance.address = {**kept, **{name: value for name, value in parts.items() if value}}
+        if given.get("new_logo") or given.get("without_logo"):
+            logos.put_on(self.instance, given.get("new_logo"))
         return given
 
 
 @admin.register(Seller)
 class SellerAdmin(Careful):
     form = SellerForm
+    readonly_fields = ("logo_shown",)
     list_display = ("name", "legal_name", "currency", "timezone", "net_days")
     fieldsets = (
         ("Who sells", {"fields": ("name", "legal_name", "registration", "tax_id")}),
+        (
+            "Logo",
+            {
+                "fields": ("logo_shown", "new_logo", "without_logo"),
+                "description": "On every page that buyers and customers see, on mails, and on papers that are printed "
+                "from then on.",
+            },
+        ),
         ("Address", {"fields": tuple(ADDRESS)}),
         ("Where customers reach you", {"fields": ("email", "phone", "website")}),
         (
@@ -308,6 +334,14 @@ class SellerAdmin(Careful):
             },
         ),
     )
+
+    @admin.display(description="Logo now")
+    def logo_shown(self, row: Seller) -> str:
+        if not row.logo_hash:
+            return "None yet: pages show the initials and the name."
+        tone = f" brand__logo--{row.logo_tone}" if row.logo_tone else ""
+        address = f"{reverse('logo')}?v={row.logo_hash[:8]}"
+        return format_html('<img class="brand__logo{}" src="{}" alt="{}">', tone, address, row.name)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "net_days":

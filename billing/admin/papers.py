@@ -153,7 +153,7 @@ class InvoiceAdmin(Screen):
             Dispute.objects.filter(payment__in=paid.order_by().values("pk")),
             CreditNote.objects.filter(invoice=row),
             Posting.objects.filter(invoice=row).order_by("id"),
-            Seller.objects.defer("logo"),
+            Seller.objects.all(),
         )
         posted = request.POST if request.POST.get("action") == "transfer" else None
         initial = {

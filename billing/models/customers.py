@@ -151,6 +151,13 @@ class ExchangeRate(models.Model):
         return f"1 {self.currency} = {self.rate.normalize():f} {self.into}"
 
 
+class WithoutLogo(models.Manager["Seller"]):
+    """The bytes of the logo are read by whoever draws it, and by nobody else who wants the seller."""
+
+    def get_queryset(self) -> models.QuerySet["Seller"]:
+        return super().get_queryset().defer("logo")
+
+
 class Seller(models.Model):
     """The organisation that runs Tandem. One row; what papers print of it is copied into them."""
 
@@ -175,6 +182,15 @@ class Seller(models.Model):
     bic = models.CharField(max_length=11, blank=True)
     footer = models.CharField(max_length=300, blank=True)
     logo = models.BinaryField(null=True, blank=True)
+    # Tells that there is a logo, and which, without its bytes; kept by the database, whoever writes the logo.
+    logo_hash = models.GeneratedField(
+        expression=models.Func("logo", function="md5"), output_field=models.CharField(max_length=32), db_persist=True,
+        null=True,
+    )  # fmt: skip
+    logo_tone = models.CharField(
+        max_length=5, choices=[("light", "Light"), ("dark", "Dark")], blank=True, default="", db_default="",
+        help_text="on a ground of this tone much of the logo cannot be seen",
+    )  # fmt: skip
     currency = models.CharField(max_length=3, default="USD")
     timezone = models.CharField(max_length=60, default="UTC")
     net_days = models.PositiveSmallIntegerField(default=30)
@@ -205,6 +221,8 @@ class Seller(models.Model):
         null=True, blank=True, verbose_name="second person above",
         help_text="refunds to one customer within 30 days, and write-offs, above this need one; minor units; empty: none",
     )  # fmt: skip
+
+    objects = WithoutLogo()
 
     class Meta:
         constraints = [

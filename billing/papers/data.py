@@ -66,7 +66,8 @@ class Party(Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seller(Party):
-    """Who issues the paper, with the account to pay to. `accent` is `#rrggbb`; `logo` is a PNG."""
+    """Who issues the paper, with the account to pay to. `accent` is `#rrggbb`; `logo` is a PNG; one whose `logo_tone` is
+    "light" needs a dark ground."""
 
     iban: str = ""
     bic: str = ""
@@ -77,6 +78,7 @@ class Seller(Party):
     footer: str = ""
     accent: str = ""
     logo: bytes | None = None
+    logo_tone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,7 @@ def _letterhead(paper: InvoicePaper | QuotePaper, figures: Figures) -> Sheet:
         "size": page_size(paper),
         "seller_name": one_line(seller.name),
         "logo": LOGO if seller.logo and seller.logo.startswith(PNG) else "",
+        "logo_tone": seller.logo_tone,
         "footer": [one_line(each) for each in printable(seller.footer).splitlines() if each.strip()],
         "imprint": _imprint(seller, figures),
         "page_of": figures.words["page_of"].replace("{page}", "\0").replace("{pages}", "\0").split("\0"),

@@ -106,7 +106,7 @@ def read(customer: Customer, events: QuerySet[Event], mails: QuerySet[Mail], now
         events,
         mails,
         Meter.objects.all(),
-        Seller.objects.defer("logo"),
+        Seller.objects.all(),
         TaxRate.objects.filter(active=True),
         consolidating.on_domain(customer).only("pk")[:1],
         Rule.objects.filter(pk__in=open_signals.values("rule")),

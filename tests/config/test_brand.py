@@ -1,8 +1,15 @@
 """The seller's name and logo on every page."""
 
-import pytest
+from hashlib import md5
 
-from billing.models import Seller
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from billing import mail
+from billing.models import Customer, Member, Seller, User
+from checkout import sessions
 
 pytestmark = pytest.mark.django_db
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 40
@@ -24,6 +31,7 @@ def test_it_serves_the_logo(client, seller):
     show_logo(seller, PNG)
     answer = client.get("/logo")
     assert (answer.content, answer["Content-Type"]) == (PNG, "image/png")
+    assert "max-age=86400" in answer["Cache-Control"]
     assert client.get("/logo", headers={"If-None-Match": answer["ETag"]}).status_code == 304
 
 
@@ -33,12 +41,42 @@ def test_it_serves_nothing_else(client, seller, content):
     assert client.get("/logo").status_code == 404
 
 
+def img(content, tone=""):
+    return f'<img class="brand__logo{tone}" src="/logo?v={md5(content).hexdigest()[:8]}" alt="Nordlicht &amp; Co">'
+
+
 def test_pages_show_the_logo_with_its_name(client, seller):
     show_logo(seller, PNG)
-    assert (
-        '<img class="brand__logo" src="/logo" alt="Nordlicht &amp; Co">'
-        in client.get("/accounts/login/").text
+    assert img(PNG) in client.get("/accounts/login/").text
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_pages_that_read_the_seller_themselves_show_it_too(client):
+    """Without one statement more, and without its bytes."""
+    Seller.objects.update(name="Nordlicht & Co", logo=PNG, logo_tone="light")
+    session = sessions.start(
+        plan="starter", interval="month", now=timezone.now(), currency="USD", livemode=False
     )
+    customer = Customer.objects.create(name="Acme", email="a@acme.example", created_at=timezone.now())
+    user = User.objects.create_user("a@acme.example")
+    Member.objects.create(customer=customer, user=user, role="owner", added_at=timezone.now())
+    for url in ("/pricing/", f"/checkout/{session.token}/", "/portal/", "/portal/plan/"):
+        if url == "/portal/":
+            client.force_login(User.objects.get(email="a@acme.example"))
+        with CaptureQueriesContext(connection) as made:
+            assert img(PNG, " brand__logo--light") in client.get(url).text, url
+        assert not [each for each in made if '"logo",' in each["sql"] or '"logo" ' in each["sql"]], url
+
+
+def test_mails_show_it(seller):
+    show_logo(seller, PNG)
+    context = {"seller": Seller.objects.get(), "site_url": "https://pay.example"}
+    html = mail.render("trial_started", context)["html"]
+    assert (
+        f'<img src="https://pay.example/logo?v={md5(PNG).hexdigest()[:8]}" alt="Nordlicht &amp; Co"' in html
+    )
+    show_logo(seller, None)
+    assert "<img" not in mail.render("trial_started", {**context, "seller": Seller.objects.get()})["html"]
 
 
 def test_pages_show_initials_without_one(client, seller):
