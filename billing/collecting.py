@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 
-from billing import bulk, correcting, customers, dunning, issuing, journal, mail, settling
+from billing import bulk, correcting, customers, dunning, issuing, journal, mail, reasons, settling
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
@@ -629,11 +629,12 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> bool:
     if not unsent.update(sent_at=now, next_reminder_at=reminder_at):
         return False
     record("invoice.sent", subject=invoice, actor=actor, now=now, data={"number": invoice.number})
+    lines = list(invoice.lines.all())
     mail.compose(
         template="invoice", to=invoice.customer.email, event=f"sent-{invoice.pk}", now=now, customer=invoice.customer,
         invoice=invoice,
         context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
-                 "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": invoice.lines.all()},
+                 "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": lines, "taxes": reasons.taxes(lines)},
     )  # fmt: skip
     return True
 

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from billing import mail
 from billing.models import Seller
+from billing.reasons import TaxRow
 from billing.templatetags.tandem import money, spelled
 
 # The other ways in which a mail can read: what is said, and what differs from the sample for it.
@@ -122,7 +123,8 @@ def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
         Row(description="API calls: 12,000 over what is included", gross=1000),
     ]
     return {
-        "invoice": invoice, "lines": lines, "amount": money(10353, currency), "next_amount": money(10353, currency),
+        "invoice": invoice, "lines": lines, "taxes": [TaxRow("VAT 19%", 1653, "")],
+        "amount": money(10353, currency), "next_amount": money(10353, currency),
         "dispute": Row(status="needs_response", evidence_due_at=now + timedelta(days=9)),
         "answer_url": "https://dashboard.stripe.com/test/disputes/",
         "payment": Row(decline_code="insufficient_funds"), "reason": "The card does not have enough funds.",

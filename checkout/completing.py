@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from billing import bulk, cards, collecting, customers, issuing, mail, moves, subscribing
+from billing import bulk, cards, collecting, customers, issuing, mail, moves, reasons, subscribing
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -493,7 +493,11 @@ def complete(
         payment_rule_override=_override(session),
     )  # fmt: skip
     session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
-    letter = (_receipt if bill.invoice else _welcome)(session, card, now, table.seller)
+    letter = (
+        _receipt(session, bill.issued.draft, card, now, table.seller)
+        if bill.issued
+        else _welcome(session, card, now, table.seller)
+    )
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
         data=_facts(session, subscription, bill.invoice), completed_at=now, attempted_at=None, message="",
@@ -566,14 +570,17 @@ def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoic
     }  # fmt: skip
 
 
-def _receipt(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> Mail:
+def _receipt(
+    session: CheckoutSession, draft: issuing.Draft, card: Card | None, now: datetime, seller: Seller
+) -> Mail:
     """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
     invoice, customer = session.invoice, session.customer
     assert invoice is not None
     assert customer is not None
     context = {
         "seller": seller,
-        "lines": session.quote["lines"],
+        "lines": draft.lines,
+        "taxes": reasons.taxes(draft.lines),
         "amount": money(session.quote["total"], session.currency),
         "paid_on": local_date(now, seller.timezone),
         "method": f"{card.brand.title()} ending {card.last4}" if card else "",

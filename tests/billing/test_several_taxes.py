@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from billing import cataloguing, correcting, drafting, issuing, printing, regions, taxes
+from billing import cataloguing, collecting, correcting, drafting, issuing, printing, regions, taxes
 from billing.issuing import DraftLine
 from billing.maths.tax import Tax, TaxRate, whole
-from billing.models import Customer, InvoiceLine, Seller
+from billing.models import Customer, InvoiceLine, Mail, Seller
 from billing.owing import taxed
 from billing.papers import render
 from billing.papers.en16931 import NotAnEInvoice, cii, obstacles, vat_breakdown
@@ -103,6 +103,15 @@ def test_the_paper_sums_up_each_tax_by_its_name(invoice):
         ("GST 5%", "$10.50"), ("QST 9.975%", "$20.95"),
     ]  # fmt: skip
     assert render.invoice_pdf(paper)[:5] == b"%PDF-"
+
+
+def test_the_mail_names_each_tax_as_the_paper_does(invoice):
+    collecting.send(invoice=invoice, now=NOON, actor="system")
+    sent = Mail.objects.get(template="invoice")
+    for words, amount in (("GST 5%", "$10.50"), ("QST 9.975%", "$20.95")):
+        assert f"{words}: {amount}\n" in sent.text
+        assert words in sent.html
+    assert "Tax:" not in sent.text
 
 
 def test_it_is_no_electronic_invoice(invoice):

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import cards, cataloguing, collecting, customers, issuing, taxes
+from billing import cards, cataloguing, collecting, customers, issuing, reasons, taxes
 from billing.models import (
     Customer,
     Discount,
@@ -25,6 +25,7 @@ from billing.models import (
     Price,
     Subscription,
 )
+from billing.templatetags.tandem import money
 from checkout import completing, sessions, tasks
 from checkout.models import CheckoutSession
 from tests.checkout.stories import one_of_everything, to_the_receipt
@@ -95,6 +96,11 @@ def test_the_receipt_comes_by_mail_with_the_paper(session, press, fake_stripe, r
     invoice = Invoice.objects.get()
     assert [paper.filename for paper in sent.attachments] == [f"{invoice.number}.pdf"]
     assert "103.53" in sent.body
+    taxes = [f"{tax.label}: {money(tax.amount, 'USD')}" for tax in reasons.taxes(invoice.lines.all())]
+    assert taxes == ["VAT 19%: $16.53"]
+    assert taxes[0] in sent.body
+    assert "VAT 19%</bdi>" in sent.alternatives[0].content
+    assert "Tax:" not in sent.body
     assert bytes(invoice.document.content).startswith(b"%PDF-")
 
 
