@@ -35,9 +35,10 @@ class TooFar(ClockRefused):
 
 
 class Moving(ClockRefused):
-    """Another process moves it just now."""
+    """Another process moves it just now; in seconds, when it may be asked again."""
 
     code = "clock_is_moving"
+    retry_after = 1
 
 
 def create(*, time: datetime, actor: str, name: str = "") -> TestClock:

@@ -64,7 +64,8 @@ class Tandem:
                     return json.loads(said) if said else None
             except HTTPError as error:
                 problem = json.loads(error.read())
-                wait = problem["status"] in AGAIN or problem["code"] == "idempotency_in_progress"
+                # Also a 409 says so where somebody else is at it just now: the same request goes through later.
+                wait = problem["status"] in AGAIN or "Retry-After" in error.headers
                 if not wait or tries == TRIES:
                     raise Refused(problem) from None
                 time.sleep(int(error.headers.get("Retry-After", 1)))

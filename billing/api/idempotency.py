@@ -31,7 +31,8 @@ class ClaimLost(Problem):
     """This process was given up for dead, and another one works on the request now."""
 
     def __init__(self) -> None:
-        super().__init__(409, "idempotency_in_progress", "Another request with this key is being worked on.")
+        words = "Another request with this key is being worked on."
+        super().__init__(409, "idempotency_in_progress", words, headers={"Retry-After": "1"})
 
 
 def key_of(request: Request) -> str | None:

@@ -2,14 +2,17 @@
 
 import importlib.util
 import io
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.test import Client
 
-from billing import keys
+from billing import clocks, keys
 from billing.models import Customer
 from tests.fixtures_billing import NOON
 
@@ -76,3 +79,33 @@ def test_it_tries_again_with_the_same_key_and_makes_one(tandem, sent, monkeypatc
     assert waits == [2]
     assert len({request.get_header("Idempotency-key") for request in sent}) == 1
     assert Customer.objects.count() == 1
+
+
+def test_it_waits_while_somebody_else_moves_the_clock(tandem, sent, make_clock, monkeypatch):
+    clock, waits = make_clock(), []
+    moving = clocks.held(clock)
+    with ThreadPoolExecutor(1) as somebody:
+        somebody.submit(moving.__enter__).result()
+
+        def until_it_stands(seconds):
+            waits.append(seconds)
+            somebody.submit(moving.__exit__, None, None, None).result()
+            somebody.submit(connections.close_all).result()
+
+        monkeypatch.setattr(client.time, "sleep", until_it_stands)
+        tandem.post(
+            f"test_clocks/{clock.pk}/advance", to=f"{clock.now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+        )
+    assert waits == [1]
+    assert len({request.get_header("Idempotency-key") for request in sent}) == 1
+    assert len(sent) == 2
+    clock.refresh_from_db()
+    assert clock.status == "ready"
+
+
+def test_it_does_not_ask_again_what_is_refused_for_good(tandem, sent, monkeypatch):
+    monkeypatch.setattr(client.time, "sleep", None)
+    tandem.post("customers", name="Acme", email="it@acme.example", external_id="acme")
+    with pytest.raises(client.Refused) as refused:
+        tandem.post("customers", name="Acme", email="it@acme.example", external_id="acme")
+    assert (refused.value.status, len(sent)) == (409, 2)

@@ -5,10 +5,10 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.utils import timezone
 
-from billing import customers, gateway
+from billing import clocks, customers, gateway
 from billing.models import ApiKey, Customer, IdempotentRequest
 
 ACME = {"name": "Acme", "email": "it@acme.example"}
@@ -182,18 +182,11 @@ def test_what_only_had_to_wait_may_be_asked_again(api, code, make_clock):
         to=f"{clock.now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
         key="k-1",
     )
+    moving = clocks.held(clock)
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(_take, clock)
-        held.result()
-        assert code(ask()) == (409, "clock_is_moving")
-        pool.submit(_leave).result()
+        pool.submit(moving.__enter__).result()
+        refused = ask()
+        assert (code(refused), refused["Retry-After"]) == ((409, "clock_is_moving"), "1")
+        pool.submit(moving.__exit__, None, None, None).result()
+        pool.submit(connections.close_all).result()
     assert ask().status_code == 200
-
-
-def _take(clock):
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [clock.pk])
-
-
-def _leave():
-    connections.close_all()
