@@ -113,6 +113,27 @@ def test_what_a_worker_has_taken_is_not_taken_again():
     assert not OrmQ.objects.filter(lock__lt=timezone.now() + timedelta(seconds=Conf.RETRY - 60)).exists()
 
 
+def test_of_thousands_that_wait_only_the_next_few_are_read():
+    queue = jobs.Queue()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into django_q_ormq (key, payload, lock) select key, repeat('x', 500), now() - n * interval '1 s'"
+            " from unnest(%s::text[]) as key, generate_series(1, 2000) as n",
+            [[queue.list_key, jobs.BEHIND]],
+        )
+        cursor.execute("analyze django_q_ormq")
+        cursor.execute(f"explain (analyze, format json) {jobs._TAKE}", queue._wanted())
+        (plan,) = cursor.fetchone()[0]
+    read = [step for step in _steps(plan["Plan"]) if step.get("Relation Name") == "django_q_ormq"]
+    most = Conf.BULK * jobs.FEW
+    assert {step["Node Type"] for step in read} >= {"Index Only Scan"}
+    assert all(step["Actual Rows"] <= 2 * most for step in read)
+
+
+def _steps(plan):
+    return [plan, *(step for part in plan.get("Plans", ()) for step in _steps(part))]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_another_worker_is_taking_is_left_to_it():
     call(1, 2, 3)
