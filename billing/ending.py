@@ -59,11 +59,12 @@ def cancel(
     if subscription.status == Subscription.Status.INCOMPLETE and on <= subscription.start_on:
         finish(subscription, now=now, actor=actor)
         return answer(on, invoicing.nothing())
-    today = timelines.local_day(subscription, now)
+    specs = timelines.planned(subscription)
+    today = timelines.reached(subscription, specs, now)
     if on > today + timedelta(days=effective == "now"):
         return _cancel_later(subscription, on, now=now, actor=actor)
     subscription.reopened_on = on if on < today else None
-    timelines.write(subscription, timelines.ended(timelines.planned(subscription), on))
+    timelines.write(subscription, timelines.ended(specs, on))
     result = _last_papers(subscription, on, now=now, actor=actor)
     finish(subscription, now=now, actor=actor)
     return answer(on, result)
@@ -86,7 +87,9 @@ def _ends(subscription: Subscription, effective: Effective, now: datetime) -> da
         return on
     if on == subscription.start_on and effective != "now":
         raise InvalidDate("It ends after the day on which it started.", field="effective")
-    return on + timedelta(days=effective == "now")
+    if effective == "now":
+        return max(timelines.reached(subscription, specs, now), subscription.start_on) + ONE_DAY
+    return on
 
 
 def _cancel_later(subscription: Subscription, on: date, *, now: datetime, actor: str) -> Change:

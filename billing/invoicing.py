@@ -53,9 +53,11 @@ def joined(first: Result, second: Result) -> Result:
     )  # fmt: skip
 
 
-def draft(*, subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> Result:
-    """What would be billed for these phases, up to today; writes nothing."""
-    day = timelines.local_day(subscription, now)
+def draft(
+    *, subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime, until: date | None = None
+) -> Result:
+    """What would be billed for these phases, up to a day, or the one that has come; writes nothing."""
+    day = until or timelines.reached(subscription, specs, now)
     result = _stated(subscription, specs, owing.gather([subscription]), day)
     if result.total >= 0:
         return result
@@ -102,11 +104,12 @@ def bill(
     source: str | None = None,
     returns_only: bool = False,
 ) -> Result:
-    """Say what is owed and not yet said, as an issued invoice or a credit note; with `returns_only` no more than the
-    credits for unused time. Call inside a transaction that holds the subscription. Moves `billed_through`, unless it
-    says returns only."""
-    day = until or cycle_on or timelines.local_day(subscription, now)
-    due = Due(subscription, day, now, cycle_on, source, returns_only=returns_only)
+    """Say what is owed and not yet said up to a day, or the one that has come, as an issued invoice or a credit note;
+    with `returns_only` no more than the credits for unused time. Call inside a transaction that holds the subscription.
+    Moves `billed_through`, unless it says returns only."""
+    specs = timelines.specs_of(subscription)
+    day = until or cycle_on or timelines.reached(subscription, specs, now)
+    due = Due(subscription, day, now, cycle_on, source, specs, returns_only)
     return bill_many([due], actor=actor)[0]
 
 

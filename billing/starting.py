@@ -86,8 +86,9 @@ def resume(*, subscription: Subscription, now: datetime, actor: str) -> subscrib
 
 def usual(subscription: Subscription, now: datetime, wished: dict[str, Any]) -> subscribing.Effective:
     """More starts at once, less at the end of what is paid; what is free or no more or less starts now."""
-    day = max(timelines.local_day(subscription, now), subscription.start_on)
-    old = timelines.spec_on(timelines.specs_of(subscription), day)
+    specs = timelines.specs_of(subscription)
+    day = max(timelines.reached(subscription, specs, now), subscription.start_on)
+    old = timelines.spec_on(specs, day)
     if old is None or old.free or wished.get("anchor") is not None:
         return "now"
     terms = {name: value for name, value in wished.items() if name in wishes.Wish.__dataclass_fields__}

@@ -335,8 +335,7 @@ def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: 
     }  # fmt: skip
     record("subscription.phase_started", subject=row, actor=actor, now=now, data=data)
     if before.free and not after.free and row.status == "trialing":
-        move(row, "active", event="subscription.trial_ended", actor=actor, now=now)
-        record("subscription.activated", subject=row, actor=actor, now=now, data=data)
+        _end_trial(row, data, now=now, actor=actor)
     if before.paused and not after.paused and row.status == "paused":
         move(row, "active", event="subscription.resumed", actor=actor, now=now, data=data)
     if before.collection_method != after.collection_method:
@@ -349,6 +348,13 @@ def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: 
         )
         if after.collection_method == "send_invoice":
             record("subscription.converted_to_invoice", subject=row, actor=actor, now=now, data=data)
+
+
+def _end_trial(
+    row: Subscription, data: Mapping[str, Any], *, now: datetime, actor: str, **fields: Any
+) -> None:
+    move(row, "active", event="subscription.trial_ended", actor=actor, now=now, **fields)
+    record("subscription.activated", subject=row, actor=actor, now=now, data=data)
 
 
 @transaction.atomic
@@ -442,8 +448,8 @@ def change(
     mrr_before, on = subscription.mrr, plan.on
     timelines.write(subscription, plan.after)
     result = invoicing.nothing()
-    if on <= timelines.local_day(subscription, now):
-        result = invoicing.bill(subscription=subscription, now=now, actor=actor)
+    if on <= plan.reached:
+        result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=plan.reached)
     settle_derived(subscription, now=now, actor=actor, why="subscription changed")
     old, new = timelines.spec_on(plan.before, on), timelines.spec_on(plan.after, on)
     record(
@@ -466,7 +472,7 @@ def change(
         on,
         result,
         next=next_paper(subscription, now) if with_next else None,
-        phase=_waiting(subscription, on, now),
+        phase=_waiting(subscription, on, now) if on > plan.reached else None,
     )
 
 
@@ -483,8 +489,8 @@ def preview(
     plan = _changed(subscription, Wish(**wished), effective, now=now, source="", override=override)
     after, on = with_end(subscription, plan.after), plan.on
     result = invoicing.nothing()
-    if on <= timelines.local_day(subscription, now):
-        result = invoicing.draft(subscription=subscription, specs=after, now=now)
+    if on <= plan.reached:
+        result = invoicing.draft(subscription=subscription, specs=after, now=now, until=plan.reached)
     return answer(on, result, next=next_after(subscription, after, result, now) if with_next else None)
 
 
@@ -519,11 +525,12 @@ def next_after(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The phases before and after a change, and the first day of the new terms."""
+    """The phases before and after a change, the first day of the new terms, and the last that has come."""
 
     before: list[PhaseSpec]
     after: list[PhaseSpec]
     on: date
+    reached: date
     discounts: Sequence[Discount]
 
 
@@ -534,22 +541,22 @@ def _changed(
     if wish.net_days is not KEEP:
         customers.checked_net_days(wish.net_days)
     before = timelines.planned(subscription)
-    today = timelines.local_day(subscription, now)
+    reached = timelines.reached(subscription, before, now)
     on = effective_day(subscription, before, effective, now)
     old = timelines.spec_on(before, on)
     if old is None or (subscription.end_on is not None and on >= subscription.end_on):
         raise InvalidDate("The subscription has ended by then.", field="effective")
     given = [] if wish.discount is KEEP else discounting.fresh(wish.discount, old.discount)
     _refuse_unsold(subscription, wish, old, given, now)
-    after = wishes.follow(_with_wish(before, old, wish, on, today, effective, source), on)
+    after = wishes.follow(_with_wish(before, old, wish, on, reached, effective, source), on)
     if given:
         starts = next(spec for spec in after if spec.start_on == on and not spec.empty)
         after = wishes.follow(discounting.lasting(after, starts, given), on)
     new = timelines.spec_on(after, on)
     if new is not None and new.collection_method != old.collection_method:
         check_collection(subscription.customer, new, override=override)
-    subscription.reopened_on = on if on < today else None
-    return _Plan(before, after, on, given)
+    subscription.reopened_on = on if on < reached else None
+    return _Plan(before, after, on, reached, given)
 
 
 def _refuse_closed(subscription: Subscription) -> None:
@@ -580,15 +587,15 @@ def _with_wish(
     old: PhaseSpec,
     wish: Wish,
     on: date,
-    today: date,
+    reached: date,
     effective: Effective,
     source: str,
 ) -> list[PhaseSpec]:
     """The phases with the wish granted from `on`; one that lies ahead is kept as a wish."""
-    begun = _begun(old, wish, on, today)
+    begun = _begun(old, wish, on, reached)
     made = wishes.terms(begun[0] if begun else old, wish, on)
     refuse_uncounted(made["plan"], [price for price, _ in made["items"]], wish.quantity, wish.quantities)
-    if on > today and old.start_on == on:
+    if on > reached and old.start_on == on:
         merged = None if old.wishes is None else wishes.joined(old.wishes, wish, made["items"])
         fresh = [replace(old, **made, wishes=merged)]
     else:
@@ -601,10 +608,10 @@ def _with_wish(
     return [each for spec in before for each in (fresh if spec is old else [spec])]
 
 
-def _begun(old: PhaseSpec, wish: Wish, on: date, today: date) -> list[PhaseSpec]:
+def _begun(old: PhaseSpec, wish: Wish, on: date, reached: date) -> list[PhaseSpec]:
     """Where money is to stay as it is, and a day has come on which terms go on: that they had begun on it. Were it the
     first day of a period, that period would be asked for anew otherwise."""
-    goes_on = wish.proration == "none" and old.start_on < on <= today and not old.free
+    goes_on = wish.proration == "none" and old.start_on < on <= reached and not old.free
     return [replace(old, start_on=on, end_on=on, row=None, starts_at=None, wishes={})] if goes_on else []
 
 
@@ -613,14 +620,13 @@ def _begun(old: PhaseSpec, wish: Wish, on: date, today: date) -> list[PhaseSpec]
 
 def pending_changes(subscription: Subscription, now: datetime) -> list[PhaseSpec]:
     """The changes that were asked for and have not begun, in time order; each can be removed."""
-    today = timelines.local_day(subscription, now)
-    return [s for s in timelines.specs_of(subscription) if s.start_on > today and wishes.removable(s)]
+    specs = timelines.specs_of(subscription)
+    reached = timelines.reached(subscription, specs, now)
+    return [s for s in specs if s.start_on > reached and wishes.removable(s)]
 
 
 def _waiting(subscription: Subscription, on: date, now: datetime) -> str | None:
-    """The id under which the change of that day can be removed, if it waits."""
-    if on <= timelines.local_day(subscription, now):
-        return None
+    """The id under which the change of that day, which waits, can be removed."""
     return next((s.row.pk for s in pending_changes(subscription, now) if s.start_on == on and s.row), None)
 
 
@@ -632,9 +638,10 @@ def remove_change(*, subscription: Subscription, phase: str, now: datetime, acto
     """
     subscription = locked(subscription)
     _refuse_closed(subscription)
-    specs, today = timelines.planned(subscription), timelines.local_day(subscription, now)
+    specs = timelines.planned(subscription)
+    reached = timelines.reached(subscription, specs, now)
     gone = next((s for s in specs if s.row and s.row.pk == phase), None)
-    if gone is None or gone.start_on <= today or not wishes.removable(gone):
+    if gone is None or gone.start_on <= reached or not wishes.removable(gone):
         raise NoSuchChange("There is no such change that waits.", field="change")
     timelines.write(subscription, wishes.without(specs, gone))
     settle_derived(subscription, now=now, actor=actor, why="change removed")
@@ -651,10 +658,10 @@ def effective_day(
     today = timelines.local_day(subscription, now)
     if effective == "now":
         return max(today, subscription.start_on)
-    if effective == "contract_end":
-        return subscription.contract_end_on or paid_until(subscription, specs, today)
-    if effective == "period_end":
-        return paid_until(subscription, specs, today)
+    if effective == "contract_end" and subscription.contract_end_on:
+        return subscription.contract_end_on
+    if effective in ("period_end", "contract_end"):
+        return paid_until(subscription, specs, timelines.reached(subscription, specs, now))
     if not isinstance(effective, date):
         raise InvalidDate("now, period_end, contract_end or a date.", field="effective")
     day = local_date(effective, subscription.timezone) if isinstance(effective, datetime) else effective
@@ -720,6 +727,9 @@ def follow_on(
             _commit(subscription, contract, first.start_on, now)
         specs = timelines.with_end(subscription, specs)
         draft, seller = _draft_of(subscription, specs, first.start_on, now, actor, seller, rates)
+        begun = first.start_on <= timelines.local_day(subscription, now)
+        if begun and not first.free and subscription.status == Subscription.Status.TRIALING:
+            _end_trial(subscription, _facts(first), now=now, actor=actor, trial_end_at=now)
         timelines.refresh(subscription, specs)
         _save(subscription, (*DERIVED, "canceled_at", *CONTRACT))
     moved = movements.of([movements.Step(subscription, before, specs, now, last=last)])

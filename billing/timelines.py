@@ -13,7 +13,7 @@ from django.db import connection, models
 
 from billing import bulk, moves
 from billing.maths import discounts, timeline
-from billing.maths.periods import local_date, midnight
+from billing.maths.periods import ONE_DAY, local_date, midnight
 from billing.models import Customer, Discount, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import array_of
 from billing.notices import next_notice
@@ -286,6 +286,13 @@ def spec_on(specs: Sequence[PhaseSpec], day: date) -> PhaseSpec | None:
 
 def local_day(subscription: Subscription, now: datetime) -> date:
     return local_date(now, subscription.timezone)
+
+
+def reached(subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> date:
+    """The last local day whose business has come: the day before, while a phase of today begins at a later hour, as
+    after a trial."""
+    today = local_day(subscription, now)
+    return today if instant(subscription, specs, today) <= now else today - ONE_DAY
 
 
 def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -> datetime:

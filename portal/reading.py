@@ -104,7 +104,7 @@ def _held(row: Any, name: str) -> list[Any]:
 
 def _terms(subscription: Subscription, visit: Visit) -> Terms:
     specs = timelines.specs_of(subscription)
-    today = timelines.local_day(subscription, visit.now)
+    today = timelines.reached(subscription, specs, visit.now)
     running = timelines.spec_on(specs, today) or specs[-1]
     until = subscription.end_on or date.max
     waiting = [s for s in specs if today < s.start_on < until and not s.empty and not running.free]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -311,11 +311,12 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
     @extend_schema_field(PhaseOut(many=True))
     def get_pending_changes(self, row: Any) -> Any:
-        today = local_date(row.clock_now or timezone.now(), row.timezone).isoformat()
+        now = row.clock_now or timezone.now()
+        today = local_date(now, row.timezone).isoformat()
         return [
             _phase(phase)
             for phase in row.phase_rows
-            if phase["start"] > today and phase["wishes"] and phase["wishes"].keys() != {"ends"}
+            if _lies_ahead(phase, today, now) and phase["wishes"] and phase["wishes"].keys() != {"ends"}
         ]
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -342,6 +343,12 @@ class SubscriptionFullOut(SubscriptionOut):
     def get_needs_card(self, row: Subscription) -> Any:
         found = dunning.subscription_needs_card(row)
         return found and NeedsCardOut(found).data
+
+
+def _lies_ahead(phase: dict[str, Any], today: str, now: datetime) -> bool:
+    """By its day; on its day by its hour, as after a trial."""
+    at = phase["starts_at"]
+    return phase["start"] > today or (phase["start"] == today and at and datetime.fromisoformat(at) > now)
 
 
 def _phase(phase: dict[str, Any]) -> dict[str, Any]:
@@ -375,7 +382,7 @@ def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
     phase = JSONObject(
         id="pk", start="start_on", end="end_on", plan="plan__code", collection_method="collection_method",
         net_days="net_days", discount="discount_id", parts="discount__parts", free="free", paused="paused",
-        wishes="wishes", items=ArraySubquery(items.values(json=item)),
+        starts_at="starts_at", wishes="wishes", items=ArraySubquery(items.values(json=item)),
     )  # fmt: skip
     latest = (
         Invoice.objects.filter(subscription=OuterRef("pk"))

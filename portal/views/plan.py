@@ -72,7 +72,7 @@ def _agreed(visit: Visit, one: Terms) -> list[tuple[str, str]]:
 
 
 def _ends_on(visit: Visit, one: Terms) -> Any:
-    today = timelines.local_day(one.subscription, visit.now)
+    today = timelines.reached(one.subscription, one.specs, visit.now)
     paid = subscribing.paid_until(one.subscription, one.specs, today)
     return changing.ends_on(one.subscription, paid)
 

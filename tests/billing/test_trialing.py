@@ -415,3 +415,29 @@ def test_a_day_is_the_customers(trial) -> None:
     one.to("2024-01-19", 12)
     assert one.row.status == "active"
     assert [line[1] for line in one.lines] == [date(2024, 1, 20)]
+
+
+def test_terms_that_are_agreed_for_today_end_the_trial(trial) -> None:
+    one = trial("2024-01-15")
+    one.to("2024-01-10")
+    paid = timelines.planned(one.row)[-1]
+    agreed = replace(
+        paid, start_on=date(2024, 1, 10), anchor_on=date(2024, 1, 10), row=None, starts_at=None, wishes=None
+    )
+    subscribing.follow_on(
+        subscription=subscribing.locked(one.row),
+        phases=[agreed],
+        now=one.clock.now,
+        actor=ACTOR,
+        source="quote",
+    )
+    one.row.refresh_from_db()
+    assert (one.row.status, one.row.trial_end_at) == ("active", at("2024-01-10"))
+    assert one.papers == [(date(2024, 1, 10), 3100)]
+    told = Event.objects.filter(object_id=one.row.pk).values_list("type", flat=True)
+    assert [type_ for type_ in told if "trial" in type_ or "activated" in type_] == [
+        "subscription.trial_ended",
+        "subscription.activated",
+    ]
+    one.to("2024-02-11")
+    assert one.papers[1:] == [(date(2024, 2, 10), 3100)]
