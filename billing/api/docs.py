@@ -84,6 +84,12 @@ class Operation:
     status: str
     listed: bool
     curl: str
+    leads_to: list[str]
+
+    @property
+    def follows(self) -> list[tuple[str, str]]:
+        """(id, title) of every operation that takes the id in the answer."""
+        return [(one, titles()[one]) for one in self.leads_to]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,13 @@ def groups() -> list[Group]:
     return list(found.values())
 
 
+@cache
+def titles() -> dict[str, str]:
+    """The title of an operation by its id."""
+    written = [one for methods in openapi()["paths"].values() for one in methods.values()]
+    return {one["operationId"]: one["summary"] for one in written}
+
+
 def _operation(address: str, method: str, written: dict[str, Any]) -> Operation:
     status, answer = next(iter(written["responses"].items()))
     body = _content(written.get("requestBody", {}))
@@ -119,6 +132,7 @@ def _operation(address: str, method: str, written: dict[str, Any]) -> Operation:
         id=written["operationId"], method=method.upper(), path=address, summary=written["summary"],
         about=_about(written), query=list(_query(written)), body=list(fields(body)),
         answer=list(fields(row)), status=status, listed=listed, curl=_curl(address, method, body),
+        leads_to=list(answer.get("links", {})),
     )  # fmt: skip
 
 

@@ -466,7 +466,7 @@ def span(start: date | None, end: date | None) -> dict[str, str] | None:
 class SubscriptionQuery(ListQuery):
     customer = Text(required=False, help_text="id or external id")
     status = serializers.ChoiceField(required=False, choices=Subscription.Status.choices)
-    plan = Text(required=False, help_text="a plan's code, in any phase")
+    plan = Text(required=False, help_text="id or code, in any phase")
 
 
 class Subscriptions(ApiView):
@@ -508,6 +508,8 @@ class Subscriptions(ApiView):
         asked = self.asked(SubscriptionQuery)
         if "customer" in asked:
             asked["customer"] = self.customer(asked["customer"], "customer")
+        if is_id(asked.get("plan", ""), "plan"):
+            asked["plan"] = plan_at(asked["plan"], "plan").code
         return self.listed(SubscriptionOut, _listed, asked)
 
     def _shown(self, made: Subscription, status: int) -> Response:

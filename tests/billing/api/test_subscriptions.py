@@ -305,3 +305,12 @@ def test_a_list_finds_by_every_set_of_names_on_both_sides(api, make_customer, su
         assert [row["id"] for row in back["results"]] == expected[:2]
     nothing = {**asked, "status": "canceled"}
     assert api.get("subscriptions", limit=2, **nothing).json()["results"] == []
+
+
+def test_a_list_takes_a_plan_by_id_and_by_code(api, customer, catalogue):
+    made = api.post("subscriptions", customer=customer.pk, plan="pro", quantity=3).json()["id"]
+    plan = api.get("plans/pro").json()["id"]
+    for ref in (plan, "pro"):
+        assert [row["id"] for row in api.get("subscriptions", plan=ref).json()["results"]] == [made]
+    other = api.get("plans/starter").json()["id"]
+    assert api.get("subscriptions", plan=other).json()["results"] == []
