@@ -375,7 +375,7 @@ class _Known:
 def _read(quote: Quote, customer: Customer | None) -> _Known:
     """All of it by one statement, after the rows are held: a newer version may have come while this waited. Tells the
     customer its segment, and the subscription that was held its phases."""
-    priced = proposing.wanted(quote)
+    priced = proposing.wanted(quote.pk)
     running = quote.subscription if quote.subscription_id else None
     phases = timelines.wanted(running) if running else ()
     about = Q(customer=customer) | Q(lead=quote.lead) if quote.lead_id else Q(customer=customer)

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, Q
 
 from billing import customers, mail, outside, timelines, typed
 from billing.events import TYPES
@@ -33,6 +33,7 @@ KINDS = {
 }  # fmt: skip
 ACTOR = "automation:"
 LOOK_BACK = timedelta(minutes=2)
+LATELY = timedelta(days=30)
 MOST_TRIES = 6
 BATCH = 500
 MOST_ACTIONS = 5
@@ -252,6 +253,15 @@ def dry_run_of(
     automation = Automation()
     _write_terms(automation, trigger, condition, actions)
     return dry_run(automation=automation, now=now)
+
+
+def ran_lately(*, now: datetime) -> dict[str, tuple[int, int]]:
+    """{automation: (runs, those of them that failed)} of the runs of the last thirty days."""
+    rows = AutomationRun.objects.filter(at__gte=now - LATELY).order_by().values_list("automation")
+    failed = Count("pk", filter=Q(status=AutomationRun.Status.FAILED))
+    return {
+        automation: (runs, lost) for automation, runs, lost in rows.annotate(runs=Count("pk"), failed=failed)
+    }
 
 
 def examples(trigger: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ None where there is nothing to divide by.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from billing import bulk
 from billing.maths.periods import ONE_DAY, add_months
 
 KINDS = ("new", "expansion", "contraction", "churn", "reactivation")
@@ -148,8 +149,8 @@ class Month:
 # `billing.models.figures` says what their rows mean. They count by days of UTC, and so do the ranges.
 
 _SUMS = """
-select name, case when name = 'mrr' and month >= date_trunc('month', %(start)s::date) then month end, motion, detail,
-    sum(number)::bigint, sum(amount)::bigint, sum(later)::bigint
+select name, case when name = 'mrr' and month >= date_trunc('month', %(start)s::date) then month end as month, motion,
+    detail, sum(number)::bigint as number, sum(amount)::bigint as amount, sum(later)::bigint as later
 from billing_figure
 where livemode = %(live)s and currency = %(currency)s and (
     name = 'revenue' and day >= %(start)s and day < %(end)s
@@ -190,6 +191,24 @@ def months(*, start: datetime, end: datetime, currency: str, livemode: bool = Fa
     return _months(start, end, _sums(start, end, currency, livemode))
 
 
+def months_by_currency(
+    currencies: Sequence[str], *, start: datetime, end: datetime, livemode: bool = False
+) -> dict[str, list[Month]]:
+    """`months` of each currency, by one statement."""
+    asked = [(_SUMS, _days(start, end, currency, livemode)) for currency in currencies]
+    tables = bulk.tables(*asked) if asked else []
+    return {
+        currency: _months(start, end, _by_name(map(_dated, rows)))
+        for currency, rows in zip(currencies, tables, strict=True)
+    }
+
+
+def _dated(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of `_SUMS` that came as JSON."""
+    name, month, *rest = row
+    return name, month and date.fromisoformat(month), *rest
+
+
 def overview(
     *, start: datetime, end: datetime, currency: str, livemode: bool = False
 ) -> tuple[Hybrid, list[Month]]:
@@ -199,8 +218,12 @@ def overview(
 
 
 def _sums(start: datetime, end: datetime, currency: str, livemode: bool) -> Sums:
+    return _by_name(_rows(_SUMS, _days(start, end, currency, livemode)))
+
+
+def _by_name(rows: Iterable[Sequence[Any]]) -> Sums:
     found: defaultdict[str, list[Sum]] = defaultdict(list)
-    for name, *values in _rows(_SUMS, _days(start, end, currency, livemode)):
+    for name, *values in rows:
         found[name].append(Sum(*values))
     return found
 
@@ -400,6 +423,11 @@ def _rows(sql: str, scope: Any) -> Sequence[Any]:
 
 def currencies(livemode: bool = False) -> list[str]:
     """The currencies in which anything was ever invoiced, most used first."""
+    return [currency for (currency,) in _rows(*asking_currencies(livemode))]
+
+
+def asking_currencies(livemode: bool) -> tuple[str, dict[str, Any]]:
+    """The statement for `currencies`, to be asked together with others."""
     sql = """select currency from billing_figure where livemode = %(live)s and name = 'revenue'
              group by 1 order by sum(number) desc, 1"""
-    return [row[0] for row in _rows(sql, {"live": livemode})]
+    return sql, {"live": livemode}

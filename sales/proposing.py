@@ -171,13 +171,18 @@ class Known:
     seller: Seller
     rates: taxes.Table
 
+    def of(self, quote: Quote) -> "Known":
+        """Of one among several that were read."""
+        lines = [line for line in self.lines if line.quote_id == quote.pk]
+        return replace(self, lines=lines, ramp=[year for year in self.ramp if year.quote_id == quote.pk])
 
-def wanted(quote: Quote) -> tuple[QuerySet[Any], ...]:
-    """What has to be read for `known_of`, for one `bulk.read`."""
-    lines, priced = QuoteLine.objects.filter(quote=quote), Q(quoteline__quote=quote)
+
+def wanted(*quotes: str) -> tuple[QuerySet[Any], ...]:
+    """What has to be read for `known_of`, for one `bulk.read`; of the quotes with these ids."""
+    lines, priced = QuoteLine.objects.filter(quote__in=quotes), Q(quoteline__quote__in=quotes)
     return (
         lines,
-        QuoteRamp.objects.filter(quote=quote),
+        QuoteRamp.objects.filter(quote__in=quotes),
         Price.objects.filter(pk__in=lines.order_by().values("price")),
         Plan.objects.filter(pk__in=Price.objects.filter(priced).values("plan")),
         Meter.objects.filter(pk__in=Price.objects.filter(priced).values("meter")),
@@ -198,14 +203,14 @@ def known_of(tables: Sequence[Sequence[Any]]) -> Known:
     return Known(lines, ramp, sellers[0], taxes.Table(rates))
 
 
-def price(quote: Quote, *, now: datetime) -> Figures:
+def price(quote: Quote, *, now: datetime, known: Known | None = None) -> Figures:
     """What the quote comes to if it is accepted now."""
-    return figures(proposal_of(quote, now=now))
+    return figures(proposal_of(quote, now=now, known=known))
 
 
 def proposal_of(quote: Quote, *, now: datetime, known: Known | None = None) -> Proposal:
     """The quote as values, starting when it would if accepted now. `known`: what the caller has read."""
-    known = known or known_of(bulk.read(*wanted(quote)))
+    known = known or known_of(bulk.read(*wanted(quote.pk)))
     follows = quote.subscription is not None and quote.subscription.is_live
     before = timelines.planned(quote.subscription) if quote.subscription and follows else []
     zone = quote.customer.timezone if quote.customer else known.seller.timezone

@@ -1,6 +1,6 @@
 """What our admin pages share: read-only tables, amounts in words, and pages of our own in the admin's frame."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -129,10 +129,11 @@ def chosen_alone(field: Any) -> Any:
     return field
 
 
-def offer(field: Any, rows: models.QuerySet[Any]) -> None:
+def offer(field: Any, rows: Iterable[models.Model]) -> None:
     """Rows to choose among, read once: by itself the field asks for them each time that it is shown."""
-    field.queryset = rows
-    field.choices = [(row.pk, str(row)) for row in rows]
+    choices = [(row.pk, str(row)) for row in rows]
+    field.queryset = field.queryset.model._default_manager.filter(pk__in=[pk for pk, _ in choices])
+    field.choices = choices
 
 
 class Careful(Teaching):

@@ -351,5 +351,10 @@ class SellerAdmin(Careful):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not Seller.objects.exists()
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """The menu, on every page, need not know whether there is one already."""
+        change, view = self.has_change_permission(request), self.has_view_permission(request)
+        return {"add": False, "change": change, "delete": False, "view": view}
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

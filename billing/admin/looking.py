@@ -179,10 +179,11 @@ class SubscriptionAdmin(Screen):
             Event.objects.filter(object_id=row.pk).order_by("-number")[:SHOWN],
             *timelines.wanted_of(Phase.objects.filter(subscription=row).order_by("start_on")),
         )
+        timelines.remember(row, phases)
         return {
             "form": TrialForm(request.POST if request.POST.get("action") == "trial" else None, row=row),
             "ends_now_for": _costs_now(row) if self.may(request, row, "trial_now") else None,
-            "phases": timelines.put_together(phases),
+            "phases": row.phases.all(),
             "today": local_date(row.customer.now, row.timezone),
             "invoices": invoices,
             "events": telling.told(events),

@@ -1,24 +1,26 @@
 """Automations: written in a form, tried on the past, followed in their log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
+from billing import bulk
 from billing.admin.base import Screen
 from billing.events import TYPES
-from billing.models import Plan, Segment, User
+from billing.models import Customer, Plan, Segment, User
 from billing.refusals import Refused
-from billing.templatetags.tandem import spelled
+from billing.templatetags.tandem import number, spelled
 from sales import automating, conditions
 from sales.admin.audit import SAID
+from sales.admin.reading import fill
 from sales.models import Automation, AutomationRun, Rule, Weight
 
 ROWS = range(3)
@@ -66,16 +68,9 @@ def in_words(trigger: str) -> str:
     return SAID.get(trigger) or spelled(trigger)
 
 
-def known_values() -> list[tuple[str, str]]:
+def known_values(rows: Iterable[Rule | Plan | Segment]) -> list[tuple[str, str]]:
     """(code, what it is) of everything that a condition may ask for by code."""
-    kinds: list[tuple[type[Rule | Segment | Plan], str]] = [
-        (Rule, "rule"),
-        (Plan, "plan"),
-        (Segment, "segment"),
-    ]
-    found = [
-        (row.code, f"{kind}: {row.name}") for model, kind in kinds for row in model._default_manager.all()
-    ]
+    found = [(row.code, f"{row._meta.verbose_name}: {row.name}") for row in rows]
     return [*found, *((value, f"weight: {label}") for value, label in Weight.choices)]
 
 
@@ -254,21 +249,24 @@ class AutomationAdmin(Screen):
         "again": ("sales.change_automation", _again),
     }
 
-    def get_queryset(self, request: HttpRequest) -> Any:
-        failed = Q(runs__status=AutomationRun.Status.FAILED)
-        return super().get_queryset(request).annotate(ran=Count("runs"), failed=Count("runs", filter=failed))
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        counts = automating.ran_lately(now=timezone.now())
+        for automation in shown.result_list:
+            automation.lately = counts.get(automation.pk, (0, 0))
+        return shown
 
     @admin.display(description="when", ordering="trigger")
     def when(self, automation: Automation) -> str:
         return in_words(automation.trigger)
 
-    @admin.display(description="runs", ordering="ran")
-    def ran(self, automation: Any) -> int:
-        return int(automation.ran)
+    @admin.display(description="runs in 30 days")
+    def ran(self, automation: Any) -> str:
+        return number(automation.lately[0])
 
-    @admin.display(description="failed", ordering="failed")
-    def failed(self, automation: Any) -> int:
-        return int(automation.failed)
+    @admin.display(description="failed")
+    def failed(self, automation: Any) -> str:
+        return number(automation.lately[1])
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("sales.add_automation"))
@@ -311,14 +309,24 @@ class AutomationAdmin(Screen):
         if request.POST.get("action") == "try":
             form.fields["name"].required = False
         now = timezone.now()
+        runs = AutomationRun.objects.filter(automation_id=row.pk).order_by("-id")[:RUNS_SHOWN]
+        rules, plans, segments, colleagues, ran, customers = bulk.read(
+            Rule.objects.all(),
+            Plan.objects.all(),
+            Segment.objects.all(),
+            User.objects.filter(is_staff=True, is_active=True).order_by("email"),
+            runs,
+            Customer.objects.filter(pk__in=runs.values("customer")),
+        )
+        fill(ran, "customer", customers)
         return {
             "title": "New automation" if fresh else row.name, "form": form, "fresh": fresh,
             "seen": "" if fresh else automating.fingerprint(row),
-            "runs": [] if fresh else row.runs.select_related("customer")[:RUNS_SHOWN],
+            "runs": ran,
             "trials": automating.dry_run(automation=row, now=now) if request.GET.get("trial") else None,
             "when": in_words(row.trigger), "names": list(conditions.CUSTOMER.items()),
-            "examples": automating.examples(form["trigger"].value()), "known": known_values(),
-            "colleagues": User.objects.filter(is_staff=True, is_active=True).order_by("email"),
+            "examples": automating.examples(form["trigger"].value()), "known": known_values([*rules, *plans, *segments]),
+            "colleagues": colleagues,
         }  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from django import forms
 from billing.admin.base import offer
 from billing.customers import NET_DAYS
 from billing.models import Plan
-from sales import proposing
-from sales.models import Quote, QuoteLine
+from sales.admin.quote_reading import Read
+from sales.models import Quote, QuoteLine, QuoteRamp
 
 INTERVALS = [("month", "Monthly"), ("quarter", "Quarterly"), ("half_year", "Half-yearly"), ("year", "Yearly")]
 RAMP_YEARS = range(2, 6)
@@ -71,21 +71,22 @@ class QuoteForm(forms.Form):
         label="Notes for colleagues", max_length=4000, widget=forms.Textarea({"rows": 2}), required=False
     )
 
-    def __init__(self, *args: Any, quote: Quote, **options: Any) -> None:
+    def __init__(self, *args: Any, quote: Quote, read: Read, **options: Any) -> None:
         self.quote = quote
-        self.zone = ZoneInfo(proposing.zone_of(quote))
-        lines = list(quote.lines.select_related("price"))
+        self.zone = read.zone_of(quote)
+        known = read.known.of(quote)
+        lines = known.lines
         fees = [line for line in lines if line.price is None]
         self.metered: list[Any] = [line for line in lines if line.price and line.price.kind == "usage"]
         self.fee_rows = len(fees) + SPARE_FEES
         committed = {f"committed_{n}": plain(line.quantity) or None for n, line in enumerate(self.metered)}
         super().__init__(  # type: ignore[misc]
             *args,
-            initial={**_terms(quote, lines, self.zone), **_ramp(quote), **_fees(fees), **committed},
+            initial={**_terms(quote, lines, self.zone), **_ramp(known.ramp), **_fees(fees), **committed},
             **options,
         )
-        on_sale = Plan.objects.filter(archived_at__isnull=True) | Plan.objects.filter(pk=quote.plan_id)
-        offer(self.fields["plan"], on_sale.order_by("rank"))
+        offered = [each for each in read.plans if each.archived_at is None or each.pk == quote.plan_id]
+        offer(self.fields["plan"], offered)
         if not quote.option:
             del self.fields["option_name"], self.fields["recommended"]
         if quote.subscription_id is None:
@@ -234,9 +235,9 @@ def _flat(line: QuoteLine) -> bool:
     return line.price is not None and line.price.model == "flat"
 
 
-def _ramp(quote: Quote) -> dict[str, Any]:
+def _ramp(rows: Sequence[QuoteRamp]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for row in quote.ramp.all():
+    for row in rows:
         found[f"seats_{row.year}"] = plain(row.quantity)
         found[f"discount_{row.year}"] = plain(row.discount_percent)
     return found

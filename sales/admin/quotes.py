@@ -1,26 +1,24 @@
 """The quote page: build it, see what it comes to, have it agreed to, send it, follow it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import content_disposition_header
 
-from billing import bulk
 from billing.admin.base import Screen, StaffFilter, amount, now_of, staff, state
-from billing.models import Event, User
+from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
-from sales.admin import reading
+from sales.admin import quote_reading
 from sales.admin.quote_form import INTERVALS, QuoteForm
-from sales.models import Approval, Quote, QuoteComment, QuoteLine
+from sales.admin.quote_reading import Read
+from sales.models import Quote, QuoteLine
 
 # Acts of the builder: their buttons send the whole form, so what was typed is saved first.
 SAVING = ("edit", "submit", "send", "option")
@@ -31,7 +29,7 @@ def _save(request: HttpRequest, quote: Quote) -> bool:
     """Store what was typed; False if nothing differs. A quote that is out has no form."""
     if not quote.editable or "plan" not in request.POST:
         return False
-    form = QuoteForm(request.POST, quote=quote)
+    form = QuoteForm(request.POST, quote=quote, read=quote_reading.read([quote]))
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))
         raise quoting.InvalidQuote(str(errors[0]), field=field)
@@ -170,11 +168,15 @@ class QuoteAdmin(Screen):
 
     def may(self, request: HttpRequest, row: Quote, name: str) -> bool:
         """Who stands in for a colleague decides in their place, with no such permission of their own."""
-        return super().may(request, row, name) or (
-            name in DECIDING
-            and row.state == Quote.State.IN_APPROVAL
-            and bool(approving.roles_of(request.user, now_of(row)))  # type: ignore[arg-type]
-        )
+        return super().may(request, row, name) or (name in DECIDING and bool(self.roles(request, row)))
+
+    def roles(self, request: HttpRequest, row: Quote) -> set[str]:
+        """What the reader may decide about it as. Each of its buttons asks."""
+        known: dict[str, set[str]] = request.__dict__.setdefault("roles", {})
+        if row.pk not in known:
+            waits = row.state == Quote.State.IN_APPROVAL
+            known[row.pk] = set(approving.roles_of(request.user, now_of(row)) if waits else ())  # type: ignore[arg-type]
+        return known[row.pk]
 
     def get_urls(self) -> list[Any]:
         own = path("<path:object_id>/pdf/", self.admin_site.admin_view(self.pdf), name="sales_quote_pdf")
@@ -197,25 +199,26 @@ class QuoteAdmin(Screen):
         return response
 
     def context(self, request: HttpRequest, row: Quote) -> dict[str, Any]:
-        figures, problem = _figures(row)
         sent = request.POST if request.POST.get("action") in SAVING and "plan" in request.POST else None
         beside = _beside(row)
-        prefetch_related_objects(beside, "lines", "ramp")
-        read = _read(beside)
-        mine = set(approving.roles_of(request.user, now_of(row)))  # type: ignore[arg-type]
+        read = quote_reading.read(beside, HAPPENED)
+        before = read.before.get(row.revision_of_id or "")
+        quote_reading.remember([*beside, *read.before.values()], read.known)
+        figures, problem = _figures(row, read)
+        mine = self.roles(request, row)
         own = approving.is_own(beside, request.user)  # type: ignore[arg-type]
         changeable = row.editable and request.user.has_perm("sales.change_quote")
         return {
             "title": f"Quote {row}",
             "quote": row,
-            "form": QuoteForm(sent, quote=row) if changeable else None,
+            "form": QuoteForm(sent, quote=row, read=read) if changeable else None,
             "seen": comparing.fingerprint(beside),
             "note": request.POST.get("note", "") if request.POST.get("action") in DECIDING else "",
             "figures": figures,
             "problem": problem,
             "lines": list(figures.lines) if figures and row.editable else _stored_lines(row),
             "schedule": _schedule(row, figures),
-            "rules": _rules(row, figures, beside),
+            "rules": _rules(row, figures, beside, read),
             "approvals": read.approvals,
             "asked": any(each.state == Quote.State.IN_APPROVAL for each in beside),
             "decides": not own and any(a.needed_role in mine for a in approving.due_of(read.approvals)),
@@ -224,8 +227,8 @@ class QuoteAdmin(Screen):
             "usage": [_chart(meter) for meter in row.history.get("usage", [])],
             "comments": read.comments,
             "promises": _promises(row),
-            "changes": comparing.differences(row.revision_of, row) if row.revision_of else [],
-            "before": row.revision_of,
+            "changes": comparing.differences(before, row) if before else [],
+            "before": before,
             "beside": beside if len(beside) > 1 else [],
             "compared": comparing.side_by_side(beside) if len(beside) > 1 else [],
             "room": row.editable and len(beside) < len(Quote.OPTIONS),
@@ -248,59 +251,29 @@ def _beside(quote: Quote) -> list[Quote]:
     return sorted([quote, *others], key=lambda each: each.option)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What stands about a version: `newer` are later versions, `others` the deal's quotes of another number."""
-
-    approvals: list[Approval]
-    comments: list[QuoteComment]
-    events: list[Event]
-    newer: list[Quote]
-    others: list[Quote]
-
-
-def _read(options: Sequence[Quote]) -> Read:
-    """By one statement."""
-    own = {each.pk: each for each in options}
-    approvals = Approval.objects.filter(quote__in=list(own))
-    deal, number = options[0].deal_id, options[0].number
-    asked, people, comments, events, newer, others = bulk.read(
-        approvals,
-        User.objects.filter(pk__in=approvals.order_by().values("decided_by")),
-        QuoteComment.objects.filter(quote__in=list(own)),
-        Event.objects.filter(object_id__in=list(own), type__in=HAPPENED).order_by("-at", "-number")[:20],
-        Quote.objects.filter(revision_of__in=list(own)),
-        Quote.objects.filter(deal=deal).exclude(number=number)[:1] if deal else Quote.objects.none(),
-    )
-    reading.fill(asked, "decided_by", people)
-    for each in asked:
-        each.quote = own[each.quote_id]
-    return Read(asked, comments, events, newer, others)
-
-
-def _figures(quote: Quote) -> tuple[proposing.Figures | None, str]:
+def _figures(quote: Quote, read: Read) -> tuple[proposing.Figures | None, str]:
     """What the terms come to today, or why that cannot be said. Once sent, the paper's figures count."""
     if not quote.editable:
         return None, ""
     try:
-        return proposing.price(quote, now=now_of(quote)), ""
+        return proposing.price(quote, now=now_of(quote), known=read.known.of(quote)), ""
     except Refused as refusal:
         return None, refusal.message
 
 
-def _rules(quote: Quote, figures: proposing.Figures | None, beside: Sequence[Quote]) -> list[str]:
+def _rules(quote: Quote, figures: proposing.Figures | None, beside: Sequence[Quote], read: Read) -> list[str]:
     """The approvals that a draft and its options would need as they stand."""
     found: list[str] = []
     for each in beside:
-        known = figures if each.pk == quote.pk else _figures(each)[0]
+        known = figures if each.pk == quote.pk else _figures(each, read)[0]
         if known is not None and each.state == Quote.State.DRAFT:
             start = f"Option {each.option}, " if each.option else ""
-            found += [f"{start}{words}" for _, words in approving.needed(each, known)]
+            found += [f"{start}{words}" for _, words in approving.needed(each, known, read.rules, read.bands)]
     return found
 
 
 def _stored_lines(quote: Quote) -> list[dict[str, Any]]:
-    return [_stored(line, quote.discount_percent) for line in quote.lines.select_related("price__meter")]
+    return [_stored(line, quote.discount_percent) for line in quote.lines.all()]
 
 
 def _stored(line: QuoteLine, percent: Decimal | None) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class AutomationRun(models.Model):
         indexes = [
             models.Index(fields=["next_try_at"], condition=Q(status="waiting"), name="automation_waiting"),
             models.Index(fields=["automation", "customer", "-at"], name="automation_by_customer"),
+            models.Index(fields=["at"], include=["automation", "status"], name="automation_lately"),
         ]
 
     def __str__(self) -> str:

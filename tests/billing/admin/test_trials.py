@@ -6,10 +6,12 @@ import pytest
 
 from billing import cards
 from billing.models import Event, Invoice
-from tests.billing.admin.test_looking import at
+from tests.billing.admin.test_looking import at, statements
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
+# The session, and who it is.
+SIGNED_IN = 2
 MAY = ("view_subscription", "change_customer")
 
 
@@ -43,6 +45,16 @@ def test_it_ends_at_once_for_what_the_page_says(trial, fake_stripe, books):
     page = browser.get(at(trial)).text
     assert "The trial is over; $87.00 is asked for." in page
     assert "End it now" not in page
+
+
+def test_what_ending_it_costs_takes_no_more_statements_than_a_page_has(trial, fake_stripe, advance, clock):
+    browser = signed_in(*MAY)
+    few = statements(browser, trial)
+    for days in range(1, 4):
+        press(browser, trial, "trial", trial_end=f"{trial.trial_end_at + timedelta(days=days):%Y-%m-%d}")
+    assert "is asked for at once." in browser.get(at(trial)).text
+    assert statements(browser, trial) == few
+    assert few <= 6 + SIGNED_IN
 
 
 @pytest.mark.parametrize(
