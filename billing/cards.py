@@ -103,7 +103,7 @@ select %(id)s, %(customer)s, %(provider_id)s, %(brand)s, %(last4)s, %(exp_month)
     %(default)s or not exists (select from defaults), %(now)s
 from (select count(*) from gave_way) room
 on conflict (provider_id, customer_id) do update set brand = excluded.brand, last4 = excluded.last4,
-    exp_month = excluded.exp_month, exp_year = excluded.exp_year, detached_at = null,
+    exp_month = excluded.exp_month, exp_year = excluded.exp_year, detached_at = null, single_use = false,
     is_default = m.is_default or excluded.is_default
 returning m.*, m.id = %(id)s as fresh, exists (select from defaults where provider_id = %(provider_id)s) as was_default,
     exists (select from billing_invoice where customer_id = %(customer)s and status = 'open') as owes
@@ -174,6 +174,29 @@ def _kept(customer: Customer, outcome: SetupOutcome, now: datetime, actor: str) 
     if outcome.state == "succeeded" and outcome.card is not None:
         keep(customer=customer, card=outcome.card, now=now, actor=actor)
     return outcome
+
+
+def for_once(*, customer: Customer, payment_method: str, now: datetime) -> PaymentMethod:
+    """A card that somebody types to pay one invoice: what may be shown of it. It is saved nowhere, and nothing is ever
+    charged to it again. Must not run inside a transaction.
+
+    Whoever it is may not be one of the customer's people, so a card that is saved cannot be named here. Raises
+    UnknownCard, ProviderUnreachable.
+    """
+    ensure_provider_customer(customer)
+    unknown = UnknownCard("The provider knows no such payment method.", field="payment_method")
+    try:
+        card = gateway().card(payment_method)
+    except (CardRefused, GatewayMisuse) as refused:
+        raise unknown from refused
+    facts = {"brand": card.brand, "last4": card.last4, "exp_month": card.exp_month, "exp_year": card.exp_year}
+    row, _ = PaymentMethod.objects.get_or_create(
+        customer=customer, provider_id=card.id,
+        defaults={**facts, "single_use": True, "detached_at": now, "created_at": now},
+    )  # fmt: skip
+    if not row.single_use:
+        raise unknown
+    return row
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 
-from billing import bulk, correcting, customers, dunning, issuing, journal, mail, reasons, settling
+from billing import bulk, correcting, customers, dunning, hosted, issuing, journal, mail, reasons, settling
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
@@ -117,7 +117,7 @@ def _open_attempt(
     carry: bool = False,
 ) -> Payment:
     """The attempt's row, committed. While it is open the invoice is not due for another."""
-    _refuse_nothing_due(invoice)
+    refuse_nothing_due(invoice)
     card = payment_method or customers.default_card(invoice.customer)
     if card is None:
         raise NoCard("There is no saved card.", field="payment_method")
@@ -128,7 +128,7 @@ def _open_attempt(
                 .select_related("customer")
                 .get(pk=invoice.pk)
             )
-            _refuse_nothing_due(fresh)
+            refuse_nothing_due(fresh)
             # Read, not left to the index alone: an insert would wait for the answer that is being written to the
             # other attempt, which itself waits for this invoice.
             if fresh.payments.filter(method="card", status__in=Payment.OPEN).exists():
@@ -147,7 +147,7 @@ def _open_attempt(
         raise AttemptOpen("A payment for this invoice is still being decided.") from error
 
 
-def _refuse_nothing_due(invoice: Invoice) -> None:
+def refuse_nothing_due(invoice: Invoice) -> None:
     if invoice.status not in ("open", "uncollectible") or invoice.amount_due <= 0:
         raise NothingDue(f"Nothing is due on {invoice}.", field="invoice")
 
@@ -301,6 +301,9 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     invoice = correcting.locked(payment.invoice) if payment.invoice else None
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
+    elif payment.payment_method and payment.payment_method.single_use:
+        _plan_again(invoice, now)
+        _say_failed(invoice, payment, now, actor)
     elif _follows_up(invoice, payment) and payment.decline_code == "never_made":
         _try_anew(invoice, payment, now)
     elif _follows_up(invoice, payment):
@@ -313,8 +316,23 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
             actor=actor,
         )
     else:
-        data = {"attempt": invoice.attempts, "reason": payment.decline_code, "next_attempt_at": None}
-        record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
+        _say_failed(invoice, payment, now, actor)
+
+
+def _say_failed(invoice: Invoice, payment: Payment, now: datetime, actor: str) -> None:
+    next_at = invoice.next_attempt_at
+    data = {
+        "attempt": invoice.attempts, "reason": payment.decline_code, "next_attempt_at": next_at and next_at.isoformat(),
+    }  # fmt: skip
+    record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
+
+
+def _plan_again(invoice: Invoice, now: datetime) -> None:
+    """A card that was typed for this invoice alone was refused: it is no step of the customer's own, which comes when it
+    would have."""
+    if invoice.status == Invoice.Status.OPEN and invoice.collection_method == "charge_automatically":
+        invoice.next_attempt_at = dunning.next_step(invoice, now)
+        Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=invoice.next_attempt_at)
 
 
 def _try_anew(invoice: Invoice, payment: Payment, now: datetime) -> None:
@@ -634,7 +652,7 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> bool:
         template="invoice", to=invoice.customer.email, event=f"sent-{invoice.pk}", now=now, customer=invoice.customer,
         invoice=invoice,
         context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
-                 "url": mail.portal_url(f"invoices/{invoice.pk}/"), "lines": lines, "taxes": reasons.taxes(lines)},
+                 "url": hosted.url(invoice), "lines": lines, "taxes": reasons.taxes(lines)},
     )  # fmt: skip
     return True
 

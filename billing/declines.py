@@ -3,7 +3,9 @@
 The codes are Stripe's decline codes and error codes (docs.stripe.com/declines/codes), and a few of our own.
 """
 
-from typing import Literal
+from typing import Any, Literal
+
+from django.utils.translation import gettext as _
 
 NextStep = Literal["", "retry", "new_card", "authenticate"]
 
@@ -68,3 +70,17 @@ UNKNOWN_REASON: tuple[str, NextStep] = REASONS["generic_decline"]
 def words_of(decline_code: str | None) -> tuple[str, NextStep]:
     """(words a buyer understands, what may be done next) for a decline code."""
     return REASONS.get(decline_code or "", UNKNOWN_REASON)
+
+
+# No card whatever can be charged this amount.
+TOO_LITTLE = "amount_too_small"
+NO_CARD = (TOO_LITTLE, "amount_unchargeable")
+
+
+def not_by_card(invoice: Any, last: Any) -> str:
+    """Why another try could only fail, whatever the card; "" where it could work. `last` failed last."""
+    if last is None or last.decline_code not in NO_CARD or last.amount < invoice.amount_due:
+        return ""
+    if last.decline_code == TOO_LITTLE and invoice.collection_method == "charge_automatically":
+        return f"{last.message} {_('It is charged together with your next invoice.')}"
+    return str(last.message) if last.amount == invoice.amount_due else ""

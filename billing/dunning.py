@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from billing import correcting, customers, declines, ending, mail, pausing, settling
+from billing import correcting, customers, declines, ending, hosted, mail, pausing, settling
 from billing.events import record
 from billing.maths.periods import midnight
 from billing.models import (
@@ -68,13 +68,24 @@ def failed(
         end(invoice, now=now, actor=actor)
 
 
+def next_step(invoice: Invoice, now: datetime) -> datetime | None:
+    """When an open invoice is tried next, as if nobody had tried another card meanwhile; None after the last step."""
+    return _next_step(invoice, invoice.attempts, now) if invoice.attempts else now
+
+
 def _next_step(invoice: Invoice, number: int, now: datetime) -> datetime | None:
     """The next of the days after the first failure that still lies ahead: a customer who tries card after card in
     between uses none of them up."""
-    failures = invoice.payments.filter(status="failed", method="card").order_by("created_at")
+    failures = _failures(invoice).order_by("created_at")
     first = failures.values_list("created_at", flat=True).first() or _first_asked(invoice, number, now)
     steps = [first + timedelta(days=days) for days in RETRY_DAYS]
     return next((step for step in steps if step > now), None)
+
+
+def _failures(invoice: Invoice) -> QuerySet[Payment]:
+    """Of the customer's own cards."""
+    tried = invoice.payments.filter(status=Payment.Status.FAILED, method=Payment.Method.CARD)
+    return tried.exclude(payment_method__single_use=True)
 
 
 def _first_asked(invoice: Invoice, number: int, now: datetime) -> datetime:
@@ -86,7 +97,7 @@ def wants_card(invoice: Invoice, card: Any) -> bool:
     """Whether trying this card is no use: there is none, or it is the one that was refused for good."""
     if card is None:
         return True
-    last = invoice.payments.filter(status="failed", method="card").order_by("-created_at", "-id").first()
+    last = _failures(invoice).order_by("-created_at", "-id").first()
     return last is not None and hopeless(last) and last.payment_method_id == card.pk
 
 
@@ -259,8 +270,7 @@ def _mail_reminder(invoice: Invoice, now: datetime) -> None:
     assert invoice.due_at is not None
     context = {
         "invoice": invoice, "amount": money(invoice.amount_due, invoice.currency),
-        "due_on": invoice.due_on, "upcoming": now < invoice.due_at,
-        "url": mail.portal_url(f"invoices/{invoice.pk}/"),
+        "due_on": invoice.due_on, "upcoming": now < invoice.due_at, "url": hosted.url(invoice),
     }  # fmt: skip
     mail.compose(
         template="invoice_reminder", to=invoice.customer.email, event=f"reminder-{invoice.reminders}-{invoice.pk}",

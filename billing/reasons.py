@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from billing.maths.money import exponent, round_ratio
@@ -48,6 +50,14 @@ def _each_tax(line: Any) -> Iterator[tuple[str, int]]:
 def _tax_name(name: str, rate: Decimal) -> str:
     label = _(name) if name else _("VAT")
     return f"{label} {number(rate.normalize())}%" if rate else label
+
+
+def covers(line: Any) -> str:
+    """ "1 – 31 March 2026", or "" for what has no period."""
+    if not line.period_start or not line.period_end:
+        return ""
+    last = line.period_end - timedelta(days=1)
+    return f"{date_format(line.period_start, 'j M Y')} – {date_format(last, 'j M Y')}"
 
 
 def why(line: Any, currency: str) -> list[str]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing.models import Invoice, Plan, Price
+from billing.models import Plan, Price
 from billing.subscribing import interval_of, seats
 from billing.templatetags.tandem import number, unit_price
 from billing.timelines import PhaseSpec
@@ -43,14 +41,6 @@ def seat_words(n: Decimal) -> str:
 def waiting(found: Terms) -> list[str]:
     """ "From 1 March 2026: Enterprise, 50 seats, by invoice", one for each that is agreed and to come."""
     return [f"{_('From')} {date_format(spec.start_on, 'j F Y')}: {terms(spec)}" for spec in found.waiting]
-
-
-def covers(line: Any) -> str:
-    """ "1 – 31 March 2026", or "" for what has no period."""
-    if not line.period_start or not line.period_end:
-        return ""
-    last = line.period_end - timedelta(days=1)
-    return f"{date_format(line.period_start, 'j M Y')} – {date_format(last, 'j M Y')}"
 
 
 # -- Plans to choose from --------------------------------------------------------------------------------
@@ -94,9 +84,3 @@ def intervals(plans: Iterable[Offer]) -> list[tuple[str, str]]:
     """The intervals that any of the plans can be paid by."""
     found = {interval for one in plans for interval in one.intervals}
     return [(name, _(ADVERB[name]).capitalize()) for name in PER if name in found]
-
-
-def late(invoice: Invoice, now: datetime) -> bool:
-    """Whether an invoice is past due for its reader: still to be paid after its day, or after a card that failed."""
-    owed = invoice.status in ("open", "uncollectible") and invoice.amount_due > 0
-    return owed and (invoice.attempts > 0 or (invoice.due_at is not None and invoice.due_at <= now))

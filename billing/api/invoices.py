@@ -20,6 +20,7 @@ from billing import (
     correcting,
     drafting,
     dunning,
+    hosted,
     invoicing,
     noticing,
     printing,
@@ -166,6 +167,9 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     bill_to = serializers.DictField(help_text="as printed")
     lines = InvoiceLineOut(many=True)
     taxes = serializers.SerializerMethodField(help_text="tax_total by tax")
+    hosted_invoice_url = serializers.SerializerMethodField(
+        help_text="a page that shows it and takes payment, for whoever has the address; null while a draft"
+    )
     pdf = serializers.SerializerMethodField(help_text="where its PDF is; null while a draft")
     xml = serializers.SerializerMethodField(help_text="where its electronic form is; null while a draft")
 
@@ -176,6 +180,10 @@ class InvoiceSummaryOut(serializers.Serializer[Any]):
     @extend_schema_field(PaperTaxOut(many=True))
     def get_taxes(self, invoice: Invoice) -> Any:
         return paper_taxes(invoice.lines.all(), invoice.currency)
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_hosted_invoice_url(self, invoice: Invoice) -> str | None:
+        return hosted.url(invoice) if invoice.issued else None
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_pdf(self, invoice: Invoice) -> str | None:

@@ -192,6 +192,14 @@ class Invoice(ReadPlainly):
         return self.status != self.Status.DRAFT
 
     @property
+    def payable(self) -> bool:
+        return self.status in (self.Status.OPEN, self.Status.UNCOLLECTIBLE) and self.amount_due > 0
+
+    def late(self, now: datetime) -> bool:
+        """Whether it is past due for its reader: still to be paid after its day, or after a card that failed."""
+        return self.payable and (self.attempts > 0 or (self.due_at is not None and self.due_at <= now))
+
+    @property
     def due_by(self) -> datetime | None:
         """The last second of the day on which it is due; `due_at` is the instant at which that day is over."""
         return None if self.due_at is None else self.due_at - timedelta(seconds=1)

@@ -25,10 +25,17 @@ class PaymentMethod(models.Model):
     is_default = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
     detached_at = models.DateTimeField(null=True, blank=True)
+    single_use = models.BooleanField(
+        default=False, db_default=False, help_text="typed to pay one invoice, and never saved"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["provider_id", "customer"], name="card_once_per_customer"),
+            models.CheckConstraint(
+                condition=Q(single_use=False) | Q(is_default=False, detached_at__isnull=False),
+                name="single_use_card_is_not_saved",
+            ),
             models.UniqueConstraint(
                 fields=["customer"],
                 condition=Q(is_default=True, detached_at__isnull=True),

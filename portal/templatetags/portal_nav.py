@@ -7,7 +7,6 @@ from django import template
 from django.urls import NoReverseMatch, reverse
 
 from billing.models import Invoice
-from portal import wording
 
 register = template.Library()
 
@@ -71,4 +70,4 @@ def one_name(name: str) -> list[str]:
 @register.filter
 def late(invoice: Invoice, now: datetime) -> bool:
     """`{% if row|late:visit.now %}`: its day is over and something is still due."""
-    return wording.late(invoice, now)
+    return invoice.late(now)

@@ -7,19 +7,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
-from django.utils.translation import gettext as _
 
-from billing import collecting, printing, reasons
+from billing import collecting, declines, printing, reasons
 from billing.models import CreditNote, Document, Invoice, Payment, PaymentMethod
-from portal import access, paying, wording
+from portal import access, paying
 from portal.access import Visit
 
 A_PAGE = 20
 # The bank wants its customer there, which no charge in their absence can give it.
 ASKS_TO_CONFIRM = "authentication_required"
-# No card whatever can be charged this amount.
-TOO_LITTLE = "amount_too_small"
-NO_CARD = (TOO_LITTLE, "amount_unchargeable")
 
 
 def _mine(visit: Visit) -> QuerySet[Invoice]:
@@ -52,31 +48,21 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
         {
             "row": line,
             "why": reasons.why(line, found.currency),
-            "covers": wording.covers(line),
+            "covers": reasons.covers(line),
             "head": heads.get(str(line.subscription_id)),
         }
         for line in found.lines.all()
     ]
-    due = found.status in ("open", "uncollectible") and found.amount_due > 0
     last = max((p for p in payments if p.status == "failed"), key=lambda p: p.created_at, default=None)
     return {
         "invoice": found, "lines": lines, "taxes": reasons.taxes(line["row"] for line in lines),
         "payments": [p for p in payments if p.status not in Payment.OPEN],
-        "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if due else [],
-        "notes": found.credit_notes.all(), "due": due,
-        "overdue": wording.late(found, visit.now),
+        "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if found.payable else [],
+        "notes": found.credit_notes.all(), "due": found.payable,
+        "overdue": found.late(visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
-        "not_by_card": _not_by_card(found, last),
+        "not_by_card": declines.not_by_card(found, last),
     }  # fmt: skip
-
-
-def _not_by_card(found: Invoice, last: Payment | None) -> str:
-    """Why another try could only fail, whatever the card; "" where it could work."""
-    if last is None or last.decline_code not in NO_CARD or last.amount < found.amount_due:
-        return ""
-    if last.decline_code == TOO_LITTLE and found.collection_method == "charge_automatically":
-        return f"{last.message} {_('It is charged together with your next invoice.')}"
-    return last.message if last.amount == found.amount_due else ""
 
 
 @access.page("invoices")

@@ -146,7 +146,7 @@ def _page(
     if shown is not None:
         currency = one.subscription.currency
         context["lines"] = [
-            {"row": line, "why": reasons.why(line, currency), "covers": wording.covers(line)}
+            {"row": line, "why": reasons.why(line, currency), "covers": reasons.covers(line)}
             for line in shown.change.lines
         ]
         context["taxes"] = reasons.taxes(shown.change.lines)

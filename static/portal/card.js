@@ -16,9 +16,12 @@
     }
     const radius = getComputedStyle(document.documentElement).getPropertyValue("--r-md").trim() || "8px";
     stripe = window.Stripe(place.dataset.key);
+    // With an amount the card is charged that once; without one it is saved for later charges, and the field says so.
+    const use = place.dataset.amount
+      ? { mode: "payment", amount: Number(place.dataset.amount) } : { mode: "setup", setupFutureUsage: "off_session" };
     elements = stripe.elements({
-      mode: "setup", currency: place.dataset.currency, paymentMethodTypes: ["card"], paymentMethodCreation: "manual",
-      setupFutureUsage: "off_session", appearance: { variables: { fontSizeBase: "16px", borderRadius: radius } },
+      ...use, currency: place.dataset.currency, paymentMethodTypes: ["card"], paymentMethodCreation: "manual",
+      appearance: { variables: { fontSizeBase: "16px", borderRadius: radius } },
     });
     elements.create("payment", {
       fields: { billingDetails: { address: "never" } }, wallets: { applePay: "never", googlePay: "never" },

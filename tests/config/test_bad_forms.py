@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from billing import hosted
 from billing.models import Invoice, Plan
 from checkout import sessions
 from checkout.urls import urlpatterns as of_checkout
@@ -112,6 +113,7 @@ def forms(buyer, session):
     yield "/portal/payment/card/", {"payment_method": "", "invoice": ""}
     yield "/portal/payment/method/", {"method": "send_invoice"}
     yield f"/portal/invoices/{buyer.subscription.invoices.get().pk}/pay/", {"card": ""}
+    yield f"/invoices/{hosted.token(buyer.subscription.invoices.get())}/pay/", {"payment_method": ""}
     yield "/portal/choose/", {"customer": "x"}
 
 
@@ -222,6 +224,7 @@ def test_no_query_breaks_a_page(buyer, session, query):
     own = (
         f"/portal/plan/{buyer.subscription.pk}/",
         f"/portal/invoices/{invoice}/",
+        f"/invoices/{hosted.token(buyer.subscription.invoices.get())}/",
         f"/checkout/{session.token}/",
     )
     for address in (*READ, *own):

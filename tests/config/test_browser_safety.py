@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from billing import hosted
 from checkout import inventory
 from checkout.urls import urlpatterns as of_checkout
 from config import doctor
@@ -113,9 +114,16 @@ def sources(html):
     return set(re.findall(r"<script[^>]*\bsrc=\"([^\"?]+)", html))
 
 
-def test_the_card_pages_load_what_is_listed_and_nothing_else(checkout, member, settings):
+def test_the_card_pages_load_what_is_listed_and_nothing_else(
+    checkout, member, make_customer, subscribe, settings
+):
     settings.STRIPE_FAKE = False
-    for page, address in (("checkout", f"/checkout/{checkout.token}/"), ("portal", "/portal/payment/card/")):
+    pages = {
+        "checkout": f"/checkout/{checkout.token}/",
+        "portal": "/portal/payment/card/",
+        "invoice": f"/invoices/{hosted.token(subscribe(make_customer()).invoices.get())}/",
+    }
+    for page, address in pages.items():
         listed = {script.src for script in inventory.listed() if page in script.pages}
         assert sources(member.get(address).text) == listed, page
 

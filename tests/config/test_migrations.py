@@ -19,6 +19,7 @@ LOOKED_AT = {
     "billing.0043_what_may_be_taken_away": "guards that let through more than before; the old ones' names are kept",
     "billing.0045_several_taxes": "uniqueness by one column more; a help text; the names of rates that ship",
     "billing.0048_jobs_in_their_turn": "an index; calling a job waits while it is made",
+    "billing.0049_single_use_cards": "a rule that every row of code before keeps",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
     "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }

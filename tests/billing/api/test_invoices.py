@@ -37,6 +37,19 @@ def test_it_shows_an_invoice_with_its_lines(api, invoice):
     assert body["bill_to"]["name"] == invoice.customer.name
 
 
+def test_it_says_where_anybody_can_pay_it(api, client, invoice):
+    address = api.get(f"invoices/{invoice.pk}").json()["hosted_invoice_url"]
+    page = client.get(address)
+    assert page.status_code == 200
+    assert invoice.number in page.text
+    listed = api.get("invoices").json()["results"]
+    assert [row["hosted_invoice_url"] for row in listed] == [address]
+    made = api.post(
+        "invoices", customer=invoice.customer_id, lines=[{"description": "x", "amount": "5"}]
+    ).json()
+    assert (made["status"], made["hosted_invoice_url"]) == ("draft", None)
+
+
 def test_it_is_due_on_its_due_day(api, by_invoice):
     """Issued on 15 January with 30 days: the 14th of February still belongs to the customer."""
     assert api.get(f"invoices/{by_invoice.pk}").json()["due_at"] == "2026-02-14T23:59:59Z"
