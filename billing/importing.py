@@ -6,9 +6,10 @@ the events make a piece that was sent before count once.
 
 import csv
 import io
+import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -16,10 +17,10 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from billing import metering
+from billing import json_names, metering
 from billing.models import UsageImport
 from billing.refusals import Refused
-from billing.usage_input import MOST_EVENTS, Rejection, rejection
+from billing.usage_input import MOST_EVENTS, Bad, Rejection
 
 PIECE = MOST_EVENTS
 MOST_LINES = 1_000_000
@@ -54,43 +55,43 @@ def take(*, content: bytes, format: str, livemode: bool, now: datetime, actor: s
 
 def work(*, import_id: str) -> UsageImport:
     """Read on, to the end. May run twice, also at once: a piece is taken by who holds the row."""
-    while (row := _piece(import_id)).status != UsageImport.Status.DONE:
+    file = _File(UsageImport.objects.get(pk=import_id))
+    while (row := _piece(import_id, file)).status != UsageImport.Status.DONE:
         pass
     return row
 
 
+class _File:
+    """Its events, read once from the first to the last; pieces are asked for in their order."""
+
+    def __init__(self, row: UsageImport) -> None:
+        self.events, self.at = events(bytes(row.content), row.format), 0
+
+    def piece(self, first: int) -> list[tuple[int, Any]]:
+        found = list(islice(self.events, first - self.at, first - self.at + PIECE))
+        self.at = first + len(found)
+        return found
+
+
 @transaction.atomic
-def _piece(import_id: str) -> UsageImport:
+def _piece(import_id: str, file: _File) -> UsageImport:
     """The next events of the file, and how far it has come."""
-    row = UsageImport.objects.select_for_update().get(pk=import_id)
+    row = UsageImport.objects.select_for_update().defer("content").get(pk=import_id)
     if row.status == UsageImport.Status.DONE:
         return row
     now = timezone.now()
-    found = list(events(bytes(row.content), row.format))[row.processed : row.processed + PIECE]
-    done, bad = _record([event for _, event in found], row, now)
+    found = file.piece(row.processed)
+    piece = [event for _, event in found]
+    done = metering.record(events=piece, livemode=row.livemode, now=now, actor=row.actor)
     row.processed += len(found)
     row.accepted, row.duplicates = row.accepted + done.accepted, row.duplicates + done.duplicates
-    row.rejected += len(bad)
-    lines = [line for line, _ in found]
-    row.errors = [*row.errors, *(_error(one, lines[one.index]) for one in bad)][:ERRORS_KEPT]
+    row.rejected += len(done.rejected)
+    row.errors = [*row.errors, *(_error(one, found[one.index][0]) for one in done.rejected)][:ERRORS_KEPT]
     row.status = UsageImport.Status.RUNNING
     if row.processed >= row.lines:
         row.status, row.finished_at, row.content = UsageImport.Status.DONE, now, b""
-    row.save()
+    row.save()  # the content only where it was dropped
     return row
-
-
-def _record(piece: list[Any], row: UsageImport, now: datetime) -> tuple[metering.Recorded, list[Rejection]]:
-    """Lines that are no events are refused beside those that are."""
-    good = [(n, event) for n, event in enumerate(piece) if isinstance(event, dict)]
-    done = metering.record(
-        events=[event for _, event in good], livemode=row.livemode, now=now, actor=row.actor
-    )
-    bad = [replace(one, index=good[one.index][0]) for one in done.rejected]
-    bad += [
-        rejection(n, event, "invalid_event") for n, event in enumerate(piece) if not isinstance(event, dict)
-    ]
-    return done, sorted(bad, key=lambda one: one.index)
 
 
 def _error(one: Rejection, line: int) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _storable(text: str) -> str:
 
 
 def events(content: bytes, format: str) -> Iterator[tuple[int, Any]]:
-    """(line in the file, from 1, and the event or None for a line that is none). Raises UnreadableFile."""
+    """(line in the file, from 1, and the event, or a `Bad` that says why there is none). Raises UnreadableFile."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -119,17 +120,26 @@ def events(content: bytes, format: str) -> Iterator[tuple[int, Any]]:
 
 
 def _objects(text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.encode().split(b"\n"), 1):
         if line.strip():
             yield number, _object(line)
 
 
-def _object(line: str) -> Any:
+def _object(line: bytes) -> Any:
     try:
         value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+        if json_names.may_come_twice(line, value):
+            json.loads(line, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return Bad("invalid_event")
+    except Bad as bad:
+        return bad
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if (twice := json_names.that_comes_twice(pairs)) is not None:
+        raise Bad("duplicate_key", twice)
 
 
 def _rows(text: str) -> Iterator[tuple[int, Any]]:
@@ -152,10 +162,10 @@ def _check_header(names: list[str]) -> None:
         raise UnreadableFile("A column stands twice in the first line.", field="file")
 
 
-def _event(names: list[str], cells: list[str]) -> dict[str, Any] | None:
-    """None for a line with more cells than columns; empty cells say nothing."""
+def _event(names: list[str], cells: list[str]) -> dict[str, Any] | Bad:
+    """`Bad` for a line with more cells than columns; empty cells say nothing."""
     if len(cells) > len(names):
-        return None
+        return Bad("invalid_event")
     given = {name: cell for name, cell in zip(names, cells, strict=False) if cell != ""}
     event: dict[str, Any] = {name: given.pop(name) for name in OWN if name in given}
     return {**event, "properties": given} if given else event

@@ -23,6 +23,7 @@ _YEARS = range(1970, 2200)
 
 DETAILS = {
     "invalid_event": "An event is an object.",
+    "duplicate_key": "“{}” is given twice.",
     "unknown_field": (
         "An event has id, customer, event_name, timestamp, properties and replaces; “{}” is none of them."
     ),
@@ -79,7 +80,9 @@ def sort_out(events: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Rejectio
 
 
 def row_of(index: int, event: Any) -> dict[str, Any]:
-    """The event in the statement's short names. Raises Bad."""
+    """The event in the statement's short names. One that could not be read is the `Bad` which says why. Raises Bad."""
+    if isinstance(event, Bad):
+        raise event
     if type(event) is not dict:
         raise Bad("invalid_event")
     if not event.keys() <= FIELDS:

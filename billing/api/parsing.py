@@ -8,6 +8,7 @@ from typing import IO, Any, NoReturn
 
 from rest_framework.parsers import BaseParser
 
+from billing import json_names
 from billing.api.problems import FieldProblem, Problem
 
 DEEPEST = 20
@@ -48,12 +49,9 @@ def malformed(code: str, detail: str, field: str = "") -> Problem:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+    if (twice := json_names.that_comes_twice(pairs)) is not None:
         raise malformed("duplicate_key", f"“{twice[:100]}” is given twice.", twice[:100])
-    return found
+    return dict(pairs)
 
 
 @dataclass(frozen=True, slots=True)

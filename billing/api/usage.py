@@ -1,7 +1,6 @@
 """Usage: events in, quantities out."""
 
 import json
-import re
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import metering
+from billing import json_names, metering
 from billing.api import parsing
 from billing.api.fields import Day, Instant, Number, Strict, Text
 from billing.api.meters import meter_named
@@ -113,32 +112,15 @@ def _events(request: Request) -> list[Any]:
     return body["events"]
 
 
-_SPACED_NAME = re.compile(rb'"\s+:')
-
-
 def read_quickly(body: bytes) -> Any:
-    """As `parsing.read`, five times as fast for what is usually sent.
-
-    The quick reader keeps the last of two equal names. Every name in the text is followed by `":`, so as many
-    of these as names were read means that none was given twice; otherwise, or where it is nested too deeply to be
-    counted, the careful reader decides.
-    """
+    """As `parsing.read`, five times as fast for what is usually sent; where a name may be given twice, the careful reader
+    decides."""
     try:
         value = orjson.loads(body)
-        names = _names(value)
+        doubtful = json_names.may_come_twice(body, value)
     except (orjson.JSONDecodeError, RecursionError):
         return parsing.read(body)
-    if body.count(b'":') == names and not _SPACED_NAME.search(body):
-        return value
-    return _as_floats(parsing.read(body))
-
-
-def _names(value: Any) -> int:
-    if type(value) is dict:
-        return len(value) + sum(_names(part) for part in value.values() if type(part) in (dict, list))
-    if type(value) is list:
-        return sum(map(_names, value))
-    return 0
+    return _as_floats(parsing.read(body)) if doubtful else value
 
 
 def _as_floats(value: Any) -> Any:

@@ -5,6 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import importing, metering
@@ -76,12 +78,60 @@ def test_it_reads_json_lines(acme, run_jobs):
 def test_a_killed_job_goes_on_where_it_stopped(acme, monkeypatch):
     monkeypatch.setattr(importing, "PIECE", 2)
     made = take(CSV + "".join(f"e{n},acme,api_call,,1\n" for n in range(5)))
-    importing._piece(made.pk)
+    importing._piece(made.pk, importing._File(made))
     assert UsageImport.objects.get().processed == UsageEvent.objects.count() == 2
     importing.work(import_id=made.pk)
     importing.work(import_id=made.pk)
     made.refresh_from_db()
     assert (made.accepted, made.duplicates, used(acme)) == (5, 0, 5)
+
+
+def test_a_file_is_read_once_however_many_pieces_it_has(acme, monkeypatch):
+    monkeypatch.setattr(importing, "PIECE", 2)
+    read = []
+    monkeypatch.setattr(
+        importing, "_object", lambda line, real=importing._object: read.append(line) or real(line)
+    )
+    made = take(
+        "".join(f'{{"id": "e{n}", "customer": "acme", "event_name": "api_call"}}\n' for n in range(7)),
+        "jsonl",
+    )
+    read.clear()
+    with CaptureQueriesContext(connection) as asked:
+        importing.work(import_id=made.pk)
+    assert len(read) == 7
+    assert len([each for each in asked if '"billing_usageimport"."content"' in each["sql"]]) == 1
+
+
+def test_a_file_that_somebody_else_reads_too_is_counted_once(acme, monkeypatch):
+    monkeypatch.setattr(importing, "PIECE", 2)
+    made = take(CSV + "".join(f"e{n},acme,api_call,,1\n" for n in range(7)))
+    one, other = importing._File(made), importing._File(made)
+    for file in (one, other, other, one):
+        row = importing._piece(made.pk, file)
+    assert (row.status, row.accepted, row.duplicates, used(acme)) == ("done", 7, 0, 7)
+
+
+def test_a_line_that_names_a_key_twice_is_refused(acme, run_jobs):
+    good = '{"id": "%s", "customer": "acme", "event_name": "api_call", "properties": {"value": 1, "a\\":": "x\\": y"}}'
+    made = take(
+        "\n".join(
+            [
+                good % "a",
+                '{"id": "b", "id": "b", "customer": "acme", "event_name": "api_call", "properties": {"value": 1}}',
+                '{"id": "c", "customer": "acme", "event_name": "api_call", "properties": {"value": 1, "val\\u0075e": 9}}',
+                (good % "d").replace('":', '" :'),
+            ]
+        ),
+        "jsonl",
+    )
+    run_jobs()
+    made.refresh_from_db()
+    assert (made.accepted, used(acme)) == (2, 2)
+    assert [(e["line"], e["code"], e["detail"]) for e in made.errors] == [
+        (2, "duplicate_key", "“id” is given twice."),
+        (3, "duplicate_key", "“value” is given twice."),
+    ]
 
 
 @pytest.mark.parametrize(
