@@ -119,3 +119,15 @@ def test_the_use_of_a_remembered_key_is_noted_once_a_minute(key):
             keys.used(keys.find(key[1], now), now)
     assert len([one for one in asked.captured_queries if "UPDATE" in one["sql"]]) == 1
     assert ApiKey.objects.get().last_used_at == now
+
+
+def test_it_takes_values_by_place_and_by_name_and_an_old_percent_sign():
+    asked = [
+        ("select %s::int - %s::int, 7 %% 4", [5, 2], (3, 3)),
+        ("select %(a)s::int - %(b)s::int, %(a)s::int %% 4", {"b": 2, "a": 5, "more": 1}, (3, 1)),
+        ("select 7 % 4", None, (3,)),
+    ]
+    with prepared.cursor() as cursor:
+        for statement, values, answer in asked * 2:
+            cursor.execute(statement, values)
+            assert cursor.fetchone() == answer
