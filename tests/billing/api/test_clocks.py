@@ -1,6 +1,11 @@
 """Test clocks: a year in a request."""
 
-from billing.models import Event, Invoice
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from billing.models import Event, Invoice, InvoiceLine
 
 START = "2026-01-15T12:00:00Z"
 
@@ -26,6 +31,64 @@ def test_a_clock_goes_forward_only_and_not_too_far(api, code):
     assert code(api.post(path, to="2026-02-14")) == (400, "invalid_timestamp")
     assert code(api.post(path)) == (400, "required")
     assert code(api.post("test_clocks/clk_1/advance", to=START)) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        # The day has no midnight, or not its first hour.
+        ("Africa/Cairo", date(2026, 4, 24), 23),
+        ("America/Havana", date(2026, 3, 8), 23),
+        ("America/Santiago", date(2026, 9, 6), 23),
+        ("Asia/Beirut", date(2027, 3, 28), 23),
+        ("Atlantic/Azores", date(2027, 3, 28), 23),
+        ("Australia/Lord_Howe", date(2026, 10, 4), 23.5),
+        # It has midnight twice, or an hour, or two.
+        ("America/Havana", date(2026, 11, 1), 25),
+        ("America/Santiago", date(2026, 4, 4), 25),
+        ("Antarctica/Troll", date(2026, 10, 25), 26),
+        ("Atlantic/Azores", date(2026, 10, 25), 25),
+        ("Europe/Lisbon", date(2026, 10, 25), 25),
+        ("Pacific/Auckland", date(2026, 4, 5), 25),
+    ],
+)
+def test_a_clock_goes_over_a_day_of_another_length(api, books, zone, day, hours):
+    """A period begins with it: it is billed in its first moment and not before it, once."""
+    first, after = (first_moment(day + timedelta(days=n), zone) for n in (0, 1))
+    assert after - first == timedelta(hours=hours)
+    month_before = day.replace(month=day.month - 1)
+    noon = datetime(month_before.year, month_before.month, month_before.day, 12, tzinfo=ZoneInfo(zone))
+    clock = api.post("test_clocks", time=noon.isoformat()).json()["id"]
+    fields = {"name": "A", "email": "a@a.example", "timezone": zone, "test_clock": clock}
+    customer = api.post("customers", **fields).json()["id"]
+    api.post("subscriptions", customer=customer, plan="pro", quantity=2)
+
+    def billed_by(moment):
+        assert api.post(f"test_clocks/{clock}/advance", to=moment.isoformat()).status_code == 200
+        return list(InvoiceLine.objects.order_by("period_start").values_list("period_start", flat=True))
+
+    assert billed_by(first - timedelta(seconds=1)) == [month_before]
+    assert billed_by(first) == [month_before, day]
+    assert billed_by(after + timedelta(hours=3)) == [month_before, day]
+
+
+def first_moment(day, zone):
+    """The first minute of that day, looked for one by one."""
+    moment = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=1)
+    while moment.astimezone(ZoneInfo(zone)).date() < day:
+        moment += timedelta(minutes=1)
+    return moment
+
+
+def test_a_century_is_too_far_however_it_is_asked_for(api, code):
+    clock = api.post("test_clocks", time=START).json()["id"]
+    path = f"test_clocks/{clock}/advance"
+    for to in ("2126-01-15T12:00:00Z", "2200-12-31T23:59:59Z"):
+        assert code(api.post(path, to=to)) == (422, "advance_too_long")
+    for to in ("2201-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        [error] = api.post(path, to=to).json()["errors"]
+        assert (error["field"], error["code"]) == ("to", "invalid_timestamp")
+    assert api.get(f"test_clocks/{clock}").json()["time"] == START
 
 
 def test_it_lists_and_reads(api):
