@@ -1,4 +1,5 @@
-"""What a visitor is told when the database was away, whoever noticed: a view, middleware, or another error's page."""
+"""What a visitor is told when the database was away, whoever noticed: a view, middleware, or another error's page; and
+when the mail server was, which a code to sign in waits for."""
 
 import logging
 import sys
@@ -8,19 +9,21 @@ from django.shortcuts import render
 from django.views import defaults
 
 from billing.api import problems
+from portal.accounts import MailAway
 
 logger = logging.getLogger("tandem.request")
 
 
 def is_away(error: BaseException | None) -> bool:
-    return isinstance(error, problems.AWAY)
+    return isinstance(error, (*problems.AWAY, MailAway))
 
 
 def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse:
     """Nothing was done, and it is worth another try. So Stripe sends its event again, and a buyer reads what to do."""
-    logger.error("The database did not answer: %s", error)
-    response = render(request, "503.html", status=503)
-    response["Retry-After"] = "5"
+    no_mail = isinstance(error, MailAway)
+    logger.error("The %s did not answer: %s", "mail server" if no_mail else "database", error)
+    response = render(request, "503.html", {"no_mail": no_mail}, status=503)
+    response["Retry-After"] = "60" if no_mail else "5"
     return response
 
 

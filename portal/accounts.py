@@ -14,6 +14,10 @@ WAYS = {
 }
 
 
+class MailAway(Exception):
+    """The mail server did not take a mail that somebody waits for. The same for an address that is not known."""
+
+
 class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -36,9 +40,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return [{**way, "description": WAYS.get(way["id"], way["description"])} for way in methods]
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
-        """Mails about sign-in carry the seller's name, as every other mail does."""
+        """Mails about sign-in carry the seller's name, as every other mail does. They are sent at once, not by a job, and
+        kept nowhere. Raises MailAway."""
         seller = Seller.objects.first() or Seller(name="Tandem")
-        super().send_mail(template_prefix, email, {"seller": seller, **context})
+        try:
+            super().send_mail(template_prefix, email, {"seller": seller, **context})
+        except OSError as error:  # what smtplib raises is one, too
+            raise MailAway(f"{type(error).__name__}: {error}"[:300]) from error
 
     def format_email_subject(self, subject: str) -> str:
         """As written: no site's name in brackets before it."""

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from smtplib import SMTPServerDisconnected
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -75,6 +76,21 @@ def test_it_answers_the_same_for_addresses_that_it_does_not_know(client, alice):
     shown = client.get(unknown.url)
     assert shown.status_code == 200
     assert "charlie@nowhere.example" in shown.text
+
+
+@pytest.mark.parametrize("address", [ASK, "/accounts/password/reset/"])
+def test_a_mail_server_that_is_away_is_told_kindly_whoever_asks(client, alice, monkeypatch, address):
+    def away(self, *args, **options):
+        raise SMTPServerDisconnected("Connection unexpectedly closed: mail.example")
+
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", away)
+    client.raise_request_exception = False
+    known, unknown = (client.post(address, {"email": e}) for e in (alice.email, "charlie@nowhere.example"))
+    for answer in (known, unknown):
+        assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+        assert "our mail server does not answer" in answer.text
+        assert "mail.example" not in answer.text
+    assert known.content == unknown.content
 
 
 def test_a_stranger_gets_no_code_and_no_account(client):
