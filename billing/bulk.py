@@ -8,8 +8,9 @@ billing run does in Python; the database still parses and checks every value.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import UpdateQuery
 
+from billing import prepared
 from billing.models.ids import IdField
 
 type Row = Mapping[str, Any]
@@ -40,7 +42,7 @@ def copy(model: type[models.Model], rows: Sequence[Row]) -> None:
     _copied(model, rows, _blocks)()
 
 
-def prepared(model: type[models.Model], rows: Sequence[Row]) -> Callable[[], None]:
+def copied_later(model: type[models.Model], rows: Sequence[Row]) -> Callable[[], None]:
     """`copy` in two parts: all of the text is made now, and calling the answer inserts it. For what can be made before
     something is locked that others wait for."""
     return _copied(model, rows, lambda fields, rows: list(_blocks(fields, rows)))
@@ -83,16 +85,57 @@ def write(*tables: Rows) -> None:
 
 
 def _insert(tables: Sequence[Rows]) -> None:
-    parts: list[str] = []
-    values: list[str | None] = []
-    for n, (model, rows) in enumerate(tables):
-        fields = _fields(model, frozenset(rows[0]))
-        line = f"({', '.join(['%s'] * len(fields))})"
-        columns, lines = ", ".join(_column(f) for f in fields), ", ".join([line] * len(rows))
-        parts.append(f"t{n} as (insert into {model._meta.db_table} ({columns}) values {lines})")  # noqa: S608 - our own names
-        values += [text for row in rows for text in _values(fields, row)]
-    with connection.cursor() as cursor:
-        cursor.execute(f"with {', '.join(parts)} select", values)
+    into = [(model, _fields(model, frozenset(rows[0]))) for model, rows in tables]
+    with prepared.cursor() as cursor:
+        cursor.execute(
+            _inserting(tuple(into)),
+            [_document(fields, rows) for (_, fields), (_, rows) in zip(into, tables, strict=True)],
+        )
+
+
+@lru_cache
+def _inserting(into: Sequence[tuple[type[models.Model], Sequence[models.Field]]]) -> str:
+    """One statement for several tables, with a place for the rows of each as a JSON document. It is the same however many
+    there are, so a connection plans it once."""
+    parts = []
+    for n, (model, fields) in enumerate(into):
+        columns = ", ".join(map(_column, fields))
+        typed = ", ".join(f"{_column(f)} {_cast(f)}" for f in fields)
+        given = f"select {columns} from jsonb_to_recordset(%s::jsonb) as g ({typed})"  # noqa: S608 - our own names
+        parts.append(f"t{n} as (insert into {model._meta.db_table} ({columns}) {given})")
+    return f"with {', '.join(parts)} select"
+
+
+# JSON has these itself.
+_IN_JSON = (
+    ArrayField,
+    models.BooleanField,
+    models.CharField,
+    models.IntegerField,
+    models.JSONField,
+    models.TextField,
+)
+
+
+def _document(fields: Sequence[models.Field], rows: Sequence[Row]) -> str:
+    """The rows as JSON, of which the database makes what the columns are."""
+    columns = {str(f.column): _column_values(f, rows) for f in fields}
+    return _json([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+def _column_values(field: models.Field, rows: Sequence[Row]) -> list[Any]:
+    name = field.attname
+    values = [row[name] if name in row else _given_default(field) for row in rows]
+    if _is_in_json(field):
+        return values
+    encode = _encoder(field)
+    return [None if value is None else encode(value) for value in values]
+
+
+@cache
+def _is_in_json(field: models.Field) -> bool:
+    target = _target(field)
+    return isinstance(target, _IN_JSON) and not isinstance(target, IdField)
 
 
 def _values(fields: Sequence[models.Field], row: Row) -> list[str | None]:
@@ -114,25 +157,33 @@ def store(things: Iterable[models.Model], *others: Rows) -> None:
     write(*tables.items(), *others)
 
 
-type Change = tuple[models.QuerySet[Any], Row]
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A stored row, if fields of it are so still."""
+
+    row: models.Model
+    so: Row
+
+
+type Change = tuple[models.QuerySet[Any] | Still, Row]
 
 
 def claim(
-    wanted: models.QuerySet[Any], changes: Row, *things: models.Model, hold: models.Model | None = None
+    wanted: models.QuerySet[Any] | Still,
+    changes: Row,
+    *things: models.Model,
+    hold: models.Model | None = None,
 ) -> bool:
-    """Change the one row that is wanted, if it is still as the queryset says, and only then hold a row that it belongs to
-    and insert the new instances, by one statement. False when it is not."""
+    """Change the one row that is wanted, if it is still as is said, and only then hold a row that it belongs to and
+    insert the new instances, by one statement. False when it is not."""
     return claim_all([(wanted, changes)], things, hold=hold)[0]
 
 
 def claim_all(
     wanted: Sequence[Change], things: Sequence[models.Model] = (), *, hold: models.Model | None = None
 ) -> list[bool]:
-    """Change each of several rows, if it is still as its queryset says, by one statement; what else is as `claim` has it
-    follows only where all were. Says which were. No row may be wanted twice."""
-    if len(wanted) == 1 and not things and hold is None:
-        [(rows, changes)] = wanted
-        return [rows.update(**changes) > 0]
+    """Change each of several rows, if it is still as is said, by one statement; what else is as `claim` has it follows
+    only where all were. Says which were. No row may be wanted twice."""
     if not wanted and not things:
         return []
     changed = [_update(rows, changes) for rows, changes in wanted]
@@ -147,7 +198,7 @@ def claim_all(
     given = [value for _, values in (*changed, *added) for value in values]
     given += [_text(hold._meta.pk, hold.pk)] if hold else []
     sql = f"with {', '.join(parts)} select {', '.join([*found, '(select count(*) from held)'])}"  # noqa: S608
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(sql, given)
         claimed = [bool(each) for each in cursor.fetchone()[:-1]]
     for thing in things if all(claimed) else ():
@@ -155,18 +206,41 @@ def claim_all(
     return claimed
 
 
-def _update(wanted: models.QuerySet[Any], changes: Row) -> tuple[str, Sequence[Any]]:
+def _update(wanted: models.QuerySet[Any] | Still, changes: Row) -> tuple[str, Sequence[Any]]:
+    if isinstance(wanted, Still):
+        return _update_still(wanted, changes)
     query: UpdateQuery = wanted.query.chain(UpdateQuery)  # type: ignore[assignment]
     query.add_update_values(dict(changes))
     return query.get_compiler(wanted.db).as_sql()
 
 
+def _update_still(wanted: Still, changes: Row) -> tuple[str, Sequence[Any]]:
+    """Without Django's queries, which take longer to be made and written than to be run."""
+    model = type(wanted.row)
+    new = [_given(model, name, value) for name, value in changes.items()]
+    so = [_given(model, name, value) for name, value in {"pk": wanted.row.pk, **wanted.so}.items()]
+    setting = ", ".join(f"{column} = %s" for column, _ in new)
+    same = " and ".join(f"{column} {'is null' if text is None else '= %s'}" for column, text in so)
+    sql = f"update {model._meta.db_table} set {setting} where {same}"  # noqa: S608 - our own names
+    return sql, [*(text for _, text in new), *(text for _, text in so if text is not None)]
+
+
+def _given(model: type[models.Model], name: str, value: Any) -> tuple[str, str | None]:
+    """The column of a field and the text of a value for it; a row stands for its key."""
+    field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    return _column(field), _text(field, value.pk if isinstance(value, models.Model) else value)
+
+
 def _insert_claimed(thing: models.Model) -> tuple[str, Sequence[Any]]:
     row = _row(thing)
     fields = _fields(type(thing), frozenset(row))
+    return _inserting_claimed(type(thing), fields), _values(fields, row)
+
+
+@lru_cache
+def _inserting_claimed(model: type[models.Model], fields: Sequence[models.Field]) -> str:
     columns, casts = ", ".join(map(_column, fields)), ", ".join(f"%s::{_cast(f)}" for f in fields)
-    sql = f"insert into {thing._meta.db_table} ({columns}) select {casts} from claimed"  # noqa: S608 - our own names
-    return sql, _values(fields, row)
+    return f"insert into {model._meta.db_table} ({columns}) select {casts} from claimed"  # noqa: S608 - our own names
 
 
 def _hold(row: models.Model | None) -> str:
@@ -282,10 +356,12 @@ def _read_as(
     return [f.attname for f in fields], [(str(f.column), _target(f).to_python) for f in fields]
 
 
+@cache
 def _column(field: models.Field) -> str:
     return connection.ops.quote_name(str(field.column))
 
 
+@cache
 def _cast(field: models.Field) -> str:
     """A cast to varchar(n) would cut what is too long; an assignment refuses it."""
     return "text" if isinstance(_target(field), models.CharField) else str(field.db_type(connection))

@@ -7,15 +7,28 @@ network. An unknown outcome is asked about (`reconcile`), never guessed; nothing
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 
-from billing import bulk, correcting, customers, dunning, hosted, issuing, journal, mail, reasons, settling
+from billing import (
+    bulk,
+    correcting,
+    customers,
+    dunning,
+    hosted,
+    issuing,
+    journal,
+    mail,
+    moves,
+    reasons,
+    settling,
+)
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
@@ -23,6 +36,7 @@ from billing.models import Customer, Invoice, Mail, Payment, PaymentMethod, Post
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
+from billing.remembering import RememberedSQL
 from billing.templatetags.tandem import money
 
 log = logging.getLogger(__name__)
@@ -212,9 +226,14 @@ def apply(
 def locked(payment_id: str) -> Payment:
     """The attempt as it is now, held until the transaction ends; its customer first, where it has one yet."""
     key = UUID(hex=payment_id.partition("_")[2])
-    for payment in Payment.objects.raw(_HELD, [key, key]):
-        return payment
+    for payment in _held().fetch([key, key]):
+        return cast(Payment, payment)
     raise Payment.DoesNotExist(payment_id)
+
+
+@cache
+def _held() -> RememberedSQL:
+    return RememberedSQL(Payment, _HELD)
 
 
 # The condition on the owner is met before the payment is looked for, so the customer is held first.
@@ -223,7 +242,7 @@ with owner as materialized (
     select "billing_customer".id from "billing_customer" join billing_payment p on p.customer_id = "billing_customer".id
     where p.id = %s for no key update of "billing_customer"
 )
-select * from "billing_payment" where id = %s and (select count(*) from owner) >= 0
+select {columns} from "billing_payment" where id = %s and (select count(*) from owner) >= 0
 for no key update of "billing_payment"
 """
 
@@ -239,19 +258,20 @@ def succeeded(
 ) -> None:
     """The money has moved: settle what it was for."""
     counted = False
-    if payment.invoice_id is None and payment.source:
-        counted = (make or on_source_paid[payment.source.partition("_")[0]])(payment, card, now)
-        fields |= {name: getattr(payment, name) for name in SOLD}
-    data = {
-        "amount": payment.amount,
-        "currency": payment.currency,
-        "method": payment.method,
-        "invoice": payment.invoice_id,
-    }
-    move(
-        payment, "succeeded", event="payment.succeeded", actor=actor, now=now, customer=payment.customer,
-        settled_at=now, data=data, **fields,
-    )  # fmt: skip
+    with moves.together():
+        if payment.invoice_id is None and payment.source:
+            counted = (make or on_source_paid[payment.source.partition("_")[0]])(payment, card, now)
+            fields |= {name: getattr(payment, name) for name in SOLD}
+        data = {
+            "amount": payment.amount,
+            "currency": payment.currency,
+            "method": payment.method,
+            "invoice": payment.invoice_id,
+        }
+        move(
+            payment, "succeeded", event="payment.succeeded", actor=actor, now=now, customer=payment.customer,
+            settled_at=now, data=data, **fields,
+        )  # fmt: skip
     if payment.invoice_id is not None and not counted:
         settle(payment=payment, now=now, actor=actor)
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import Q
@@ -22,6 +23,7 @@ from billing.models import (
     User,
 )
 from billing.refusals import Refused
+from billing.remembering import RememberedSQL
 from billing.typed import FREE_MAIL, business_domain
 
 __all__ = [
@@ -453,14 +455,20 @@ def _user(address: str, name: str) -> User:
     fresh = User(email=address.lower(), name=name)
     fresh.set_unusable_password()
     given = [fresh.password, fresh.email, fresh.name, fresh.date_joined]
-    return User.objects.raw(_FIND_OR_MAKE, given)[0]
+    [user] = _found_or_made().fetch(given)
+    return cast(User, user)
+
+
+@cache
+def _found_or_made() -> RememberedSQL:
+    return RememberedSQL(User, _FIND_OR_MAKE)
 
 
 _FIND_OR_MAKE = """
 insert into billing_user as u (password, is_superuser, is_staff, is_active, email, name, date_joined)
 values (%s, false, false, true, %s, %s, %s)
 on conflict (lower(email)) do update set email = u.email
-returning *
+returning {columns}
 """
 
 
@@ -625,7 +633,7 @@ def unpin_segment(*, customer: Customer, now: datetime, actor: str) -> None:
 def _enter(customer: Customer, segment: Segment, *, now: datetime, why: str, actor: str) -> None:
     """Compare-and-set: who was quicker wins, and the change is kept once."""
     before = customer.segment
-    still = Customer.objects.filter(pk=customer.pk, segment=before)
+    still = bulk.Still(customer, {"segment": before})
     kept = SegmentChange(customer=customer, before=before, after=segment, at=now, why=why[:300])
     if not bulk.claim(still, {"segment": segment}, kept):
         customer.refresh_from_db(fields=["segment"])

@@ -176,7 +176,7 @@ def _issue_invoices(
 ) -> list[Issued]:
     snapshot = seller_snapshot(seller)
     lines = [line for d in drafts for line in line_rows(d.lines, "invoice_id", d.id, "line")]
-    write_lines = bulk.prepared(InvoiceLine, [] if beside else lines)
+    write_lines = bulk.copied_later(InvoiceLine, [] if beside else lines)
     numbers = numbering.take([(_series(d), d.now) for d in drafts], seller)
     issued = [Issued(d, _invoice(d, seller, snapshot, n)) for d, n in zip(drafts, numbers, strict=True)]
     balance = _apply_balances(issued)

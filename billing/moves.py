@@ -101,10 +101,7 @@ class Gathered:
     def write(self) -> None:
         waiting, beside = self.waiting, self.beside
         self.waiting, self.beside = [], []
-        wanted = [
-            (type(each.row)._base_manager.filter(pk=each.row.pk, **each.still), each.changes)
-            for each in waiting
-        ]
+        wanted = [(bulk.Still(each.row, each.still), each.changes) for each in waiting]
         for each, found in zip(waiting, bulk.claim_all(wanted, beside), strict=True):
             if not found:
                 words = ", ".join(map(str, each.still.values())) or "there"

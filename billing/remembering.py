@@ -63,6 +63,22 @@ class RememberedValues:
         return list(self.columns.converted(_run(self.text, self.names, values)))
 
 
+class RememberedSQL:
+    """A statement of our own that answers rows of a model, with `{columns}` where its columns go."""
+
+    def __init__(self, model: type[Model], text: str) -> None:
+        rows = model._base_manager.order_by()
+        compiler = rows.query.get_compiler(connection=connection)
+        compiler.as_sql()
+        names = [connection.ops.quote_name(column.target.column) for column, *_ in compiler.select]
+        self.text, self.made = text.replace("{columns}", ", ".join(names)), _Made(rows, compiler)
+
+    def fetch(self, values: Sequence[Any]) -> list[Any]:
+        with prepared.cursor() as cursor:
+            found = cursor.execute(self.text, values).fetchall()
+        return self.made.of(found)
+
+
 class RememberedTables:
     """`bulk.read` of queries whose SQL is written once."""
 

@@ -184,7 +184,7 @@ class Contract:
     renewal_months: int | None = None
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def sell(
     *,
     customer: Customer,

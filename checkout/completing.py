@@ -225,9 +225,7 @@ def _offered(session: CheckoutSession, table: quoting.Table, made: Offer) -> Off
 def _claim(session: CheckoutSession, payment: Payment | None, now: datetime) -> None:
     """Compare-and-set: nobody has paid, ended or tried it since it was read. Stores the attempt to charge with it. Holds
     its row, then its customer's."""
-    as_read = CheckoutSession.objects.filter(
-        pk=session.pk, status="open", attempted_at=None, attempts=session.attempts - 1, expires_at__gt=now
-    )
+    as_read = bulk.Still(session, {"status": "open", "attempted_at": None, "attempts": session.attempts - 1})
     typed = {name: getattr(session, name) for name in (*sessions.TYPED, *ATTEMPT)}
     typed["discount_held"] = session.discount is not None
     if not bulk.claim(as_read, typed, *([payment] if payment else []), hold=session.customer):

@@ -84,6 +84,13 @@ def country_choices() -> list[tuple[str, Any]]:
     return [("", _("Choose a country")), *typed.countries().items()]
 
 
+class CountryField(forms.ChoiceField):
+    """One of all countries, which is looked up: Django would walk over them."""
+
+    def valid_value(self, value: Any) -> bool:
+        return value in typed.countries()
+
+
 class CheckoutForm(forms.Form):
     """Everything on the checkout page but the card."""
 
@@ -96,7 +103,7 @@ class CheckoutForm(forms.Form):
         label=_("People in your company"), least=1, most=customers.MAX_EMPLOYEES,
         help_text=_("Larger companies get a person to help them."),
     )  # fmt: skip
-    country = forms.ChoiceField(
+    country = CountryField(
         label=_("Country"), choices=country_choices, widget=forms.Select(attrs={"autocomplete": "country"})
     )
     line1 = line(200, _("Address"), "address-line1")
@@ -186,7 +193,7 @@ class ContactForm(forms.Form):
     email = email_field()
     company = line(200, _("Company"), "organization")
     employees = WholeNumber(label=_("People in your company"), least=1, most=customers.MAX_EMPLOYEES)
-    country = forms.ChoiceField(
+    country = CountryField(
         label=_("Country"), choices=country_choices, required=False,
         widget=forms.Select(attrs={"autocomplete": "country"}),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from babel.numbers import format_currency, format_decimal
@@ -108,7 +109,13 @@ def money(minor: int | None, currency: str) -> str:
     """2900 in "USD" -> "$29.00" in the reader's language; an en dash for nothing."""
     if minor is None or minor == "":
         return "–"
-    return signed(format_currency(Decimal(to_major(int(minor), currency)), currency, locale=locale()))
+    return _money(int(minor), currency, locale())
+
+
+@lru_cache(maxsize=4096)
+def _money(minor: int, currency: str, where: str) -> str:
+    """The same few prices are on page after page."""
+    return signed(format_currency(Decimal(to_major(minor, currency)), currency, locale=where))
 
 
 @register.filter
@@ -129,9 +136,14 @@ def short_money(minor: int | None, currency: str) -> str:
 @register.filter
 def unit_price(value: Decimal, currency: str) -> str:
     """A decimal price in major units with every digit that it has: 0.0125 in "EUR" -> "€0.0125"."""
+    return _unit_price(value, currency, locale())
+
+
+@lru_cache(maxsize=4096)
+def _unit_price(value: Decimal, currency: str, where: str) -> str:
     digits = max(EXPONENTS[currency], -int(value.normalize().as_tuple().exponent))
     pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
-    return signed(format_currency(value, currency, pattern, locale=locale(), currency_digits=False))
+    return signed(format_currency(value, currency, pattern, locale=where, currency_digits=False))
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
-from billing.models import Customer, Discount, Document, TaxRate, UsageDay
+from billing.models import Customer, Discount, Document, TaxRate, UsageDay, User
 from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +97,40 @@ def test_it_claims_several_rows_at_once_and_stores_what_comes_with_them_only_whe
     assert (found, len(asked)) == ([True, there], 1)
     assert TaxRate.objects.exists() is there
     assert Customer.objects.filter(name__startswith="B").count() == 1 + there
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+def test_it_claims_a_row_that_is_still_so_whatever_the_text(text):
+    row = Customer.objects.create(name=text, email="a@a.example")
+    wanted = bulk.Still(row, {"name": row.name, "external_id": None, "segment": row.segment})
+    other = Customer.objects.create(name=text, email="a@a.example")
+    owner = User.objects.create(email="a@a.example")
+    changes = {"external_id": text or None, "metadata": {"k": text}, "owner": owner, "balance": 5}
+    assert bulk.claim(wanted, changes)
+    stored = Customer.objects.get(pk=row.pk)
+    assert (stored.external_id, stored.metadata) == (text or None, {"k": text})
+    assert (stored.owner_id, stored.balance) == (owner.pk, 5)
+    assert Customer.objects.get(pk=other.pk).balance == 0
+
+
+@pytest.mark.parametrize(
+    "so", [{"name": "Z"}, {"name": "A", "net_days": 30}, {"name": "A", "external_id": None}]
+)
+def test_it_leaves_a_row_that_is_no_longer_so(so):
+    row = Customer.objects.create(name="A", email="a@a.example", external_id="x")
+    rate = TaxRate(country="IE", name="VAT", percentage=Decimal(23))
+    assert not bulk.claim(bulk.Still(row, so), {"name": "B"}, rate)
+    assert Customer.objects.get(pk=row.pk).name == "A"
+    assert not TaxRate.objects.exists()
+
+
+def test_a_statement_is_the_same_for_any_number_of_rows():
+    """So that a connection plans it once."""
+    with CaptureQueriesContext(connection) as asked:
+        bulk.write((Customer, customers()))
+        bulk.write((Customer, customers() + customers()))
+    one, two = (each["sql"].partition(" from jsonb_to_recordset")[0] for each in asked)
+    assert (one, Customer.objects.count()) == (two, 3)
 
 
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)

@@ -11,7 +11,7 @@ from billing import bulk
 from billing.api.subscriptions import subscriptions
 from billing.models import CreditNoteLine, Customer, Invoice, InvoiceLine, Phase, PhaseItem, Subscription
 from billing.models.ids import array_of
-from billing.remembering import Remembered, RememberedTables, RememberedValues, Slot
+from billing.remembering import Remembered, RememberedSQL, RememberedTables, RememberedValues, Slot
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +47,17 @@ def test_it_answers_what_was_written_since(firms):
     assert len(known.fetch({"country": "IE"})) == 4
     firms[0].delete()
     assert len(known.fetch({"country": "IE"})) == 3
+
+
+def test_a_statement_of_our_own_answers_rows_as_a_query_does(firms):
+    made = RememberedSQL(
+        Customer, "update billing_customer c set industry = %s where name = %s returning {columns}"
+    )
+    [row] = made.fetch(["Robots", "Bühler"])
+    assert row.__dict__.keys() == Customer.objects.get(name="Bühler").__dict__.keys()
+    assert (row, row.pk, row.industry, row.metadata) == (firms[3], firms[3].pk, "Robots", {})
+    row.save()
+    assert made.fetch(["Robots", "Nobody"]) == []
 
 
 def test_several_tables_are_read_by_one_statement_as_they_are_without_it(firms):
