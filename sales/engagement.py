@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, NamedTuple
 
@@ -55,9 +55,6 @@ class Part:
     of: int
     words: str
 
-    def stored(self) -> dict[str, Any]:
-        return {"name": self.name, "points": self.points, "of": self.of, "words": self.words}
-
 
 def parts_of(seen: Activity) -> tuple[Part, ...]:
     """The four summands of the score; they add up to at most 100.
@@ -65,17 +62,38 @@ def parts_of(seen: Activity) -> tuple[Part, ...]:
     Days: 40 for 20 of 28 days or more. Growth: 20 for half as much again as before, 10 for the same, none for
     half or less. Included: 20 for all that is included. Team: 20 for ten members or more.
     """
-    growth = ONE if seen.growth is None and seen.active_days else (seen.growth or Decimal(0))
-    grown = f"{growth * 100:.0f} % of the use of the {WINDOW} days before"
-    words = "no use before" if seen.growth is None else grown
     return (
-        _part(
-            "Active days", 40, Decimal(seen.active_days) / FULL_DAYS, f"{seen.active_days} of {WINDOW} days"
-        ),
-        _part("Growth", 20, growth - HALF, words),
-        _part("Included quantity", 20, seen.used_share, f"{seen.used_share * 100:.0f} % of it passed"),
-        _part("Team", 20, Decimal(seen.members) / FULL_TEAM, f"{seen.members} members"),
+        _days(seen.active_days),
+        _growth_over(seen.growth, seen.active_days > 0),
+        _included(seen.used_share),
+        _team(seen.members),
     )
+
+
+# Most customers have one of a few dozen of each.
+
+
+@lru_cache
+def _days(active: int) -> Part:
+    return _part("Active days", 40, Decimal(active) / FULL_DAYS, f"{active} of {WINDOW} days")
+
+
+@lru_cache(maxsize=1024)
+def _growth_over(growth: Decimal | None, active: bool) -> Part:
+    if growth is None:
+        return _part("Growth", 20, (ONE if active else Decimal(0)) - HALF, "no use before")
+    words = f"{growth * 100:.0f} % of the use of the {WINDOW} days before"
+    return _part("Growth", 20, growth - HALF, words)
+
+
+@lru_cache(maxsize=1024)
+def _included(share: Decimal) -> Part:
+    return _part("Included quantity", 20, share, f"{share * 100:.0f} % of it passed")
+
+
+@lru_cache
+def _team(members: int) -> Part:
+    return _part("Team", 20, Decimal(members) / FULL_TEAM, f"{members} members")
 
 
 def _part(name: str, of: int, share: Decimal, words: str) -> Part:
@@ -84,7 +102,7 @@ def _part(name: str, of: int, share: Decimal, words: str) -> Part:
 
 
 def total(parts: Iterable[Part]) -> int:
-    return sum(part.points for part in parts)
+    return sum([part.points for part in parts])
 
 
 # -- Measuring: a fixed number of queries for each batch -----------------------------------------------------
@@ -109,12 +127,12 @@ def measure(*, now: datetime) -> int:
 
 
 class Scored(NamedTuple):
-    """A customer's score of a day, with the parts as they are stored."""
+    """A customer's score of a day with its parts."""
 
     customer_id: str
     day: date
     score: int
-    parts: Sequence[Mapping[str, Any]]
+    parts: Sequence[Part]
 
 
 def _measure(customers: Sequence[tuple[str, str, datetime]]) -> dict[str, list[Finding]]:
@@ -123,7 +141,7 @@ def _measure(customers: Sequence[tuple[str, str, datetime]]) -> dict[str, list[F
     moments = {pk: moment for pk, _, moment in customers}
     days = {pk: local_date(moment, timezone) for pk, timezone, moment in customers}
     before, seen = _latest(days), activities(days)
-    scored = [_scored(pk, day, parts_of(seen[pk])) for pk, day in days.items()]
+    scored = [_scored(pk, day, seen[pk]) for pk, day in days.items()]
     _keep(scored)
     rule = Rule.objects.filter(code=CODE, enabled=True).first()
     return _crossed(rule, scored, before, moments) if rule else {}
@@ -146,8 +164,9 @@ def _keep(scored: Sequence[Scored]) -> None:
         cursor.execute(_KEEP, [orjson.dumps(rows).decode()])
 
 
-def _scored(customer: str, day: date, parts: Sequence[Part]) -> Scored:
-    return Scored(customer, day, total(parts), [part.stored() for part in parts])
+def _scored(customer: str, day: date, seen: Activity) -> Scored:
+    parts = parts_of(seen)
+    return Scored(customer, day, total(parts), parts)
 
 
 def _latest(days: Mapping[str, date]) -> dict[str, int]:
@@ -159,10 +178,10 @@ def _latest(days: Mapping[str, date]) -> dict[str, int]:
     return dict(rows.values_list("customer_id", "score"))
 
 
-def _by_day(days: Mapping[str, date]) -> dict[date, list[str]]:
-    found: dict[date, list[str]] = defaultdict(list)
+def _by_day(days: Mapping[str, date]) -> dict[date, set[str]]:
+    found: dict[date, set[str]] = defaultdict(set)
     for pk, day in days.items():
-        found[day].append(pk)
+        found[day].add(pk)
     return found
 
 
@@ -197,7 +216,8 @@ def replayed(rule: Rule, scores: Iterable[EngagementScore]) -> Iterator[Finding]
             last, at, timedelta(days=rule.window_days or 0)
         ):
             last = at
-            yield _finding(rule, row, at)
+            parts = [Part(**part) for part in row.parts]
+            yield _finding(rule, Scored(row.customer_id, row.day, row.score, parts), at)
         before = row.score
 
 
@@ -205,12 +225,12 @@ def _within(last: datetime | None, now: datetime, window: timedelta) -> bool:
     return last is not None and last > now - window
 
 
-def _finding(rule: Rule, row: EngagementScore | Scored, now: datetime) -> Finding:
-    words = ", ".join(f"{part['name'].lower()} {part['points']} of {part['of']}" for part in row.parts)
+def _finding(rule: Rule, row: Scored, now: datetime) -> Finding:
+    words = ", ".join(f"{part.name.lower()} {part.points} of {part.of}" for part in row.parts)
     return watching.finding(
         rule=rule, customer=row.customer_id, about=row.day.isoformat(), occurred_at=now,
         sentence=f"Engagement is {row.score} of 100: {words}.",
-        evidence={"score": row.score, **{part["name"]: part["words"] for part in row.parts}},
+        evidence={"score": row.score, **{part.name: part.words for part in row.parts}},
     )  # fmt: skip
 
 
@@ -265,11 +285,11 @@ def _shares(days: Mapping[str, date]) -> dict[str, Decimal]:
     """The largest share of a limit that was crossed in the last window: what metering has said already."""
     since = min(days.values()) - timedelta(days=WINDOW)
     rows = ThresholdCrossing.objects.filter(
-        customer__pk__any=list(days), limit__gt=0, period_start__gte=since
+        customer__pk__any=days.keys(), limit__gt=0, period_start__gte=since
     )
     return dict(rows.values_list("customer").annotate(share=Max(F("used") / F("limit"))).order_by())
 
 
 def _members(days: Mapping[str, date]) -> dict[str, int]:
-    rows = Member.objects.filter(customer__pk__any=list(days), removed_at__isnull=True)
+    rows = Member.objects.filter(customer__pk__any=days.keys(), removed_at__isnull=True)
     return dict(rows.values_list("customer").annotate(n=Count("pk")).order_by())

@@ -1,11 +1,10 @@
 """What the rules may look at, read for many customers at once: a fixed number of statements, whatever their number."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -77,22 +76,28 @@ def _histories(customers: Sequence[Customer]) -> Found:
     """All of it: an event that committed after a younger one was weighed is counted with the next."""
     if not customers:
         return {}
-    ids = [customer.pk for customer in customers]
-    found = happened(Event.objects.filter(customer__pk__any=ids, type__in=rules.COUNTED))
+    ids = {customer.pk: customer for customer in customers}
+    found = happened(Event.objects.filter(customer__pk__any=ids.keys(), type__in=rules.COUNTED))
     return {pk: {"history": tuple(found.get(pk, ()))} for pk in ids}
 
 
 def happened(rows: QuerySet[Event]) -> dict[str, list[Happened]]:
     """The events of a queryset as the rules see them, by customer, each one's in order."""
     names = ("customer_id", "number", "type", "object_id", "at", "actor", Cast("data", TextField()))
-    found = plain(rows.order_by("customer_id", "number").values_list(*names))
+    found = rows.order_by("customer_id", "number").values_list(*names)
     return {
-        f"cus_{whose.hex}": [
+        pk: [
             Happened(number, type_, subject, at, actor, orjson.loads(data))
             for _, number, type_, subject, at, actor, data in theirs
         ]
-        for whose, theirs in groupby(found, itemgetter(0))
+        for pk, theirs in by_customer(found)
     }
+
+
+def by_customer(rows: QuerySet[Any, Any]) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
+    """The rows of each customer, whose id is their first value, by which they are in order."""
+    for whose, theirs in groupby(plain(rows), lambda row: row[0].int):
+        yield f"cus_{whose:032x}", theirs
 
 
 def plain(rows: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
@@ -199,10 +204,15 @@ def _features(customers: Sequence[Customer], events: Mapping[str, Sequence[Happe
 
 def _in_force(days: Mapping[str, date]) -> dict[str, PhaseSpec]:
     """Each customer's terms on its day."""
-    rows = Subscription.objects.filter(customer__pk__any=list(days), status__in=Subscription.LIVE)
+    rows = list(
+        Subscription.objects.filter(customer__pk__any=days.keys(), status__in=Subscription.LIVE).order_by(
+            "pk"
+        )
+    )
+    terms = timelines.read(rows)
     found: dict[str, PhaseSpec] = {}
-    for row in rows.prefetch_related(*timelines.PHASE_PREFETCH).order_by("pk"):
-        spec = timelines.spec_on(timelines.specs_of(row), days[row.customer_id])
+    for row in rows:
+        spec = timelines.spec_on(terms[row.pk], days[row.customer_id])
         if spec is not None:
             found.setdefault(row.customer_id, spec)
     return found

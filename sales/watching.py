@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection, transaction
@@ -82,7 +81,12 @@ def _unweighed(**which: Any) -> QuerySet[Event]:
 
 def _any(numbers: Iterable[int]) -> RawSQL:
     """One array instead of a parameter for each."""
-    return RawSQL("select unnest(%s::bigint[])", [list(numbers)])
+    return RawSQL("select unnest(%s::bigint[])", [_array(numbers)])
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """As the database reads it: one text, whatever the number."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _weigh(waiting: QuerySet[Event], settings: Mapping[str, Setting], now: datetime) -> chunking.Done[Signal]:
@@ -113,8 +117,7 @@ def _standing(waiting: QuerySet[Event], parts: Parts) -> dict[str, Standing]:
     """What waits of each account, by id."""
     rows = waiting.order_by("customer_id", "number").values_list("customer_id", "number", "type")
     found: dict[str, Standing] = {}
-    for whose, theirs in groupby(gathering.plain(rows), itemgetter(0)):
-        pk = f"cus_{whose.hex}"
+    for pk, theirs in gathering.by_customer(rows):
         account = parts.get(pk, pk)
         found[account] = {**found.get(account, {}), **_told_by_last(theirs)}
     return found
@@ -168,7 +171,7 @@ def _note(numbers: Sequence[int], now: datetime) -> None:
         cursor.execute(
             "insert into sales_weighedevent (event_id, at) select number, %s from unnest(%s::bigint[]) number"
             " on conflict do nothing",
-            [now, list(numbers)],
+            [now, _array(numbers)],
         )
 
 
