@@ -201,6 +201,19 @@ INVARIANTS = (
         where (coalesce(d.count, 0), coalesce(d.total, 0)) is distinct from (coalesce(e.n, 0), coalesce(e.v, 0))"""),
     Invariant("I-26", "a discount is redeemed within its limit", """
         select label from billing_discount where redemptions > max_redemptions"""),
+    Invariant("I-26b", "a discount that has ended does not come back by itself", """
+        with members as (
+            select id, 'disc_' || replace(id::text, '-', '') member from billing_discount where parts = '[]'
+            union all select id, part ->> 'id' from billing_discount, jsonb_array_elements(parts) part),
+        held as (
+            select p.*, lag(discount_id) over (partition by subscription_id order by start_on, end_on, id) before,
+                case jsonb_typeof(wishes #> '{ends,discount}') when 'array' then wishes #> '{ends,discount}'
+                    else jsonb_build_array(wishes #> '{ends,discount}') end gone
+            from billing_phase p)
+        select 'sub_' || replace(h.subscription_id::text, '-', '') || ' from ' || h.start_on || ': ' || m.member
+        from held h join members m on m.id = h.discount_id
+        where h.wishes #> '{ends,discount}' is not null and not h.wishes ?| array['discount', 'plan']
+            and (h.gone ? m.member or m.member not in (select b.member from members b where b.id = h.before))"""),
     Invariant("I-30", "what has ended says when", """
         select id::text from billing_subscription where (status = 'canceled') <> (ended_at is not null)"""),
     Invariant("I-32", "every issued invoice is a fact", f"""

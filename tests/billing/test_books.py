@@ -7,8 +7,18 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import books, cards, correcting, disputing, metering, refunding
-from billing.models import Discount, Document, InvoiceLine, Mail, Price
+from billing import (
+    books,
+    cards,
+    correcting,
+    discounting,
+    disputing,
+    metering,
+    refunding,
+    subscribing,
+    timelines,
+)
+from billing.models import Discount, Document, InvoiceLine, Mail, Phase, Price
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +75,8 @@ BROKEN = {
     "I-22": "update billing_usageday set total = total + 1",
     "I-26": "alter table billing_discount drop constraint discount_redemptions_within_limit; "
     "update billing_discount set redemptions = 9, max_redemptions = 1",
+    "I-26b": "update billing_phase set discount_id = (select id from billing_discount limit 1), "
+    'wishes = \'{"ends": {"discount": ["disc_x"]}}\'',
     "I-30": "update billing_subscription set ended_at = now()",
     "I-32": "delete from billing_event where type = 'invoice.finalized'",
     "I-32b": "update billing_event set sequence = sequence + 100",
@@ -144,3 +156,21 @@ def test_a_paper_that_says_the_minimum_on_the_line_of_its_price_is_right(
         assert list(books._unsaid()) == []
         InvoiceLine.objects.filter(pk=line.pk).update(gross=100_01, net=100_01)
         assert [breach.id for breach in books._unsaid()] == ["I-11"]
+
+
+def test_a_discount_that_was_given_again_is_wanted_and_one_that_came_back_is_not(
+    clock, make_customer, subscribe, without_triggers
+):
+    said = {
+        "twice": {"percent_off": 20, "duration": "repeating", "periods": 2},
+        "once": {"percent_off": 50, "duration": "once"},
+    }
+    both = discounting.together([Discount.objects.create(code=code, **terms) for code, terms in said.items()])
+    row = subscribe(make_customer(clock), discount=both)
+    wanted = subscribe(make_customer(clock), discount=both)
+    day = timelines.planned(wanted)[1].start_on
+    subscribing.change(subscription=wanted, now=clock.now, actor="user:1", discount=both, effective=day)
+    assert books.check() == []
+    Phase.objects.filter(subscription=row, end_on=None).update(discount=Discount.objects.get(code="once"))
+    (breach,) = books.check()
+    assert (breach.id, row.pk in breach.found) == ("I-26b", True)
