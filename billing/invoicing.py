@@ -222,8 +222,7 @@ def upcoming(
     than the subscription has now; `after`: as if billed up to that day."""
     specs = timelines.specs_of(subscription) if specs is None else specs
     billed = after or subscription.billed_through or subscription.start_on - ONE_DAY
-    waits = subscription.status == Subscription.Status.INCOMPLETE
-    if not (subscription.is_live or waits):
+    if subscription.status == Subscription.Status.CANCELED:
         return Upcoming(None, nothing(), subscription.customer.collection_method)
     facts, first = facts or owing.gather([subscription]), None
     pure = timelines.pure(subscription, specs)

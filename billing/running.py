@@ -36,6 +36,7 @@ from billing import (
     timelines,
 )
 from billing.events import Fact, record, record_many
+from billing.maths.periods import ONE_DAY
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import StaleMove
 from billing.uncollected import uncollected
@@ -268,11 +269,13 @@ def _end_day(dues: Sequence[invoicing.Due], priced: Callable[[], None]) -> None:
 
 
 def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[Fact]:
-    """A new period of the recurring items began today, after the first (the row is refreshed)."""
+    """A new period of the recurring items began today (the row is refreshed). The first is no renewal, nor is the first
+    after a trial: that is an activation."""
     if row.current_period_start != day or row.current_period_end is None or day == row.start_on:
         return []
     spec = timelines.spec_on(specs, day)
-    if spec is None or spec.free:
+    before = timelines.spec_on(specs, day - ONE_DAY)
+    if spec is None or spec.free or (before is not None and before.free and not before.paused):
         return []
     data = {
         "period_start": row.current_period_start.isoformat(),

@@ -329,25 +329,31 @@ def begin(subscription: Subscription, first: PhaseSpec, *, now: datetime, actor:
 
 def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: datetime, actor: str) -> None:
     """The day on which `after` takes the place of `before` has come: the facts of it, and the state that it brings."""
-    data = {
-        "phase": after.row.pk if after.row else None, "plan": after.plan.code, "source": after.source,
-        "motion": after.motion, "collection_method": after.collection_method,
-    }  # fmt: skip
+    data = _begun_with(after)
     record("subscription.phase_started", subject=row, actor=actor, now=now, data=data)
     if before.free and not after.free and row.status == "trialing":
         _end_trial(row, data, now=now, actor=actor)
     if before.paused and not after.paused and row.status == "paused":
         move(row, "active", event="subscription.resumed", actor=actor, now=now, data=data)
-    if before.collection_method != after.collection_method:
-        set_collection(
-            row.customer,
-            after.collection_method,
-            actor=actor,
-            now=now,
-            before=row.customer.collection_method,
-        )
-        if after.collection_method == "send_invoice":
-            record("subscription.converted_to_invoice", subject=row, actor=actor, now=now, data=data)
+    _collect(row, before, after, now=now, actor=actor)
+
+
+def _begun_with(spec: PhaseSpec) -> dict[str, Any]:
+    return {
+        "phase": spec.row.pk if spec.row else None, "plan": spec.plan.code, "source": spec.source,
+        "motion": spec.motion, "collection_method": spec.collection_method,
+    }  # fmt: skip
+
+
+def _collect(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: datetime, actor: str) -> None:
+    """From today it is paid as `after` says, and so is what the customer buys next."""
+    method = after.collection_method
+    if before.collection_method == method:
+        return
+    set_collection(row.customer, method, actor=actor, now=now, before=row.customer.collection_method)
+    if method == CollectionMethod.SEND_INVOICE:
+        data = _begun_with(after)
+        record("subscription.converted_to_invoice", subject=row, actor=actor, now=now, data=data)
 
 
 def _end_trial(
@@ -450,6 +456,7 @@ def change(
     result = invoicing.nothing()
     if on <= plan.reached:
         result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=plan.reached)
+        _collect(subscription, _today(plan.before, plan), _today(plan.after, plan), now=now, actor=actor)
     settle_derived(subscription, now=now, actor=actor, why="subscription changed")
     old, new = timelines.spec_on(plan.before, on), timelines.spec_on(plan.after, on)
     record(
@@ -532,6 +539,11 @@ class _Plan:
     on: date
     reached: date
     discounts: Sequence[Discount]
+
+
+def _today(specs: Sequence[PhaseSpec], plan: _Plan) -> PhaseSpec:
+    """The terms of the last day that has come; of a start that lies ahead the first."""
+    return timelines.spec_on(specs, max(plan.reached, specs[0].start_on)) or specs[-1]
 
 
 def _changed(
@@ -637,7 +649,8 @@ def remove_change(*, subscription: Subscription, phase: str, now: datetime, acto
     Raises NoSuchChange, NotLive.
     """
     subscription = locked(subscription)
-    _refuse_closed(subscription)
+    if subscription.status != Subscription.Status.PAUSED:
+        _refuse_closed(subscription)
     specs = timelines.planned(subscription)
     reached = timelines.reached(subscription, specs, now)
     gone = next((s for s in specs if s.row and s.row.pk == phase), None)

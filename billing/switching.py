@@ -35,7 +35,7 @@ def switch(
 
     Raises CollectionNotAllowed, CardMissing.
     """
-    before = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk).collection_method
+    customers.hold(customer.pk)
     if method == CollectionMethod.CHARGE_AUTOMATICALLY:
         _refuse_without_card(customer, now)
     if not override and not customers.allowed(customer, method):
@@ -50,7 +50,8 @@ def switch(
             subscription=row, now=now, actor=actor, collection_method=method, net_days=net_days, override=override,
             source="switch",
         )  # fmt: skip
-    subscribing.set_collection(customer, method, actor=actor, now=now, before=before)
+    customer.refresh_from_db(fields=["collection_method"])
+    subscribing.set_collection(customer, method, actor=actor, now=now, before=customer.collection_method)
     return len(rows)
 
 

@@ -297,13 +297,13 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_current_period(self, row: Subscription) -> Any:
-        """A trial is a period of its own, and none begins before the subscription does."""
+        """A trial is a period of its own, and none begins before the subscription or its cycle does."""
         start, end = row.current_period_start, row.current_period_end
         if start is None or end is None:
             return None
         if row.status == Subscription.Status.TRIALING and row.trial_end_at is not None:
             return span(row.start_on, local_date(row.trial_end_at, row.timezone))
-        return span(max(start, row.start_on), end)
+        return span(max(start, _cycle_began(row, local_date(_now(row), row.timezone))), end)
 
     @extend_schema_field(PhaseOut(many=True))
     def get_phases(self, row: Any) -> Any:
@@ -311,7 +311,7 @@ class SubscriptionOut(serializers.Serializer[Any]):
 
     @extend_schema_field(PhaseOut(many=True))
     def get_pending_changes(self, row: Any) -> Any:
-        now = row.clock_now or timezone.now()
+        now = _now(row)
         today = local_date(now, row.timezone).isoformat()
         return [
             _phase(phase)
@@ -343,6 +343,29 @@ class SubscriptionFullOut(SubscriptionOut):
     def get_needs_card(self, row: Subscription) -> Any:
         found = dunning.subscription_needs_card(row)
         return found and NeedsCardOut(found).data
+
+
+def _now(row: Any) -> datetime:
+    return row.clock_now or timezone.now()  # type: ignore[no-any-return]
+
+
+def _cycle_began(row: Any, today: date) -> date:
+    """The first day on which the periods of today are counted as they are: that of a moved billing day, of another
+    interval, or after a trial. Terms that do not prorate leave the period that is paid for as it is."""
+    lasting = [phase for phase in row.phase_rows if phase["start"] != phase["end"]]
+    begun = [phase for phase in lasting if phase["start"] <= today.isoformat()]
+    first = row.start_on.isoformat()
+    for phase, before in zip(reversed(begun), reversed(begun[:-1]), strict=False):
+        if _rhythm(phase) != _rhythm(before):
+            first = phase["start"] if phase["prorate"] else first
+            break
+    return date.fromisoformat(first)
+
+
+def _rhythm(phase: dict[str, Any]) -> tuple[Any, ...]:
+    """What the periods of a phase are counted by; a trial is one of its own."""
+    intervals = {item["interval"] for item in phase["items"] if item["interval"]}
+    return phase["anchor"], sorted(intervals), phase["free"] and not phase["paused"]
 
 
 def _lies_ahead(phase: dict[str, Any], today: str, now: datetime) -> bool:
@@ -377,12 +400,13 @@ def subscriptions(*, livemode: bool) -> QuerySet[Subscription]:
     items = (
         PhaseItem.objects.filter(phase=OuterRef("pk")).exclude(price__kind="usage").order_by("price__code")
     )
-    item = JSONObject(code="price__code", quantity=Cast("quantity", CharField()))
+    item = JSONObject(code="price__code", interval="price__interval", quantity=Cast("quantity", CharField()))
     phases = Phase.objects.filter(subscription=OuterRef("pk")).order_by("start_on", "end_on")
     phase = JSONObject(
         id="pk", start="start_on", end="end_on", plan="plan__code", collection_method="collection_method",
         net_days="net_days", discount="discount_id", parts="discount__parts", free="free", paused="paused",
-        starts_at="starts_at", wishes="wishes", items=ArraySubquery(items.values(json=item)),
+        anchor="anchor_on", prorate="prorate", starts_at="starts_at", wishes="wishes",
+        items=ArraySubquery(items.values(json=item)),
     )  # fmt: skip
     latest = (
         Invoice.objects.filter(subscription=OuterRef("pk"))

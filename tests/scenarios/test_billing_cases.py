@@ -13,6 +13,7 @@ from tests.scenarios import (
     neighbour_cases,
     peer_cases,
     priced_cases,
+    settled_cases,
     timeline_cases,
 )
 
@@ -25,6 +26,7 @@ STORIES = [
     *mixed_cases.STORIES,
     *priced_cases.STORIES,
     *timeline_cases.STORIES,
+    *settled_cases.STORIES,
 ]
 
 
