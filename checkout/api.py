@@ -55,6 +55,12 @@ class SessionOut(serializers.Serializer[Any]):
     created_at = Instant()
     expires_at = Instant()
     completed_at = Instant(allow_null=True)
+    accepted_terms_url = serializers.SerializerMethodField(
+        help_text="where the terms of service were that the buyer accepted; empty while open, and where there were none"
+    )
+
+    def get_accepted_terms_url(self, session: CheckoutSession) -> str:
+        return session.quote.get("terms_url", "") if session.status == session.Status.COMPLETED else ""
 
 
 class SessionQuery(ListQuery):

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from billing import bulk, collecting, customers, mail, movements, moves, subscribing, timelines, typed
 from billing.events import record, together
 from billing.maths.periods import local_date
-from billing.models import Customer, Discount, Mail, Member, MrrMovement, Price, Segment, Subscription
+from billing.models import Customer, Discount, Mail, Member, MrrMovement, Price, Segment, Seller, Subscription
 from billing.models.ids import IdField
 from billing.moves import IllegalMove, StaleMove, move
 from billing.papers.data import SignatureRecord
@@ -45,6 +45,12 @@ class QuoteClosed(Refused):
     """The quote can no longer be accepted; the subclasses say why."""
 
     code = "quote_closed"
+
+
+class TermsChanged(Refused):
+    """The seller has other terms of service than those that the buyer was asked to accept."""
+
+    code = "terms_changed"
 
 
 class TooManyComments(Refused):
@@ -220,6 +226,7 @@ class Signature:
     po_number: str
     ip: str | None
     user_agent: str
+    terms_url: str
 
 
 def accept(
@@ -235,11 +242,13 @@ def accept(
     version: int | None = None,
     ip: str | None = None,
     user_agent: str = "",
+    terms_url: str | None = None,
 ) -> Quote:
     """The buyer signs. Exactly once: freezes the signed paper, makes the phases, wins the deal, mails both.
 
     `quote` as `find` answers it; `version` is the one that was shown, `option` the letter that was chosen; the other
-    options are closed with it. Raises NoOption; Superseded, Withdrawn, AlreadyAccepted, Declined, QuoteExpired,
+    options are closed with it. `terms_url` is where the terms of service were when the buyer was asked for them, None for
+    where they are now. Raises NoOption; TermsChanged; Superseded, Withdrawn, AlreadyAccepted, Declined, QuoteExpired,
     AnotherAccepted (all QuoteClosed); PurchaseOnItsWay; Missing and others naming a field; PaperToolsMissing.
     The signed paper is typeset before anything is held.
     """
@@ -249,6 +258,7 @@ def accept(
         name=typed.text(name, "name", limit=200, required=True), title=typed.text(title, "title", limit=200),
         email=typed.email(email), typed=typed.text(signature, "signature", limit=200, required=True),
         po_number=typed.text(po_number, "po_number", limit=60), ip=ip or None, user_agent=user_agent[:400],
+        terms_url=Seller.objects.get().terms_url if terms_url is None else terms_url[:500],
     )  # fmt: skip
     paper = quote_papers.signed(quote.paper, _record(quote, signed_by, now))
     content = quote_papers.print_paper(paper)
@@ -260,7 +270,7 @@ def _record(quote: Quote, signature: Signature, now: datetime) -> SignatureRecor
     return SignatureRecord(
         name=signature.name, title=signature.title, email=signature.email, signed_at=now,
         typed=signature.typed, document_sha256=quote.document.sha256, address=signature.ip or "",
-        po_number=signature.po_number,
+        po_number=signature.po_number, terms_url=signature.terms_url,
     )  # fmt: skip
 
 
@@ -279,6 +289,11 @@ def _accept(
     buyers = [] if customer else _become(row, signature, known.bands, now)
     assert row.document is not None
     assert row.customer is not None
+    if known.priced.seller.terms_url != signature.terms_url:
+        raise TermsChanged(
+            "The terms of service have changed since you opened this page. Please read them, and accept once more.",
+            field="agreed",
+        )
     row.subscription = _running(row, row.customer, known)
     proposal = proposing.proposal_of(row, now=now, known=known.priced)
     figures = proposing.figures(proposal)
@@ -293,7 +308,7 @@ def _accept(
             signed_document=document, accepted_at=now, accepted_name=signature.name,
             accepted_title=signature.title, accepted_email=signature.email, accepted_signature=signature.typed,
             accepted_ip=signature.ip, accepted_user_agent=signature.user_agent,
-            accepted_sha256=row.document.sha256, accepted_terms_url=known.priced.seller.terms_url,
+            accepted_sha256=row.document.sha256, accepted_terms_url=signature.terms_url,
             po_number=signature.po_number, starts_on=figures.start_on,
             schedule=[each.stored() for each in figures.schedule], converted_at=now if starts_now else None,
         )  # fmt: skip

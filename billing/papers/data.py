@@ -293,7 +293,8 @@ class ScheduledInvoice(Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureRecord(Jsonable):
-    """Who accepted the quote, with what proves it. `document_sha256` is of the PDF that was shown."""
+    """Who accepted the quote, with what proves it. `document_sha256` is of the PDF that was shown, `terms_url` of the
+    terms of service that were accepted with it."""
 
     name: str
     title: str
@@ -303,6 +304,7 @@ class SignatureRecord(Jsonable):
     document_sha256: str
     address: str = ""
     po_number: str = ""
+    terms_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

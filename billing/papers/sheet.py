@@ -503,6 +503,7 @@ def _signature(paper: QuotePaper, figures: Figures) -> Sheet | None:
         (words["job_title"], one_line(record.title)),
         (words["email"], one_line(record.email)),
         (words["purchase_order"], one_line(record.po_number)),
+        (words["terms_of_service"], one_line(record.terms_url)),
         (words["signed_at"], figures.moment(record.signed_at)),
         (words["address"], one_line(record.address)),
         (words["document_sha256"], one_line(record.document_sha256)),

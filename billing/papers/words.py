@@ -113,6 +113,7 @@ ENGLISH: Words = {
     "address": "Network address",
     "document_sha256": "SHA-256 of the document shown",
     "signed_electronically": "Signed electronically",
+    "terms_of_service": "Terms of service",
 }
 
 GERMAN: Words = ENGLISH | {
@@ -224,6 +225,7 @@ GERMAN: Words = ENGLISH | {
     "address": "Netzadresse",
     "document_sha256": "SHA-256 des gezeigten Dokuments",
     "signed_electronically": "Elektronisch unterschrieben",
+    "terms_of_service": "Geschäftsbedingungen",
 }
 
 FRENCH: Words = ENGLISH | {
@@ -329,6 +331,7 @@ FRENCH: Words = ENGLISH | {
     "address": "Adresse réseau",
     "document_sha256": "SHA-256 du document présenté",
     "signed_electronically": "Signé électroniquement",
+    "terms_of_service": "Conditions générales",
 }
 
 SPANISH: Words = ENGLISH | {
@@ -438,6 +441,7 @@ SPANISH: Words = ENGLISH | {
     "address": "Dirección de red",
     "document_sha256": "SHA-256 del documento mostrado",
     "signed_electronically": "Firmado electrónicamente",
+    "terms_of_service": "Condiciones del servicio",
 }
 
 LANGUAGES: dict[str, Words] = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH}

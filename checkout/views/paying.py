@@ -30,6 +30,9 @@ SOON = ("interval", "quantity", "promotion_code", "tax_id")
 # After so many wrong promotion codes from one place, the sessions in which they were tried take none.
 WRONG_CODES_IN_TEN_MINUTES = 20
 GUESSED = "guessed_codes"
+OTHER_TERMS = (
+    "The terms of service have changed since you opened this page. Please read them, and tick this once more."
+)
 # Whom a person would call.
 CONTACT = ("name", "email", "company", "employees", "country", "quantity", "interval")
 
@@ -264,6 +267,7 @@ def _pay(
     if judging.needs_a_person(row, decision):
         return _hand_over(request, row, form, sums, decision)
     token = "" if completing.asks_no_card(row, sums.offer, sums.table, row.now) else _card_token(form, table)
+    _refuse_other_terms(request, form, table)
     if form.errors:
         return _not_yet(request, row, form, sums)
     try:
@@ -281,6 +285,13 @@ def _pay(
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
         return _not_yet(request, row, form, sums)
     return _after(done)
+
+
+def _refuse_other_terms(request: HttpRequest, form: CheckoutForm, table: quoting.Table) -> None:
+    """What is agreed to is what the page led to; where the seller has other terms by now, they are agreed to anew."""
+    if request.POST.get("terms_url", table.seller.terms_url) != table.seller.terms_url:
+        form.add_error("terms", OTHER_TERMS)
+        form.data = {name: value for name, value in form.data.items() if name != "terms"}
 
 
 def _card_token(form: CheckoutForm, table: quoting.Table) -> str:

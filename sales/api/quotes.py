@@ -219,6 +219,9 @@ class QuoteOut(serializers.Serializer[Any]):
     expires_at = Instant(allow_null=True)
     sent_at = Instant(allow_null=True)
     accepted_at = Instant(allow_null=True)
+    accepted_terms_url = serializers.CharField(
+        help_text="where the terms of service were that were accepted; or empty"
+    )
     created_at = Instant()
 
     @extend_schema_field(ScheduledOut(many=True))

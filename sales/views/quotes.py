@@ -146,12 +146,14 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     try:
         accepting.accept(
             quote=quote, now=quote.now, ip=request.META.get("REMOTE_ADDR"),
-            user_agent=request.headers.get("User-Agent", ""), **data,
+            user_agent=request.headers.get("User-Agent", ""), terms_url=request.POST.get("terms_url"), **data,
         )  # fmt: skip
     except accepting.QuoteClosed as refusal:
         return _page(request, _find(token), token, 409, closed=refusal)
     except Refused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        if isinstance(refusal, accepting.TermsChanged):
+            form.data = {name: value for name, value in form.data.items() if name != "agreed"}
         return _page(request, quote, token, 422, accept_form=form)
     except StaleMove:  # another quote of the same deal was signed in the same moment
         form.add_error(None, "Something changed while you signed. Please look again, and sign once more.")

@@ -99,6 +99,35 @@ def test_what_was_agreed_to_is_kept_whatever_comes_later(session, press, fresh, 
     assert "2027-01" not in page
 
 
+def test_terms_that_changed_meanwhile_are_agreed_to_anew(session, press, client, fresh, fake_stripe, pages):
+    other = "https://seller.example/terms/2027-01"
+    pages()
+    assert (
+        f'<input type="hidden" name="terms_url" value="{TERMS}">'
+        in client.get(f"/checkout/{session.token}/").text
+    )
+    pages(terms_url=other)
+    again = press(session, terms_url=TERMS)
+    assert again.status_code == 422
+    assert "The terms of service have changed since you opened this page" in again.text
+    assert f'name="terms_url" value="{other}"' in again.text
+    assert 'id="id_terms" required checked' not in again.text
+    assert (fresh(session).status, fake_stripe.rows("charge")) == ("open", [])
+    press(session, terms_url=other)
+    paid = fresh(session)
+    assert (paid.status, paid.quote["terms_url"]) == ("completed", other)
+
+
+def test_the_api_says_what_was_agreed_to(session, press, fake_stripe, pages, api):
+    pages()
+    answer = lambda: api.get(f"checkout_sessions/{session.pk}").json()["accepted_terms_url"]  # noqa: E731
+    assert answer() == ""
+    press(session, card="pm_card_chargeDeclined")
+    assert answer() == ""
+    press(session)
+    assert answer() == TERMS
+
+
 def test_a_declined_buyer_agrees_anew(session, press, fresh, fake_stripe, pages):
     pages()
     press(session, card="pm_card_chargeDeclined")

@@ -1,5 +1,6 @@
 """The buyer's side: the link, reading, asking, declining, accepting; and what follows acceptance."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -9,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from billing import ending, forgetting
 from billing.models import Customer, Document, Event, Invoice, Mail, Seller, Subscription
+from billing.papers.sheet import quote_sheet
 from billing.refusals import Refused
 from billing.timelines import WrongCurrency
-from sales import accepting, handing_over, leads, proposing, quoting
+from sales import accepting, handing_over, leads, proposing, quote_papers, quoting
 from sales.models import Deal, HandoffTask, Quote
 from tests.fixtures_billing import NOON
 
@@ -474,8 +476,13 @@ def signing(client):
     """signing(quote) -> how many statements the buyer's signature takes, from the request on."""
 
     def count(quote):
+        typed = {
+            **SIGNED,
+            "version": quote.version,
+            "terms_url": Seller.objects.get().terms_url,
+        }  # as the page sends it
         with CaptureQueriesContext(connection) as queries:
-            answer = client.post(f"/quotes/{quote.token}/accept/", {**SIGNED, "version": quote.version})
+            answer = client.post(f"/quotes/{quote.token}/accept/", typed)
         assert answer.status_code == 302
         assert Quote.objects.get(pk=quote.pk).state in accepting.ACCEPTED
         return len([each for each in queries if not each["sql"].startswith(AROUND)])
@@ -580,6 +587,34 @@ def test_it_keeps_which_terms_were_agreed_to(sent, client):
     assert f"<dt>Agreed to</dt><dd>{OPENS_TERMS}Terms of service<" in signed
     assert "2027-01" not in signed
     assert "2027-01" in foot
+
+
+def test_terms_that_changed_meanwhile_are_accepted_anew(sent, client):
+    Seller.objects.update(terms_url=TERMS)
+    quote = sent()
+    address = f"/quotes/{quote.token}/"
+    assert f'<input type="hidden" name="terms_url" value="{TERMS}">' in client.get(address).text
+    Seller.objects.update(terms_url="https://seller.example/terms/2027-01")
+    typed = {**SIGNED, "version": quote.version, "name": "Ada King"}
+    again = client.post(f"{address}accept/", {**typed, "terms_url": TERMS})
+    assert again.status_code == 422
+    assert "The terms of service have changed since you opened this page" in again.text
+    assert 'name="terms_url" value="https://seller.example/terms/2027-01"' in again.text
+    assert 'value="Ada King"' in again.text
+    assert not re.search(r'name="agreed"[^>]*checked', again.text)
+    assert Quote.objects.get(pk=quote.pk).state == "viewed"
+    client.post(f"{address}accept/", {**typed, "terms_url": "https://seller.example/terms/2027-01"})
+    assert Quote.objects.get(pk=quote.pk).accepted_terms_url == "https://seller.example/terms/2027-01"
+
+
+def test_the_signature_page_and_the_api_name_the_terms(sent, sign, api, monkeypatch):
+    Seller.objects.update(terms_url=TERMS)
+    quote, printed = sent(), []
+    monkeypatch.setattr(quote_papers, "print_paper", lambda paper: printed.append(paper) or b"%PDF-1")
+    assert api.get(f"quotes/{quote.pk}").json()["accepted_terms_url"] == ""
+    sign(quote)
+    assert ("Terms of service", TERMS) in quote_sheet(printed[0])["signature"]["facts"]
+    assert api.get(f"quotes/{quote.pk}").json()["accepted_terms_url"] == TERMS
 
 
 def test_the_terms_stay_with_a_lead_that_becomes_a_customer(sent, sign, sales_catalogue):
