@@ -159,7 +159,7 @@ class SubscriptionAdmin(Screen):
     def plan(self, row: Subscription) -> str:
         return row.plan_name or NOTHING  # type: ignore[attr-defined]
 
-    @admin.display(description="paid period", ordering="current_period_end")
+    @admin.display(description="period", ordering="current_period_end")
     def period(self, row: Subscription) -> str:
         if row.current_period_start is None or row.current_period_end is None:
             return NOTHING

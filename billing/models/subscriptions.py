@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Func, Q, Value
 from django.utils.timezone import now as present
 
+from billing.maths.periods import local_date
 from billing.models.catalogue import Plan, Price
 from billing.models.customers import CollectionMethod, Customer, Motion
 from billing.models.ids import IdField
@@ -112,6 +113,12 @@ class Subscription(ReadPlainly):
     @property
     def is_live(self) -> bool:
         return self.status in self.LIVE
+
+    @property
+    def free_until(self) -> date | None:
+        """The first day of a running trial's that is paid for, where its customer is; None outside of a trial."""
+        running = self.status == self.Status.TRIALING and self.trial_end_at is not None
+        return local_date(self.trial_end_at, self.timezone) if running else None
 
     # A change in the past opens the periods from this day again, for the next paper. Not stored.
     reopened_on: date | None = None

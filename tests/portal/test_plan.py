@@ -143,6 +143,7 @@ def test_a_trial_changes_at_its_end_for_nothing(enter, make_customer, clock, sub
     customer = make_customer(clock)
     trial = subscribe(customer, trial_days=14)
     browser = enter(customer)
+    assert "<dt>Free until</dt><dd>29 January 2026</dd>" in browser.get("/portal/plan/").text
     page = preview(browser, trial, quantity=8)
     assert page.context["shown"].change.effective_on == date(2026, 1, 29)
     confirm(browser, trial, page, quantity=8)

@@ -1,5 +1,6 @@
 """A running trial on the subscription's page: moved, ended at once, and by whoever may."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,13 @@ def trial(make_customer, subscribe, clock):
 
 def press(browser, row, action, **typed):
     return browser.post(at(row), {"action": action, **typed})
+
+
+def test_its_days_are_free_not_billed(trial):
+    browser = signed_in("view_subscription", "view_customer")
+    told = browser.get(at(trial)).text
+    assert re.search(r"Free until</\w+>\s*<[^>]*>29 Jan 2026", told)
+    assert "Billed from" not in told
 
 
 def test_it_is_given_two_more_weeks(trial, fake_stripe, books):
