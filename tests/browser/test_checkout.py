@@ -1,6 +1,7 @@
 """Buying in a real browser, on a phone and at a desk: it works, by keyboard too, and talks to nobody else."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -316,6 +317,19 @@ def test_it_buys_by_keyboard_alone(page, site):
     assert page.evaluate("document.activeElement.value") == "pay"
     page.keyboard.press("Enter")
     page.wait_for_url("**/receipt/")
+
+
+def test_a_phone_is_read_in_the_order_in_which_it_is_walked(open_page, site):
+    page = open_page(width=390)
+    begin(page, site)
+    tops = page.evaluate(
+        """() => [...document.querySelectorAll('main :is(a, button, input:not([type=hidden]), select, summary)')]
+            .filter(one => one.checkVisibility() && !one.closest('#card-element'))
+            .map(one => [one.getBoundingClientRect().top + scrollY, one.id || one.name || one.innerText])"""
+    )
+    assert [name for top, name in tops if "Your order" in name] == [tops[0][1]]
+    for (top, name), (below, after) in pairwise(tops):
+        assert below > top - 30, (name, after)
 
 
 def test_without_scripts_everything_but_the_card_works(open_page, site):
