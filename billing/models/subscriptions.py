@@ -117,8 +117,9 @@ class Subscription(ReadPlainly):
     @property
     def free_until(self) -> date | None:
         """The first day of a running trial's that is paid for, where its customer is; None outside of a trial."""
-        running = self.status == self.Status.TRIALING and self.trial_end_at is not None
-        return local_date(self.trial_end_at, self.timezone) if running else None
+        if self.status != self.Status.TRIALING or self.trial_end_at is None:
+            return None
+        return local_date(self.trial_end_at, self.timezone)
 
     # A change in the past opens the periods from this day again, for the next paper. Not stored.
     reopened_on: date | None = None
