@@ -4,6 +4,7 @@ when the mail server was, which a code to sign in waits for."""
 import logging
 import sys
 
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
@@ -25,6 +26,19 @@ def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse
     response = render(request, "503.html", {"no_mail": no_mail}, status=503)
     response["Retry-After"] = "60" if no_mail else "5"
     return response
+
+
+def not_stored(request: HttpRequest, error: DataError) -> HttpResponse:
+    """What no form refused and the database cannot hold: a NUL in what a choice was changed to, a number without end."""
+    logger.error("A value cannot be stored: %s", error, exc_info=error)
+    return render(request, "400.html", status=400)
+
+
+def told(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """The page for what a view raised; None where it is our own fault."""
+    if is_away(error):
+        return try_again(request, error)
+    return not_stored(request, error) if isinstance(error, DataError) else None
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

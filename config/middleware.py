@@ -74,7 +74,7 @@ class RequestId:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return failing.try_again(request, exception) if failing.is_away(exception) else None
+        return failing.told(request, exception)
 
 
 def for_pages(kind: type[MiddlewareMixin]) -> type[MiddlewareMixin]:

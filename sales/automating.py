@@ -266,6 +266,8 @@ def ran_lately(*, now: datetime) -> dict[str, tuple[int, int]]:
 
 def examples(trigger: str) -> dict[str, str]:
     """{event.data.rule: “engagement”}: what the newest event of this type says, for who writes a condition."""
+    if trigger not in TYPES:
+        return {}
     rows = Event.objects.filter(type=trigger, customer__isnull=False).order_by("-number")
     data = rows.values_list("data", flat=True).first() or {}
     return {name: str(value)[:60] for name, value in _named("event.data", data)}

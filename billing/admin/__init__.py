@@ -5,6 +5,7 @@ from billing.admin import (
     developing,
     looking,
     mails,
+    mirror,
     papers,
     privacy,
     rehearsing,
@@ -14,6 +15,6 @@ from billing.admin import (
 )
 
 __all__ = [
-    "catalogue", "developing", "looking", "mails", "papers", "privacy", "rehearsing", "segments", "sign_offs",
+    "catalogue", "developing", "looking", "mails", "mirror", "papers", "privacy", "rehearsing", "segments", "sign_offs",
     "tax_rates",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller
+from billing.refusals import Refused
 from billing.templatetags.tandem import money, percent, spelled
 
 
@@ -254,8 +255,21 @@ class SellerForm(forms.ModelForm):
             self.initial.setdefault(name, self.instance.address.get(name, ""))
         for field in self.fields.values():
             if isinstance(field, AmountField):
-                field.currency = str(self.data.get("currency") or self.instance.currency).upper()
+                field.currency = self._currency()
                 field.label = f"{field.label}, {self.instance.currency}"
+
+    def _currency(self) -> str:
+        """That amounts are typed in: the one that is given along, where it is one."""
+        try:
+            return typed.currency(self.data.get("currency") or self.instance.currency)
+        except Refused:
+            return self.instance.currency
+
+    def clean_currency(self) -> str:
+        try:
+            return typed.currency(self.cleaned_data["currency"])
+        except Refused as refusal:
+            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
 
     def clean_new_logo(self) -> logos.Logo | None:
         given = self.cleaned_data["new_logo"]

@@ -137,6 +137,8 @@ def _ahead(request: HttpRequest, row: PrivacyRequest) -> dict[str, Any]:
 class RetentionForm(Spoken):
     def clean_days(self) -> int | None:
         days: int | None = self.cleaned_data["days"]
+        if self.instance.kind not in retaining.KINDS:
+            raise ValidationError("This row is not there any more. Open the page anew.")
         try:
             retaining.check(self.instance.kind, days)
         except Refused as refusal:

@@ -81,7 +81,8 @@ class TaxRate(models.Model):
 
     def __str__(self) -> str:
         place = " ".join(filter(None, (self.country, self.state)))
-        return f"{self.name} {self.percentage.normalize():f} %{f', {place}' if place else ''}"
+        rate = f" {self.percentage.normalize():f} %" if self.percentage is not None else ""
+        return f"{self.name}{rate}{f', {place}' if place else ''}"
 
     @property
     def parts(self) -> tuple[Tax, ...]:

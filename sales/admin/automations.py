@@ -1,5 +1,6 @@
 """Automations: written in a form, tried on the past, followed in their log."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ from sales.models import Automation, AutomationRun, Rule, Weight
 ROWS = range(3)
 MOST_ACTIONS = range(automating.MOST_ACTIONS)
 RUNS_SHOWN = 20
+# The number of a run.
+RUN = re.compile(r"[0-9]{1,18}", re.ASCII)
 DATA = {
     "event.data.rule": "signal: rule", "event.data.weight": "signal: weight", "event.data.reason": "reason",
     "event.data.percent": "usage: percent", "event.data.plan": "plan in the event",
@@ -226,7 +229,10 @@ def _try(request: HttpRequest, automation: Automation) -> str:
 
 
 def _again(request: HttpRequest, automation: Automation) -> str:
-    runs = automation.runs.filter(status=AutomationRun.Status.FAILED, pk=request.POST.get("run", "0") or 0)
+    chosen = request.POST.get("run", "")
+    runs = automation.runs.filter(
+        status=AutomationRun.Status.FAILED, pk=int(chosen) if RUN.fullmatch(chosen) else 0
+    )
     for run in runs:
         automating.again(run=run, now=timezone.now())
     return "It is tried again in a moment."
