@@ -14,11 +14,14 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db import connection
 
+# More than there are: psycopg would keep a hundred, and drop one for the next in two more messages.
+MOST = 500
+
 
 def cursor() -> Any:
     """A cursor for `with`; logged and counted like every other."""
     raw = _connected()
-    raw.prepare_threshold = 0
+    raw.prepare_threshold, raw.prepared_max = 0, MOST
     return connection._prepare_cursor(_Cursor(raw))  # type: ignore[attr-defined]
 
 

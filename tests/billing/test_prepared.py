@@ -131,3 +131,13 @@ def test_it_takes_values_by_place_and_by_name_and_an_old_percent_sign():
         for statement, values, answer in asked * 2:
             cursor.execute(statement, values)
             assert cursor.fetchone() == answer
+
+
+def test_a_connection_forgets_no_statement_for_another():
+    with prepared.cursor() as cursor:
+        for n in range(150):
+            cursor.execute(f"select {n}")
+        kept = cursor.execute(
+            "select count(*) from pg_prepared_statements where statement ~ '^select [0-9]+$'"
+        )
+        assert kept.fetchone()[0] == 150
