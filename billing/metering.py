@@ -6,6 +6,7 @@ one statement: it stores the events, adds to the days, and notes the limits that
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
@@ -15,7 +16,7 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from billing import bulk, prepared, usage_sql
 from billing.events import Fact, record_many
@@ -101,16 +102,29 @@ class _Batch(NamedTuple):
         return rejection(index, self.events[index], code, about)
 
 
+# Event names of which this process knows that a meter with a limit counts their distinct values: it takes a second
+# statement to weigh that, so the first need not be tried alone.
+_never_alone: set[str] = set()
+
+
 def _take(rows: Sequence[Mapping[str, Any]], batch: _Batch) -> Recorded:
-    livemode, now = batch.livemode, batch.now
+    """By one statement without more around it, where no limit is crossed; else that is undone, and done again in one
+    transaction with the fact of the crossing."""
+    if not connection.in_atomic_block and _never_alone.isdisjoint(row["e"] for row in rows):
+        with suppress(DataError):
+            return _recorded(_store(rows, batch, alone=True), batch)
     with transaction.atomic():
-        accepted, taken, refused, crossed, unique = _store(rows, livemode, now)
-        crossed += _cross_unique(unique, now) if unique else []
+        stored = _store(rows, batch, alone=False)
+        crossed = [*stored.crossed, *(_cross_distinct(stored.distinct, batch.now) if stored.distinct else [])]
         if crossed:
-            record_many([_fact(crossing, livemode, batch.actor) for crossing in crossed])
-    return Recorded(
-        accepted, taken - accepted, [batch.refused(n, code, about or "") for n, code, about in refused]
-    )
+            record_many([_fact(crossing, batch.livemode, batch.actor) for crossing in crossed])
+    _never_alone.update(name for _, _, name in stored.distinct)
+    return _recorded(stored, batch)
+
+
+def _recorded(stored: "_Stored", batch: _Batch) -> Recorded:
+    refused = [batch.refused(n, code, about or "") for n, code, about in stored.refused]
+    return Recorded(stored.accepted, stored.taken - stored.accepted, refused)
 
 
 class _NotTaken(Exception):
@@ -149,17 +163,29 @@ def _hold_around(key: str, livemode: bool) -> None:
         cursor.execute(usage_sql.HOLD_AROUND, {"key": key, "livemode": livemode})
 
 
-def _store(rows: Sequence[Mapping[str, Any]], livemode: bool, now: datetime) -> tuple[Any, ...]:
-    given: Any = {"events": orjson.dumps(rows).decode(), "livemode": livemode, "now": now}
+class _Stored(NamedTuple):
+    """What the statement answers. `taken` were not refused, `accepted` of them were new; of `refused` (index, code,
+    about); of `distinct` (customer, meter, event name)."""
+
+    accepted: int
+    taken: int
+    refused: list[Any]
+    crossed: list[Any]
+    distinct: list[Any]
+
+
+def _store(rows: Sequence[Mapping[str, Any]], batch: _Batch, *, alone: bool) -> _Stored:
+    """Raises DataError for what has to be weighed in a transaction, if it is `alone`."""
+    given: Any = {"events": orjson.dumps(rows).decode(), "livemode": batch.livemode, "now": batch.now}
     window: Any = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
     with prepared.cursor() as cursor:
-        cursor.execute(usage_sql.RECORD, {**given, **window})
-        accepted, taken, *lists = cursor.fetchone()
-        return accepted, taken, *map(_read, lists)
+        cursor.execute(usage_sql.RECORD, {**given, **window, "alone": alone})
+        accepted, taken, refused, crossed, distinct, _ = cursor.fetchone()
+    return _Stored(accepted, taken, _read(refused), _read(crossed), _read(distinct))
 
 
-def _cross_unique(pairs: Sequence[Sequence[str]], now: datetime) -> list[Any]:
-    rows = [{"customer_id": customer, "meter_id": meter} for customer, meter in pairs]
+def _cross_distinct(found: Sequence[Sequence[str]], now: datetime) -> list[Any]:
+    rows = [{"customer_id": customer, "meter_id": meter} for customer, meter, _ in found]
     given: Any = {
         "pairs": orjson.dumps(rows).decode(),
         "now": now,

@@ -84,6 +84,9 @@ _COUNTED_FOR = """case when c.merged_into_id is null then c.id else tandem_count
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
 # other and never in a circle. The planner takes every batch for a hundred events, for whose customers it would read
 # all customers there are; `any(array[…])` has each looked up by its key.
+#
+# `alone` says that it is a transaction by itself. Where more belongs into that (the fact of a crossed limit, the count
+# of distinct values) it fails on purpose, at its end, by a text that is no number (22P02), and has done nothing.
 RECORD = f"""
 with given as materialized (
     select n, k as key, c as customer_id, x as external_id, coalesce(x, c::text) as ref, e as event_name,
@@ -203,13 +206,19 @@ with given as materialized (
     on conflict do nothing
     returning customer_id, meter_id, percent, period_start, "limit", used
 )
-select (select count(distinct key) from inserted),
-       (select count(*) from given where n not in (select n from refused)),
-       (select jsonb_agg(jsonb_build_array(n, refusal, property)) from refused),
-       (select jsonb_agg({_CROSSING} order by c.percent)
-        from crossed c join terms t using (customer_id, meter_id) join billing_meter m on m.id = c.meter_id),
-       (select jsonb_agg(jsonb_build_array(customer_id, meter_id))
-        from counted join terms t using (customer_id, meter_id) where t.aggregation = 'unique')
+select answer.*, case when %(alone)s::bool and coalesce(crossings, distincts) is not null
+       then ('a limit is to be weighed in a transaction; events: ' || accepted)::int end
+from (
+    select (select count(distinct key) from inserted) as accepted,
+           (select count(*) from given where n not in (select n from refused)) as taken,
+           (select jsonb_agg(jsonb_build_array(n, refusal, property)) from refused) as refusals,
+           (select jsonb_agg({_CROSSING} order by c.percent)
+            from crossed c join terms t using (customer_id, meter_id) join billing_meter m on m.id = c.meter_id
+           ) as crossings,
+           (select jsonb_agg(jsonb_build_array(customer_id, meter_id, m.event_name))
+            from counted join terms t using (customer_id, meter_id) join billing_meter m on m.id = meter_id
+            where t.aggregation = 'unique') as distincts
+) answer
 """
 
 # Of a row `span(customer_id, meter_id, aggregation, property, start_on, end_on)`: the quantity of those days.

@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -693,6 +695,67 @@ def test_taking_back_and_adding_at_once_agree_in_the_end(real_starter):
     assert UsageCounter.objects.get().used == 164
 
 
+# -- One statement, and no transaction around it, where that is enough -------------------------------------
+
+
+def statements(*events):
+    """What taking them asks, `RECORD` by its name."""
+    with CaptureQueriesContext(connection) as asked:
+        done = record(*events)
+    assert not done.rejected
+    return [("RECORD" if "unnest(%(percents)s" in q["sql"] else q["sql"].split()[0]) for q in asked]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_crosses_nothing_is_one_statement(real_starter):
+    assert statements(event(1, real_starter, 7_999)) == ["RECORD"]
+    assert totals(real_starter) == {date(2026, 2, 10): (1, 7_999)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_crosses_is_taken_once_with_its_fact_and_job(real_starter):
+    record(event(1, real_starter, 7_000))
+    first, begin, again, *facts, commit = statements(event(2, real_starter, 1_500))
+    assert (first, begin, again, commit) == ("RECORD", "BEGIN", "RECORD", "COMMIT")
+    assert len(facts) == 2
+    assert reached() == [(80, "10000", "8500")]
+    assert totals(real_starter) == {date(2026, 2, 10): (2, 8_500)}
+    assert UsageCounter.objects.get().used == 8_500
+    assert ThresholdCrossing.objects.count() == 1
+    assert statements(event(3, real_starter, 1)) == ["RECORD"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fact_that_cannot_be_written_leaves_no_usage(real_starter, monkeypatch):
+    monkeypatch.setattr(metering, "record_many", Mock(side_effect=ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        record(event(1, real_starter, 8_500))
+    assert not UsageEvent.objects.exists()
+    assert not UsageDay.objects.exists()
+    assert not ThresholdCrossing.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_distinct_values_are_weighed_in_a_transaction_that_is_not_tried_without_again(
+    real_starter, monkeypatch
+):
+    monkeypatch.setattr(metering, "_never_alone", set())
+    meter = Meter.objects.create(
+        code="users", name="Users", event_name="seen", aggregation="unique", property="who"
+    )
+    Entitlement.objects.create(plan=Plan.objects.get(code="starter"), meter=meter, limit=2)
+
+    def seen(n, who):
+        return event(n, real_starter, event_name="seen", properties={"who": who})
+
+    assert statements(seen(1, "a")) == ["RECORD", "BEGIN", "RECORD", "with", "COMMIT"]
+    assert statements(seen(2, "a")) == ["BEGIN", "RECORD", "with", "COMMIT"]
+    assert reached() == []
+    record(seen(3, "b"))
+    assert reached() == [(80, "2", "2"), (100, "2", "2")]
+    assert statements(event(4, real_starter)) == ["RECORD"]
+
+
 def test_counters_days_and_events_tell_the_same(starter, customer, meter):
     for n in range(30):
         record(event(n, customer, n, at=NOON - timedelta(hours=n % 12)))
@@ -718,7 +781,14 @@ def test_phases_decide_day_by_day(starter, customer, clock, advance):
 def test_customers_of_a_batch_are_looked_up_by_their_keys(customer):
     """Among so many that reading all of them looks cheaper to the planner than a hundred look-ups."""
     Customer.objects.bulk_create([Customer(name=f"C {n}", email=f"c{n}@c.example") for n in range(3000)])
-    given = {"events": "[]", "livemode": False, "now": customer.now, "grace": 3, "percents": [80]}
+    given = {
+        "events": "[]",
+        "livemode": False,
+        "now": customer.now,
+        "grace": 3,
+        "percents": [80],
+        "alone": True,
+    }
     with connection.cursor() as cursor:
         cursor.execute("analyze billing_customer")
         cursor.execute(f"explain {usage_sql.RECORD}", given)
