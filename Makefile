@@ -5,7 +5,7 @@
 #   PYTHON=/path/to/python make demo another Python than the first one that is found
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run worker shell migrate test check faults races fmt lock bench doctor clean
+.PHONY: help demo run worker shell migrate test check faults races scan fmt lock bench doctor clean
 .DELETE_ON_ERROR:
 unexport PYTHONDONTWRITEBYTECODE # compiled files are what makes the second start quick
 
@@ -22,6 +22,7 @@ help:
 	@echo "make check     format, lint, types, imports, migrations"
 	@echo "make races     run every race 200 times (ROUNDS=1000 for more)"
 	@echo "make faults    kill workers until something breaks: ARGS='kills --seed 7', ARGS=--planted"
+	@echo "make scan      wapiti and sqlmap against a server that may be spoiled: URL=https://staging.example KEY=tk_test_…"
 	@echo "make fmt       put the format right"
 	@echo "make run       the web server for development    make worker   the job worker"
 	@echo "make shell     a Python shell beside the data    make migrate  bring the database up to date"
@@ -71,6 +72,27 @@ RACES := tests/checkout/test_paying_at_once.py tests/sales/test_at_once.py tests
 ROUNDS := 200
 races: .venv/dev.stamp
 	ROUNDS=$(ROUNDS) $(PY) -m pytest $(RACES) $(ARGS)
+
+# Before a release, against a server whose data nobody needs: forms are filled in and rows made. Each scanner has ten minutes.
+SCANNERS := .venv/scanners
+WAPITI = timeout 600 $(SCANNERS)/bin/wapiti -u $(URL)/ --no-bugreport --flush-session --store-session $(SCANNERS)/state \
+         --max-scan-time 540 --max-attack-time 90 -x $(URL)/accounts/logout/ \
+         -m exec,file,sql,xss,permanentxss,redirect,crlf,csrf,http_headers,cookieflags,csp,methods,upload,htaccess
+SQLMAP = timeout 300 $(SCANNERS)/bin/sqlmap --batch --flush-session --output-dir $(SCANNERS)/state --dbms PostgreSQL \
+         --level 2 --risk 2 --technique BEUSQ -H "Authorization: Bearer $(KEY)"
+scan: $(SCANNERS)/stamp
+	@[ -n "$(URL)" ] && [ -n "$(KEY)" ] || { echo "Which server, and with which key? URL=https://… KEY=tk_test_…" >&2; exit 1; }
+	-$(WAPITI) -f json -o $(SCANNERS)/pages.json
+	curl -fsSk $(URL)/api/v1/schema/ -o $(SCANNERS)/openapi.json
+	-$(WAPITI) -f json -o $(SCANNERS)/api.json --swagger $(SCANNERS)/openapi.json -H "Authorization: Bearer $(KEY)"
+	-$(SQLMAP) -u "$(URL)/api/v1/customers?q=a&email=b&external_id=c&limit=5"
+	-$(SQLMAP) -u "$(URL)/pricing/?currency=USD&interval=month"
+	@echo "What was found stands in $(SCANNERS)/pages.json and api.json; sqlmap has said it above."
+
+$(SCANNERS)/stamp: .venv/dev.stamp
+	$(PY) -m venv $(SCANNERS)
+	$(SCANNERS)/bin/pip install --quiet --disable-pip-version-check wapiti3==3.2.3 sqlmap==1.10.10
+	@touch $@
 
 fmt: .venv/dev.stamp
 	$(PY) -m ruff check --fix-only .
