@@ -1,6 +1,7 @@
 """`/invoices/<token>/`: one invoice, to read and to pay, for whoever has the address. It shows what the paper shows and
 how it stands with it: no saved card, no other invoice, nothing else of the customer."""
 
+import logging
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -16,13 +17,13 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import cards, collecting, declines, hosted, printing, reasons
-from billing.gateway import ProviderUnreachable
+from billing.gateway import GatewayMisuse, ProviderUnreachable
 from billing.models import Dispute, Invoice, Payment
 from billing.refusals import Refused
 from billing.templatetags.tandem import money
 from checkout import limits
 from checkout.completing import BUYER
-from checkout.views.common import TEN_MINUTES, private, slow_down, told_to_wait, with_card
+from checkout.views.common import TEN_MINUTES, private, slow_down, told_to_wait, too_often, with_card
 
 CARD_TOKEN = re.compile(r"pm_[A-Za-z0-9_]{1,90}")
 # From one place, and for one invoice: whoever has the address could try cards that are not theirs.
@@ -31,6 +32,8 @@ LOOKS_IN_TEN_MINUTES = 400
 UNREACHABLE = "The card could not be checked just now. Nothing was charged. Please try again in a moment."
 # In the session of whoever began a payment: the bank's page is for nobody else.
 BEGUN = "invoice_payment"
+
+log = logging.getLogger(__name__)
 
 type Opened = Callable[[HttpRequest, str, Invoice], HttpResponse]
 
@@ -127,6 +130,10 @@ def pay(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
         return _page(request, token, hosted.find(token), error=refusal.message, status=status)
     except ProviderUnreachable:
         return _page(request, token, invoice, error=UNREACHABLE, status=503)
+    except GatewayMisuse:
+        # The attempt is asked about like any other; the page tells what became of it.
+        log.exception("The provider refused to try a card for %s.", invoice.pk)
+        return _to_page(token)
     return _after(request, token, payment)
 
 
@@ -165,7 +172,10 @@ def _tell(request: HttpRequest, payment: Payment) -> None:
 @pressed
 def check(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
     """Ask the provider what became of the payment; the page of whoever began it does so every few seconds."""
-    slow_down(request, "invoice-check", limit=LOOKS_IN_TEN_MINUTES)
+    try:
+        slow_down(request, "invoice-check", limit=LOOKS_IN_TEN_MINUTES)
+    except limits.TooOften as refusal:
+        return too_often(request, refusal)
     waiting = invoice.payments.filter(status__in=Payment.OPEN).first()
     quietly = request.headers.get("HX-Request")
     if waiting is not None:

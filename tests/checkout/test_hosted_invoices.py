@@ -9,7 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from billing import cards, collecting, correcting, drafting, dunning, hosted
+from billing.gateway import GatewayMisuse
 from billing.models import Dispute, Event, Mail, PaymentMethod, Seller
+from checkout.views import invoices as views
 
 pytestmark = pytest.mark.django_db
 
@@ -321,6 +323,25 @@ def test_ten_tries_in_ten_minutes(invoice, fake_stripe):
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) > 0
     assert now_of(invoice) == ("open", 107_01)
+
+
+def test_a_charge_that_the_provider_takes_for_a_mistake_is_asked_about(invoice, fake_stripe, monkeypatch):
+    def refuse(*_, **__):
+        raise GatewayMisuse("No such customer.")
+
+    monkeypatch.setattr(collecting, "call", refuse)
+    answer = pay(invoice)
+    assert answer.status_code == 200
+    assert "A payment is being checked" in answer.text
+    assert invoice.payments.get().status == "new"
+
+
+def test_who_asks_too_often_is_told_to_wait(client, invoice, monkeypatch):
+    monkeypatch.setattr(views, "LOOKS_IN_TEN_MINUTES", 1)
+    assert client.post(page_of(invoice, "check/")).status_code == 302
+    answer = client.post(page_of(invoice, "check/"))
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) > 0
 
 
 # -- Where the link stands ------------------------------------------------------------------------------------
