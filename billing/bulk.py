@@ -333,10 +333,11 @@ def _told(asked: models.QuerySet[Any, Any] | Asked, rows: Sequence[Row]) -> list
 
 
 def _from_json(field: models.Field) -> Callable[[Any], Any]:
-    """From what JSON has of a column to the field's Python value."""
+    """From what JSON has of a column to the field's Python value. An expression may be null whatever its field: an owner
+    that there is not is neither this one nor another."""
     target = _target(field)
     if not isinstance(target, ArrayField):
-        return target.to_python
+        return lambda value: None if value is None else target.to_python(value)
     each = _from_json(target.base_field)
     return lambda values: None if values is None else [each(value) for value in values]
 

@@ -146,3 +146,12 @@ def test_no_key_of_the_card_network_is_read_on_a_page(root):
     assert answer.status_code == 200
     assert "sk_test_7" not in answer.text
     assert "sk_test_7" not in root.get("/admin/djstripe/apikey/").text
+
+
+def test_the_overview_opens_while_a_task_belongs_to_nobody(root, things):
+    from sales.models import HandoffTask
+
+    HandoffTask.objects.update(owner=None)
+    answer = root.get("/admin/")
+    assert answer.status_code == 200
+    assert HandoffTask.objects.filter(owner=None).exists()
