@@ -468,11 +468,11 @@ def create_discount(
     `plans`, `prices` and `meters` by id or code: without any it is for all of them. Raises CodeTaken, InvalidCatalogue,
     UnknownPlan, UnknownPrice, UnknownMeter.
     """
-    _check_reduction(percent_off, amount_off, currency)
-    _check_duration(duration, periods)
+    check_reduction(percent_off, amount_off, currency)
+    check_duration(duration, periods)
     limit = None if max_redemptions is None else _whole(10**9)(max_redemptions, "max_redemptions")
     chosen = [_plan_named(ref, n) for n, ref in enumerate(plans)]
-    code = _promotion_code(code)
+    code = promotion_code(code)
     made = Discount.objects.create(
         code=code, label=typed.text(label, "label", limit=100) or code or "", percent_off=percent_off,
         amount_off=amount_off, currency=typed.currency(currency) if amount_off is not None else "",
@@ -484,9 +484,12 @@ def create_discount(
     return made
 
 
-def _check_reduction(percent_off: Decimal | None, amount_off: int | None, currency: str) -> None:
+def check_reduction(percent_off: Decimal | None, amount_off: int | None, currency: str) -> None:
+    """`amount_off` in minor units. Raises InvalidCatalogue."""
     if (percent_off is None) == (amount_off is None):
-        raise InvalidCatalogue("A discount is percent_off or amount_off.", field="percent_off")
+        raise InvalidCatalogue(
+            "A discount takes off a percentage or an amount: one of the two.", field="percent_off"
+        )
     if percent_off is not None and not 0 < percent_off <= 100:
         raise InvalidCatalogue("A percentage above 0, at most 100.", field="percent_off")
     if percent_off is not None and percent_off != round(percent_off, 4):
@@ -497,7 +500,8 @@ def _check_reduction(percent_off: Decimal | None, amount_off: int | None, curren
         raise InvalidCatalogue("An amount above 0.", field="amount_off")
 
 
-def _check_duration(duration: str, periods: int | None) -> None:
+def check_duration(duration: str, periods: int | None) -> None:
+    """Raises InvalidCatalogue."""
     _one_of(duration, DURATIONS, "duration")
     if (duration == "repeating") != (periods is not None):
         raise InvalidCatalogue("A repeating discount, and no other, names its periods.", field="periods")
@@ -505,11 +509,12 @@ def _check_duration(duration: str, periods: int | None) -> None:
         raise InvalidCatalogue("From 1 to 1,200 periods.", field="periods")
 
 
-def _promotion_code(given: str | None) -> str | None:
+def promotion_code(given: str | None, of: Discount | None = None) -> str | None:
+    """As it is kept; case makes no other code of it. Raises CodeTaken where another discount than `of` has it."""
     if not given:
         return None
     code = typed.text(given, "code", limit=60)
-    if Discount.objects.filter(code__iexact=code).exists():
+    if Discount.objects.filter(code__iexact=code).exclude(pk=of.pk if of else None).exists():
         raise CodeTaken(f"There is a discount “{code}” already.", field="code")
     return code
 

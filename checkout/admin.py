@@ -57,6 +57,16 @@ class RoutingRuleAdmin(EditableList, StaffOwner):
     list_editable = ("active",)
     list_select_related = ("owner",)
     change_list_template = "admin/checkout/routing_rules.html"
+    fieldsets = (
+        (None, {"fields": ("name", "position", "active")}),
+        ("If", {"fields": ("conditions",)}),
+        ("Then", {"fields": ("outcome", "owner")}),
+    )
+    says = {
+        "position": ("Position", "Rules are asked from the lowest on; the first that holds decides"),
+        "outcome": ("Which way", ""),
+        "owner": ("Owner", "Who gets in touch; blank: as the tasks are shared"),
+    }
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "conditions":

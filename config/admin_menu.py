@@ -52,6 +52,34 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Discounts", "ticket-percent", "billing.Discount"),
     ],
 }  # fmt: skip
+# Below those, folded, without pictures.
+FOLDED: dict[str, list[tuple[str, str, str]]] = {
+    "Set-up": [
+        ("Seller", "", "billing.Seller"),
+        ("Tax rates", "", "billing.TaxRate"),
+        ("Segments", "", "billing.Segment"),
+        ("Routing rules", "", "checkout.RoutingRule"),
+        ("Signal rules", "", "sales.Rule"),
+        ("Sales settings", "", "sales.SalesSettings"),
+        ("Target domains", "", "sales.TargetDomain"),
+        ("Target profiles", "", "sales.TargetProfile"),
+        ("Approval rules", "", "sales.ApprovalRule"),
+        ("Approval delegates", "", "sales.ApprovalDelegate"),
+        ("Retention rules", "", "billing.RetentionRule"),
+    ],
+    "People": [
+        ("Users", "", "billing.User"),
+        ("Groups", "", "auth.Group"),
+        ("E-mail addresses", "", "account.EmailAddress"),
+        ("Second factors", "", "mfa.Authenticator"),
+    ],
+    "Jobs": [
+        ("Waiting", "", "django_q.OrmQ"),
+        ("Failed", "", "django_q.Failure"),
+        ("Done", "", "django_q.Success"),
+        ("Every so often", "", "django_q.Schedule"),
+    ],
+}
 
 
 # Pages that are no model's are shown to whoever may look at what they tell of.
@@ -83,14 +111,17 @@ def menu(apps: list[dict], path: str) -> list[Section]:
     """Sections for one reader. `apps` is `AdminSite.get_app_list`: only what the reader may see."""
     models = {f"{app['app_label']}.{model['object_name']}": model for app in apps for model in app["models"]}
     named = [Section(heading, list(_items(rows, models, path))) for heading, rows in SECTIONS.items()]
-    shown = {target for rows in SECTIONS.values() for _, _, target in rows}
+    folded = [
+        Section(heading, list(_items(rows, models, path)), folded=True) for heading, rows in FOLDED.items()
+    ]
+    shown = {target for rows in (*SECTIONS.values(), *FOLDED.values()) for _, _, target in rows}
     rest = {key: model for key, model in models.items() if key not in shown and model["admin_url"]}
     mirror = [key for key in rest if key.startswith(f"{MIRROR}.")]
-    folded = [
-        Section("Set-up", [_plain(rest[key], path) for key in rest if key not in mirror], folded=True),
+    last = [
+        Section("Other", [_plain(rest[key], path) for key in rest if key not in mirror], folded=True),
         Section("Stripe mirror", [_plain(rest[key], path) for key in mirror], folded=True),
     ]
-    return [section for section in [*named, *folded] if section.items]
+    return [section for section in [*named, *folded, *last] if section.items]
 
 
 def _plain(model: dict, path: str) -> Item:

@@ -3,6 +3,7 @@
 from billing.admin import (
     catalogue,
     developing,
+    discounts,
     looking,
     mails,
     mirror,
@@ -15,6 +16,6 @@ from billing.admin import (
 )
 
 __all__ = [
-    "catalogue", "developing", "looking", "mails", "mirror", "papers", "privacy", "rehearsing", "segments", "sign_offs",
-    "tax_rates",
+    "catalogue", "developing", "discounts", "looking", "mails", "mirror", "papers", "privacy", "rehearsing", "segments",
+    "sign_offs", "tax_rates",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What our admin pages share: read-only tables, amounts in words, and pages of our own in the admin's frame."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -16,9 +16,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from billing import typed
 from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -57,6 +58,18 @@ def badge(words: str, tone: str = "") -> SafeString:
     return format_html('<span class="badge{}">{}</span>', f" badge--{tone}" if tone else "", words)
 
 
+def countries() -> list[tuple[str, str]]:
+    """Codes and names, to choose among, in the order of the names."""
+    return sorted(typed.countries().items(), key=lambda pair: pair[1])
+
+
+def facts(rows: Iterable[tuple[str, Any]]) -> SafeString:
+    """Names and values, one below the other."""
+    return format_html(
+        '<dl class="facts">{}</dl>', format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", rows)
+    )
+
+
 def state(field: str = "status", label: str | None = None) -> Callable[[Any], SafeString]:
     """A column that shows where a row stands as a badge, in the colour that the state has everywhere."""
 
@@ -88,7 +101,17 @@ class StaffFilter(admin.RelatedFieldListFilter):
         )
 
 
-class Spoken(forms.ModelForm):
+class Plain(forms.ModelForm):
+    """Labels without colons, and decimals with the digits that they have: 80, not 80.00."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+        for name, value in self.initial.items():
+            if isinstance(value, Decimal):
+                self.initial[name] = Decimal(format(value.normalize(), "f"))
+
+
+class Spoken(Plain):
     """A row of fields below the heads of a table: each says aloud what it is and whose.
 
     What was shown is sent along, so that a page left open saves the rows that its reader changed, and no others.
@@ -102,9 +125,6 @@ class Spoken(forms.ModelForm):
             shown: Any = getattr(field.widget, "widget", field.widget)
             shown.attrs["aria-label"] = f"{field.label}: {whose}"
             field.show_hidden_initial = True
-        for name, value in self.initial.items():
-            if isinstance(value, Decimal):
-                self.initial[name] = Decimal(format(value.normalize(), "f"))  # 80, not 80.00
 
 
 class Teaching(admin.ModelAdmin):
@@ -137,12 +157,25 @@ def offer(field: Any, rows: Iterable[models.Model]) -> None:
 
 
 class Careful(Teaching):
-    """A form that does not save over what somebody else saved since it was opened."""
+    """A form that does not save over what somebody else saved since it was opened.
+
+    `says` explains fields to whoever fills them in: name -> label and help, where the column's own are for
+    developers. What a row only has once it exists is left out of the form that makes one.
+    """
 
     change_form_template = "admin/careful_form.html"
+    form: type[forms.ModelForm] = Plain
+    says: Mapping[str, tuple[str, str]] = {}
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        return chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
+        field = chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
+        if field is not None and db_field.name in self.says:
+            field.label, field.help_text = self.says[db_field.name]
+        return field
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        groups = super().get_fieldsets(request, obj)
+        return groups if obj is not None else list(_open(groups, self.get_readonly_fields(request)))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
         form = super().get_form(request, obj, change, **options)
@@ -163,6 +196,13 @@ class Careful(Teaching):
         row = options.get("obj")
         context["seen"] = fingerprint(row) if row is not None else ""
         return super().render_change_form(request, context, *args, **options)
+
+
+def _open(groups: Any, fixed: Sequence[str]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Groups of fields without those that cannot be typed."""
+    for title, options in groups:
+        if names := [name for name in options["fields"] if name not in fixed]:
+            yield title, {**options, "fields": names}
 
 
 def fingerprint(row: models.Model) -> str:

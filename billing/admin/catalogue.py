@@ -4,26 +4,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.postgres.forms import SimpleArrayField
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from billing import logos, outside, typed
 from billing.admin import prices
-from billing.admin.base import Careful, Spoken, chosen_alone, figure
+from billing.admin.base import Careful, Plain, Spoken, chosen_alone, countries, figure
 from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
-from billing.models import Discount, Entitlement, Meter, Plan, Price, Seller
+from billing.models import Entitlement, Meter, Plan, Price, Seller
 from billing.refusals import Refused
-from billing.templatetags.tandem import money, percent, spelled
-
-
-def countries() -> list[tuple[str, str]]:
-    return [("", "–"), *sorted(typed.countries().items(), key=lambda pair: pair[1])]
-
+from billing.templatetags.tandem import spelled
 
 NET_TERMS = [(days, f"Net {days}" if days else "Due on receipt") for days in NET_DAYS]
 
@@ -68,6 +61,25 @@ class Lines(forms.CharField):
 
 @admin.register(Plan)
 class PlanAdmin(PriceList):
+    says = {
+        "code": ("Code", "By which links, files and the API know it"),
+        "tagline": ("Tagline", "One line below the name"),
+        "published": ("On the pricing page", ""),
+        "motion": ("Motion", "Which way it is sold; stamped on what is bought"),
+        "quote_only": ("By quote alone", "Checkout, portal and API refuse it"),
+        "requires_demo": (
+            "Needs a demo",
+            "Checkout refuses it until the demo was held, or somebody of yours lets the buyer in",
+        ),
+        "rank": ("Rank", "Going to a plan with a higher one is an upgrade"),
+        "trial_days": ("Days of trial", "0: none"),
+        "trial_needs_card": ("A trial needs a card", "Without: it is asked for at the end"),
+        "tax_category": (
+            "Tax category",
+            "The word by which a tax rate is for this kind of product alone; mostly blank",
+        ),
+        "archived_at": ("Sold until", "From then on nobody can buy it; who has it keeps it"),
+    }
     list_display = ("name", "code", "motion", "published", "quote_only", "requires_demo", "rank")
     list_filter = ("motion", "published")
     search_fields = ("name", "code")
@@ -82,7 +94,7 @@ class PlanAdmin(PriceList):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "highlights":
-            return Lines(label="Highlights", help_text="on the pricing page, one to a line")
+            return Lines(label="Highlights", help_text="What it includes, one to a line")
         return super().formfield_for_dbfield(db_field, request, **options)
 
 
@@ -102,6 +114,34 @@ class PriceAdmin(Careful):
     list_filter = ("plan", "currency", "kind", "active")
     search_fields = ("code", "label")
     list_select_related = ("plan",)
+    says = {
+        "code": ("Code", "What prices that follow each other have in common: seats-month"),
+        "label": ("Label", "As invoices name it; blank: the plan’s name"),
+        "active": ("Sold", "Off: who has it keeps it, nobody else gets it"),
+        "kind": (
+            "Kind",
+            "What is bought for each period, what was used, what is paid once, or the least that is paid in all",
+        ),
+        "meter": ("Meter", "Of usage: what measures it"),
+        "model": (
+            "Charged",
+            "Flat whatever the quantity, for each unit, by tiers, by packages, or as a percentage",
+        ),
+        "currency": ("Currency", "USD, EUR; one price for each"),
+        "unit_amount": (
+            "Price",
+            "Of the period, a unit or a package, in the currency with its decimals (0.002); or the percentage",
+        ),
+        "package_size": ("Units in a package", "Of packages: each that was begun is paid for"),
+        "interval": ("Interval", "Blank for what is paid once"),
+        "billed": ("Billed", "Usage is always billed in arrears"),
+        "prorate": ("By days", "A part of a period costs its part; off: all of it"),
+        "included": ("Included units", "Free in each period"),
+        "included_in_trial": ("Free units in a trial", "Blank: all of them"),
+        "minimum": ("At least", "What a period costs even where less was bought"),
+        "maximum": ("At most", "What a period costs even where more was bought"),
+        "tax_category": ("Tax category", "Blank: the plan’s"),
+    }
 
     @admin.display(description="charged", ordering="model")
     def charged(self, price: Price) -> str:
@@ -171,48 +211,27 @@ class MeterAdmin(Careful):
         "A meter turns the events that your product sends into a quantity: a count, a sum, the most.",
     )
     list_display = ("name", "code", "event_name", "aggregation", "unit")
-
-
-class DiscountForm(forms.ModelForm):
-    """Which prices and meters it is for, by what staff know them by."""
-
-    prices = SimpleArrayField(
-        forms.CharField(), required=False, help_text="codes of prices, with commas between; none: everything"
+    fieldsets = (
+        (None, {"fields": ("name", "code", "unit")}),
+        (
+            "What it measures",
+            {
+                "fields": ("event_name", "aggregation", "property"),
+                "description": "Once something was measured, how it adds up stays: what was billed came of it.",
+            },
+        ),
     )
-    meters = forms.ModelMultipleChoiceField(
-        Meter.objects.all(), required=False, help_text="it is for what these measure, too"
-    )
+    says = {
+        "name": ("Name", "As customers read it beside their usage: API calls"),
+        "code": ("Code", "By which the API knows it: api_calls"),
+        "unit": ("Unit", "What one of it is called: calls, GB"),
+        "event_name": ("Event name", "The name under which your product sends the events"),
+        "aggregation": ("Adds up as", "How many, their sum, the most, the last or how many different values"),
+        "property": ("Property", "Which property of an event holds the value; a count needs none"),
+    }
 
-    def clean_prices(self) -> list[str]:
-        given = sorted(set(self.cleaned_data["prices"]))
-        missing = set(given) - set(Price.objects.filter(code__in=given).values_list("code", flat=True))
-        if missing:
-            raise forms.ValidationError(f"There is no price {min(missing)}.")
-        return given
-
-    def clean_meters(self) -> list[str]:
-        return [meter.pk for meter in self.cleaned_data["meters"]]
-
-
-@admin.register(Discount)
-class DiscountAdmin(Careful):
-    form = DiscountForm
-    teaches = (
-        "ticket-percent",
-        "No discount yet",
-        "A discount with a code can be typed at checkout; without one, staff and the API give it.",
-    )
-    list_display = ("__str__", "code", "off", "duration", "redemptions", "expires_at")
-
-    @admin.display(description="off")
-    def off(self, row: Discount) -> str:
-        return percent(row.percent_off) if row.percent_off else money(row.amount_off, row.currency)
-
-    readonly_fields = ("redemptions", "created_at")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Discount]:
-        """Without what several make together: that is made of these."""
-        return super().get_queryset(request).filter(parts=[])
+    def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> tuple[str, ...]:
+        return ("aggregation", "property") if obj is not None and obj.usageday_set.exists() else ()
 
 
 ADDRESS = {
@@ -221,7 +240,7 @@ ADDRESS = {
 }  # fmt: skip
 
 
-class SellerForm(forms.ModelForm):
+class SellerForm(Plain):
     """The seller's address part by part, as papers and mails print it."""
 
     new_logo = forms.FileField(
@@ -236,7 +255,9 @@ class SellerForm(forms.ModelForm):
     city = forms.CharField(label=ADDRESS["city"], max_length=100)
     state = forms.CharField(label=ADDRESS["state"], max_length=100, required=False)
     country = forms.ChoiceField(
-        label=ADDRESS["country"], choices=countries, help_text="decides which tax is taken at home and abroad"
+        label=ADDRESS["country"],
+        choices=lambda: [("", "–"), *countries()],
+        help_text="Decides which tax is taken at home and abroad",
     )
 
     upgrade_alert_delta = AmountField(
@@ -286,9 +307,9 @@ class SellerForm(forms.ModelForm):
 
     def _page(self, name: str) -> str:
         """An address that buyers open, or none."""
-        typed = self.cleaned_data[name]
+        address = self.cleaned_data[name]
         try:
-            return outside.page(typed, name) if typed else ""
+            return outside.page(address, name) if address else ""
         except outside.InvalidUrl as refusal:
             raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
 
@@ -305,6 +326,18 @@ class SellerForm(forms.ModelForm):
 @admin.register(Seller)
 class SellerAdmin(Careful):
     form = SellerForm
+    says = {
+        "name": ("Name", "As buyers know you"),
+        "legal_name": ("Legal name", "As papers name you"),
+        "registration": ("Company registration", "Printed on papers, where your law asks for it"),
+        "tax_id": ("Tax id", "VAT or GST number"),
+        "bank_name": ("Bank", ""),
+        "iban": ("IBAN", ""),
+        "bic": ("BIC", ""),
+        "currency": ("Currency", "In which segments and metrics are counted"),
+        "timezone": ("Time zone", "In which days of papers and of the books begin: Europe/Dublin"),
+        "footer": ("Footer of papers", "One or two lines"),
+    }
     readonly_fields = ("logo_shown",)
     list_display = ("name", "legal_name", "currency", "timezone", "net_days")
     fieldsets = (

@@ -15,7 +15,7 @@ from django.utils.http import content_disposition_header
 
 from billing import bulk, collecting, noticing, printing, reasons
 from billing.admin.base import Screen, amount, now_of, staff, state
-from billing.maths.money import InvalidAmount, to_major, to_minor
+from billing.maths.money import EXPONENTS, InvalidAmount, to_major, to_minor
 from billing.maths.periods import local_date
 from billing.models import (
     CreditNote,
@@ -67,8 +67,12 @@ class AmountField(forms.Field):
     currency = ""
 
     def to_python(self, value: Any) -> int | None:
-        amount = None if value in self.empty_values else typed_amount(str(value), self.currency)
-        if amount is not None and amount < 0:
+        if value in self.empty_values:
+            return None
+        if self.currency not in EXPONENTS:
+            raise forms.ValidationError("An amount needs its currency: USD, EUR.")
+        amount = typed_amount(str(value), self.currency)
+        if amount < 0:
             raise forms.ValidationError("An amount of 0 or more.")
         return amount
 

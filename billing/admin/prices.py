@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from billing.admin.base import facts
 from billing.models import Price
 from billing.templatetags.tandem import number, spelled, unit_price
 
@@ -18,6 +19,9 @@ TIER = re.compile(
     re.IGNORECASE,
 )
 
+OF_EACH = ("fixed amount", "minimum", "maximum", "free events", "free amount")
+TERM = re.compile(rf"(?P<name>{'|'.join(OF_EACH)})\s*:\s*(?P<value>{DIGITS})", re.IGNORECASE)
+
 
 class Tiers(forms.CharField):
     """Tiers as stored, one to a line: `up to 1000: 0.02`, `above: 0.01 + 5` (5 once, for entering the tier)."""
@@ -25,7 +29,7 @@ class Tiers(forms.CharField):
     def __init__(self, **options: Any) -> None:
         lines = forms.Textarea({"rows": 4, "class": "vLargeTextField"})
         help_text = (
-            "graduated and volume, one to a line: “up to 1000: 0.02”, at last “above: 0.01”; "
+            "Graduated and volume, one to a line: “up to 1000: 0.02”, at last “above: 0.01”; "
             "“+ 5” after it is charged once"
         )
         super().__init__(widget=lines, required=False, help_text=help_text, **options)
@@ -41,20 +45,31 @@ class Tiers(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
-class OfEachEvent(forms.JSONField):
-    """What a percentage takes of every event, as the API takes it; empty where it takes nothing."""
+class OfEachEvent(forms.CharField):
+    """What a percentage takes of every event, one term to a line: `fixed amount: 0.30`, `free events: 100`; empty where
+    it takes nothing."""
 
     def __init__(self, **options: Any) -> None:
-        help_text = 'a percentage’s only, such as {"fixed_amount": "0.30", "minimum": "1"}'
         super().__init__(
-            widget=forms.Textarea({"rows": 2, "class": "vLargeTextField"}),
+            widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
             required=False,
-            help_text=help_text,
+            help_text=f"A percentage’s only, one to a line: “fixed amount: 0.30”. Known are {', '.join(OF_EACH)}",
             **options,
         )
 
     def prepare_value(self, value: Any) -> Any:
-        return "" if value is None else super().prepare_value(value)
+        if not isinstance(value, dict):
+            return value
+        return "\n".join(
+            f"{name.replace('_', ' ')}: {each}" for name, each in value.items() if each is not None
+        )
+
+    def to_python(self, value: Any) -> Any:
+        lines = [line.strip() for line in str(super().to_python(value)).splitlines()]
+        return dict(_of_each(nth, line) for nth, line in enumerate(lines, 1) if line) or None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != initial)
 
 
 def _line(tier: dict[str, str | None]) -> str:
@@ -71,6 +86,15 @@ def _tier(nth: int, line: str) -> dict[str, str | None]:
     return {**found.groupdict(), "flat_amount": found["flat_amount"] or "0"}
 
 
+def _of_each(nth: int, line: str) -> tuple[str, str | int]:
+    if not (found := TERM.fullmatch(line)):
+        raise forms.ValidationError(
+            f"Line {nth}: write it as “fixed amount: 0.30”; known are {', '.join(OF_EACH)}."
+        )
+    name, value = found["name"].lower().replace(" ", "_"), found["value"]
+    return name, int(value) if name == "free_events" and value.isdigit() else value
+
+
 def each(price: Price) -> str:
     """What one unit costs; where there is no such price, what takes its place."""
     if price.tiers:
@@ -85,10 +109,7 @@ def each(price: Price) -> str:
 
 def terms(price: Price) -> SafeString:
     """Everything that the price says, without what it does not."""
-    rows = [(name, value) for name, value in _terms(price) if value]
-    return format_html(
-        '<dl class="facts">{}</dl>', format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", rows)
-    )
+    return facts((name, value) for name, value in _terms(price) if value)
 
 
 def _terms(price: Price) -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,8 @@ from django import forms
 from django.contrib import admin
 
 from billing import cataloguing
-from billing.admin.base import Careful, figure
-from billing.maths.tax import Tax, whole
+from billing.admin.base import Careful, Plain, countries, figure
+from billing.maths.tax import CATEGORIES, Tax, whole
 from billing.models import TaxRate
 from billing.refusals import Refused
 from billing.templatetags.tandem import percent
@@ -26,7 +26,7 @@ class Taxes(forms.CharField):
     def __init__(self, **options: Any) -> None:
         lines = forms.Textarea({"rows": 3, "class": "vLargeTextField"})
         help_text = (
-            "where several are taken, one to a line: “State tax: 6.25”, “City tax: 2”. “compound” after the percentage: "
+            "Where several are taken, one to a line: “State tax: 6.25”, “City tax: 2”. “compound” after the percentage: "
             "taken from the net amount and the taxes above it"
         )
         super().__init__(widget=lines, required=False, help_text=help_text, **options)
@@ -53,13 +53,26 @@ def _tax(nth: int, line: str) -> dict[str, Any]:
     return Tax(found["name"].strip(), Decimal(found["percentage"]), found["compound"] is not None).to_json()
 
 
-class TaxRateForm(forms.ModelForm):
+# What a rate is called in electronic invoices (EN 16931, UNCL5305), in words.
+CATEGORY_WORDS = {
+    "S": "Standard or reduced rate", "Z": "Zero rate", "E": "Exempt", "AE": "Reverse charge", "O": "Outside the scope",
+    "K": "Delivery within the EU", "G": "Export",
+}  # fmt: skip
+
+
+class TaxRateForm(Plain):
+    country = forms.ChoiceField(
+        choices=lambda: [("", "Wherever no other rate is set"), *countries()], required=False
+    )
+    category = forms.ChoiceField(
+        choices=[(code, f"{CATEGORY_WORDS[code]} ({code})") for code in CATEGORIES], label="Kind", initial="S",
+        help_text="How electronic invoices call it",
+    )  # fmt: skip
     taxes = Taxes()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["percentage"].required = False
-        self.fields["percentage"].help_text = "of several taxes what they come to: it may be left out"
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data
@@ -102,6 +115,26 @@ class TaxRateAdmin(Careful):
         "active",
     )
     list_filter = ("active", "country", "product_category")
-    fields = (
-        "name", "country", "state", "product_category", "percentage", "taxes", "inclusive", "category", "active",
-    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("name", "percentage", "inclusive", "active")}),
+        (
+            "Where and for what",
+            {
+                "fields": ("country", "state", "product_category"),
+                "description": "One rate is taken: the one that fits most closely. That of a state names the country’s "
+                "tax among its own.",
+            },
+        ),
+        ("Several taxes", {"fields": ("taxes",), "classes": ("collapse",)}),
+        ("Electronic invoices", {"fields": ("category",)}),
+    )
+    says = {
+        "name": ("Name", "As papers print it: VAT, GST, Sales tax"),
+        "percentage": ("Percentage", "Of several taxes what they come to: it may be left out"),
+        "inclusive": ("Prices contain it", "Otherwise it is put on top of them"),
+        "state": (
+            "State",
+            "By name or code, such as California or QC; blank: all of the country",
+        ),
+        "product_category": ("Tax category", "For prices of this category alone; blank: for all"),
+    }

@@ -252,6 +252,11 @@ class Discount(ReadPlainly):
     def __str__(self) -> str:
         return self.label or self.code or self.pk
 
+    @property
+    def was_given(self) -> bool:
+        """What it takes off is somebody's terms then: the database keeps it (`discount_frozen`)."""
+        return self.redemptions > 0 or self.phase_set.exists()
+
     SAID = ("label", "percent_off", "amount_off", "currency", "duration", "periods", "prices", "meters")
 
     @classmethod

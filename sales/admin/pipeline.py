@@ -274,6 +274,21 @@ class ApprovalRuleAdmin(EditableList):
     list_display = ("name", "measure", figure("over"), "plan", "role", "step", "enabled", "position")
     list_editable = ("step", "enabled", "position")
     list_select_related = ("plan",)
+    fieldsets = (
+        ("When it asks", {"fields": ("name", "measure", "over", "plan", "enabled")}),
+        ("Whom it asks", {"fields": ("role", "step", "position")}),
+    )
+    says = {
+        "measure": ("Looks at", ""),
+        "over": (
+            "Asks above",
+            "In the measure’s unit: 20 for a discount over 20 %; not needed for a plan or a payment",
+        ),
+        "plan": ("Plan", "Where it looks at the plan: every quote with it"),
+        "role": ("Asks a", "Nobody decides about a quote of their own"),
+        "step": ("Step", "Asked once every lower step has agreed; the same step is asked together"),
+        "position": ("Place in the list", ""),
+    }
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -315,6 +315,23 @@ class RuleAdmin(EditableList):
     )  # fmt: skip
     list_editable = ("enabled", "weight", "threshold", "window_days")
     readonly_fields = ("code",)
+    fieldsets = (
+        (None, {"fields": ("name", "description", "enabled")}),
+        ("When it fires", {"fields": ("threshold", "unit", "window_days")}),
+        ("What follows", {"fields": ("weight", "action", "position", "code")}),
+    )
+    says = {
+        "description": ("Fires when", "In words, for whoever reads its signals"),
+        "threshold": ("Threshold", "Blank: the rule needs none"),
+        "unit": ("Unit", "What the threshold counts"),
+        "window_days": (
+            "Days",
+            "Fires again no sooner, or counts only what is younger; blank: the rule needs none",
+        ),
+        "weight": ("Weight", "Its points stand in the sales settings"),
+        "action": ("What to do", "What sales should do about it"),
+        "position": ("Place in the list", ""),
+    }
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return watching.with_precision(super().get_queryset(request))
@@ -365,6 +382,46 @@ class RuleAdmin(EditableList):
 
 @admin.register(SalesSettings)
 class SalesSettingsAdmin(Careful):
+    fieldsets = (
+        (
+            "How signals add up",
+            {
+                "fields": (
+                    "high_points",
+                    "medium_points",
+                    "low_points",
+                    "half_life_days",
+                    "qualifies_at",
+                    "high_qualifies",
+                ),
+                "description": "A customer’s score is the sum of its signals’ points, each halved again and again as it "
+                "ages. Who reaches the mark gets a task.",
+            },
+        ),
+        ("Tasks", {"fields": ("high_due_days", "due_days", "cool_down_days", "hold_back")}),
+        ("Quotes", {"fields": ("quote_valid_days", "approval_hours")}),
+    )
+    says = {
+        "high_points": ("Points of a high signal", ""),
+        "medium_points": ("Points of a medium signal", ""),
+        "low_points": ("Points of a low signal", ""),
+        "half_life_days": ("Days until half is left", ""),
+        "qualifies_at": ("Score that raises a task", ""),
+        "high_qualifies": ("A high signal is enough", "Whatever the score"),
+        "high_due_days": ("Due after a high signal", "Working days"),
+        "due_days": ("Due after any other", "Working days"),
+        "cool_down_days": (
+            "Days of rest",
+            "After a task was lost or returned no signal raises another; who asks is answered",
+        ),
+        "hold_back": (
+            "Hold outreach back",
+            "Raise no task while an invoice is overdue, a payment failed or is disputed; who asks is answered",
+        ),
+        "quote_valid_days": ("A quote is open for", "Days"),
+        "approval_hours": ("Hours for an approval", "One that waits longer goes to the next person up"),
+    }
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -382,6 +439,11 @@ class TargetDomainAdmin(StaffOwner):
     list_display = ("domain", "note", "owner", "added_at")
     search_fields = ("domain",)
     readonly_fields = ("added_at",)
+    says = {
+        "domain": ("Domain", "novarobotics.example; what lies below it counts, too"),
+        "note": ("Note", "What whoever reaches out should know"),
+        "owner": ("Owner", "Who hears of it; blank: as the tasks are shared"),
+    }
     change_list_template = "admin/tandem/target_list.html"
 
 
@@ -394,3 +456,9 @@ class TargetProfileAdmin(Careful):
     )
     list_display = ("name", "industry", "min_employees", "max_employees")
     readonly_fields = ("added_at",)
+    says = {
+        "name": ("Name", "As signals name it: Logistics, mid-size"),
+        "industry": ("Industry", "As customers give it; blank: any"),
+        "min_employees": ("People, at least", "Blank: no lower bound"),
+        "max_employees": ("People, at most", "Blank: no upper bound"),
+    }

@@ -20,6 +20,7 @@ LOOKED_AT = {
     "billing.0045_several_taxes": "uniqueness by one column more; a help text; the names of rates that ship",
     "billing.0048_jobs_in_their_turn": "an index; calling a job waits while it is made",
     "billing.0049_single_use_cards": "a rule that every row of code before keeps",
+    "billing.0050_terms_that_stay": "guards against what only the admin's forms did",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
     "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }
