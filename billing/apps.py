@@ -6,7 +6,10 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from billing import webhooks_out
+        from django.db.backends.signals import connection_created
+
+        from billing import prepared, webhooks_out
         from billing.dispatch import recorded
 
+        connection_created.connect(prepared.look_for_a_pooler, dispatch_uid="billing.prepared")
         recorded.connect(webhooks_out.on_recorded, dispatch_uid="billing.webhooks_out")

@@ -1,10 +1,10 @@
 """Whose time it is. Edges ask here once and pass `now` down."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from billing import numbering, typed
@@ -64,15 +64,17 @@ def check_advance(clock: TestClock, to: datetime) -> None:
 def held(clock: TestClock) -> Iterator[None]:
     """Nobody else moves it meanwhile. Raises Moving.
 
-    A lock of the connection: it takes no transaction, and is gone with a process that is killed.
+    A lock of a transaction that stays open on a connection of its own: what is done meanwhile is committed step by step,
+    a pooler leaves an open transaction its session, and the lock is gone with a process that is killed.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [clock.pk])
-        if not cursor.fetchone()[0]:
-            raise Moving("This clock is being moved. Ask again when it is ready.")
+    own = connection.copy()
     try:
+        own.set_autocommit(False)
+        with own.cursor() as cursor:
+            cursor.execute("set local idle_in_transaction_session_timeout = 0")
+            cursor.execute("select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [clock.pk])
+            if not cursor.fetchone()[0]:
+                raise Moving("This clock is being moved. Ask again when it is ready.")
         yield
     finally:
-        # A connection that broke has given it back already.
-        with suppress(Error), connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", [clock.pk])
+        own.close()

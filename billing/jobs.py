@@ -72,7 +72,7 @@ class Queue(ORM):
         heard["nothing"] = True
         if taken := self._taken():
             return taken
-        if connection.in_atomic_block:
+        if not prepared.can_be_told():
             sleep(Conf.POLL)
         elif prepared.until_told(CHANNEL):
             select.select([connection.connection], [], [], Conf.POLL)

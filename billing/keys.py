@@ -47,7 +47,7 @@ COLUMNS = [field.attname for field in ApiKey._meta.concrete_fields]
 FIND = f"select {', '.join(COLUMNS)} from billing_apikey where digest = %s"  # noqa: S608 - columns of the model
 # Whoever remembers keys listens here for one that was taken away.
 CHANNEL = "tandem_keys"
-# A pooler that gives each transaction another connection swallows what one listens for.
+# A pooler that is not known as one swallows what one listens for.
 ASKED_AGAIN = timedelta(seconds=5)
 MOST_KNOWN = 1000
 

@@ -1,8 +1,10 @@
 """Statements that each connection plans once, for the few that run with every request.
 
 Django's own cursors put values into the text of a statement and have it planned each time. That costs more than
-running a short statement, and several milliseconds for a long one. A pooler in front of the database must pass
-prepared statements through (PgBouncer 1.21 and later do).
+running a short statement, and several milliseconds for a long one.
+
+Behind a pooler each transaction may have another session of the server. Nothing that a session keeps is ours then:
+statements are planned each time, nothing is remembered, and Django reads long results without cursors of the server.
 """
 
 import re
@@ -21,7 +23,7 @@ MOST = 500
 def cursor() -> Any:
     """A cursor for `with`; logged and counted like every other."""
     raw = _connected()
-    raw.prepare_threshold, raw.prepared_max = 0, MOST
+    raw.prepare_threshold, raw.prepared_max = None if behind_a_pooler() else 0, MOST
     return connection._prepare_cursor(_Cursor(raw))  # type: ignore[attr-defined]
 
 
@@ -76,16 +78,39 @@ def _see_that_it_lives() -> None:
     kept.health_check_done = True
 
 
+# -- Whose the session is ---------------------------------------------------------------------------------
+
+
+def behind_a_pooler() -> bool:
+    """By Django's own setting for it, which an operator may give, and which `look_for_a_pooler` gives."""
+    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
+
+
+def look_for_a_pooler(*, connection: Any, **_: Any) -> None:
+    """Of a new connection (Django's `connection_created`): the server says which of its processes answers, and when the
+    connection was opened it said which one is ours. A pooler gives its clients a number of its own making."""
+    raw = connection.connection
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as asking:
+        answering = asking.execute("select pg_backend_pid()").fetchone()
+    if answering != (raw.info.backend_pid,):
+        connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+
+
 # -- What a connection remembers ----------------------------------------------------------------------------
 
 type Known = dict[Any, Any]
 _known: WeakKeyDictionary[psycopg.Connection[Any], dict[str, Known]] = WeakKeyDictionary()
 
 
+def can_be_told() -> bool:
+    """Whether a NOTIFY reaches this connection: not inside a transaction, and not through a pooler."""
+    return not (connection.in_atomic_block or behind_a_pooler())
+
+
 def until_told(channel: str) -> Known:
     """What this connection remembers until somebody notifies the channel (NOTIFY reaches whoever listens, when it is
-    committed). Inside a transaction nothing is remembered."""
-    if connection.in_atomic_block:
+    committed). Where nobody can tell it, nothing is remembered."""
+    if not can_be_told():
         return {}
     raw = _connected()
     known = _known.setdefault(raw, {})

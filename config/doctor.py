@@ -3,6 +3,7 @@
 A check gives a Finding: `ok`, `warn` (works, but somebody should know) or `fail`, and the line that mends it.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,12 +17,21 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from billing import prepared
 from config import chromium, schedules
 
 OLDEST_POSTGRES = 15
 LITTLE_DISK, TOO_LITTLE_DISK = 2_000_000_000, 200_000_000  # bytes
 SHORTEST_SECRET = 50
 PANGO = "apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+RESERVED = ("superuser_reserved_connections", "reserved_connections")
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+# What the web and the job workers ask for themselves where no pooler is between (config/settings.py); of both the longer.
+LIMITS = {
+    "statement_timeout": "280s",
+    "lock_timeout": "60s",
+    "idle_in_transaction_session_timeout": "120s",
+}
 KEEPING_MAIL = ("billing.mail.KeepingBackend", "dummy", "console", "locmem", "filebased")
 
 
@@ -173,12 +183,69 @@ def migrations() -> tuple[str, str]:
     return "ok", "all applied"
 
 
+def server_settings(*names: str) -> list[str]:
+    """As they are for this session; empty where this version has none of that name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(current_setting(name, true), '') FROM unnest(%s::text[]) name", [list(names)]
+        )
+        return [value for (value,) in cursor.fetchall()]
+
+
+def places() -> tuple[str, str]:
+    """Whether the server has a connection for every thread and every process that wants one."""
+    most, *reserved = server_settings("max_connections", *RESERVED)
+    free = int(most) - sum(int(value or 0) for value in reserved)
+    web = int(os.environ.get("WEB_WORKERS", "2")) * int(os.environ.get("WEB_THREADS", "4"))
+    wanted = web + 2 * settings.WORKERS + 3
+    if wanted <= free or prepared.behind_a_pooler():
+        return "ok", f"{wanted} connections wanted, {free} there"
+    return (
+        "warn",
+        f"{wanted} connections wanted, {free} there: fewer WEB_THREADS, more max_connections, or a pooler",
+    )
+
+
+def durability() -> tuple[str, str]:
+    """Whether what somebody was told is committed outlives the server, and its machine."""
+    *safe, names = server_settings(*DURABLE, "synchronous_standby_names")
+    off = [name for name, value in zip(DURABLE, safe, strict=True) if value in ("off", "local")]
+    if off:
+        bad = f"{', '.join(off)} off: a crash may lose what was paid"
+        return "fail" if settings.PRODUCTION else "warn", bad
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_replication")
+        (standbys,) = cursor.fetchone()
+    if standbys and not names:
+        return (
+            "warn",
+            f"{standbys} standbys, none synchronous: failing over loses the last seconds (docs/operating.md)",
+        )
+    return "ok", "kept before anybody is told" + (", by a standby too" if standbys else "")
+
+
+def pooler() -> tuple[str, str]:
+    """Through one, the limits on waiting are the role's: what a connection asks for is not passed on."""
+    if not prepared.behind_a_pooler():
+        return "ok", "none"
+    endless = [name for name, value in zip(LIMITS, server_settings(*LIMITS), strict=True) if value == "0"]
+    if endless:
+        mend = "; ".join(f"ALTER ROLE … SET {name} = '{LIMITS[name]}'" for name in endless)
+        return "warn", f"statements may wait for ever: {mend}"
+    return "ok", "between Tandem and the database; nothing is left to a session"
+
+
 def worker() -> tuple[str, str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tandem worker'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'tandem worker' AND datname = current_database()"
+        )
         (found,) = cursor.fetchone()
     if found:
         return "ok", "running"
+    if prepared.behind_a_pooler():
+        return "warn", "none to be seen at the moment; through a pooler, who works is not always"
     return "fail" if settings.PRODUCTION else "warn", "no job worker is running: manage.py qcluster"
 
 
@@ -320,6 +387,9 @@ MACHINE: list[Check] = [
     python, papers, browser, disk, secrets, site_address, stripe, webhook_secret, mail,
 ]  # fmt: skip
 DATABASE: list[Check] = [
+    places,
+    durability,
+    pooler,
     migrations,
     recurring_jobs,
     worker,

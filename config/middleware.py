@@ -21,7 +21,7 @@ from billing import bulk
 from billing.api import problems
 from billing.models import Seller
 from billing.models.ids import new_id
-from config import failing
+from config import connections, failing
 
 logger = logging.getLogger("tandem.request")
 API = "/api/"
@@ -65,6 +65,9 @@ class RequestId:
         if request.path_info.startswith(API):
             response = as_problem(response, name)
         response["X-Request-Id"] = name
+        if response.status_code == 503:
+            connections.too_few()
+        connections.keep_or_not()
         note(request, response, name, time.perf_counter() - started)
         return response
 

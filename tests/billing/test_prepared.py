@@ -2,12 +2,14 @@
 
 import time
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django_q.conf import Conf
 
-from billing import keys, prepared
+from billing import jobs, keys, prepared
 from billing.models import ApiKey
 from tests.races import at_once
 
@@ -141,3 +143,47 @@ def test_a_connection_forgets_no_statement_for_another():
             "select count(*) from pg_prepared_statements where statement ~ '^select [0-9]+$'"
         )
         assert kept.fetchone()[0] == 150
+
+
+@pytest.fixture
+def through_a_pooler(monkeypatch):
+    """The next connection is opened as a pooler opens it: with a number that none of the server's processes has."""
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", False)
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 0)
+    connection.close()
+    connection.ensure_connection()
+    yield
+    connection.close()
+
+
+def test_a_pooler_is_noticed_by_itself():
+    connection.close()
+    connection.ensure_connection()
+    assert not prepared.behind_a_pooler()
+
+
+def test_behind_a_pooler_nothing_is_left_to_a_session(through_a_pooler, key):
+    """The next statement may run in another one."""
+    assert prepared.behind_a_pooler()
+    prepared.until_told(CHANNEL)["a"] = 1
+    assert prepared.until_told(CHANNEL) == {}
+    assert [find(key[1]) for _ in range(3)] == [key[0]] * 3
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select (select count(*) from pg_prepared_statements), (select count(*) from pg_listening_channels())"
+        )
+        assert cursor.fetchone() == (0, 0)
+
+
+def test_behind_a_pooler_a_key_that_is_taken_away_opens_nothing_at_once(through_a_pooler, key):
+    """Nobody would be told."""
+    now = timezone.now()
+    assert keys.find(key[1], now).revoked_at is None
+    elsewhere(lambda: keys.revoke(key=key[0], now=now))
+    assert keys.find(key[1], now).revoked_at is not None
+
+
+def test_behind_a_pooler_a_worker_that_finds_nothing_waits_for_a_while(through_a_pooler):
+    began = time.monotonic()
+    assert jobs.Queue().dequeue() is None
+    assert time.monotonic() - began >= Conf.POLL

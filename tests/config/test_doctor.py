@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from billing import gateway
+from billing import gateway, prepared
 from billing.gateway import Endpoint, GatewayMisuse, ProviderUnreachable
 from billing.models import Customer, ProviderEvent, Seller
 from config import doctor, schedules
@@ -255,3 +255,51 @@ def test_the_steps_of_going_live_name_every_check_and_no_other() -> None:
     )
     checks = (*doctor.MACHINE, doctor.database, *doctor.DATABASE, *doctor.ONLINE)
     assert named == {check.__name__.replace("_", " ") for check in checks}
+
+
+def told_by_the_server(monkeypatch, **values: str) -> None:
+    monkeypatch.setattr(doctor, "server_settings", lambda *names: [values.get(name, "on") for name in names])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("most", "mark"), [("18", "ok"), ("17", "warn")])
+def test_it_counts_the_connections_that_are_wanted(settings, monkeypatch, most: str, mark: str) -> None:
+    """2 web processes of 4 threads, and a job worker with 2: 8 and 7; three are the superuser's."""
+    given(settings, WORKERS=2)
+    for name in ("WEB_WORKERS", "WEB_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    told_by_the_server(
+        monkeypatch, max_connections=most, superuser_reserved_connections="3", reserved_connections=""
+    )
+    assert doctor.places()[0] == mark
+    monkeypatch.setattr(prepared, "behind_a_pooler", lambda: True)
+    assert doctor.places()[0] == "ok"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("values", "mark", "word"),
+    [
+        ({"fsync": "off"}, "fail", "fsync off"),
+        ({"synchronous_commit": "local"}, "fail", "synchronous_commit off"),
+        ({"synchronous_commit": "remote_write"}, "ok", "before anybody is told"),
+    ],
+)
+def test_production_keeps_what_it_told(settings, monkeypatch, values, mark: str, word: str) -> None:
+    given(settings, PRODUCTION=True)
+    told_by_the_server(monkeypatch, **values)
+    found, text = doctor.durability()
+    assert (found, word in text) == (mark, True)
+
+
+@pytest.mark.django_db
+def test_through_a_pooler_it_asks_for_limits_of_the_role(monkeypatch) -> None:
+    assert doctor.pooler() == ("ok", "none")
+    monkeypatch.setattr(prepared, "behind_a_pooler", lambda: True)
+    told_by_the_server(monkeypatch, lock_timeout="0")
+    mark, text = doctor.pooler()
+    assert mark == "warn"
+    assert "lock_timeout = '60s'" in text
+    assert "statement_timeout" not in text
+    told_by_the_server(monkeypatch)
+    assert doctor.pooler()[0] == "ok"
