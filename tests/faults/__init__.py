@@ -10,7 +10,8 @@ so there is no switch that could be left on.
 - `receiver`: takes webhooks, in a process of its own, and keeps what it saw.
 - `world`: customers, cards, subscriptions. Its time moves on with every kill, so work never ends.
 - `work`: what a worker does until it is killed.
-- `kills`, `stops`, `races`, `retries`: the rounds.
+- `kills`, `stops`, `races`, `retries`, `outages`, `restoring`, `failover`, `anything`: the rounds.
+- `clusters`, `clients`: servers that can be crashed, followed and promoted; whoever comes by HTTP meanwhile.
 - `judging`: afterwards, the books, the provider's list against ours, the receiver's against ours.
 - `bugs`: planted mistakes.
 """

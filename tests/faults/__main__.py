@@ -23,7 +23,19 @@ os.environ.setdefault(
 
 # Kills in one world: it is then finished and judged, and the next begins with a seed of its own.
 IN_A_WORLD = 250
-WHAT = ("kills", "points", "late", "stops", "races", "requests", "outages", "restore", "anything")
+WHAT = (
+    "kills",
+    "points",
+    "late",
+    "stops",
+    "races",
+    "requests",
+    "outages",
+    "restore",
+    "failover",
+    "crowd",
+    "anything",
+)
 
 
 def main() -> int:
@@ -63,7 +75,7 @@ def database() -> Iterator[None]:
 
 def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Report"]]]:
     """Every round that was asked for, by a name that says what it does and with which seed."""
-    from tests.faults import anything, kills, outages, races, restoring, retries, stops
+    from tests.faults import anything, crowd, failover, kills, outages, races, restoring, retries, stops
 
     wanted, seed = given.what or WHAT, given.seed
     for n, first in enumerate(range(0, given.kills if "kills" in wanted else 0, IN_A_WORLD)):
@@ -77,6 +89,12 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
         "outages": lambda: outages.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
     }  # fmt: skip
+    if "crowd" in wanted:
+        yield f"crowd seed {seed}", lambda: crowd.run(seed=seed)
+        yield f"crowd, a pooler, seed {seed}", lambda: crowd.run(seed=seed, pooled=True)
+    if "failover" in wanted:
+        yield f"failover seed {seed}", lambda: failover.run(seed=seed)
+        yield f"failover, asynchronous, seed {seed}", lambda: failover.run(seed=seed, synchronous=False)
     yield from ((f"{name} seed {seed}", one) for name, one in rest.items() if name in wanted)
     for n in range(given.lives if "anything" in wanted else 0):
         name = f"anything {given.steps} seed {seed + n}"

@@ -1,4 +1,5 @@
-"""A PostgreSQL of the harness's own, with the tables of this one; it can be crashed, and started again."""
+"""PostgreSQL of the harness's own, with the tables of this one: it can be crashed and started again, have few places,
+be followed by a standby, and have a pooler before it."""
 
 import contextlib
 import os
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from config import embedded
-from config.embedded import places, server
+import psycopg
+
+from config import children, embedded
+from config.embedded import data, places, server
 from config.embedded.locks import is_locked
 
 
@@ -48,7 +51,161 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def copied(target: Cluster, *, rows: bool = False) -> None:
+# -- With settings of its own ---------------------------------------------------------------------------------
+
+
+SOCKET = ".s.PGSQL.5432"
+
+
+class Server:
+    """A server whose process is ours, and other settings than the embedded one has. The machine outlives it, so what it
+    has handed to the system is kept without waiting for a disk."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home, self.room, self.socket = home, places.make_room(home), places.socket_folder(home)
+        self.settings = {
+            **server.SETTINGS, "fsync": "off", "wal_level": "replica", "max_wal_senders": "4", **settings,
+            "unix_socket_directories": str(self.socket),
+        }  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Makes its data first, unless `follows` has."""
+        data.initialise(self.room, careless=True)
+        places.make_socket_folder(self.home)
+        command = [program("postgres"), "-D", str(self.room / "data")]
+        with children.log_file(self.home, "postgres").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *(f"--{name}={value}" for name, value in self.settings.items())], cwd="/",
+                env=places.PLAIN_ENVIRONMENT, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=children.dying_with_parent(signal.SIGINT), **places.as_user(places.server_user()),
+            )  # fmt: skip
+        server.wait_until_ready(self.home, lambda: self.process is None or self.process.poll() is not None)
+
+    def follows(self, other: "Server") -> None:
+        """Takes the other's data, and what is written there from now on. To be called before `start`."""
+        target, user = self.room / "data", places.server_user()
+        target.mkdir()
+        places.give(target, user)
+        subprocess.run(
+            [program("pg_basebackup"), "--host", str(other.socket), "--username", places.NAME, "--pgdata", str(target),
+             "--write-recovery-conf", "--no-sync", "--checkpoint=fast"],
+            cwd="/", env=places.PLAIN_ENVIRONMENT, check=True, **places.as_user(user),
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """As a machine that loses its power: every process of it at once, with all that was not written down."""
+        if self.process is None:
+            return
+        shared = (self.room / "data" / "postmaster.pid").read_text().splitlines()[6].split()
+        for pid in (self.process.pid, *children_of(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        subprocess.run(["ipcrm", "--shmem-id", shared[1]], check=False, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            children.stop(self.process, signal.SIGINT, data.STOPPED_WITHIN)
+            self.process = None
+
+    def ask(self, statement: str, *given: Any) -> list[tuple[Any, ...]]:
+        """By a session of its own, in no transaction."""
+        address = f"host={self.socket} user={places.NAME} dbname={places.NAME}"
+        with psycopg.connect(address, autocommit=True) as session:
+            found = session.execute(statement.encode(), given or None)
+            return found.fetchall() if found.description else []
+
+
+def children_of(parent: int) -> list[int]:
+    """Their process ids, as Linux tells them."""
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+@contextlib.contextmanager
+def servers(number: int, **settings: str) -> Iterator[list[Server]]:
+    """Not started yet."""
+    homes = [server.throw_away_home() for _ in range(number)]
+    made = [Server(home, **settings) for home in homes]
+    try:
+        yield made
+    finally:
+        for one in made:
+            one.stop()
+            shutil.rmtree(one.room, ignore_errors=True)
+            shutil.rmtree(one.home, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                one.socket.rmdir()
+
+
+@contextlib.contextmanager
+def pair(*, synchronous: bool) -> Iterator[tuple[Server, Server]]:
+    """A primary with this database's tables, and the standby that follows it. synchronous: whoever commits waits until
+    the standby has it."""
+    with servers(2) as (primary, standby):
+        primary.start()
+        copied(primary)
+        standby.follows(primary)
+        standby.start()
+        while not primary.ask("select 1 from pg_stat_replication where state = 'streaming'"):
+            time.sleep(0.02)
+        if synchronous:
+            primary.ask("alter system set synchronous_standby_names = '*'")
+            primary.ask("select pg_reload_conf()")
+            while not primary.ask("select 1 from pg_stat_replication where sync_state = 'sync'"):
+                time.sleep(0.02)
+        yield primary, standby
+
+
+class Address:
+    """A folder with the socket of a server, which can be another one's from one moment to the next."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.folder, self.url = folder, f"postgres://{places.NAME}@/{places.NAME}?host={folder}"
+        self.leads_to(server)
+
+    def leads_to(self, server: Server) -> None:
+        """Whoever connects from now on."""
+        link = self.folder / "next"
+        link.symlink_to(server.socket / SOCKET)
+        link.rename(self.folder / SOCKET)
+
+
+@contextlib.contextmanager
+def pooler(server: Server, folder: Path, *, size: int) -> Iterator[str]:
+    """PgBouncer before the server: each transaction may have another one of `size` sessions. Answers its address. It is
+    set up as docs/operating.md says. Raises FileNotFoundError where it is not installed."""
+    if not (installed := shutil.which("pgbouncer")):
+        raise FileNotFoundError("PgBouncer is not installed")
+    user = places.server_user()
+    folder.mkdir()
+    places.give(folder, user)
+    (folder / "users").write_text(f'"{places.NAME}" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{places.NAME} = host={server.socket}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {folder}\n"
+        f"listen_port = 5432\nauth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
+        f"default_pool_size = {size}\nmax_client_conn = 500\nignore_startup_parameters = options\n"
+    )
+    (folder / "pgbouncer.ini").chmod(0o644)
+    process = subprocess.Popen(
+        [installed, "--quiet", str(folder / "pgbouncer.ini")], cwd="/", env=places.PLAIN_ENVIRONMENT,
+        preexec_fn=children.dying_with_parent(signal.SIGINT), start_new_session=True, **places.as_user(user),
+    )  # fmt: skip
+    try:
+        while not (folder / SOCKET).exists():
+            if process.poll() is not None:
+                raise RuntimeError(f"PgBouncer ended with {process.returncode}")
+            time.sleep(0.01)
+        yield f"postgres://{places.NAME}@/{places.NAME}?host={folder}"
+    finally:
+        children.stop(process, signal.SIGINT, data.STOPPED_WITHIN)
+
+
+# -- What is in it --------------------------------------------------------------------------------------------
+
+
+def copied(target: Cluster | Server, *, rows: bool = False) -> None:
     """This process's database there: its tables and what migrations have put into them, or all its rows."""
     from tests.emptying import KEPT
 
@@ -57,7 +214,7 @@ def copied(target: Cluster, *, rows: bool = False) -> None:
         dump(["--data-only", *(f"--table={name}" for name in KEPT)], target)
 
 
-def dump(options: list[str], target: Cluster) -> None:
+def dump(options: list[str], target: Cluster | Server) -> None:
     from django.db import connection
 
     given = connection.get_connection_params()
