@@ -4,6 +4,7 @@ A mail is three templates, `templates/mail/<name>.subject.txt`, `.txt` and `.htm
 HTML escaping, the HTML part with it.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,9 +25,14 @@ from django_q.tasks import async_task
 
 from billing import jobs, printing
 from billing.models import Customer, Document, Event, Invoice, KeptMail, Mail, Seller
+from billing.papers.isolated import PaperFailed
 
 # A mail that fails this often is left for somebody to look at.
 MOST_ATTEMPTS = 12
+# From this attempt on an invoice is mailed without its paper, where that cannot be made.
+WITHOUT_A_PAPER = 3
+
+logger = logging.getLogger("tandem.mail")
 
 
 def compose(
@@ -199,10 +205,16 @@ def message(mail: Mail) -> EmailMultiAlternatives:
 
 
 def attachments(mail: Mail) -> Sequence[Document]:
-    """The papers that go with it; an invoice that has none yet is printed now."""
+    """The papers that go with it; an invoice that has none yet is printed now. Raises PaperFailed; later it goes without:
+    who owes is told of an invoice whose paper cannot be made, too, and sees it on the page that the mail names."""
     papers = [*([mail.document] if mail.document else []), *mail.more_documents.order_by("name")]
     if mail.invoice_id:
-        papers.append(printing.print_invoice(mail.invoice_id))
+        try:
+            papers.append(printing.print_invoice(mail.invoice_id))
+        except PaperFailed:
+            if mail.attempts < WITHOUT_A_PAPER:
+                raise
+            logger.exception("Invoice %s is mailed without its paper", mail.invoice_id)
     return papers
 
 

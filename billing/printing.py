@@ -15,7 +15,7 @@ from billing.maths.money import exponent, to_major
 from billing.maths.periods import local_date
 from billing.models import CreditNote, CreditNoteLine, Document, Invoice, Payment, Seller
 from billing.models.invoices import PaperLine as LineRow
-from billing.papers import render
+from billing.papers import isolated
 from billing.papers.data import (
     USUAL_TAX,
     InvoicePaper,
@@ -39,13 +39,13 @@ class NotIssued(Refused):
 
 
 def print_invoice(invoice_id: str) -> Document:
-    """The invoice's PDF, made and stored by whoever asks first. Raises NotIssued, PaperToolsMissing."""
+    """The invoice's PDF, made and stored by whoever asks first. Raises NotIssued, PaperToolsMissing, PaperFailed."""
     invoice = Invoice.objects.select_related("document").get(pk=invoice_id)
     if invoice.document is not None:
         return invoice.document
     if not invoice.issued:
         raise NotIssued("A draft has no paper yet.")
-    return _kept(Invoice, invoice.pk, invoice.number, render.invoice_pdf(invoice_paper(invoice)))
+    return _kept(Invoice, invoice.pk, invoice.number, isolated.render_isolated(invoice_paper(invoice)))
 
 
 class NoElectronicInvoice(Refused):
@@ -63,11 +63,11 @@ def invoice_xml(invoice_id: str) -> bytes:
 
 
 def print_credit_note(credit_note_id: str) -> Document:
-    """The credit note's PDF, made and stored by whoever asks first. Raises PaperToolsMissing."""
+    """The credit note's PDF, made and stored by whoever asks first. Raises PaperToolsMissing, PaperFailed."""
     note = CreditNote.objects.select_related("document", "invoice").get(pk=credit_note_id)
     if note.document is not None:
         return note.document
-    return _kept(CreditNote, note.pk, note.number, render.invoice_pdf(credit_note_paper(note)))
+    return _kept(CreditNote, note.pk, note.number, isolated.render_isolated(credit_note_paper(note)))
 
 
 @transaction.atomic

@@ -1,5 +1,5 @@
-"""What a visitor is told when the database was away, whoever noticed: a view, middleware, or another error's page; and
-when the mail server was, which a code to sign in waits for."""
+"""What a visitor is told when the database was away, whoever noticed: a view, middleware, or another error's page; when a
+paper could not be made; and when the mail server was away, which a code to sign in waits for."""
 
 import logging
 import sys
@@ -10,22 +10,30 @@ from django.shortcuts import render
 from django.views import defaults
 
 from billing.api import problems
+from billing.papers.isolated import PaperFailed
 from portal.accounts import MailAway
 
 logger = logging.getLogger("tandem.request")
 
 
 def is_away(error: BaseException | None) -> bool:
-    return isinstance(error, (*problems.AWAY, MailAway))
+    return isinstance(error, (*problems.AWAY, MailAway, PaperFailed))
 
 
 def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse:
     """Nothing was done, and it is worth another try. So Stripe sends its event again, and a buyer reads what to do."""
     no_mail = isinstance(error, MailAway)
-    logger.error("The %s did not answer: %s", "mail server" if no_mail else "database", error)
+    logger.error("Asked to come again, as the %s: %s", reason(error), error)
     response = render(request, "503.html", {"no_mail": no_mail}, status=503)
     response["Retry-After"] = "60" if no_mail else "5"
     return response
+
+
+def reason(error: BaseException | None) -> str:
+    """For the log."""
+    if isinstance(error, PaperFailed):
+        return "paper could not be made"
+    return f"{'mail server' if isinstance(error, MailAway) else 'database'} did not answer"
 
 
 def not_stored(request: HttpRequest, error: DataError) -> HttpResponse:

@@ -10,7 +10,7 @@ from billing.maths.periods import local_date
 from billing.maths.tax import TaxRate
 from billing.models import Document
 from billing.models import Seller as SellerRow
-from billing.papers import render
+from billing.papers import isolated
 from billing.papers.data import (
     Party,
     QuoteLine,
@@ -189,8 +189,8 @@ def _address(address: dict[str, Any]) -> dict[str, str]:
 
 
 def print_paper(paper: QuotePaper) -> bytes:
-    """The PDF. Raises PaperToolsMissing."""
-    return render.quote_pdf(paper)
+    """The PDF. Raises PaperToolsMissing, PaperFailed."""
+    return isolated.render_isolated(paper)
 
 
 def keep(paper: QuotePaper, content: bytes, *, now: datetime) -> Document:

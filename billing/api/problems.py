@@ -40,6 +40,7 @@ from billing import (
     webhooks_out,
 )
 from billing.models import Seller
+from billing.papers.isolated import PaperFailed
 from billing.refusals import Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,6 +117,7 @@ OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     gateway.ProviderUnreachable: (503, "provider_unreachable", "The card network does not answer."),
     Seller.DoesNotExist: (409, "seller_missing", "Say first who sells: manage.py ship, then the seller in the admin."),
     **dict.fromkeys(AWAY, (503, "try_again", "The database is busy or away. Try again.")),
+    PaperFailed: (503, "paper_not_made", "The paper could not be made in time. What it is about stands."),
     # Validation should have caught these two: the answer is harmless, the log has the rest.
     IntegrityError: (409, "conflict", "This collides with something that exists."),
     DataError: (422, "invalid_value", "A value cannot be stored."),

@@ -3,7 +3,7 @@
 A hostile or unlucky document may hang a typesetter or eat its memory; then one child dies, the caller gets
 `PaperFailed`, and the worker goes on. A helper process with everything loaded is kept, and forks a child for
 each paper, so that isolation costs a fork and not a start. The helper has neither the database nor the
-settings.
+settings, and where the system lets it, no network either.
 """
 
 import atexit
@@ -25,7 +25,10 @@ from billing.papers.render import pdf
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
-MEMORY = 1024 * 2**20  # address space in bytes, of which the loaded helper takes some 300 MiB
+# A job is ended after 300 seconds, and then it could not say what happened.
+MOST_SECONDS = 240
+# Address space in bytes: the loaded helper takes some 300 MiB, a line 130 KiB; a few thousand lines have room anyway.
+MEMORY, MEMORY_OF_A_LINE = 1024 * 2**20, 100 * 2**10
 GRACE = 15  # seconds on top for starting the helper and for passing the result
 PASSED_ON = (
     "PATH",
@@ -46,19 +49,25 @@ class PaperFailed(RuntimeError):
     """The child that made the paper died, ran into a limit or raised; the text says which."""
 
 
-def render_isolated(paper: Paper, *, seconds: int | None = None, memory: int = MEMORY) -> bytes:
+def render_isolated(paper: Paper, *, seconds: int | None = None, memory: int | None = None) -> bytes:
     """The PDF of `paper`, made in a child with at most `memory` bytes and `seconds` of time and of processor.
 
     Raises `PaperFailed`, or what `render.pdf` raises. Where the system cannot fork, it is made right here.
     """
     if not hasattr(os, "fork"):
         return pdf(paper)
-    return _helper().print(paper, allowed_seconds(paper) if seconds is None else seconds, memory)
+    seconds = allowed_seconds(paper) if seconds is None else seconds
+    return _helper().print(paper, seconds, allowed_memory(paper) if memory is None else memory)
 
 
 def allowed_seconds(paper: Paper) -> int:
-    """Half a minute, and a second more for every twenty lines: a line is typeset in some 10 ms."""
-    return SECONDS + len(paper.lines) // 20
+    """Half a minute, and a second more for every twenty lines: a line is typeset in some 10 ms. At most four minutes."""
+    return min(SECONDS + len(paper.lines) // 20, MOST_SECONDS)
+
+
+def allowed_memory(paper: Paper) -> int:
+    """Bytes: so many that no paper fails for its length alone before it takes too long."""
+    return MEMORY + MEMORY_OF_A_LINE * len(paper.lines)
 
 
 class Helper:
@@ -71,15 +80,22 @@ class Helper:
 
     def print(self, paper: Paper, seconds: int, memory: int) -> bytes:
         """Ask for one paper and wait for it."""
-        with self.lock:
-            process = self._running()
-            deadline = time.monotonic() + seconds + GRACE
-            try:
-                _write(process, request_of(paper, seconds, memory))
-                verdict, body = _reply(process, deadline)
-            except (OSError, EOFError) as error:
-                self.stop()
-                raise PaperFailed(f"the paper's helper process is gone: {error}") from error
+        if not self.lock.acquire(timeout=seconds):
+            raise PaperFailed("another paper is being made, which takes long")
+        try:
+            return self._print(paper, seconds, memory)
+        finally:
+            self.lock.release()
+
+    def _print(self, paper: Paper, seconds: int, memory: int) -> bytes:
+        process = self._running()
+        deadline = time.monotonic() + seconds + GRACE
+        try:
+            _write(process, request_of(paper, seconds, memory))
+            verdict, body = _reply(process, deadline)
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise PaperFailed(f"the paper's helper process is gone: {error}") from error
         if verdict == "ok":
             return body
         raise NAMED.get(verdict, PaperFailed)(body.decode())

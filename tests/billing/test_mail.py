@@ -11,6 +11,7 @@ from django_q.models import OrmQ
 from billing import jobs, mail, tasks
 from billing.events import record
 from billing.models import Document, KeptMail, Mail
+from billing.papers.isolated import PaperFailed
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
@@ -232,3 +233,18 @@ def test_the_html_part_can_do_nothing(kept, demo, client):
 def test_nobody_else_sees_them(kept, client, address, settings):
     settings.DEMO = settings.DEBUG = False
     assert client.get("/mail/" + address.format(kept.pk)).status_code == 404
+
+
+def test_an_invoice_whose_paper_cannot_be_made_is_mailed_without_it(
+    hello, clock, make_customer, subscribe, monkeypatch
+):
+    def never(paper):
+        raise PaperFailed("it took too long")
+
+    monkeypatch.setattr("billing.papers.isolated.render_isolated", never)
+    written = hello(invoice=subscribe(make_customer(clock)).invoices.get())
+    for _ in range(mail.WITHOUT_A_PAPER - 1):
+        with pytest.raises(PaperFailed):
+            mail.deliver(written, now=NOW)
+    assert mail.deliver(written, now=NOW)
+    assert outbox.outbox[-1].attachments == []

@@ -10,6 +10,8 @@ from django.db import connection
 from billing import collecting, correcting, ending, printing
 from billing.models import Document, Invoice, Seller
 from billing.models.invoices import CreditNote
+from billing.papers import isolated
+from billing.papers.isolated import PaperFailed
 from tests.races import beside
 
 pytestmark = pytest.mark.django_db
@@ -152,3 +154,26 @@ def test_of_many_printers_one_paper_stays(invoice):
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(go, range(4)))) == 1
     assert Document.objects.count() == 1
+
+
+def test_no_paper_is_made_in_the_process_that_asks_for_it(invoice, monkeypatch):
+    """A document that hangs the typesetter or eats its memory would take a web process or a worker with it."""
+
+    def here(*given):
+        raise AssertionError("typeset in this process")
+
+    monkeypatch.setattr("billing.papers.render.pdf", here)
+    monkeypatch.setattr("billing.papers.render._typeset", here)
+    printing.print_invoice(invoice.pk)
+    note = correcting.credit(invoice=invoice, reason="it", now=invoice.issued_at, actor="system")
+    assert printing.print_credit_note(note.pk).read().startswith(b"%PDF-")
+
+
+def test_an_invoice_stands_whose_paper_takes_too_long_and_is_printed_later(invoice, monkeypatch):
+    with monkeypatch.context() as slow:
+        slow.setattr(isolated, "render_isolated", partial(isolated.render_isolated, memory=64 * 2**20))
+        with pytest.raises(PaperFailed):
+            printing.print_invoice(invoice.pk)
+    invoice.refresh_from_db()
+    assert (invoice.document, bool(invoice.number)) == (None, True)
+    assert printing.print_invoice(invoice.pk).read().startswith(b"%PDF-")

@@ -432,7 +432,7 @@ def surroundings(life: Life) -> Iterator[Life]:
         time_machine.travel(life.now, tick=False) as traveller,
         mock.patch.object(life.clock, "set", moving(life.clock.set, traveller)),
         mock.patch.object(stripe, "default_http_client", http), mock.patch.object(stripe, "api_key", KEY),
-        mock.patch("billing.papers.render.invoice_pdf", return_value=b"%PDF a paper"),
+        mock.patch("billing.papers.isolated.render_isolated", return_value=b"%PDF a paper"),
         mock.patch("sales.quote_papers.print_paper", return_value=b"%PDF a quote"),
         mock.patch("billing.webhooks_in.mirror"),
         gateway.use(gateway.Gateway(gateway.client(http, KEY))),

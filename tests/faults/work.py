@@ -31,15 +31,15 @@ def ready(provider: Provider) -> Iterator[None]:
     from django.conf import settings
 
     from billing import gateway
-    from billing.papers import render
+    from billing.papers import isolated
 
     settings.OUTSIDE_NETWORKS = ["127.0.0.0/8"]
-    press, render.invoice_pdf = render.invoice_pdf, lambda paper: b"%PDF a paper"
+    press, isolated.render_isolated = isolated.render_isolated, lambda paper: b"%PDF a paper"
     try:
         with gateway.use(provider.gateway()):
             yield
     finally:
-        render.invoice_pdf = press
+        isolated.render_isolated = press
 
 
 def one(clock: Clock, dice: Random, log: Path, task: "Task | None" = None) -> None:

@@ -1,14 +1,17 @@
 """Papers in a process of their own: the same bytes, and nothing stuck when one goes wrong."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 
 from billing.papers import isolated, render
 from billing.papers.data import PaperDoesNotAddUp
-from billing.papers.isolated import Helper, PaperFailed, allowed_seconds, render_isolated
+from billing.papers.isolated import Helper, PaperFailed, allowed_memory, allowed_seconds, render_isolated
 from tests.billing.papers import samples
 
 
@@ -85,3 +88,38 @@ def test_a_forked_worker_gets_a_helper_of_its_own() -> None:
 def test_long_papers_get_more_time() -> None:
     assert allowed_seconds(samples.usual_invoice()) == 30
     assert allowed_seconds(samples.long_invoice(2000)) == 130
+
+
+def test_long_papers_get_more_memory() -> None:
+    """3,000 lines took 705 MB of address space, 10 lines 322."""
+    mebibytes = [allowed_memory(samples.long_invoice(lines)) // 2**20 for lines in (10, 3000, 10_000)]
+    assert mebibytes == [1024, 1316, 2000]
+
+
+def test_no_paper_outlasts_the_job_that_makes_it() -> None:
+    assert allowed_seconds(samples.long_invoice(20_000)) + isolated.GRACE < settings.Q_CLUSTER["timeout"]
+
+
+def test_it_does_not_wait_for_ever_for_another_paper() -> None:
+    helper = Helper()
+    with helper.lock, pytest.raises(PaperFailed, match="another paper"):
+        helper.print(samples.usual_invoice(), 0, isolated.MEMORY)
+
+
+LEAVES = "import os; os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)"
+may_leave = (
+    subprocess.run([sys.executable, "-c", LEAVES], check=False, stderr=subprocess.DEVNULL).returncode == 0
+)
+
+
+@pytest.mark.skipif(not may_leave, reason="this system lets nobody have a network of their own")
+def test_its_helper_has_no_network() -> None:
+    """Not even the machine's own addresses: a database that listens there is out of reach."""
+    render_isolated(samples.usual_invoice())
+    process = isolated._helper().process
+    assert process is not None
+    assert os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    with open(f"/proc/{process.pid}/net/dev") as file:
+        assert [line.split(":")[0].strip() for line in file if ":" in line] == ["lo"]
+    with open(f"/proc/{process.pid}/net/route") as file:
+        assert file.readlines()[1:] == []  # after the heading
