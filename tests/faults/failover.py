@@ -23,6 +23,8 @@ from tests.faults.outages import BACK_IN_TIME
 from tests.faults.stops import until
 
 WORKERS = 3
+# So many transactions are acknowledged before anything happens, however busy the machine is.
+ENOUGH = 10
 
 
 def run(
@@ -64,6 +66,7 @@ class Failover:
     def goes_on_by_itself(self, before: float, after: float) -> None:
         with self.workers():
             self.works(before)
+            until(lambda: len(self.witness.told()) > ENOUGH)
             self.primary.kill()
             self.takes_over()
             self.works(after)
@@ -75,6 +78,7 @@ class Failover:
 
         with self.workers():
             self.works(before)
+            until(lambda: len(self.witness.told()) > ENOUGH)
             self.behind_since = timezone.now()
             self.falls_behind()
             self.works(behind)
