@@ -19,6 +19,8 @@ from tests.faults.stops import ask_for_a_run, due, until
 
 # How soon everything works again, in seconds, once the database does.
 BACK_IN_TIME = 5.0
+# So much is taken before it is looked for, however busy the machine is.
+ENOUGH = 10
 
 
 def run(
@@ -86,6 +88,7 @@ class Outages(Clients):
         with self.line.slowly(delay, 0.01):
             time.sleep(slow)
         self.comes_back()
+        until(lambda: len(self.taken) > ENOUGH)
 
     def worker_begins(self) -> None:
         """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
