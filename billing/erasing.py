@@ -18,7 +18,7 @@ from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Cast
 from django_q.models import Task
 
@@ -72,6 +72,7 @@ def objections(person: Person, *, with_accounts: bool) -> list[Refused]:
         )
     for account in person.accounts:
         found += _against(account) if with_accounts else [_named(account)]
+    found += _left_alone(person)
     for model, keys in person.rows.items():
         for told in people.people_of(model).values():
             if told.needed and model._base_manager.filter(told.needed[0], pk__in=keys).exists():
@@ -85,6 +86,24 @@ def _named(account: Customer) -> Refused:
         "account too.",
         field="with_accounts",
     )
+
+
+def _left_alone(person: Person) -> Iterator[Refused]:
+    """Of the accounts whose address is another: those that nobody could let people into any more."""
+    owners = Member.objects.filter(role=Member.Role.OWNER, removed_at__isnull=True)
+    theirs = Q(user__in=person.rows.get(User, ()))
+    others = owners.filter(customer=OuterRef("customer")).exclude(theirs)
+    for member in (
+        owners.filter(theirs, ~Exists(others))
+        .exclude(customer__in=person.accounts)
+        .select_related("customer")
+        .order_by("customer")
+    ):
+        if any(_against(member.customer)):
+            yield StillNeeded(
+                f"{member.customer.name} has no other owner. Make another member its owner first, or close it: cancel "
+                "what runs, settle its invoices and pay out its credit."
+            )
 
 
 def _against(account: Customer) -> Iterator[Refused]:
@@ -156,6 +175,8 @@ def _begun(request: PrivacyRequest, person: Person, now: datetime) -> set[str]:
     # All of them first, in the order in which everybody who holds several does.
     theirs = Customer._base_manager.select_for_update(of=("self",), no_key=True)
     list(theirs.filter(pk__in=person.customers).order_by("pk").values_list("pk"))
+    for refusal in _left_alone(person):
+        raise refusal
     _close_doors(person, now, request.erase_asked_by)
     _empty_papers_of_quotes(person)
     for account in person.accounts if request.with_accounts else []:

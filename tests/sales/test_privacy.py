@@ -9,6 +9,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.db.utils import IntegrityError
 from django_q.models import Task
@@ -69,7 +70,7 @@ def company(make_customer):
     """A company of which Jane and Bob are members."""
     company = make_customer(name="Nova Works", email="accounts@nova.example")
     customers.add_member(customer=company, email=JANE, role="owner", name=NAME, **WHO)
-    customers.add_member(customer=company, email=BOB, role="viewer", name=BOBS_NAME, **WHO)
+    customers.add_member(customer=company, email=BOB, role="owner", name=BOBS_NAME, **WHO)
     return company
 
 
@@ -250,6 +251,27 @@ def test_a_colleague_is_not_erased(db):
     User.objects.create_user(JANE, name=NAME, is_staff=True)
     with pytest.raises(erasing.Colleague):
         erased()
+
+
+def test_the_last_owner_of_what_runs_is_not_erased(company, subscribe):
+    subscribe(company)
+    request = disclosing.ask(address=JANE, reason="A letter", **WHO)
+    bob = company.members.get(user__email=BOB)
+    erasing.want(request=request, with_accounts=False, **WHO)
+    customers.change_role(member=bob, role="billing", **WHO)
+    with pytest.raises(erasing.StillNeeded, match="Nova Works has no other owner"):
+        erasing.erase(request=request, now=NOON)
+    assert company.members.filter(user__email=JANE, removed_at=None).exists()
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        call_command("erase_person", JANE, reason="A letter", yes=True)
+    customers.change_role(member=bob, role="owner", **WHO)
+    assert erasing.erase(request=request, now=NOON).erased_at
+
+
+def test_the_last_owner_of_what_is_closed_is_erased(company):
+    customers.remove_member(member=company.members.get(user__email=BOB), **WHO)
+    request = disclosing.ask(address=JANE, reason="A letter", **WHO)
+    assert erasing.erase(request=request, now=NOON).erased_at
 
 
 def test_a_quote_that_is_out_is_withdrawn_first(company, draft):
