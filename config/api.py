@@ -118,6 +118,7 @@ urlpatterns = [
     path("metrics/mrr", metrics.MrrMetrics.as_view()),
     path("metrics/pipeline", metrics.Pipeline.as_view()),
     path("metrics/signals", metrics.SignalsToClose.as_view()),
+    path("metrics/reps", metrics.Reps.as_view()),
     path("metrics/<str:figure>/customers", metrics.MetricCustomers.as_view()),
     path("webhook_endpoints", webhooks.Endpoints.as_view()),
     path("webhook_endpoints/<str:endpoint>", webhooks.EndpointDetail.as_view()),

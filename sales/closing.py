@@ -53,6 +53,7 @@ class Rep:
 
     user: int | None
     name: str
+    email: str
     tasks: int
     late: int
     quotes: int
@@ -86,7 +87,8 @@ with tasks as (
     select owner_id from tasks union select owner_id from quotes union select owner_id from deals
     union select owner_id from reps
 )
-select e.owner_id, coalesce(nullif(u.name, ''), u.email, ''), coalesce(t.n, 0), coalesce(t.late, 0), coalesce(q.n, 0),
+select e.owner_id, coalesce(nullif(u.name, ''), u.email, ''), coalesce(u.email, ''),
+    coalesce(t.n, 0), coalesce(t.late, 0), coalesce(q.n, 0),
     coalesce(d.n, 0), coalesce(d.amount, 0)::bigint, coalesce(d.weighted, 0)::bigint, coalesce(d.won, 0),
     coalesce(d.won_amount, 0)::bigint
 from everybody e left join billing_user u on u.id = e.owner_id
@@ -110,21 +112,8 @@ def by_rep(
     with connection.cursor() as cursor:
         cursor.execute(_LOADS, scope)
         rows = cursor.fetchall()
-    return [
-        Rep(
-            user,
-            name,
-            tasks,
-            late,
-            quotes,
-            open_ones,
-            amount,
-            round_ratio(Fraction(hundredfold, 100)),
-            won,
-            won_amount,
-        )
-        for user, name, tasks, late, quotes, open_ones, amount, hundredfold, won, won_amount in rows
-    ]
+    # All but the weighted worth, whose chances are percent, come as they are shown.
+    return [Rep(*(*row[:8], round_ratio(Fraction(row[8], 100)), *row[9:])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

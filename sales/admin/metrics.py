@@ -30,7 +30,7 @@ FIGURES = {
     "land_and_expand": ("Land and expand", "ARR at close", "ARR at month 12"),
     "retention": ("Retention", "MRR at the start", "MRR at the end"),
 }
-CLOSING = "closing"
+CLOSING, REPS = "closing", "reps"
 TABS = (("", "Hybrid motion"), ("retention", "Retention"), (CLOSING, "Pipeline and signals"))
 MOVEMENTS = ("New", "Expansion", "Reactivation", "Contraction", "Churn")
 LONGEST = timedelta(days=3700)
@@ -91,18 +91,25 @@ def page(request: HttpRequest) -> HttpResponse:
     currencies = metrics.currencies(settings.STRIPE_LIVE_MODE) or ["USD"]
     form, chosen = _chosen(request, currencies)
     figure = request.GET.get("figure", "")
+    if request.GET.get("format") == "csv":
+        return _sheet(figure, chosen)
     if figure and figure not in (*FIGURES, CLOSING):
         raise Http404
-    if figure and request.GET.get("format") == "csv":
-        return _closing_csv(chosen) if figure == CLOSING else _figure_csv(figure, chosen)
-    if request.GET.get("format") == "csv":
-        return _months_csv(chosen)
     context = {
         **admin.site.each_context(request), "form": form, "range": chosen, "presets": _presets(chosen),
         "tabs": _tabs(figure, chosen), **_shown(figure, chosen),
     }  # fmt: skip
     status = 422 if form.is_bound and form.errors else 200
     return TemplateResponse(request, "admin/tandem/metrics.html", context, status=status)
+
+
+def _sheet(figure: str, chosen: Range) -> HttpResponse:
+    own = {"": _months_csv, CLOSING: _closing_csv, REPS: _reps_csv}
+    if figure in own:
+        return own[figure](chosen)
+    if figure in FIGURES:
+        return _figure_csv(figure, chosen)
+    raise Http404
 
 
 def _chosen(request: HttpRequest, currencies: list[str]) -> tuple[RangeForm, Range]:
@@ -161,8 +168,12 @@ def _closing(chosen: Range) -> dict[str, Any]:
         "title": "Pipeline and signals", "figure": CLOSING, "stages": stages, "rules": closing.by_rule(**chosen.scope),
         "pipeline": sum(each.amount for each in stages), "weighted": sum(each.weighted for each in stages),
         "open_deals": sum(each.deals for each in stages),
-        "reps": closing.by_rep(**chosen.scope, today=timezone.localdate()),
+        "reps": _reps(chosen),
     }  # fmt: skip
+
+
+def _reps(chosen: Range) -> list[closing.Rep]:
+    return closing.by_rep(**chosen.scope, today=timezone.localdate())
 
 
 def _closing_csv(chosen: Range) -> HttpResponse:
@@ -184,6 +195,23 @@ def _closing_csv(chosen: Range) -> HttpResponse:
         "days to close",
     ]
     return _csv(f"signals-{chosen.since}-{chosen.until}", head, rows)
+
+
+def _reps_csv(chosen: Range) -> HttpResponse:
+    currency = chosen.currency
+    rows = [
+        [
+            safe(each.name), each.email, each.tasks, each.late, each.quotes, each.deals,
+            to_major(each.amount, currency), to_major(each.weighted, currency), each.won,
+            to_major(each.won_amount, currency),
+        ]
+        for each in _reps(chosen)
+    ]  # fmt: skip
+    head = [
+        "rep", "e-mail", "tasks", "late", "quotes out", "deals", f"amount {currency}", f"weighted {currency}", "won",
+        f"won {currency}",
+    ]  # fmt: skip
+    return _csv(f"reps-{chosen.since}-{chosen.until}", head, rows)
 
 
 def _overview(chosen: Range) -> dict[str, Any]:

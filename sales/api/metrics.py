@@ -125,6 +125,19 @@ class ClosedOut(serializers.Serializer[Any]):
     days = Number(allow_null=True, help_text="from the first signal to the close, on average")
 
 
+class RepOut(serializers.Serializer[Any]):
+    owner = serializers.CharField(allow_null=True, help_text="their e-mail; null for what nobody owns")
+    name = serializers.CharField()
+    tasks = serializers.IntegerField(help_text="open handoff tasks, of every currency")
+    late = serializers.IntegerField(help_text="those past their day that are not snoozed")
+    quotes = serializers.IntegerField(help_text="with buyers")
+    deals = serializers.IntegerField(help_text="open")
+    amount = serializers.CharField(help_text="of the open deals, first-year value")
+    weighted = serializers.CharField(help_text="by the stages' chances")
+    won = serializers.IntegerField(help_text="deals that were won in the range")
+    won_amount = serializers.CharField()
+
+
 class BehindOut(serializers.Serializer[Any]):
     customer = serializers.CharField()
     name = serializers.CharField()
@@ -247,6 +260,23 @@ class SignalsToClose(MetricsView):
             for r in closing.by_rule(**scope)
         ]  # fmt: skip
         return self.list_of(ClosedOut, rows)
+
+
+class Reps(MetricsView):
+    @operation(
+        "What each rep has in hand, and won", tag=TAG, name="read_reps", query=RangeQuery, page=RepOut,
+        description="In hand as it stands now, won in the range. By name; what nobody owns comes last.",
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        scope = self.scope(self.asked(RangeQuery))
+        money, today = _money(scope["currency"]), self.now().astimezone(UTC).date()
+        rows = [
+            {"owner": r.email or None, "name": r.name, "tasks": r.tasks, "late": r.late, "quotes": r.quotes,
+             "deals": r.deals, "amount": money(r.amount), "weighted": money(r.weighted), "won": r.won,
+             "won_amount": money(r.won_amount)}
+            for r in closing.by_rep(**scope, today=today)
+        ]  # fmt: skip
+        return self.list_of(RepOut, rows)
 
 
 class MetricCustomers(MetricsView):

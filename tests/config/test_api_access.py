@@ -108,6 +108,7 @@ metrics/hybrid                               GET read
 metrics/mrr                                  GET read
 metrics/pipeline                             GET read
 metrics/signals                              GET read
+metrics/reps                                 GET read
 metrics/{figure}/customers                   GET read
 webhook_endpoints                            GET read      POST write
 webhook_endpoints/{endpoint}                 GET read      PATCH write     DELETE write

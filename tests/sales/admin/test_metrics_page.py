@@ -6,6 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from sales import deals
+from tests.fixtures_billing import NOON
+
 pytestmark = pytest.mark.django_db
 
 PAGE = "/admin/metrics/?since=2026-01-01&until=2026-03-31&currency=USD"
@@ -42,6 +45,21 @@ def test_it_tells_retention_and_what_signals_came_to(browser, world):
     rows = list(csv.reader(browser.get(f"{PAGE}&figure=closing&format=csv").text.splitlines()))
     assert rows[0][0] == "rule"
     assert ["Demo requested", "0", "0", "0", "0", "", "0.00", ""] in rows
+
+
+def test_what_reps_have_in_hand_is_a_sheet(browser, make_customer, sales_catalogue, rita):
+    deals.open_deal(name="Nova", customer=make_customer(), owner=rita, now=NOON, amount=1000_00)
+    assert "figure=reps&amp;format=csv" in browser.get(f"{PAGE}&figure=closing").text
+    [row] = csv.DictReader(browser.get(f"{PAGE}&figure=reps&format=csv").text.splitlines())
+    assert (row["rep"], row["e-mail"]) == (rita.name, rita.email)
+    assert (row["deals"], row["amount USD"], row["weighted USD"], row["won"]) == (
+        "1",
+        "1000.00",
+        "100.00",
+        "0",
+    )
+    for wrong in ("figure=reps", "figure=luck&format=csv"):
+        assert browser.get(f"{PAGE}&{wrong}").status_code == 404
 
 
 def test_its_drill_down_adds_up(browser, world):

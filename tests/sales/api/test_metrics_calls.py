@@ -2,6 +2,9 @@
 
 import pytest
 
+from sales import deals
+from tests.fixtures_billing import NOON
+
 YEAR = {"from": "2026-01-01", "to": "2027-01-01"}
 
 
@@ -52,6 +55,17 @@ def test_it_answers_retention_the_pipeline_and_what_signals_came_to(api, sold):
     assert stages[0] == {"stage": "discovery", "deals": 0, "amount": "0.00", "weighted": "0.00"}
     rules = {each["rule"]: each for each in api.get("metrics/signals", **YEAR).json()["results"]}
     assert (rules["demo_requested"]["won"], rules["demo_requested"]["percent"]) == (0, None)
+
+
+def test_it_answers_what_each_rep_has_in_hand(api, sold, rita):
+    deals.open_deal(name="Nova", customer=sold, owner=rita, now=NOON, amount=1000_00)
+    deals.open_deal(name="Vega", customer=sold, now=NOON, amount=500_00)
+    mine, nobodys = api.get("metrics/reps", **YEAR).json()["results"]
+    assert mine == {
+        "owner": rita.email, "name": rita.name, "tasks": 0, "late": 0, "quotes": 0, "deals": 1,
+        "amount": "1000.00", "weighted": "100.00", "won": 0, "won_amount": "0.00",
+    }  # fmt: skip
+    assert (nobodys["owner"], nobodys["name"], nobodys["amount"]) == (None, "", "500.00")
 
 
 def test_the_other_side_is_counted_apart(api, sold, make_api):
