@@ -389,7 +389,7 @@ CHANGES = [
     story(
         "month to year keeps the calendar", clock("2024-01-01"), plan(price("31.00"), price("366.00", YEAR)),
         customer(), subscribe(anchor="calendar"), to("2024-02-15"),
-        change(interval=YEAR, anchor="calendar", expect={"total": "304.97"}), period("2024-01-01", "2025-01-01"),
+        change(interval=YEAR, anchor="calendar", expect={"total": "304.97"}), period("2024-02-15", "2025-01-01"),
     ),
     story(
         "from free to paid on day 31", clock("2024-01-31"), plan(price("0.00"), name="free"), plan(price("29.00")),
