@@ -110,3 +110,15 @@ def test_the_foot_of_a_card_is_seen() -> None:
     """A foot without an element is taken for empty and hidden, words or not."""
     bare = re.compile(r'class="card__foot[^"]*"[^>]*>\s*(?:\{\{|\{% (?:translate|blocktranslate)|\w)')
     assert [path.name for path in PAGES if bare.search(path.read_text())] == []
+
+
+# -- Read as code -------------------------------------------------------------------------------------------
+
+LONGEST = 300
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=named)
+def test_its_lines_can_be_read(path):
+    """Attributes and blocks stand on lines of their own. A tag of the template language cannot run over lines."""
+    long = [n for n, line in enumerate(path.read_text().splitlines(), 1) if len(line) > LONGEST]
+    assert long == [], f"more than {LONGEST} characters: break them between attributes and blocks"

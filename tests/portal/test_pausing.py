@@ -39,7 +39,7 @@ def test_it_pauses_and_goes_on_for_what_the_button_says(
     assert "Pro is paused" in alice.get("/portal/").text
     advance(clock, days=10)
     page = alice.get("/portal/plan/").text
-    due = re.search(r'name="due" value="(\d+)"', page)[1]
+    due = re.search(r'name="due"\s+value="(\d+)"', page)[1]
     assert alice.post(at(sub, "resume"), {"due": "1"}, follow=True).text.count("has changed meanwhile") == 1
     before = set(Invoice.objects.values_list("pk", flat=True))
     alice.post(at(sub, "resume"), {"due": due})
