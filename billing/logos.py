@@ -2,10 +2,12 @@
 picture and nothing but pixels is kept of what was uploaded."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from billing.models import Seller
 from billing.refusals import Refused
@@ -55,7 +57,7 @@ def _opened(content: bytes) -> Image.Image:
     if len(content) > MOST_BYTES:
         raise InvalidLogo("The file is too large: at most 2 MB.", field="logo")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _all_there():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(BytesIO(content), formats=KINDS)
             if picture.width * picture.height > MOST_PIXELS:
@@ -65,6 +67,16 @@ def _opened(content: bytes) -> Image.Image:
         raise InvalidLogo("The picture is too large: at most 16 million pixels.", field="logo") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InvalidLogo("This is no PNG, JPEG or WebP picture.", field="logo") from error
+
+
+@contextmanager
+def _all_there() -> Iterator[None]:
+    """A picture that breaks off is none. WeasyPrint tells all of its process otherwise when it is imported."""
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:

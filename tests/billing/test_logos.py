@@ -4,7 +4,7 @@ from io import BytesIO
 from zlib import compress, crc32
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFile
 
 from billing import logos
 from billing.models import Seller
@@ -80,6 +80,13 @@ REFUSED = [
     (b"x" * (logos.MOST_BYTES + 1), "at most 2 MB"),
     (picture(colour=(0, 0, 0, 0)), "all of it is transparent"),
 ]
+
+
+def test_it_refuses_what_breaks_off_whatever_else_the_process_reads(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as WeasyPrint does
+    with pytest.raises(logos.InvalidLogo):
+        logos.drawn(picture()[:-30])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 @pytest.mark.parametrize(
