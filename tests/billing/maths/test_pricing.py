@@ -10,6 +10,7 @@ from billing.maths.periods import Interval
 from billing.maths.pricing import (
     Billed,
     InvalidPrice,
+    PerTransaction,
     Price,
     PriceKind,
     PriceModel,
@@ -30,6 +31,13 @@ def make(model: str, unit: str = "0", *tiers: tuple[str | None, str, str], **mor
 
 def least(unit: str = "0", model: str = "flat", **more: Any) -> Price:
     return make(model, unit, **{"kind": PriceKind.MINIMUM, "minimum": D(5), "billed": Billed.ARREARS} | more)
+
+
+def of_each(**terms: Any) -> Any:
+    """A percentage of usage that takes something of every event."""
+    return make(
+        "percentage", "2", kind=PriceKind.USAGE, meter="paid", per_transaction=PerTransaction(**terms)
+    )
 
 
 STAIR = (("5", "10", "100"), (None, "5", "50"))
@@ -174,6 +182,9 @@ def test_it_never_charges_less_for_more(price: Price, one: D, other: D) -> None:
         ("package_size", lambda: make("package", "1", package_size=D(0))),
         ("package_size", lambda: make("flat", "1", package_size=D(5))),
         ("minimum", lambda: make("flat", "1", minimum=D(2), maximum=D(1))),
+        ("per_transaction.minimum", lambda: of_each(minimum=D(2), maximum=D(1))),
+        ("per_transaction.free_events", lambda: of_each(free_events=1.5)),
+        ("per_transaction.free_events", lambda: of_each(free_events=-1)),
         ("minimum", lambda: least(minimum=None)),
         ("unit_amount", lambda: least("1")),
         ("included", lambda: least(included=D(1))),
@@ -186,6 +197,13 @@ def test_it_never_charges_less_for_more(price: Price, one: D, other: D) -> None:
 def test_it_refuses_a_price_that_contradicts_itself(field: str, build: Any) -> None:
     with pytest.raises(InvalidPrice, match=f"^{field}:"):
         build()
+
+
+def test_bounds_may_be_the_same_or_one_alone() -> None:
+    assert make("flat", "1", minimum=D(2), maximum=D(2)).minimum == 2
+    assert of_each(minimum=D(2), maximum=D(2), free_events=1).per_transaction.minimum == 2
+    assert of_each(minimum=D(2)).per_transaction.maximum is None
+    assert of_each(maximum=D(2)).per_transaction.minimum is None
 
 
 def test_it_compares_prices_by_what_they_say() -> None:

@@ -336,6 +336,29 @@ def test_it_charges_nothing_for_a_change_inside_a_period_that_is_not_prorated() 
     ]
 
 
+def test_more_units_that_cost_less_in_all_cost_nothing_where_it_is_not_prorated() -> None:
+    stair = (Tier(D(5), D(10), D(0)), Tier(None, D(1), D(0)))
+    volume = fee("volume", "0", model=PriceModel.VOLUME, tiers=stair, prorate=False)
+    entries = ask(
+        phase("01-01", "01-16", Item(volume, D(5))), phase("01-16", None, Item(volume, D(6))), until="01-31"
+    )
+    assert [entry.net for entry in entries] == [5000, 0]
+
+
+def test_a_fixed_discount_is_not_taken_twice_of_a_period_that_is_not_prorated() -> None:
+    each, off = seats("each", "10.00", prorate=False), Discount("five", amount_off=500)
+    before = phase("01-01", "01-16", Item(each, D(1)), discount=off)
+    entries = ask(before, phase("01-16", None, Item(each, D(2)), discount=off), until="01-31")
+    assert [entry.net for entry in entries] == [500, 1000]
+
+
+def test_the_period_is_that_of_the_longest_recurring_item() -> None:
+    mixed = phase("01-01", None, fee("month", "1"), fee("year", "9", "year"), used("api", "1"))
+    assert mixed.period_at(d("03-05")) == Period(d("01-01"), d("2025-01-01"))
+    measured = phase("01-01", None, fee("quarter", "1", "quarter"), used("api", "1", "year"))
+    assert measured.period_at(d("03-05")) == Period(d("01-01"), d("04-01"))
+
+
 def test_it_charges_the_whole_after_a_trial_that_ends_inside_a_period() -> None:
     whole = fee("whole", "10.00", prorate=False)
     entries = ask(phase("01-01", "01-16", whole, free=True), phase("01-16", None, whole), until="01-31")
