@@ -94,6 +94,19 @@ def test_two_never_move_one_at_once(make_clock):
     assert clock.status == "ready"
 
 
+def test_whoever_comes_right_after_finds_it_free(clock, monkeypatch):
+    """A server notices later that a connection was closed; here never."""
+    closed = []
+    with monkeypatch.context() as late:
+        late.setattr(type(connections["default"]), "close", lambda own: closed.append(own))
+        with clocks.held(clock):
+            pass
+        with clocks.held(clock):
+            pass
+    for own in closed:
+        own.close()
+
+
 def test_nobody_deletes_what_is_moved(make_clock):
     """What happens on the way would find its customers half gone."""
     clock = make_clock()
