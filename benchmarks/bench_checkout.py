@@ -36,7 +36,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 
@@ -120,19 +120,6 @@ urlpatterns = [
     path("same/<str:token>/", same_rows),
     path("six/<str:token>/", six_statements),
 ]
-
-
-class Bare(WSGIHandler):
-    """Without middleware, and with the addresses of this file. Settings are left alone while it answers: a change of them
-    makes Django forget all addresses, and the next request pays for it."""
-
-    @override_settings(MIDDLEWARE=[])
-    def load_middleware(self, is_async: bool = False) -> None:
-        super().load_middleware(is_async)
-
-    def get_response(self, request: HttpRequest) -> HttpResponse:
-        request.urlconf = __name__  # type: ignore[attr-defined]
-        return super().get_response(request)
 
 
 # -- Asking ---------------------------------------------------------------------------------------------
@@ -259,7 +246,7 @@ def main() -> int:
     call_command("migrate", verbosity=0, interactive=False)
     catalogue.ship(now=timezone.now())
     rules.ship(now=timezone.now())
-    product, bare, row = WSGIHandler(), Bare(), session()
+    product, bare, row = WSGIHandler(), standalone.Bare(__name__), session()
     with use(Yes()):  # type: ignore[arg-type]
         note_what_is_shown(product, row)
         paid(product)

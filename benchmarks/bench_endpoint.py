@@ -23,7 +23,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 
@@ -42,7 +42,6 @@ def bare_view(request: HttpRequest, customer: str) -> HttpResponse:
 
 
 urlpatterns = [path("bare/<str:customer>", bare_view)]
-BARE = {"MIDDLEWARE": [], "ROOT_URLCONF": __name__}
 
 
 def rate(handler: WSGIHandler, address: str, secret: str, requests: int) -> float:
@@ -60,16 +59,14 @@ def main() -> int:
     customer = Customer.objects.create(name="Bench", email="bench@bench.example").pk
     _, secret = keys.issue(name="bench", livemode=False, now=timezone.now(), scopes=["read"])
     product, address = WSGIHandler(), f"/api/v1/customers/{customer}"
-    with override_settings(**BARE):
-        bare = WSGIHandler()
+    bare = bench_lists.bench_usage.standalone.Bare(__name__)
     bench_lists.get(product, address, secret)
     with CaptureQueriesContext(connection) as queries:
         bench_lists.get(product, address, secret)
     statements, rates = len(queries), []
     for _ in range(given.rounds):
         ours = rate(product, address, secret, given.requests)
-        with override_settings(**BARE):
-            rates.append((ours, rate(bare, f"/bare/{customer}", secret, given.requests)))
+        rates.append((ours, rate(bare, f"/bare/{customer}", secret, given.requests)))
     ours, limit = (statistics.median(part) for part in zip(*rates, strict=True))
     ratios = [a / b for a, b in rates]
     ratio = statistics.median(ratios)

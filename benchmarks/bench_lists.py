@@ -29,7 +29,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 
@@ -90,7 +90,6 @@ def steady(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [path("minimal/<str:name>", minimal), path("steady", steady)]
-BARE = {"MIDDLEWARE": [], "ROOT_URLCONF": __name__}
 
 
 def get(handler: WSGIHandler, address: str, secret: str) -> tuple[float, bytes]:
@@ -122,9 +121,8 @@ def round_of(
 ) -> tuple[float, float, float]:
     """The middle one of so many requests: of the product, of the minimal view, of the steady one."""
     ours = [page(product, f"/api/v1/{name}", secret) for _ in range(requests)]
-    with override_settings(**BARE):
-        limit = [page(bare, f"/minimal/{name}", secret) for _ in range(requests)]
-        same = [page(bare, "/steady", secret) for _ in range(requests)]
+    limit = [page(bare, f"/minimal/{name}", secret) for _ in range(requests)]
+    same = [page(bare, "/steady", secret) for _ in range(requests)]
     return statistics.median(ours), statistics.median(limit), statistics.median(same)
 
 
@@ -193,9 +191,7 @@ def main() -> int:
     catalogue.ship(now=timezone.now())
     seed(given.rows)
     _, secret = keys.issue(name="bench", livemode=False, now=timezone.now(), scopes=["read"])
-    product = WSGIHandler()
-    with override_settings(**BARE):
-        bare = WSGIHandler()
+    product, bare = WSGIHandler(), bench_usage.standalone.Bare(__name__)
 
     def measured(name: str) -> list[tuple[float, float, float]]:
         return [round_of(name, product, bare, secret, given.requests) for _ in range(given.rounds)]

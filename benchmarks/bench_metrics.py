@@ -19,7 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import standalone  # noqa: F401  # isort: skip
+import standalone  # isort: skip
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -27,7 +27,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.test import Client
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from billing import catalogue, figures
@@ -114,7 +114,6 @@ def minimal(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [path("bare/metrics/", minimal), *urls.urlpatterns]
-BARE = {"MIDDLEWARE": [], "ROOT_URLCONF": __name__}
 
 
 def ask(handler: WSGIHandler, cookie: str, address: str = "/admin/metrics/") -> float:
@@ -201,10 +200,7 @@ def pages(handler: WSGIHandler, bare: WSGIHandler, cookie: str, given: argparse.
     ours, limit = [], []
     for _ in range(given.rounds):
         ours.append(statistics.median(ask(handler, cookie) for _ in range(given.requests)))
-        with override_settings(**BARE):
-            limit.append(
-                statistics.median(ask(bare, cookie, "/bare/metrics/") for _ in range(given.requests))
-            )
+        limit.append(statistics.median(ask(bare, cookie, "/bare/metrics/") for _ in range(given.requests)))
     return said(f"metrics page, {given.n} customers", ours, limit)
 
 
@@ -228,9 +224,7 @@ def main() -> int:
         f"statements of the page: {of_nobody} without customers, {of_page} with {given.n}; {rows} sums",
         flush=True,
     )
-    with override_settings(**BARE):
-        bare = WSGIHandler()
-    late = pages(handler, bare, cookie, given)
+    late = pages(handler, standalone.Bare(__name__), cookie, given)
     pairs = [(timed(figures.rebuild), timed(one_statement)) for _ in range(given.rounds)]
     slow = said("all sums made anew", [a for a, _ in pairs], [b for _, b in pairs])
     if late or slow:

@@ -34,7 +34,6 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test.utils import override_settings
 from django.urls import path
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -157,9 +156,7 @@ def nth(values: list[float], share: float) -> float:
 def measured(requests: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
     """Of the product, of the minimal view and of the statement alone, in turns."""
     product, (_, secret) = WSGIHandler(), keys.issue(name="bench", livemode=False, now=timezone.now())
-    minimally = {"MIDDLEWARE": [], "ROOT_URLCONF": __name__}
-    with override_settings(**minimally):
-        bare = WSGIHandler()
+    bare = bench_usage.standalone.Bare(__name__)
     customers = bench_usage.seed(WARM + requests * rounds)
     (usage,) = metering.current(Customer.objects.get(pk=customers[0]), timezone.now())
     past = int((usage.limit or 0) * 85 / 100)
@@ -174,8 +171,7 @@ def measured(requests: int, rounds: int) -> tuple[list[float], list[float], list
 
         def one_round(customers: list[str]) -> None:
             ours.extend(one(product, "/api/v1/usage_events", jobs, customer) for customer in customers)
-            with override_settings(**minimally):
-                limits.extend(one(bare, "/minimal", told, customer) for customer in customers)
+            limits.extend(one(bare, "/minimal", told, customer) for customer in customers)
             alone.extend(waited(told, bare_statement) for _ in customers)
 
         one_round(customers[:WARM])

@@ -24,7 +24,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 
@@ -134,15 +134,12 @@ def main() -> int:
     METER = Meter.objects.get(code="api_calls").pk.partition("_")[2]
     customers = seed(given.customers)
     _, secret = keys.issue(name="bench", livemode=False, now=timezone.now(), scopes=["usage"])
-    product = WSGIHandler()
-    with override_settings(MIDDLEWARE=[], ROOT_URLCONF=__name__):
-        bare = WSGIHandler()
+    product, bare = WSGIHandler(), standalone.Bare(__name__)
 
     def round_of(requests: int) -> tuple[float, float]:
         bodies = [body(customers, given.events, timezone.now()) for _ in range(2 * requests)]
         ours = rate(product, "/api/v1/usage_events", bodies[:requests], secret, given.events)
-        with override_settings(MIDDLEWARE=[], ROOT_URLCONF=__name__):
-            return ours, rate(bare, "/minimal", bodies[requests:], secret, given.events)
+        return ours, rate(bare, "/minimal", bodies[requests:], secret, given.events)
 
     round_of(10)
     with CaptureQueriesContext(connection) as queries:
