@@ -110,6 +110,22 @@ class Plain(forms.ModelForm):
             if isinstance(value, Decimal):
                 self.initial[name] = Decimal(format(value.normalize(), "f"))
 
+    @staticmethod
+    def checked(rule: Callable[..., Any], *given: Any) -> Any:
+        """What a rule of ours makes of a field; its refusal is that field's error."""
+        try:
+            return rule(*given)
+        except Refused as refusal:
+            raise ValidationError(refusal.message, code=refusal.code) from refusal
+
+    def check(self, rule: Callable[..., Any], *given: Any) -> Any:
+        """What a rule of ours makes of several fields; its refusal stands at the one that it names."""
+        try:
+            return rule(*given)
+        except Refused as refusal:
+            self.add_error(refusal.field, refusal.message)
+            return None
+
 
 class Spoken(Plain):
     """A row of fields below the heads of a table: each says aloud what it is and whose.

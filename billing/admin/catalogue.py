@@ -287,17 +287,11 @@ class SellerForm(Plain):
             return self.instance.currency
 
     def clean_currency(self) -> str:
-        try:
-            return typed.currency(self.cleaned_data["currency"])
-        except Refused as refusal:
-            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
+        return self.checked(typed.currency, self.cleaned_data["currency"])
 
     def clean_new_logo(self) -> logos.Logo | None:
         given = self.cleaned_data["new_logo"]
-        try:
-            return logos.drawn(given.read(logos.MOST_BYTES + 1)) if given else None
-        except logos.InvalidLogo as refusal:
-            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
+        return self.checked(logos.drawn, given.read(logos.MOST_BYTES + 1)) if given else None
 
     def clean_terms_url(self) -> str:
         return self._page("terms_url")
@@ -308,10 +302,7 @@ class SellerForm(Plain):
     def _page(self, name: str) -> str:
         """An address that buyers open, or none."""
         address = self.cleaned_data[name]
-        try:
-            return outside.page(address, name) if address else ""
-        except outside.InvalidUrl as refusal:
-            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
+        return self.checked(outside.page, address, name) if address else ""
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

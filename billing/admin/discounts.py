@@ -13,7 +13,6 @@ from billing import cataloguing, typed
 from billing.admin.base import Careful, Plain, facts
 from billing.admin.papers import AmountField
 from billing.models import Discount, Meter, Price
-from billing.refusals import Refused
 from billing.templatetags.tandem import money, percent
 
 # What whoever was given it pays by: the database keeps it from the first time on (`discount_frozen`).
@@ -50,11 +49,11 @@ class DiscountForm(Plain):
             field.currency = str(self.data.get("currency") or self.instance.currency).upper()
 
     def clean_code(self) -> str | None:
-        return self._checked(cataloguing.promotion_code, self.cleaned_data["code"], self.instance)
+        return self.checked(cataloguing.promotion_code, self.cleaned_data["code"], self.instance)
 
     def clean_currency(self) -> str:
         given = self.cleaned_data["currency"]
-        return self._checked(typed.currency, given) if given else ""
+        return self.checked(typed.currency, given) if given else ""
 
     def clean_prices(self) -> list[str]:
         given = sorted(set(self.cleaned_data["prices"]))
@@ -69,26 +68,13 @@ class DiscountForm(Plain):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data
         if not self.errors and set(TERMS) <= set(self.fields):
-            self._check(
+            self.check(
                 cataloguing.check_reduction, given["percent_off"], given["amount_off"], given["currency"]
             )
-            self._check(cataloguing.check_duration, given["duration"], given["periods"])
+            self.check(cataloguing.check_duration, given["duration"], given["periods"])
             if given["amount_off"] is None:
                 given["currency"] = ""
         return given
-
-    def _check(self, rule: Any, *given: Any) -> None:
-        try:
-            rule(*given)
-        except Refused as refusal:
-            self.add_error(refusal.field, refusal.message)
-
-    @staticmethod
-    def _checked(rule: Any, *given: Any) -> Any:
-        try:
-            return rule(*given)
-        except Refused as refusal:
-            raise forms.ValidationError(refusal.message, code=refusal.code) from refusal
 
 
 @admin.register(Discount)

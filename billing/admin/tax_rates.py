@@ -11,7 +11,6 @@ from billing import cataloguing
 from billing.admin.base import Careful, Plain, countries, figure
 from billing.maths.tax import CATEGORIES, Tax, whole
 from billing.models import TaxRate
-from billing.refusals import Refused
 from billing.templatetags.tandem import percent
 
 TAX = re.compile(
@@ -88,12 +87,8 @@ class TaxRateForm(Plain):
             self.add_error("percentage", "A percentage, or the taxes that it is made of.")
 
     def _place(self, given: dict[str, Any]) -> None:
-        if not {"country", "state"} <= given.keys():
-            return
-        try:
-            given |= cataloguing.place_of(given["country"], given["state"])
-        except Refused as refusal:
-            self.add_error(refusal.field, refusal.message)
+        if {"country", "state"} <= given.keys():
+            given |= self.check(cataloguing.place_of, given["country"], given["state"]) or {}
 
 
 @admin.register(TaxRate)
