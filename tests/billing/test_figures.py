@@ -49,6 +49,30 @@ def test_it_folds_what_says_the_same_and_changes_no_sum(lived):
     assert sums() == before
 
 
+KEPT_FROM = ["billing_customerfigure", "billing_mrrmovement", "billing_invoice", "billing_subscription"]
+
+
+@pytest.mark.parametrize("what", ["growth", "beginning"])
+def test_one_customers_figures_are_found_by_indexes_while_tables_are_small(lived, what):
+    """A session keeps that plan when they have grown."""
+    owner = CustomerFigure.objects.first().customer_id.partition("_")[2]
+    with connection.cursor() as cursor:
+        cursor.execute(f"analyze {', '.join(KEPT_FROM)}")
+        before = scanned()
+        cursor.execute(f"select tandem_refigure_{what}(array[%s::uuid])", [owner])
+    assert scanned() == before
+
+
+def scanned():
+    """How often this transaction has read a whole table."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select relname, seq_scan from pg_stat_xact_user_tables where relname = any(%s) order by 1",
+            [KEPT_FROM],
+        )
+        return cursor.fetchall()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
