@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
@@ -83,11 +83,12 @@ def _histories(customers: Sequence[Customer]) -> Found:
 
 def happened(rows: QuerySet[Event]) -> dict[str, list[Happened]]:
     """The events of a queryset as the rules see them, by customer, each one's in order."""
-    names = ("customer_id", "number", "type", "object_id", "at", "actor", Cast("data", TextField()))
+    at, data = Cast("at", TextField()), Cast("data", TextField())
+    names = ("customer_id", "number", "type", "object_id", at, "actor", data)
     found = rows.order_by("customer_id", "number").values_list(*names)
     return {
         pk: [
-            Happened(number, type_, subject, at, actor, orjson.loads(data))
+            Happened(number, type_, subject, datetime.fromisoformat(at), actor, orjson.loads(data))
             for _, number, type_, subject, at, actor, data in theirs
         ]
         for pk, theirs in by_customer(found)

@@ -5,10 +5,11 @@ an event that is weighed twice, late, or after a younger one still leads to the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from billing.maths.money import exponent
 from billing.templatetags.tandem import money
@@ -23,8 +24,13 @@ ANNUAL_PRICES = "annual_prices"
 """The `feature` of a `feature.viewed` event that says: looked at what a year would cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+# Values that are made by the ten thousand are named tuples, which are made several times as quickly as dataclasses.
+
+
+class Happened(NamedTuple):
     """The event that is weighed. `number` orders events, `at` is on the customer's clock."""
 
     number: int
@@ -32,7 +38,7 @@ class Happened:
     subject: str
     at: datetime
     actor: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,7 @@ class Account:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the rules may look at. `history` is the customer's events of the kinds that rules count, in order.
     Amounts are minor units of the customer's currency."""
 
@@ -57,7 +62,7 @@ class Facts:
     currency: str = "USD"
     interval: str = ""
     plan_features: frozenset[str] = frozenset()
-    higher_features: Mapping[str, str] = field(default_factory=dict)
+    higher_features: Mapping[str, str] = NOTHING
     target_domain: str = ""
     target_profiles: tuple[str, ...] = ()
     same_domain: tuple[Account, ...] = ()
@@ -75,8 +80,7 @@ class Setting:
     window_days: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something sales should know. `key` names it for ever; `sentence` says the evidence in words."""
 
     rule: str

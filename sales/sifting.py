@@ -1,6 +1,7 @@
 """Which events can lead to nothing, told by one statement for any number of them.
 
-Each rule has a condition here that holds wherever the rule would find something, and often where it would not: the
+What is counted is judged by the whole history, so of a customer's events of such a type the last stands for those before
+it. Each rule has a condition here that holds wherever the rule would find something, and often where it would not: the
 rules of `sales.rules` decide, this only spares them events without a chance. What a condition leaves out is weighed by
 that. A test holds every condition against its rule.
 """
@@ -50,7 +51,9 @@ CONDITIONS = {
 
 _SIFT = """
 with waiting as materialized (
-    select e.number, e.type, e.customer_id, e.actor, e.data from billing_event e
+    select e.number, e.type, e.customer_id, e.actor, e.data,
+        e.type = any(%(counted)s) and e.number < max(e.number) over (partition by e.customer_id, e.type) as stood_for
+    from billing_event e
     where {which} and e.customer_id is not null
         and not exists (select from sales_weighedevent o where o.event_id = e.number)
 ), counted as (
@@ -63,7 +66,7 @@ with waiting as materialized (
 insert into sales_weighedevent (event_id, at)
 select w.number, %(now)s from waiting w
 join billing_customer c on c.id = w.customer_id left join counted n on n.customer_id = w.customer_id
-where w.type = any(%(heard)s) and ({chance}) is not true
+where w.type = any(%(heard)s) and (w.stood_for or ({chance}) is not true)
 on conflict do nothing
 """
 
@@ -72,7 +75,7 @@ def pass_over(
     *, settings: Mapping[str, Setting], now: datetime, numbers: Sequence[int] | None = None
 ) -> None:
     """Note events that have not been weighed (these, or all of them) as weighed where no rule that is switched on can
-    find anything. One statement."""
+    find anything, or a later one of them stands for them. One statement."""
     which = "e.type = any(%(heard)s)" if numbers is None else "e.number = any(%(numbers)s::bigint[])"
     given: dict[str, Any] = {
         **{code: setting.threshold for code, setting in settings.items()},

@@ -91,7 +91,7 @@ def _array(numbers: Iterable[int]) -> str:
 
 def _weigh(waiting: QuerySet[Event], settings: Mapping[str, Setting], now: datetime) -> chunking.Done[Signal]:
     parts = _parts()
-    numbers = _standing(waiting, parts)
+    numbers = _by_account(waiting, parts)
     work = partial(_weigh_held, numbers=numbers, parts=parts, settings=settings, now=now)
     return chunking.each(numbers, work)
 
@@ -108,41 +108,25 @@ def _parts() -> Parts:
     return {f"cus_{pk.hex}": f"cus_{into.hex}" for pk, into in rows}
 
 
-type Standing = Mapping[int, Sequence[int]]
-"""The numbers of events that are looked at, each with those that it stands for: itself, and where its kind is counted (by
-the whole history) those before it."""
-
-
-def _standing(waiting: QuerySet[Event], parts: Parts) -> dict[str, Standing]:
-    """What waits of each account, by id."""
-    rows = waiting.order_by("customer_id", "number").values_list("customer_id", "number", "type")
-    found: dict[str, Standing] = {}
+def _by_account(waiting: QuerySet[Event], parts: Parts) -> dict[str, list[int]]:
+    """The numbers of what waits, by the id of the account that it is news about."""
+    rows = waiting.order_by("customer_id", "number").values_list("customer_id", "number")
+    found: dict[str, list[int]] = {}
     for pk, theirs in gathering.by_customer(rows):
-        account = parts.get(pk, pk)
-        found[account] = {**found.get(account, {}), **_told_by_last(theirs)}
-    return found
-
-
-def _told_by_last(rows: Iterable[tuple[Any, int, str]]) -> Standing:
-    found: dict[int, list[int]] = {}
-    last: dict[str, int] = {}
-    for _, number, type_ in rows:
-        before = found.pop(last[type_]) if type_ in last and type_ in gathering.COUNTED else []
-        before.append(number)
-        found[number], last[type_] = before, number
+        found.setdefault(parts.get(pk, pk), []).extend(number for _, number in theirs)
     return found
 
 
 def _weigh_held(
     held: Mapping[str, Customer],
     *,
-    numbers: Mapping[str, Standing],
+    numbers: Mapping[str, Sequence[int]],
     parts: Parts,
     settings: Mapping[str, Setting],
     now: datetime,
 ) -> list[Signal]:
     """A fixed number of statements; what was weighed before its customer was held is left out."""
-    mine = {number: stands for pk in held for number, stands in numbers[pk].items()}
+    mine = [number for pk in held for number in numbers[pk]]
     events = _of_accounts(gathering.happened(_unweighed(number__in=_any(mine))), parts)
     for pk, theirs in events.items():
         for alarm in (event for event in theirs if event.type in ALARMS):
@@ -153,7 +137,7 @@ def _weigh_held(
         for finding in rules.weigh(facts, settings)
     ]
     found = _keep(told, held, dict.fromkeys(held, now))
-    _note([number for theirs in events.values() for event in theirs for number in mine[event.number]], now)
+    _note([event.number for theirs in events.values() for event in theirs], now)
     return found
 
 

@@ -1,6 +1,5 @@
 """Every rule: fires at its threshold, not below it, once, and again when it is armed again."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -136,7 +135,7 @@ def test_it_finds_a_target_profile_once_for_each():
 
 def test_it_finds_the_second_account_of_a_domain():
     alone = facts(domain="nova.example")
-    second = replace(alone, same_domain=(Account("cus_0", "Nova Berlin"),))
+    second = alone._replace(same_domain=(Account("cus_0", "Nova Berlin"),))
     assert keys("same_domain", alone, 2) == []
     assert sentence("same_domain", second, 2) == "2 accounts on nova.example: this one and Nova Berlin."
 
@@ -227,7 +226,7 @@ def test_it_counts_a_start_as_an_upgrade_from_nothing_but_not_one_by_quote():
     start = happened(
         "subscription.created", actor="buyer", plan="pro", mrr_before=0, mrr_after=900_00, origin="checkout"
     )
-    sold = replace(start, data={**start.data, "origin": "quote"})
+    sold = start._replace(data={**start.data, "origin": "quote"})
     assert len(keys("large_upgrade", facts(start), 10_000)) == 1
     assert keys("large_upgrade", facts(sold), 10_000) == []
 

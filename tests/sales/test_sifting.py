@@ -71,15 +71,15 @@ def world(rng, make_customer):
 
 
 def found(sifted):
-    """The signals' keys; everything is undone."""
+    """The signals with their words and moments; everything is undone."""
     with transaction.atomic():
         if not sifted:
             WeighedEvent.objects.all().delete()
         done = watching._weigh(watching._unweighed(), watching._settings(), NOON)
         assert done.errors == []
-        keys = set(Signal.objects.values_list("dedupe_key", flat=True))
+        signals = set(Signal.objects.values_list("dedupe_key", "occurred_at", "weight", "sentence"))
         transaction.set_rollback(True)
-    return keys
+    return signals
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -95,6 +95,29 @@ def test_it_passes_over_no_event_that_a_rule_hears(make_customer, seed):
     passed = WeighedEvent.objects.count()
     assert 0 < passed < Event.objects.filter(type__in=watching.WEIGHED).count()
     assert found(sifted=True) == found(sifted=False) != set()
+
+
+def test_of_what_is_counted_the_last_stands_for_those_before_it(make_customer):
+    """Only while it waits: those after it that come later are looked at by themselves."""
+    row = make_customer()
+
+    def join(members):
+        with transaction.atomic():
+            return [
+                record("member.added", subject=row, customer=row, actor="user:1", now=NOON + timedelta(hours=n)).number
+                for n in members
+            ]  # fmt: skip
+
+    numbers = join(range(7))
+    sifting.pass_over(settings=watching._settings(), now=NOON)
+    assert [event.number for event in watching._unweighed()] == numbers[-1:]
+    more = join(range(7, 12))
+    signals = {each.rule.code: each for each in watching.weigh(numbers=numbers + more, now=NOON)}
+    assert {code: each.occurred_at for code, each in signals.items()} == {
+        "team_growing": NOON + timedelta(hours=4),
+        "team_of_ten": NOON + timedelta(hours=9),
+    }
+    assert not watching._unweighed(type__in=watching.WEIGHED)
 
 
 def test_it_has_a_condition_for_rules_only():
