@@ -7,9 +7,11 @@ of the data, so that a hole in those is seen too.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+from django.apps import apps
 from django.db import connection
-from django.db.models import prefetch_related_objects
+from django.db.models import DecimalField, Field, ForeignKey, Model, prefetch_related_objects
 
 from billing import figures, owing, timelines
 from billing.maths import timeline
@@ -61,6 +63,15 @@ INVARIANTS = (
             on l.credit_note_id = c.id
         where (coalesce(l.net, 0), coalesce(l.t, 0)) is distinct from (c.subtotal, c.tax_total)
             or c.total <> c.subtotal + c.tax_total"""),
+    Invariant("I-02", "a line's tax is its rate of its net amount, rounded once for each tax, and the sum of these", f"""
+        select i.number || ', line ' || l.position
+        from billing_invoiceline l join billing_invoice i on i.id = l.invoice_id
+        cross join lateral (select count(*) n, sum((each ->> 'amount')::bigint) a
+                            from jsonb_array_elements(l.taxes) each) t
+        where {ISSUED} and ((t.n > 0 and t.a <> l.tax_amount)
+            -- of several the percentage is what they come to, with four decimals
+            or abs(l.tax_amount - l.net * l.tax_percentage / 100)
+                > greatest(t.n, 1) + case when t.n > 1 then abs(l.net) * 0.0000005 else 0 end)"""),
     Invariant("I-03", "no money is kept in floating point", """
         select table_name || '.' || column_name from information_schema.columns
         where data_type in ('real', 'double precision') and table_schema = 'public'
@@ -71,10 +82,10 @@ INVARIANTS = (
     Invariant("I-04b", "the prices on an invoice are of its currency", """
         select distinct i.number from billing_invoice i join billing_invoiceline l on l.invoice_id = i.id
         join billing_price p on p.id = l.price_id where p.currency <> i.currency"""),
-    Invariant("I-05", "credit notes never exceed their invoice", """
+    Invariant("I-05", "credit notes never exceed their invoice, and no invoice is below nothing", """
         select i.number from billing_invoice i
-        join (select invoice_id, sum(total) given from billing_creditnote group by 1) c on c.invoice_id = i.id
-        where c.given > i.total"""),
+        left join (select invoice_id, sum(total) given from billing_creditnote group by 1) c on c.invoice_id = i.id
+        where i.total < 0 or c.given > i.total"""),
     Invariant("I-06", "numbers are gapless", """
         select series_id from (
             select series_id, sequence from billing_invoice where sequence is not null
@@ -97,6 +108,11 @@ INVARIANTS = (
         where before > issued_on"""),
     Invariant("I-08", "stored papers are the bytes that were stored", """
         select name from billing_document where content <> '' and encode(sha256(content), 'hex') <> sha256"""),
+    Invariant("I-08b", "an issued invoice says what was told of it when it was issued", f"""
+        select i.number from billing_invoice i join billing_event e
+            on e.type = 'invoice.finalized' and e.object_id = 'inv_' || replace(i.id::text, '-', '')
+        where {ISSUED} and (e.data ->> 'number', (e.data ->> 'total')::bigint, e.data ->> 'currency', e.data ->> 'due_on')
+            is distinct from (i.number, i.total, i.currency, i.due_on::text)"""),
     Invariant("I-09", "issued invoices carry a snapshot of both parties", f"""
         select number from billing_invoice i where {ISSUED} and (seller = '{{}}' or bill_to = '{{}}')"""),
     Invariant("I-10", "one invoice for each subscription and due day", """
@@ -199,6 +215,14 @@ INVARIANTS = (
             where voided_at is null group by 1, 2, 3) e
             on (e.customer_id, e.meter_id, e.day) = (d.customer_id, d.meter_id, d.day)
         where (coalesce(d.count, 0), coalesce(d.total, 0)) is distinct from (coalesce(e.n, 0), coalesce(e.v, 0))"""),
+    Invariant("I-24", "a threshold is crossed once in its period", """
+        select customer_id::text from billing_thresholdcrossing
+        group by customer_id, meter_id, percent, period_start, "limit" having count(*) > 1"""),
+    Invariant("I-25", "nobody has spent more credit than there was", """
+        select name from billing_customer where balance < 0
+        union all select c.name from billing_customer c join (
+            select customer_id, sum(amount) over (partition by customer_id order by at, id) left_over
+            from billing_balanceentry) b on b.customer_id = c.id and b.left_over < 0"""),
     Invariant("I-26", "a discount is redeemed within its limit", """
         select label from billing_discount where redemptions > max_redemptions"""),
     Invariant("I-26b", "a discount that has ended does not come back by itself", """
@@ -214,6 +238,10 @@ INVARIANTS = (
         from held h join members m on m.id = h.discount_id
         where h.wishes #> '{ends,discount}' is not null and not h.wishes ?| array['discount', 'plan']
             and (h.gone ? m.member or m.member not in (select b.member from members b where b.id = h.before))"""),
+    Invariant("I-28", "what was bought once is one subscription", """
+        select source from billing_subscription where source is not null group by 1 having count(*) > 1"""),
+    Invariant("I-29", "a quantity is a number from nothing to a thousand million", """
+        select phase_id::text from billing_phaseitem where not quantity between 0 and 1000000000"""),
     Invariant("I-30", "what has ended says when", """
         select id::text from billing_subscription where (status = 'canceled') <> (ended_at is not null)"""),
     Invariant("I-32", "every issued invoice is a fact", f"""
@@ -231,24 +259,87 @@ INVARIANTS = (
             and e.object_id <> 'we_' || replace(w.id::text, '-', '')
         where w.disabled_at is null and not exists (
             select 1 from billing_webhookdelivery d where d.endpoint_id = w.id and d.event_id = e.number)"""),
+    Invariant("I-33", "a fact is owed to an endpoint once", """
+        select endpoint_id || ' ' || event_id from billing_webhookdelivery where event_id is not null
+        group by endpoint_id, event_id having count(*) > 1"""),
+    Invariant("I-34", "what a provider tells is noted once", """
+        select provider_id from billing_providerevent group by 1 having count(*) > 1"""),
+    Invariant("I-35", "a key of a request that may be repeated stands for one answer", """
+        select key from billing_idempotentrequest group by api_key_id, key having count(*) > 1"""),
+    Invariant("I-37", "every fact says who did it", """
+        select type || ' ' || object_id from billing_event where actor = ''"""),
     Invariant("I-38", "one mail for each event, recipient and template", """
         select event from billing_mail group by event, recipient, template having count(*) > 1"""),
     Invariant("I-40", "every stored instant has a time zone", """
         select table_name || '.' || column_name from information_schema.columns
         where data_type = 'timestamp without time zone' and table_schema = 'public'
             and (table_name like 'billing\\_%' or table_name like 'sales\\_%' or table_name like 'checkout\\_%')"""),
-    Invariant("I-41", "sandbox and live rows never mix", """
-        select i.number from billing_invoice i join billing_customer c on c.id = i.customer_id
-        where i.livemode <> c.livemode
-        union all select p.key from billing_payment p join billing_customer c on c.id = p.customer_id
-        where p.livemode <> c.livemode"""),
 )  # fmt: skip
 
 
-def check(*, extra: tuple[Invariant, ...] = (), most: int = 20) -> list[Breach]:
+# What the applications above ask of their own tables; they add it when they are ready.
+ABOVE: list[Invariant] = []
+
+
+def invariants() -> list[Invariant]:
+    """Every one that is a query: those written above, and those that are read off the tables of all applications."""
+    return [*INVARIANTS, *_of_every_table(), *ABOVE]
+
+
+def check(*, most: int = 20) -> list[Breach]:
     """Every breach of every invariant (at most `most` rows shown for each)."""
-    breaches = [b for invariant in (*INVARIANTS, *extra) for b in _ask(invariant, most)]
+    breaches = [breach for invariant in invariants() for breach in _ask(invariant, most)]
     return [*breaches, *_unsaid()]
+
+
+# -- Read off the tables, so that a new column is asked about from its first day --------------------------------
+
+
+def _of_every_table() -> Iterator[Invariant]:
+    yield Invariant("I-03b", "every number is one (no NaN)", " union all ".join(_not_numbers()))
+    yield Invariant(
+        "I-36", "what refers to another row has its customer", " union all ".join(_apart("customer"))
+    )
+    yield Invariant("I-41", "sandbox and live rows never mix", " union all ".join(_apart("livemode")))
+
+
+def _tables() -> list[type[Model]]:
+    return [model for model in apps.get_models() if model._meta.app_label in ("billing", "sales", "checkout")]
+
+
+def _not_numbers() -> Iterator[str]:
+    for model in _tables():
+        for column in model._meta.concrete_fields:
+            if isinstance(column, DecimalField):
+                yield _rows(model, f"""a."{column.column}" = 'NaN'""", column)
+
+
+def _apart(name: str) -> Iterator[str]:
+    """For each column that refers to a table which has the column `name` as well: the rows that differ in it."""
+    for model in _tables():
+        mine = _column(model, name)
+        for reference in model._meta.concrete_fields:
+            if not isinstance(reference, ForeignKey) or reference.name == name:
+                continue
+            other = reference.target_field.model
+            theirs, key = _column(other, name), reference.target_field.column
+            if mine and theirs:
+                same = f'b."{key}" = a."{reference.column}" and b.{theirs} <> a.{mine}'
+                yield _rows(model, f"exists (select 1 from {other._meta.db_table} b where {same})", reference)
+
+
+def _rows(model: type[Model], condition: str, column: "Field[Any, Any]") -> str:
+    """What is told of a row: where it is and which it is."""
+    meta = model._meta
+    where = f"{meta.db_table}.{column.column}"
+    return f"""select '{where} ' || a."{meta.pk.column}" from {meta.db_table} a where {condition}"""
+
+
+def _column(model: type[Model], name: str) -> str | None:
+    return next((field.column for field in model._meta.concrete_fields if field.name == name), None)
+
+
+# -- Asking -------------------------------------------------------------------------------------------------
 
 
 def _ask(invariant: Invariant, most: int) -> Iterator[Breach]:

@@ -6,8 +6,11 @@ class SalesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Billing speaks upward by recording events; this is where sales listens."""
+        """Billing speaks upward by recording events; this is where sales listens. And the books ask for us too."""
+        from billing import books
         from billing.dispatch import recorded
+        from sales.books import INVARIANTS
         from sales.watching import on_recorded
 
+        books.ABOVE.extend(INVARIANTS)
         recorded.connect(on_recorded, dispatch_uid="sales.watching")

@@ -68,7 +68,7 @@ def test_it_explains_every_command(name: str) -> None:
     assert re.search(rf"`manage\.py {name}\b", OPERATING), f"{name} is not in docs/operating.md"
 
 
-@pytest.mark.parametrize(("page", "least"), [("security.md", 50), ("faults.md", 20)])
+@pytest.mark.parametrize(("page", "least"), [("security.md", 50), ("faults.md", 20), ("invariants.md", 20)])
 def test_every_test_that_a_page_names_exists(page: str, least: int) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (CHECKOUT / "docs" / page).read_text())
     assert len(named) > least
