@@ -33,6 +33,7 @@ from django.views.decorators.http import require_http_methods
 from billing.maths.periods import local_date
 from billing.models import ApiKey, Customer, Member, PortalLink, Seller
 from sales.models import Quote
+from sales.models.quotes import open_at
 
 KEY = "portal"
 LINK_LASTS = timedelta(hours=8)
@@ -221,7 +222,7 @@ def memberships(request: HttpRequest) -> QuerySet[Member]:
 def _described(rows: QuerySet[Any], customer: str) -> QuerySet[Any]:
     """With what every page shows, in the same statement: the clock, the seller, how many quotes wait."""
     prefix = "" if customer == "pk" else "customer__"
-    sent = Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST)
+    sent = Quote.objects.filter(open_at(timezone.now()), option__in=Quote.FIRST)
     out = sent.filter(customer=OuterRef(customer)).order_by()
     waiting = out.values("customer").annotate(n=Count("pk")).values("n")
     seller = Seller.objects.values(facts=JSONObject(**{name: name for name in SELLER}))[:1]

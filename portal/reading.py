@@ -29,6 +29,7 @@ from billing.models import (
 from billing.timelines import PhaseSpec
 from portal.access import Visit
 from sales.models import Quote
+from sales.models.quotes import open_at
 
 LATEST = 4
 PERIODS = 13
@@ -147,7 +148,7 @@ def home(visit: Visit) -> Home:
     mine = {"customer": OuterRef("pk")}
     issued = Invoice.objects.filter(**mine).exclude(status="draft")
     late = issued.filter(status="open").filter(Q(attempts__gt=0) | Q(due_at__lte=visit.now))
-    out = Quote.objects.filter(**mine, state__in=Quote.OUT, option__in=Quote.FIRST).order_by(
+    out = Quote.objects.filter(open_at(visit.now), **mine, option__in=Quote.FIRST).order_by(
         "expires_at", "id"
     )
     card = PaymentMethod.objects.filter(**mine, is_default=True, detached_at__isnull=True)

@@ -144,7 +144,7 @@ def refuse_closed(
         raise Withdrawn("This quote was withdrawn.")
     if quote.state == Quote.State.DECLINED:
         raise Declined("This quote was declined.")
-    if quote.state == Quote.State.EXPIRED or (quote.expires_at and quote.expires_at <= now):
+    if quote.standing_at(now) == Quote.State.EXPIRED:
         raise QuoteExpired("This quote has expired.")
     if quote.state not in Quote.OUT:
         raise UnknownLink("This link does not open a quote.")
@@ -152,7 +152,7 @@ def refuse_closed(
 
 def view(*, quote: Quote, now: datetime) -> None:
     """The buyer has opened it; the first time is a fact."""
-    if quote.state == Quote.State.SENT and not (quote.expires_at and quote.expires_at <= now):
+    if quote.standing_at(now) == Quote.State.SENT:
         _opened(quote, now)
 
 

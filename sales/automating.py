@@ -25,7 +25,8 @@ from billing.maths.periods import local_date
 from billing.models import Customer, Event, Subscription, User
 from billing.refusals import Refused
 from sales import addresses, conditions, drafting, handing_over
-from sales.models import Automation, AutomationRun, CustomerTag, SalesSettings
+from sales.models import Automation, AutomationRun, CustomerTag, Quote, SalesSettings
+from sales.models.quotes import open_at
 
 KINDS = {
     "task": "Raise a task", "owner": "Assign the owner", "mail": "Send a mail", "webhook": "Call an address",
@@ -508,7 +509,7 @@ def _quote(run: AutomationRun, action: Mapping[str, Any], facts: Mapping[str, An
     row = rows.select_related("customer__test_clock").first()
     if row is None:
         raise ActionFailed("There is no running subscription to start from.")
-    open_ones = run.customer.quotes.filter(state__in=["draft", "in_approval", "approved", "sent", "viewed"])
+    open_ones = run.customer.quotes.filter(Q(state__in=Quote.EDITABLE) | open_at(run.at))
     if (there := open_ones.first()) is not None:
         return f"Quote {there} is open already"
     return f"Quote {drafting.draft_from_subscription(subscription=row, now=run.at, actor=actor)}"

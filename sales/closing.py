@@ -70,8 +70,10 @@ with tasks as (
         where due_on < %(today)s and (snoozed_until is null or snoozed_until <= %(today)s)) as late
     from sales_handofftask where status = any(%(open_tasks)s) and livemode = %(live)s group by 1
 ), quotes as (
-    select owner_id, count(*) as n from sales_quote
-    where state = any(%(out)s) and option = any(%(first)s) and currency = %(currency)s and livemode = %(live)s
+    select q.owner_id, count(*) as n from sales_quote q
+    left join billing_customer c on c.id = q.customer_id left join billing_testclock k on k.id = c.test_clock_id
+    where q.state = any(%(out)s) and q.expires_at > coalesce(k.now, %(now)s)
+        and q.option = any(%(first)s) and q.currency = %(currency)s and q.livemode = %(live)s
     group by 1
 ), deals as (
     select owner_id, count(chance) as n, sum(amount) filter (where chance is not null) as amount,
@@ -100,12 +102,12 @@ order by e.owner_id is null, 2, 1
 
 
 def by_rep(
-    *, start: datetime, end: datetime, currency: str, today: date, livemode: bool = False
+    *, start: datetime, end: datetime, currency: str, today: date, now: datetime, livemode: bool = False
 ) -> list[Rep]:
     """Everybody who sells, with nothing in hand too, and whoever else owns something; by name, what nobody owns last. By
     one statement."""
     scope: dict[str, Any] = {
-        "start": start, "end": end, "currency": currency, "live": livemode, "today": today, "reps": REPS,
+        "start": start, "end": end, "currency": currency, "live": livemode, "today": today, "now": now, "reps": REPS,
         "open_tasks": list(HandoffTask.OPEN), "out": list(Quote.OUT), "first": list(Quote.FIRST),
         "stages": list(LIKELY), "chances": list(LIKELY.values()),
     }  # fmt: skip

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from billing.maths.money import exponent
-from billing.maths.periods import local_date
 from billing.maths.tax import TaxRate
 from billing.models import Document
 from billing.models import Seller as SellerRow
@@ -117,9 +116,10 @@ def _invoice(each: Scheduled) -> ScheduledInvoice:
 
 
 def _last_day(quote: Quote, zone: str) -> date:
-    if quote.expires_at is None:
+    day = quote.last_day(zone)
+    if day is None:
         raise ValueError("a quote that goes out has an expiry")
-    return local_date(quote.expires_at, zone)
+    return day
 
 
 def billing_words(quote: Quote) -> str:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from billing import mail, numbering
 from billing.events import record
@@ -41,6 +40,7 @@ from sales.approving import NotForYou, NotReady, OwnQuote, approve, escalate, re
 from sales.catalogue import QUOTE_SERIES
 from sales.drafting import NotEditable, created, draft, draft_from_subscription, edit, settle
 from sales.models import Quote
+from sales.models.quotes import lapsed_at
 from sales.offering import NoOption, TooManyOptions, add_option, remove_option
 from sales.proposing import Figures, price
 from sales.quote_terms import InvalidQuote
@@ -212,6 +212,7 @@ def revise(*, quote: Quote, now: datetime, actor: str, by: User | None = None, *
     rows = quote.options(held=("self",))
     _refuse_revising(quote, rows)
     for row in rows:
+        _lapse(row, now)
         if row.state in Quote.OUT:
             _withdraw(row, now, actor, event=row is rows[0], why="a newer version")
     made = {row.pk: offering.copied(row, by, now) for row in rows}
@@ -272,6 +273,8 @@ def _start_is_over(quote: Quote, now: datetime) -> bool:
 def withdraw(*, quote: Quote, now: datetime, actor: str, reason: str = "") -> None:
     """Take it back with its options; the link says so. Raises IllegalMove once it is accepted or closed, StaleMove."""
     rows = [quote if row.pk == quote.pk else row for row in quote.options(held=("self",))]
+    for row in rows:
+        _lapse(row, now)
     open_ones = [row for row in rows if "withdrawn" in Quote.MOVES[row.state]]
     for n, row in enumerate(open_ones or [quote]):
         _withdraw(row, now, actor, event=n == 0, why=reason[:300])
@@ -286,13 +289,9 @@ def _withdraw(row: Quote, now: datetime, actor: str, *, event: bool, why: str) -
 
 def expire(*, now: datetime) -> int:
     """Close what was not accepted in time, each on its buyer's clock. Answers how many."""
-    out = Quote.objects.filter(state__in=Quote.OUT).select_related("customer", "lead")
-    present = out.filter(customer__test_clock__isnull=True, expires_at__lte=now)
-    clocked = out.filter(customer__test_clock__now__gte=F("expires_at")).select_related(
-        "customer__test_clock"
-    )
-    done = sum(_expire(quote, now) for quote in present)
-    return done + sum(_expire(quote, quote.now) for quote in clocked)
+    over = Quote.objects.filter(lapsed_at(now)).select_related("customer__test_clock", "lead")
+    on_clock = [(quote, quote.now if quote.customer and quote.customer.test_clock else now) for quote in over]
+    return sum(_expire(quote, present) for quote, present in on_clock)
 
 
 @transaction.atomic
@@ -300,8 +299,14 @@ def _expire(quote: Quote, now: datetime) -> bool:
     """The buyer may be accepting it this moment: who is first wins."""
     try:
         with transaction.atomic():
-            data = {"number": quote.number, "version": quote.version}
-            move(quote, "expired", event="quote.expired", actor="system", now=now, data=data)
+            _lapse(quote, now)
     except StaleMove:
         return False
     return True
+
+
+def _lapse(quote: Quote, now: datetime) -> None:
+    """Write down that its last day is over, if it is. Raises StaleMove."""
+    if quote.state in Quote.OUT and quote.standing_at(now) == Quote.State.EXPIRED:
+        data = {"number": quote.number, "version": quote.version}
+        move(quote, "expired", event="quote.expired", actor="system", now=now, data=data)

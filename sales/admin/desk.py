@@ -14,6 +14,7 @@ from billing.models import Customer, Invoice, User
 from sales import approving, excepting, metrics
 from sales.admin.reading import fill
 from sales.models import Approval, HandoffTask, Lead, PaymentException, Quote
+from sales.models.quotes import open_at
 
 SHOWN = 6
 CURRENCIES = 3
@@ -117,7 +118,7 @@ class Rows:
 def _read(user: User, roles: Sequence[str], now: datetime) -> Rows:
     """By one statement."""
     tasks = _open_tasks().order_by("due_on", "-score")
-    quotes = Quote.objects.filter(state__in=Quote.OUT, option__in=Quote.FIRST).order_by("expires_at")
+    quotes = Quote.objects.filter(open_at(now), option__in=Quote.FIRST).order_by("expires_at")
     wanted = [
         tasks.filter(owner=user), tasks, quotes.filter(owner=user), quotes, _to_decide(user, roles),
         excepting.waiting_on(user).select_related(None), _late(now).order_by("due_on"),

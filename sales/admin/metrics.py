@@ -173,7 +173,7 @@ def _closing(chosen: Range) -> dict[str, Any]:
 
 
 def _reps(chosen: Range) -> list[closing.Rep]:
-    return closing.by_rep(**chosen.scope, today=timezone.localdate())
+    return closing.by_rep(**chosen.scope, today=timezone.localdate(), now=timezone.now())
 
 
 def _closing_csv(chosen: Range) -> HttpResponse:

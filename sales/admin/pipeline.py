@@ -140,6 +140,8 @@ class LeadAdmin(Screen):
         )
         reading.fill(tasks, "owner", owners)
         reading.fill(quotes, "plan", plans)
+        for quote in quotes:
+            quote.customer = row.customer if quote.customer_id == row.customer_id else quote.customer
         reading.fill(signals, "rule", rules)
         return {
             "title": row.company,
@@ -188,7 +190,9 @@ class DealAdmin(Screen):
         return [own, *super().get_urls()]
 
     def context(self, request: HttpRequest, row: Deal) -> dict[str, Any]:
-        quotes = list(row.quotes.select_related("plan").prefetch_related("lines", "ramp"))
+        quotes = list(
+            row.quotes.select_related("plan", "customer__test_clock").prefetch_related("lines", "ramp")
+        )
         newest = list(
             {
                 (quote.number, quote.option): quote for quote in sorted(quotes, key=lambda q: q.version)

@@ -219,7 +219,7 @@ class QuoteForm(forms.Form):
 
 def _terms(quote: Quote, lines: Sequence[QuoteLine], zone: ZoneInfo) -> dict[str, Any]:
     seats = next((line for line in lines if line.kind == "recurring" and not _flat(line)), None)
-    last = quote.expires_at - timedelta(microseconds=1) if quote.expires_at else None
+    last = quote.last_moment
     names = [name for name in PLAIN if name not in ("quantity", "plan", "discount_percent")]
     return {
         **{name: getattr(quote, name) for name in names},

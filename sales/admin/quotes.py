@@ -1,17 +1,20 @@
 """The quote page: build it, see what it comes to, have it agreed to, send it, follow it."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.http import content_disposition_header
+from django.utils.safestring import SafeString
 
-from billing.admin.base import Screen, StaffFilter, amount, now_of, staff, state
+from billing.admin.base import Screen, StaffFilter, amount, badge, now_of, staff, tone
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting
@@ -127,6 +130,18 @@ def _comment(request: HttpRequest, quote: Quote) -> str:
     return "Your answer stands on the quote's page."
 
 
+class StandingFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return Quote.State.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Quote]) -> QuerySet[Quote]:
+        state = self.value()
+        return queryset.filter(Quote.standing_as(state, timezone.now())) if state else queryset
+
+
 @admin.register(Quote)
 class QuoteAdmin(Screen):
     teaches = (
@@ -135,9 +150,9 @@ class QuoteAdmin(Screen):
         "Open a customer, a lead or a task and make one: it begins with what they have and use.",
     )
     list_display = (
-        "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), state("state"), "owner", "expires_at"
+        "__str__", "buyer", "plan", amount("arr", "ARR"), amount("tcv", "TCV"), "standing", "owner", "open_until"
     )  # fmt: skip
-    list_filter = ("state", ("owner", StaffFilter), "plan")
+    list_filter = (StandingFilter, ("owner", StaffFilter), "plan")
     search_fields = ("number", "title", "customer__name", "lead__company", "contact_email")
     list_select_related = ("customer", "lead", "plan", "owner")
     date_hierarchy = "created_at"
@@ -159,6 +174,14 @@ class QuoteAdmin(Screen):
     @admin.display(description="for", ordering="customer__name")
     def buyer(self, quote: Quote) -> str:
         return quote.buyer_name
+
+    @admin.display(description="state", ordering="state")
+    def standing(self, quote: Quote) -> SafeString:
+        return badge(quote.standing.label, tone(quote.standing))
+
+    @admin.display(description="open until", ordering="expires_at")
+    def open_until(self, quote: Quote) -> datetime | None:
+        return quote.last_moment
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)
@@ -234,7 +257,7 @@ class QuoteAdmin(Screen):
             "room": row.editable and len(beside) < len(Quote.OPTIONS),
             "others": read.others,
             "newer": next((each for each in read.newer if each.revision_of_id == row.pk), None),
-            "withdrawable": "withdrawn" in Quote.MOVES[row.state],
+            "withdrawable": "withdrawn" in Quote.MOVES[row.standing],
             "revisable": not row.editable and row.state not in ("accepted", "converted"),
             "discount": row.discount_percent,
             "billed": dict(INTERVALS).get(row.interval, row.interval),

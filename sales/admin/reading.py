@@ -124,6 +124,8 @@ def read(customer: Customer, events: QuerySet[Event], mails: QuerySet[Mail], now
     known = _by_key(users)
     fill(signals, "rule", rules)
     fill(quotes, "plan", plans)
+    for quote in quotes:
+        quote.customer = customer
     fill(members, "user", users)
     fill(tasks, "owner", users)
     fill(wishes, "asked_by", users)

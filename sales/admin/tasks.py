@@ -196,7 +196,7 @@ class HandoffTaskAdmin(Screen):
             "worth": _worth(row, now),
             "score": handing_over.score(signals, now, settings),
             "late": row.is_open and row.due_on < timezone.localdate(now),
-            "quotes": row.quotes.select_related("plan").order_by("-created_at"),
+            "quotes": row.quotes.select_related("plan", "customer__test_clock").order_by("-created_at"),
         }
 
 

@@ -269,12 +269,12 @@ class Reps(MetricsView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         scope = self.scope(self.asked(RangeQuery))
-        money, today = _money(scope["currency"]), self.now().astimezone(UTC).date()
+        money, now = _money(scope["currency"]), self.now()
         rows = [
             {"owner": r.email or None, "name": r.name, "tasks": r.tasks, "late": r.late, "quotes": r.quotes,
              "deals": r.deals, "amount": money(r.amount), "weighted": money(r.weighted), "won": r.won,
              "won_amount": money(r.won_amount)}
-            for r in closing.by_rep(**scope, today=today)
+            for r in closing.by_rep(**scope, today=now.astimezone(UTC).date(), now=now)
         ]  # fmt: skip
         return self.list_of(RepOut, rows)
 

@@ -180,7 +180,7 @@ class QuoteOut(serializers.Serializer[Any]):
         source="option_ids",
         help_text="the quotes of this version to choose from",
     )
-    state = serializers.ChoiceField(choices=Quote.State.choices)
+    state = serializers.ChoiceField(choices=Quote.State.choices, source="standing")
     customer = serializers.CharField(source="customer_id", allow_null=True)
     lead = serializers.CharField(source="lead_id", allow_null=True)
     deal = serializers.CharField(source="deal_id", allow_null=True)
@@ -374,7 +374,7 @@ class Quotes(ApiView):
         if "customer" in asked:
             rows = rows.filter(customer=self.customer(asked["customer"], "customer"))
         if "state" in asked:
-            rows = rows.filter(state=asked["state"])
+            rows = rows.filter(Quote.standing_as(asked["state"], self.now()))
         for name, prefix in (("lead", "lead"), ("deal", "deal")):
             if name in asked:
                 rows = rows.filter(**{name: asked[name]}) if is_id(asked[name], prefix) else rows.none()

@@ -1,22 +1,39 @@
 """Quotes: what is proposed, who has to agree to it, and what was signed."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core import signing
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.crypto import get_random_string
 from django.utils.timezone import now as present
 
-from billing.maths.periods import Interval
+from billing.maths.periods import Interval, local_date
 from billing.models.ids import IdField
 from billing.models.people import Told
 
 
 def link_nonce() -> str:
     return get_random_string(22)
+
+
+OUT = ("sent", "viewed")
+
+
+def open_at(now: Any) -> Q:
+    """Quotes that can be accepted at `now` (a datetime or an expression); on a test clock, at its time."""
+    real = Q(customer__test_clock__isnull=True, expires_at__gt=now)
+    return Q(state__in=OUT) & (real | Q(customer__test_clock__now__lt=F("expires_at")))
+
+
+def lapsed_at(now: Any) -> Q:
+    """Quotes whose last day is over at `now`, which nobody has written down yet."""
+    real = Q(customer__test_clock__isnull=True, expires_at__lte=now)
+    return Q(state__in=OUT) & (real | Q(customer__test_clock__now__gte=F("expires_at")))
 
 
 class Quote(models.Model):
@@ -49,7 +66,7 @@ class Quote(models.Model):
             names=("contact_name",),
             rest=("decline_reason",),
             needed=(
-                Q(state__in=("sent", "viewed")),
+                open_at(Now()),
                 "A quote to this person is out. Withdraw it, or send it to somebody else, first.",
             ),
         ),
@@ -72,7 +89,7 @@ class Quote(models.Model):
         "converted": set(),
     }
     EDITABLE = ("draft", "in_approval", "approved")
-    OUT = ("sent", "viewed")
+    OUT = OUT
     # Several at once are held in this order.
     IN_ORDER = ("number", "version", "option")
     OPTIONS = "ABC"
@@ -289,7 +306,34 @@ class Quote(models.Model):
     def state_for_buyer(self) -> str:
         """The state in the buyer's words: that it was read, or has become a subscription, is the seller's affair."""
         words = {self.State.SENT: "Open", self.State.VIEWED: "Open", self.State.CONVERTED: "Accepted"}
-        return words.get(self.State(self.state), self.get_state_display())
+        return words.get(self.standing, self.standing.label)
+
+    def standing_at(self, now: datetime) -> State:
+        """The state as everybody is told it: expired from the moment on that its last day is over, whenever the job
+        comes that writes it down."""
+        if self.state in self.OUT and self.expires_at is not None and self.expires_at <= now:
+            return self.State.EXPIRED
+        return self.State(self.state)
+
+    @property
+    def standing(self) -> State:
+        """`standing_at` the buyer's present. For edges only."""
+        return self.standing_at(self.now) if self.state in self.OUT else self.State(self.state)
+
+    @classmethod
+    def standing_as(cls, state: str, now: datetime) -> Q:
+        """Quotes whose `standing_at` is this."""
+        if state in cls.OUT:
+            return Q(state=state) & open_at(now)
+        return Q(state=state) | lapsed_at(now) if state == cls.State.EXPIRED else Q(state=state)
+
+    @property
+    def last_moment(self) -> datetime | None:
+        """The last at which it can be accepted: an expiry at midnight belongs to the day before."""
+        return self.expires_at and self.expires_at - timedelta(microseconds=1)
+
+    def last_day(self, zone: str) -> date | None:
+        return self.last_moment and local_date(self.last_moment, zone)
 
     @property
     def option_words(self) -> str:

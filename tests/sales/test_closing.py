@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Group
 
-from billing.models import Document, Plan, User
+from billing.models import Document, Plan, TestClock, User
 from sales import closing, deals, drafting, handing_over, watching
 from sales.models import Deal, HandoffTask, Quote
 from sales.owning import REPS
@@ -94,12 +94,14 @@ def test_it_tells_what_each_rep_has_in_hand_and_won(make_customer, rita):
     deals.open_deal(name="elsewhere", customer=late, now=NOON, amount=5_00, currency="EUR", owner=rita)
 
     def loads(**changes):
-        rows = closing.by_rep(**{**RANGE, "today": NOON.date(), **changes})
+        rows = closing.by_rep(**{**RANGE, "today": NOON.date(), "now": NOON, **changes})
         return {row.name: row for row in rows}
 
     found = loads()
     mine = found["Rita"]
     assert (mine.user, mine.tasks, mine.late, mine.quotes) == (rita.pk, 2, 1, 1)
+    TestClock.objects.update(now=quote.expires_at)
+    assert loads()["Rita"].quotes == 0, "nobody can accept it any more"
     assert (mine.deals, mine.amount, mine.weighted) == (
         2,
         350_01,

@@ -1,6 +1,6 @@
 """A quote's life on the seller's side: drafted, edited, approved, sent, revised, withdrawn, expired."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -339,6 +339,47 @@ def test_it_expires_on_the_clock_of_its_customer(make_customer, draft, clock, ad
     assert clocked.state == "expired"
     assert quoting.expire(now=NOON + timedelta(days=30)) == 1
     assert quoting.expire(now=NOON + timedelta(days=31)) == 0
+
+
+@pytest.mark.parametrize("state", ["sent", "viewed"])
+def test_it_is_expired_from_its_last_moment_on_without_waiting_for_the_job(
+    make_customer, draft, clock, advance, state
+):
+    """Whoever counts, lists or changes quotes, on the real clock and on a test clock."""
+    real, clocked = (
+        draft(customer=make_customer(None), quantity=60, now=NOON),
+        draft(customer=make_customer()),
+    )
+    for quote in (real, clocked):
+        quoting.send(quote=quote, now=NOON, actor="user:1")
+    Quote.objects.update(state=state)
+
+    def standing(now, state):
+        return set(Quote.objects.filter(Quote.standing_as(state, now)).values_list("pk", flat=True))
+
+    last = NOON + timedelta(days=30)
+    assert standing(last - timedelta(seconds=1), state) == {real.pk, clocked.pk}
+    assert standing(last, state) == {clocked.pk}
+    assert standing(last, "expired") == {real.pk}
+    advance(clock, days=30)
+    assert standing(NOON, state) == {real.pk}
+    assert standing(NOON, "expired") == {clocked.pk}
+    over = Quote.objects.get(pk=clocked.pk)
+    assert (over.state, over.standing, over.state_for_buyer) == (state, "expired", "Expired")
+    with pytest.raises(IllegalMove):
+        quoting.withdraw(quote=over, now=over.now, actor="user:1")
+    over.refresh_from_db()
+    quoting.revise(quote=over, now=over.now, actor="user:1")
+    over.refresh_from_db()
+    assert (over.state, types(over)[-1]) == ("expired", "quote.expired")
+
+
+def test_a_last_day_that_ends_at_midnight_is_the_day_before(make_customer, draft, fake_print):
+    quote = draft(customer=make_customer(), quantity=60)
+    quoting.edit(quote=quote, now=NOON, actor="user:1", expires_at=datetime(2026, 4, 1, tzinfo=UTC))
+    quoting.send(quote=quote, now=NOON, actor="user:1")
+    assert fake_print[-1].expires_on == date(2026, 3, 31)
+    assert quote.last_day("America/New_York") == date(2026, 3, 31)
 
 
 def test_an_approval_waits_on_its_buyers_clock(make_customer, clock, draft, staff, rita):

@@ -1,5 +1,6 @@
 """The quote builder in the admin."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -159,6 +160,24 @@ def test_it_revises_and_withdraws(build, browser, address, quote, fake_print):
     browser.post(address(new), {"action": "withdraw", "reason": "They left"})
     new.refresh_from_db()
     assert new.state == "withdrawn"
+
+
+def test_one_whose_last_day_is_over_is_expired_on_every_page(build, browser, address, quote, fake_print):
+    build(action="send")
+    Quote.objects.update(expires_at=quote.now - timedelta(seconds=1))
+    page = browser.get(address(quote)).content.decode()
+    assert "Expired</span>" in page
+    assert "Sent</span>" not in page
+    assert 'value="withdraw"' not in page
+    assert 'value="revise"' in page
+    quote.refresh_from_db()
+    assert quote.state == "sent", "no job was there"
+    for about in (quote.customer, quote.deal):
+        assert "Expired</span>" in browser.get(address(about)).content.decode()
+    listed = "/admin/sales/quote/?state="
+    assert str(quote) in browser.get(listed + "expired").content.decode()
+    assert address(quote) not in browser.get(listed + "sent").content.decode()
+    assert address(quote) not in browser.get("/admin/").content.decode()
 
 
 def test_it_answers_the_buyer(build, browser, address, quote, fake_print):
