@@ -14,7 +14,20 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import (
+    Case,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Min,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 
 from billing import (
     bulk,
@@ -51,8 +64,10 @@ TOLD_AFTER = timedelta(hours=24)
 ANEW_AFTER = timedelta(hours=1)
 ANEW_DAILY_AFTER = timedelta(days=1)
 ANEW_FOR = timedelta(days=dunning.RETRY_DAYS[-1])
-# How long a buyer may take to confirm a payment with the bank.
-CONFIRMED_WITHIN = timedelta(hours=24)
+# How long a buyer may take to confirm a payment with the bank: who pays is at the screen, and may have closed it; whose
+# card was charged is asked by mail. Nothing else is tried meanwhile.
+CONFIRMED_AT_SCREEN_WITHIN = timedelta(hours=1)
+CONFIRMED_BY_MAIL_WITHIN = timedelta(hours=24)
 
 
 class NothingDue(Refused):
@@ -321,8 +336,8 @@ def failed(payment: Payment, *, now: datetime, actor: str, **fields: Any) -> Non
     invoice = correcting.locked(payment.invoice) if payment.invoice else None
     if invoice is None:
         on_source_failed[payment.source.partition("_")[0]](payment, now)
-    elif payment.payment_method and payment.payment_method.single_use:
-        _plan_again(invoice, now)
+    elif dunning.no_step(payment):
+        _plan_again(invoice, payment)
         _say_failed(invoice, payment, now, actor)
     elif _follows_up(invoice, payment) and payment.decline_code == "never_made":
         _try_anew(invoice, payment, now)
@@ -347,11 +362,11 @@ def _say_failed(invoice: Invoice, payment: Payment, now: datetime, actor: str) -
     record("invoice.payment_failed", subject=invoice, actor=actor, now=now, data=data)
 
 
-def _plan_again(invoice: Invoice, now: datetime) -> None:
-    """A card that was typed for this invoice alone was refused: it is no step of the customer's own, which comes when it
-    would have."""
+def _plan_again(invoice: Invoice, payment: Payment) -> None:
+    """What failed was no step of the customer's own: that comes when it would have, or now if that was while this
+    attempt stood in its way."""
     if invoice.status == Invoice.Status.OPEN and invoice.collection_method == "charge_automatically":
-        invoice.next_attempt_at = dunning.next_step(invoice, now)
+        invoice.next_attempt_at = dunning.next_step(invoice, payment.created_at)
         Invoice.objects.filter(pk=invoice.pk).update(next_attempt_at=invoice.next_attempt_at)
 
 
@@ -541,22 +556,44 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(minutes=1)) ->
 
 
 def give_up_unconfirmed(*, now: datetime, clock: TestClock | None = None) -> int:
-    """End the attempts that a buyer was to confirm with the bank a day ago and did not: they stand in the way of every
-    other. Returns how many have an end, which may be that they were paid. Without a clock `now` is real time."""
+    """End the attempts that a buyer was to confirm with the bank and did not: they stand in the way of every other. What
+    was to be charged meanwhile is charged at once, so that who opens one after another holds nothing up. Returns how
+    many have an end, which may be that they were paid. Without a clock `now` is real time."""
     done = 0
-    for payment in unconfirmed(clock, now - CONFIRMED_WITHIN).select_related("customer__test_clock"):
-        done += _given_up(payment, now)
+    for payment in unconfirmed(clock, now).select_related("customer__test_clock"):
+        if _given_up(payment, now):
+            done += 1
+            _charge_what_waited(payment, now_of(payment, now))
     return done
 
 
 def unconfirmed(clock: TestClock | None, until: datetime) -> QuerySet[Payment]:
-    """The attempts that have waited for their buyer since `until` or longer, the oldest first."""
-    since = "created_at" if clock else "recorded_at"
-    waiting = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION, customer__test_clock=clock)
-    return waiting.filter(**{f"{since}__lte": until}).order_by(since)
+    """The attempts that are to be given up until then, the oldest first."""
+    late: QuerySet[Payment] = _waiting(clock).filter(given_up_at__lte=until)
+    return late
+
+
+def next_given_up(clock: TestClock, until: datetime) -> datetime | None:
+    """When the next attempt is given up that lies ahead of the clock, if it is so until then."""
+    ahead = _waiting(clock).filter(given_up_at__gt=clock.now, given_up_at__lte=until)
+    first: datetime | None = ahead.aggregate(first=Min("given_up_at"))["first"]
+    return first
+
+
+def _waiting(clock: TestClock | None) -> Any:
+    """The attempts that wait for their buyer, with when they are given up, the first before the others."""
+    since = F("created_at" if clock else "recorded_at")
+    patience = Case(
+        When(off_session=True, then=Value(CONFIRMED_BY_MAIL_WITHIN)),
+        default=Value(CONFIRMED_AT_SCREEN_WITHIN),
+    )
+    moment = ExpressionWrapper(since + patience, output_field=DateTimeField())
+    rows = Payment.objects.filter(status=Payment.Status.REQUIRES_ACTION, customer__test_clock=clock)
+    return rows.annotate(given_up_at=moment).order_by("given_up_at")
 
 
 def _given_up(payment: Payment, now: datetime) -> bool:
+    """Asked of the provider, which knows whether the buyer was quicker; its answer is written down."""
     assert payment.provider_id is not None
     try:
         outcome = gateway().cancel(key=f"{payment.key}-cancel", payment_intent=payment.provider_id)
@@ -565,6 +602,11 @@ def _given_up(payment: Payment, now: datetime) -> bool:
         return False
     fresh = apply(payment_id=payment.pk, outcome=outcome, now=now_of(payment, now), actor="system")
     return fresh.status not in Payment.OPEN
+
+
+def _charge_what_waited(payment: Payment, now: datetime) -> None:
+    for invoice in _by_card(payment.invoice_id).filter(next_attempt_at__lte=now).select_related("customer"):
+        _collect(invoice, now)
 
 
 def _settled(payment: Payment, now: datetime) -> bool:

@@ -31,6 +31,8 @@ RETRY_DAYS = (1, 3, 7, 14)
 REMINDER_DAYS = (-3, 0, 7, 14)
 # A week after the last reminder.
 END_DAYS = 21
+# What the provider answers of a payment that was given up.
+CANCELED = "canceled"
 
 
 def hopeless(payment: Payment | None) -> bool:
@@ -68,9 +70,9 @@ def failed(
         end(invoice, now=now, actor=actor)
 
 
-def next_step(invoice: Invoice, now: datetime) -> datetime | None:
-    """When an open invoice is tried next, as if nobody had tried another card meanwhile; None after the last step."""
-    return _next_step(invoice, invoice.attempts, now) if invoice.attempts else now
+def next_step(invoice: Invoice, since: datetime) -> datetime | None:
+    """When an open invoice is tried next, as if nobody had tried another card since then; None after the last step."""
+    return _next_step(invoice, invoice.attempts, since) if invoice.attempts else since
 
 
 def _next_step(invoice: Invoice, number: int, now: datetime) -> datetime | None:
@@ -82,10 +84,19 @@ def _next_step(invoice: Invoice, number: int, now: datetime) -> datetime | None:
     return next((step for step in steps if step > now), None)
 
 
+def no_step(failure: Payment) -> bool:
+    """Whether this says nothing of the customer's own cards: one that was typed for this invoice alone was refused, or
+    whoever paid by themselves left the bank's page."""
+    method = failure.payment_method
+    return (method is not None and method.single_use) or (
+        not failure.off_session and failure.decline_code == CANCELED
+    )
+
+
 def _failures(invoice: Invoice) -> QuerySet[Payment]:
-    """Of the customer's own cards."""
+    """Of the customer's own cards: those that are a step (`no_step`)."""
     tried = invoice.payments.filter(status=Payment.Status.FAILED, method=Payment.Method.CARD)
-    return tried.exclude(payment_method__single_use=True)
+    return tried.exclude(payment_method__single_use=True).exclude(off_session=False, decline_code=CANCELED)
 
 
 def _first_asked(invoice: Invoice, number: int, now: datetime) -> datetime:

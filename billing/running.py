@@ -383,7 +383,7 @@ def _waiting(clock: TestClock, to: datetime) -> dict[Step, datetime]:
     moments = {
         Step.NOTICE: notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),
         Step.BILL: due.first(),
-        Step.GIVE_UP: _unconfirmed_until(clock, to),
+        Step.GIVE_UP: collecting.next_given_up(clock, to),
         **_of_invoices(clock, to),
     }
     return {step: moment for step, moment in moments.items() if moment is not None}
@@ -398,10 +398,3 @@ def _of_invoices(clock: TestClock, to: datetime) -> dict[Step, datetime | None]:
         REMIND=Min("next_reminder_at", filter=Q(next_reminder_at__lte=to)),
     )
     return {Step[name]: moment for name, moment in found.items()}
-
-
-def _unconfirmed_until(clock: TestClock, to: datetime) -> datetime | None:
-    """When the next attempt is given up that a buyer does not confirm."""
-    day = collecting.CONFIRMED_WITHIN
-    asked = collecting.unconfirmed(clock, to - day).filter(created_at__gt=clock.now - day).first()
-    return None if asked is None else asked.created_at + day

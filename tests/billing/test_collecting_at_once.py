@@ -51,6 +51,37 @@ def test_the_customer_pays_while_the_card_is_charged_by_itself(owing, fake_strip
     assert len(fake_stripe.rows("charge")) == ROUNDS
 
 
+def test_the_bank_is_answered_while_the_payment_is_given_up(owing, fake_stripe, books):
+    """The buyer comes back from the bank just as the hour is over and the saved card is charged instead: one of the two
+    moves money, and both pages and the provider's webhook say so."""
+    for _ in range(ROUNDS):
+        invoice = owing()
+        typed = cards.for_once(
+            customer=invoice.customer,
+            payment_method="pm_card_threeDSecure2Required",
+            now=invoice.customer.now,
+        )
+        waiting = collecting.attempt(
+            invoice=invoice, now=invoice.issued_at, actor="buyer", payment_method=typed, off_session=False,
+            return_url="https://shop.example/",
+        )  # fmt: skip
+        over = waiting.recorded_at + timedelta(hours=1)
+        give_up = partial(collecting.give_up_unconfirmed, now=over)
+        answer = partial(_answered, fake_stripe, waiting, over)
+        assert unexpected(at_once(give_up, answer, partial(collecting.collect_due, now=over), give_up)) == []
+        invoice.refresh_from_db()
+        assert (invoice.status, invoice.amount_paid) == ("paid", invoice.total)
+        assert invoice.customer.balance == 0
+    assert Payment.objects.filter(status="succeeded").count() == ROUNDS
+    assert len([row for row in fake_stripe.rows("charge") if row["paid"]]) == ROUNDS
+
+
+def _answered(fake_stripe, waiting, now):
+    """The challenge is passed, unless it is too late, and the buyer's page asks what became of it."""
+    fake_stripe.authenticate(waiting.provider_id, ok=True)
+    collecting.look(waiting, now=now, actor="buyer")
+
+
 def test_a_transfer_comes_while_the_card_is_charged(owing, fake_stripe, books):
     """Both may arrive: nothing is lost, what is over is the customer's."""
     for n in range(ROUNDS):

@@ -93,25 +93,76 @@ def test_somebody_who_tries_card_after_card_uses_no_step_up(payer, clock, advanc
     assert sub.status == "canceled"
 
 
-def test_a_payment_that_nobody_confirms_is_given_up_after_a_day(payer, clock, advance, books, fake_stripe):
-    sub = payer("pm_card_threeDSecure2Required")
-    invoice = sub.invoices.get()
+CHALLENGED = "pm_card_threeDSecure2Required"
+
+
+def left_open(invoice, clock, card=None):
+    """Somebody pays in the portal, or (with a card) by the invoice's link, and stays at the bank's page."""
+    typed = cards.for_once(customer=invoice.customer, payment_method=card, now=clock.now) if card else None
     waiting = collecting.attempt(
-        invoice=invoice,
-        now=clock.now,
-        actor="member:1",
-        off_session=False,
+        invoice=invoice, now=clock.now, actor="member:1", payment_method=typed, off_session=False,
         return_url="https://shop.example/",
-    )
+    )  # fmt: skip
     assert waiting.status == "requires_action"
-    advance(clock, hours=23)
+    return waiting
+
+
+def test_a_payment_that_nobody_confirms_is_given_up_after_an_hour(payer, clock, advance, books, fake_stripe):
+    """It is no refused card: the customer's own steps begin then."""
+    sub = payer(CHALLENGED)
+    invoice = sub.invoices.get()
+    waiting = left_open(invoice, clock)
+    advance(clock, minutes=59)
     waiting.refresh_from_db()
     assert waiting.status == "requires_action"
+    advance(clock, minutes=1)
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.decline_code) == ("failed", "canceled")
     advance(clock, days=20)
-    assert days("invoice.payment_failed", invoice.pk) == ["01-16", "01-18", "01-22", "01-29"]
+    assert days("invoice.payment_failed", invoice.pk) == ["01-15", *AFTER]
+    assert len(mails("payment_failed")) == 5
     invoice.refresh_from_db()
     assert invoice.status == "uncollectible"
     assert not [row for row in fake_stripe.rows("charge") if row["paid"]]
+
+
+def test_what_a_link_left_open_holds_up_for_an_hour_is_charged_then(
+    payer, clock, advance, books, fake_stripe
+):
+    sub = payer(DECLINED)
+    invoice = sub.invoices.get()
+    advance(clock, hours=23, minutes=50)
+    step = clock.now + timedelta(minutes=10)
+    invoice.refresh_from_db()
+    assert invoice.next_attempt_at == step
+    left_open(invoice, clock, CHALLENGED)
+    advance(clock, minutes=20)
+    assert days("invoice.payment_failed", invoice.pk) == ["01-15"]
+    advance(clock, minutes=40)
+    assert days("invoice.payment_failed", invoice.pk) == ["01-15", "01-16", "01-16"]
+    invoice.refresh_from_db()
+    assert (invoice.attempts, invoice.next_attempt_at) == (2, step + timedelta(days=2))
+
+
+def test_who_opens_one_payment_after_another_holds_nothing_up(payer, clock, books, fake_stripe):
+    sub = payer("pm_card_visa")
+    invoice = sub.invoices.get()
+    left_open(invoice, clock, CHALLENGED)
+    clock.now += timedelta(hours=1)
+    clock.save()
+    assert collecting.give_up_unconfirmed(now=clock.now, clock=clock) == 1
+    invoice.refresh_from_db()
+    assert invoice.status == "paid"
+    assert [row["amount"] for row in fake_stripe.rows("charge") if row["paid"]] == [invoice.total]
+
+
+def test_whose_card_was_charged_is_asked_for_a_day(payer, clock, books, fake_stripe):
+    sub = payer(CHALLENGED)
+    waiting = left_open(sub.invoices.get(), clock)
+    Payment.objects.filter(pk=waiting.pk).update(off_session=True)
+    day = clock.now + timedelta(days=1)
+    assert collecting.give_up_unconfirmed(now=day - timedelta(seconds=1), clock=clock) == 0
+    assert collecting.give_up_unconfirmed(now=day, clock=clock) == 1
 
 
 def test_what_was_confirmed_meanwhile_is_not_given_up(payer, clock, advance, books, fake_stripe, monkeypatch):
@@ -122,7 +173,7 @@ def test_what_was_confirmed_meanwhile_is_not_given_up(payer, clock, advance, boo
     Payment.objects.filter(pk=payment.pk).update(status="requires_action", provider_id=done.intent_id)
     later = payment.recorded_at + timedelta(hours=25)
     assert collecting.give_up_unconfirmed(now=later) == 0
-    assert collecting.give_up_unconfirmed(now=clock.now + timedelta(days=1), clock=clock) == 1
+    assert collecting.give_up_unconfirmed(now=clock.now + timedelta(hours=1), clock=clock) == 1
     invoice.refresh_from_db()
     assert invoice.status == "paid"
 
