@@ -79,6 +79,11 @@ def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str =
     """
     if len(events) > MOST_EVENTS:
         raise TooManyEvents(f"A batch has at most {MOST_EVENTS:,} events.", field="events")
+    return record_all(events=events, livemode=livemode, now=now, actor=actor)
+
+
+def record_all(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str) -> Recorded:
+    """`record` of any number of events."""
     rows, rejected = sort_out(events)
     batch = _Batch(events, livemode, now, actor)
     plain = [row for row in rows if "r" not in row]

@@ -8,18 +8,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 MOST_EVENTS = 5_000
 MOST_PROPERTIES = 50
 LONGEST_NAME = 100
 LONGEST_VALUE = 500
-TEXTS = (("id", 255), ("event_name", LONGEST_NAME), ("customer", 200))
+LONGEST_ID = 255
+LONGEST_CUSTOMER = 200
 FIELDS = frozenset({"id", "customer", "event_name", "timestamp", "properties", "replaces"})
 
 _OUR_ID = re.compile(r"cus_[0-9a-f]{32}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _YEARS = range(1970, 2200)
+_PLAIN = frozenset({int, float, bool, type(None)})
 
 DETAILS = {
     "invalid_event": "An event is an object.",
@@ -81,25 +83,24 @@ def sort_out(events: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Rejectio
 
 def row_of(index: int, event: Any) -> dict[str, Any]:
     """The event in the statement's short names. One that could not be read is the `Bad` which says why. Raises Bad."""
-    if isinstance(event, Bad):
-        raise event
     if type(event) is not dict:
-        raise Bad("invalid_event")
+        raise event if isinstance(event, Bad) else Bad("invalid_event")
     if not event.keys() <= FIELDS:
         raise Bad("unknown_field", min(event.keys() - FIELDS))
     get = event.get
-    for name, longest in TEXTS:
-        text = get(name)
-        if type(text) is not str or not 0 < len(text) <= longest or "\0" in text:
-            raise Bad(f"invalid_{name}")
-    customer = event["customer"]
-    row = {"n": index, "k": event["id"], "e": event["event_name"]}
+    if not _is_text(key := get("id"), LONGEST_ID):
+        raise Bad("invalid_id")
+    if not _is_text(name := get("event_name"), LONGEST_NAME):
+        raise Bad("invalid_event_name")
+    if not _is_text(customer := get("customer"), LONGEST_CUSTOMER):
+        raise Bad("invalid_customer")
+    row = {"n": index, "k": key, "e": name}
     if _OUR_ID.fullmatch(customer):
         row["c"] = customer[4:]
     else:
         row["x"] = customer
     if (replaces := get("replaces")) is not None:
-        row["r"] = _replaced(replaces, event["id"])
+        row["r"] = _replaced(replaces, key)
     if (timestamp := get("timestamp")) is not None:
         row["t"] = _instant(timestamp)
     if properties := get("properties"):
@@ -107,8 +108,12 @@ def row_of(index: int, event: Any) -> dict[str, Any]:
     return row
 
 
+def _is_text(value: Any, longest: int) -> TypeGuard[str]:
+    return type(value) is str and 0 < len(value) <= longest and "\0" not in value
+
+
 def _replaced(key: Any, own: str) -> str:
-    if type(key) is not str or not 0 < len(key) <= dict(TEXTS)["id"] or "\0" in key or key == own:
+    if not _is_text(key, LONGEST_ID) or key == own:
         raise Bad("invalid_replaces")
     return key
 
@@ -124,7 +129,7 @@ def _instant(value: Any) -> datetime:
         raise Bad("invalid_timestamp") from None
     if instant.year not in _YEARS:
         raise Bad("invalid_timestamp")
-    return instant.astimezone(UTC)
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 def _properties(properties: Any) -> dict[str, Any]:
@@ -136,6 +141,6 @@ def _properties(properties: Any) -> dict[str, Any]:
         if type(value) is str:
             if len(value) > LONGEST_VALUE or "\0" in value:
                 raise Bad("invalid_properties")
-        elif value is not None and not isinstance(value, int | float):
+        elif type(value) not in _PLAIN:
             raise Bad("invalid_properties")
     return properties

@@ -33,7 +33,8 @@ TERMS = """
     order by need.customer_id, need.meter_id, (pr.id is null and e.id is null), s.start_on desc, s.id desc
 """
 
-# Of a row `terms(today, anchor_on, interval)`: the period that holds today, and where the one before began.
+# Of a row `terms(today, anchor_on, interval)`: the period that holds today, and where the one before began. `offset 0`
+# has the number of the period worked out once; the planner would write it out wherever it is used, six times.
 PERIOD = """
 cross join lateral (
     select coalesce(terms.anchor_on, date_trunc('month', terms.today)::date) as anchor,
@@ -41,12 +42,13 @@ cross join lateral (
            end as step
 ) cycle
 cross join lateral (
-    select floor(((extract(year from terms.today) - extract(year from anchor)) * 12
-                  + extract(month from terms.today) - extract(month from anchor)) / step)::int as months,
+    select floor(((date_part('year', terms.today) - date_part('year', anchor)) * 12
+                  + date_part('month', terms.today) - date_part('month', anchor)) / step)::int as months,
            floor((terms.today - anchor) / 7.0)::int as weeks
 ) passed
 cross join lateral (
     select months - ((anchor + make_interval(months => months * step))::date > terms.today)::int as nth
+    offset 0
 ) whole
 cross join lateral (
     select case when terms.interval = 'week' then anchor + 7 * weeks
@@ -159,14 +161,24 @@ with given as materialized (
         last = case when d.last_at > excluded.last_at then d.last else excluded.last end,
         last_at = greatest(d.last_at, excluded.last_at)
     returning 1
-), fresh as (
+), fresh as materialized (
     select t.customer_id, t.meter_id, t.start_on, t.end_on, t.aggregation, max(last_at) as last_at,
            case t.aggregation when 'count' then sum(count) when 'sum' then sum(total)
                 when 'max' then max(peak)
-                when 'last' then (array_agg(last order by last_at desc))[1] else 0 end as added
+                when 'last' then (array_agg(last order by last_at desc))[1] else 0 end as added,
+           exists (select from billing_usagecounter u where u.customer_id = t.customer_id
+                   and u.meter_id = t.meter_id and u.start_on = t.start_on) as begun
     from delta join terms t using (customer_id, meter_id)
     where t."limit" > 0 and day >= t.start_on and day < t.end_on
     group by t.customer_id, t.meter_id, t.start_on, t.end_on, t.aggregation
+), before as (
+    select f.customer_id, f.meter_id, sum(d.count) as count, sum(d.total) as total, max(d.peak) as peak,
+           max(d.last_at) as last_at, (array_agg(d.last order by d.last_at desc))[1] as last
+    from fresh f
+    join billing_usageday d on d.customer_id = f.customer_id and d.meter_id = f.meter_id
+        and d.day >= f.start_on and d.day < f.end_on
+    where not f.begun
+    group by f.customer_id, f.meter_id
 ), counted as (
     insert into billing_usagecounter as u (customer_id, meter_id, start_on, end_on, used, added, last_at)
     select f.customer_id, f.meter_id, f.start_on, f.end_on,
@@ -176,15 +188,7 @@ with given as materialized (
                     + coalesce(case aggregation when 'count' then before.count else before.total end, 0) end,
            f.added, f.last_at
     from fresh f
-    left join lateral (
-        select sum(d.count) as count, sum(d.total) as total, max(d.peak) as peak, max(d.last_at) as last_at,
-               (array_agg(d.last order by d.last_at desc))[1] as last
-        from billing_usageday d
-        where d.customer_id = f.customer_id and d.meter_id = f.meter_id
-          and d.day >= f.start_on and d.day < f.end_on
-          and not exists (select from billing_usagecounter u where u.customer_id = f.customer_id
-                          and u.meter_id = f.meter_id and u.start_on = f.start_on)
-    ) before on true
+    left join before using (customer_id, meter_id)
     where (select count(*) from days) > 0
     order by f.customer_id, f.meter_id
     on conflict (customer_id, meter_id, start_on) do update set
@@ -205,20 +209,19 @@ with given as materialized (
     order by customer_id, meter_id, percentage
     on conflict do nothing
     returning customer_id, meter_id, percent, period_start, "limit", used
-)
-select answer.*, case when %(alone)s::bool and coalesce(crossings, distincts) is not null
-       then ('a limit is to be weighed in a transaction; events: ' || accepted)::int end
-from (
-    select (select count(distinct key) from inserted) as accepted,
-           (select count(*) from given where n not in (select n from refused)) as taken,
+), answer as materialized (
+    select (select count(*) from (select distinct key from inserted) keys) as accepted,
+           (select count(*) from given) - (select count(*) from refused) as taken,
            (select jsonb_agg(jsonb_build_array(n, refusal, property)) from refused) as refusals,
            (select jsonb_agg({_CROSSING} order by c.percent)
             from crossed c join terms t using (customer_id, meter_id) join billing_meter m on m.id = c.meter_id
            ) as crossings,
            (select jsonb_agg(jsonb_build_array(customer_id, meter_id, m.event_name))
-            from counted join terms t using (customer_id, meter_id) join billing_meter m on m.id = meter_id
-            where t.aggregation = 'unique') as distincts
-) answer
+            from fresh join billing_meter m on m.id = meter_id where fresh.aggregation = 'unique') as distincts
+)
+select answer.*, case when %(alone)s::bool and coalesce(crossings, distincts) is not null
+       then ('a limit is to be weighed in a transaction; events: ' || accepted)::int end
+from answer
 """
 
 # Of a row `span(customer_id, meter_id, aggregation, property, start_on, end_on)`: the quantity of those days.

@@ -118,7 +118,7 @@ def read_quickly(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
         doubtful = json_names.may_come_twice(body, value)
-    except (orjson.JSONDecodeError, RecursionError):
+    except orjson.JSONDecodeError:
         return parsing.read(body)
     return _as_floats(parsing.read(body)) if doubtful else value
 

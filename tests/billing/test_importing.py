@@ -90,7 +90,7 @@ def test_a_file_is_read_once_however_many_pieces_it_has(acme, monkeypatch):
     monkeypatch.setattr(importing, "PIECE", 2)
     read = []
     monkeypatch.setattr(
-        importing, "_object", lambda line, real=importing._object: read.append(line) or real(line)
+        importing, "_values", lambda lines, real=importing._values: read.extend(lines) or real(lines)
     )
     made = take(
         "".join(f'{{"id": "e{n}", "customer": "acme", "event_name": "api_call"}}\n' for n in range(7)),
