@@ -104,17 +104,22 @@ def credit(
     invoice = locked(invoice)
     if invoice.status in (Invoice.Status.DRAFT, Invoice.Status.VOID):
         raise NotCreditable(f"{invoice} is {invoice.get_status_display().lower()}.", field="invoice")
-    given = CreditNote.objects.filter(invoice=invoice).aggregate(given=Sum("total", default=0))["given"]
-    room = invoice.total - given
+    most = room(invoice)
     if amount is not None and amount <= 0:
         raise InvalidCredit("A credit is more than nothing.", field="amount")
-    parts = _parts(_left(invoice), lines, room if lines is None and amount is None else amount)
+    parts = _parts(_left(invoice), lines, most if lines is None and amount is None else amount)
     total = sum(part.net + part.tax_amount for part in parts)
-    if not 0 < total <= room:
+    if not 0 < total <= most:
         raise CreditTooLarge(
             "There is not so much left to credit.", field="amount" if lines is None else "lines"
         )
     return _issue(invoice, parts, total, reason=reason, to=to, now=now, actor=actor)
+
+
+def room(invoice: Invoice) -> int:
+    """What of an invoice was not credited yet, tax included. Minor units."""
+    given = CreditNote.objects.filter(invoice=invoice).aggregate(given=Sum("total", default=0))["given"]
+    return int(invoice.total - given)
 
 
 def locked(invoice: Invoice) -> Invoice:

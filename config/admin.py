@@ -1,10 +1,13 @@
 """The staff side: Django's own admin with Tandem's look and its own screens."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
 
@@ -24,6 +27,20 @@ class TandemAdminSite(admin.AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Staff come in through the same door as everybody, so that TOTP and passkeys count here too."""
         return secure_admin_login(super().login)(request, extra_context)
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """Every page of the admin, for who has a second factor where one has to be."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def with_factor(request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+            from billing.admin import stepping_up
+
+            if stepping_up.lacks_factor(request):
+                return redirect("mfa_index")
+            return guarded(request, *args, **options)
+
+        return with_factor
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from billing.admin import stepping_up
 from billing.models import Seller
 
 
@@ -12,6 +13,7 @@ def site(request: HttpRequest) -> dict[str, object]:
     return {
         "DEMO": settings.DEMO,
         "STRIPE_FAKE": settings.STRIPE_FAKE,
+        "staff_needs_factor": SimpleLazyObject(lambda: stepping_up.lacks_factor(request)),
         "seller": SimpleLazyObject(current_seller),
         "demo_sign_ins": SimpleLazyObject(demo_sign_ins),
     }

@@ -214,6 +214,8 @@ ACCOUNT_SESSION_REMEMBER = True
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+# Must everybody on the staff have a passkey or an authenticator app?
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", PRODUCTION)
 
 # -- Mail ----------------------------------------------------------------------------------------------
 # Any Django backend through EMAIL_URL; without one every mail is kept in the database and shown at /mail/.

@@ -20,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing import typed
+from billing.admin import stepping_up
 from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -313,6 +314,8 @@ class Screen(ReadOnly):
 
     template = ""
     acts: Mapping[str, tuple[str, Act]] = {}
+    # Acts (and "make") before which whoever is signed in says again who they are.
+    guarded: frozenset[str] = frozenset()
 
     def find(self, request: HttpRequest, object_id: str) -> Any:
         for key in (object_id, unquote(object_id)):
@@ -345,6 +348,8 @@ class Screen(ReadOnly):
         _, act = self.acts[name]
         if not self.may(request, row, name):
             raise PermissionDenied
+        if name in self.guarded:
+            stepping_up.ask(request)
         try:
             said = act(request, row)
         except Refused as refusal:
@@ -401,6 +406,8 @@ class Makeable(Screen):
             raise PermissionDenied
         form = self.form_class(request.POST or None)
         if request.method == "POST" and form.is_valid():
+            if "make" in self.guarded:
+                stepping_up.ask(request)
             try:
                 return self.make(request, form.cleaned_data)
             except Refused as refusal:

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from billing import logos, outside, typed
-from billing.admin import prices
+from billing.admin import prices, stepping_up
+from billing.admin.amounts import AmountField
 from billing.admin.base import Careful, Plain, Spoken, chosen_alone, countries, figure
-from billing.admin.papers import AmountField
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
 from billing.models import Entitlement, Meter, Plan, Price, Seller
@@ -314,6 +314,10 @@ class SellerForm(Plain):
         return given
 
 
+# What of the seller is changed after saying again who one is.
+GUARDED = {"bank_name", "iban", "bic", "sign_off_over"}
+
+
 @admin.register(Seller)
 class SellerAdmin(Careful):
     form = SellerForm
@@ -385,6 +389,13 @@ class SellerAdmin(Careful):
         if db_field.name == "net_days":
             return forms.TypedChoiceField(label="Payment terms", coerce=int, choices=NET_TERMS)
         return super().formfield_for_dbfield(db_field, request, **options)
+
+    def save_model(self, request: HttpRequest, obj: Seller, form: Any, change: bool) -> None:
+        """To where customers send their money, and what needs a second person, is changed by nobody who only found a
+        screen open."""
+        if GUARDED & {*form.changed_data}:
+            stepping_up.ask(request)
+        super().save_model(request, obj, form, change)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not Seller.objects.exists()

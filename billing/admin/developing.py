@@ -293,6 +293,7 @@ class ApiKeyAdmin(Secretive):
     new_title = "New API key"
     list_title = "API keys"
     acts = {"revoke": ("billing.change_apikey", _revoke)}
+    guarded = frozenset({"make"})
 
     def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
         key, secret = keys.issue(**typed, now=timezone.now())

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import cataloguing, typed
+from billing.admin.amounts import AmountField
 from billing.admin.base import Careful, Plain, facts
-from billing.admin.papers import AmountField
 from billing.models import Discount, Meter, Price
 from billing.templatetags.tandem import money, percent
 

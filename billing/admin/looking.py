@@ -29,7 +29,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
 from billing import bulk, starting, timelines, trialing
-from billing.admin import telling
+from billing.admin import stepping_up, telling
 from billing.admin.base import ReadOnly, Screen, amount, badge, figure, staff, state
 from billing.maths.periods import local_date
 from billing.models import (
@@ -416,6 +416,12 @@ class UserAdmin(admin.ModelAdmin):
         """Nobody gives rights, to themselves or others, who has not all of them."""
         mine = () if request.user.is_superuser else ("is_staff", "is_superuser", "groups")  # type: ignore[union-attr]
         return (*self.readonly_fields, *mine)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Rights, and the address to which codes and new passwords are sent."""
+        if {"email", "is_staff", "is_superuser", "groups", "is_active"} & {*form.changed_data}:
+            stepping_up.ask(request)
+        super().save_model(request, obj, form, change)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         above = obj is not None and obj.is_superuser and not request.user.is_superuser  # type: ignore[union-attr]

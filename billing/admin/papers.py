@@ -1,7 +1,6 @@
 """Invoices and credit notes, as finance works with them: look, print, book a bank transfer."""
 
 import csv
-import re
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,8 +13,10 @@ from django.urls import path
 from django.utils.http import content_disposition_header
 
 from billing import bulk, collecting, noticing, printing, reasons
+from billing.admin import putting_right
+from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, amount, now_of, staff, state
-from billing.maths.money import EXPONENTS, InvalidAmount, to_major, to_minor
+from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
     CreditNote,
@@ -31,9 +32,6 @@ from billing.models import (
 )  # fmt: skip
 from billing.templatetags.tandem import money
 
-# 87,00 is eighty-seven to many who type it: it must not be booked as eight thousand seven hundred.
-THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
-
 
 class TransferForm(forms.Form):
     """Money seen on the bank account."""
@@ -48,36 +46,6 @@ class TransferForm(forms.Form):
 
     def clean_amount(self) -> int:
         return typed_amount(self.cleaned_data["amount"], self.invoice.currency)
-
-
-def typed_amount(typed: str, currency: str) -> int:
-    """What somebody typed, in minor units. Raises forms.ValidationError."""
-    text = typed.strip()
-    if "," in text and not THOUSANDS.fullmatch(text):
-        raise forms.ValidationError("Write the amount like 1,234.50: the comma parts thousands.")
-    try:
-        return to_minor(text.replace(",", ""), currency)
-    except InvalidAmount as error:
-        raise forms.ValidationError(str(error)) from error
-
-
-class AmountField(forms.Field):
-    """Money as people type it, kept in minor units of `currency`, which its form says."""
-
-    currency = ""
-
-    def to_python(self, value: Any) -> int | None:
-        if value in self.empty_values:
-            return None
-        if self.currency not in EXPONENTS:
-            raise forms.ValidationError("An amount needs its currency: USD, EUR.")
-        amount = typed_amount(str(value), self.currency)
-        if amount < 0:
-            raise forms.ValidationError("An amount of 0 or more.")
-        return amount
-
-    def prepare_value(self, value: Any) -> Any:
-        return to_major(value, self.currency) if isinstance(value, int) else value
 
 
 def _explain(request: HttpRequest, invoice: Invoice) -> str:
@@ -130,7 +98,14 @@ class InvoiceAdmin(Screen):
     date_hierarchy = "issued_on"
     actions = ("as_csv",)
     template = "admin/tandem/invoice.html"
-    acts = {"transfer": ("billing.record_payment", _book), "explain": ("billing.record_payment", _explain)}
+    acts = {
+        "transfer": ("billing.record_payment", _book),
+        "explain": ("billing.record_payment", _explain),
+        "credit": ("billing.record_payment", putting_right.credit),
+        "void": ("billing.void_invoice", putting_right.void),
+        "write_off": ("billing.record_payment", putting_right.write_off),
+    }
+    guarded = frozenset({"credit", "write_off"})
 
     @admin.display(description="paid by", ordering="collection_method")
     def by(self, row: Invoice) -> str:
@@ -165,6 +140,14 @@ class InvoiceAdmin(Screen):
             "paid_on": local_date(now_of(row), sellers[0].timezone),
             "reference": row.number,
         }
+        transfer = TransferForm(posted, invoice=row, initial=initial)
+        settled = [each for each in payments if each.status == "succeeded" and each.method != "balance"]
+        right = putting_right.forms_of(
+            request, row, left=row.total - sum(note.total for note in credit_notes),
+            by_card=any(each.method == "card" for each in settled),
+        )  # fmt: skip
+        if settled or credit_notes:
+            right.pop("void", None)
         return {
             "net": row.subtotal - row.discount_total,
             "lines": [(line, reasons.why(line, row.currency)) for line in lines],
@@ -180,7 +163,9 @@ class InvoiceAdmin(Screen):
             ],
             "credit_notes": credit_notes,
             "postings": postings,
-            "form": TransferForm(posted, invoice=row, initial=initial),
+            "form": next((form for form in right.values() if form.is_bound), transfer),
+            "transfer": transfer,
+            "right": right,
             "payable": row.status in ("open", "uncollectible"),
         }
 

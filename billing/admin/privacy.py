@@ -85,6 +85,7 @@ class PrivacyRequestAdmin(Makeable):
     list_display = ("asked_at", "state_badge", "reason", "asker")
     search_fields = ("reason",)
     template = "admin/tandem/privacy_request.html"
+    guarded = frozenset({"export", "erase"})
     acts = {"export": ("billing.export_person", _export), "erase": ("billing.erase_person", _erase)}
 
     @admin.display(description="state")

@@ -44,6 +44,7 @@ class SignOffAdmin(Screen):
     search_fields = ("customer__name", "invoice__number", "reason")
     list_select_related = ("customer", "decided_by")
     template = "admin/tandem/sign_off.html"
+    guarded = frozenset({"give"})
     acts = {
         "give": (signing_off.PERMISSION, _give),
         "refuse": (signing_off.PERMISSION, _refuse),

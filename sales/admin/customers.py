@@ -16,9 +16,9 @@ from django.urls import reverse
 
 from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
 from billing.admin import telling
+from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, StaffFilter, amount, staff
 from billing.admin.catalogue import NET_TERMS
-from billing.admin.papers import typed_amount
 from billing.maths.money import to_major
 from billing.maths.timeline import Usage
 from billing.models import Customer, Event, Mail, Meter, Segment, SignOff, Subscription
@@ -339,6 +339,8 @@ class CustomerAdmin(Screen):
         "allow": (excepting.PERMISSION, _allow),
         "refuse": (excepting.PERMISSION, _refuse),
     }
+
+    guarded = frozenset({"pay_out"})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
         """Each with the ids of the accounts that became parts of it."""

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import cards, collecting, correcting, noticing
-from billing.models import Invoice, Refund, User
+from billing.models import Invoice, Refund, Seller, SignOff, User
 from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +115,94 @@ def test_it_asks_what_a_refund_made_at_stripe_was_for(fay, make_customer, subscr
     assert "−$10.00" in page.text
     assert fay.post(where(paid), {**explain, "refund": "ref_none"}).status_code == 404
     assert signed_in_as_viewer().post(where(paid), explain).status_code == 403
+
+
+# -- Put right
+
+
+@pytest.fixture
+def paid(make_customer, subscribe, fake_stripe):
+    """87.00, paid by card."""
+    customer = make_customer(tax_exempt=True)
+    cards.save(customer=customer, payment_method="pm_card_visa", now=customer.now, actor="system")
+    row = subscribe(customer, quantity=3).invoices.get()
+    collecting.attempt(invoice=row, now=row.issued_at, actor="system")
+    row.refresh_from_db()
+    return row
+
+
+def press(browser, invoice, action, **typed):
+    """What the page's own form sends, with these changes."""
+    form = browser.get(where(invoice)).context["right"][action]
+    given = {field.html_name: field.value() or "" for field in form}
+    return browser.post(
+        where(invoice), {**given, "action": action, "reason": "a day without service", **typed}
+    )
+
+
+def test_it_credits_what_is_due(fay, invoice, books):
+    page = fay.get(where(invoice))
+    assert "Back to the card" not in page.text
+    assert press(fay, invoice, "credit", amount="10.00").status_code == 302
+    invoice.refresh_from_db()
+    assert (invoice.amount_due, invoice.credit_notes.get().reason) == (77_00, "a day without service")
+    assert press(fay, invoice, "credit").status_code == 302
+    invoice.refresh_from_db()
+    assert (invoice.amount_due, invoice.status) == (0, "paid")
+    assert "credit" not in fay.get(where(invoice)).context["right"]
+
+
+@pytest.mark.parametrize(("to", "back", "balance"), [("refund", [10_00], 0), ("balance", [], 10_00)])
+def test_it_gives_back_once_however_often_it_is_pressed(fay, paid, fake_stripe, books, to, back, balance):
+    typed = {"amount": "10.00", "to": to, "left": 87_00}
+    assert press(fay, paid, "credit", **typed).status_code == 302
+    again = press(fay, paid, "credit", **typed)
+    assert again.status_code == 422
+    assert "was credited after you opened it" in again.text
+    assert [row["amount"] for row in fake_stripe.rows("refund")] == back
+    paid.customer.refresh_from_db()
+    assert (paid.credit_notes.count(), paid.customer.balance) == (1, balance)
+
+
+def test_a_large_refund_waits_for_a_second_person(fay, paid, fake_stripe, books):
+    Seller.objects.update(sign_off_over=50_00)
+    assert press(fay, paid, "credit", to="refund").status_code == 302
+    assert fake_stripe.rows("refund") == []
+    assert (SignOff.objects.get().amount, paid.credit_notes.count()) == (87_00, 0)
+    assert "waits for a second person" in fay.get(where(paid)).text
+
+
+def test_it_voids_and_gives_up_what_nobody_has_paid(make_customer, subscribe, clock, books):
+    fay = signed_in("view_invoice", "record_payment", "void_invoice")
+    first, second = (
+        subscribe(make_customer(clock, country="US"), "pro", "month", 3).invoices.get() for _ in range(2)
+    )
+    for row, action, status in ((first, "void", "void"), (second, "write_off", "uncollectible")):
+        refused = press(fay, row, action, reason="")
+        assert refused.status_code == 422
+        assert refused.context["right"][action].errors["reason"]
+        assert press(fay, row, action).status_code == 302
+        row.refresh_from_db()
+        assert row.status == status
+        assert action not in fay.get(where(row)).context["right"]
+
+
+def test_what_was_paid_or_credited_is_not_offered_to_be_voided(paid, note, invoice):
+    fay = signed_in("view_invoice", "record_payment", "void_invoice")
+    for row in (paid, invoice):
+        assert "Void it" not in fay.get(where(row)).text
+    assert "Put it right" not in signed_in("view_invoice").get(where(paid)).text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("amount", "87,00"), ("amount", "0"), ("amount", "87.01"), ("reason", ""), ("to", "mars")],
+)
+def test_it_says_what_is_wrong_with_a_credit_and_writes_none(fay, paid, field, value):
+    page = press(fay, paid, "credit", **{field: value})
+    assert page.status_code == 422
+    assert page.context["right"]["credit"].errors[field]
+    assert paid.credit_notes.count() == 0
 
 
 @pytest.fixture

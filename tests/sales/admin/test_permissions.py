@@ -49,6 +49,7 @@ LEADERS = {shipped.MANAGERS, shipped.DIRECTORS, shipped.ADMINS}
 DEVELOPERS = {shipped.ADMINS}
 BOOKS = {shipped.FINANCE, shipped.ADMINS}
 MAY = {
+    (Invoice, "credit"): BOOKS, (Invoice, "void"): BOOKS, (Invoice, "write_off"): BOOKS,
     (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
     (Quote, "withdraw"): SALES, (Quote, "copy"): SALES, (Quote, "option"): SALES, (Quote, "drop"): SALES,
     (Quote, "comment"): SALES, (Quote, "approve"): LEADERS, (Quote, "reject"): LEADERS,
