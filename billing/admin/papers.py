@@ -30,6 +30,7 @@ from billing.models import (
     Refund,
     Seller,
 )  # fmt: skip
+from billing.papers.text import spreadsheet_text
 from billing.templatetags.tandem import money
 
 
@@ -197,7 +198,7 @@ class InvoiceAdmin(Screen):
             sheet.writerow(
                 [
                     row.number,
-                    safe(row.customer.name),
+                    spreadsheet_text(row.customer.name),
                     row.status,
                     row.issued_on,
                     row.due_on,
@@ -207,11 +208,6 @@ class InvoiceAdmin(Screen):
                 ]
             )
         return response
-
-
-def safe(text: str) -> str:
-    """Text that a spreadsheet will not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text
 
 
 def _shown(document: Document) -> HttpResponse:

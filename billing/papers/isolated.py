@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+from billing.papers.annex import MOST_ROWS
 from billing.papers.data import Paper, PaperDoesNotAddUp, UnreadablePaper
 from billing.papers.framing import HEAD, request_of
 from billing.papers.press import PaperToolsMissing
@@ -27,8 +28,9 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 30
 # A job is ended after 300 seconds, and then it could not say what happened.
 MOST_SECONDS = 240
-# Address space in bytes: the loaded helper takes some 300 MiB, a line 130 KiB; a few thousand lines have room anyway.
-MEMORY, MEMORY_OF_A_LINE = 1024 * 2**20, 100 * 2**10
+# Address space in bytes: the loaded helper takes some 300 MiB, as many printed lines as there may be 70 more, and a line
+# of the table and the XML some 15 KiB.
+MEMORY, MEMORY_OF_A_LINE = 1024 * 2**20, 20 * 2**10
 GRACE = 15  # seconds on top for starting the helper and for passing the result
 PASSED_ON = (
     "PATH",
@@ -61,8 +63,10 @@ def render_isolated(paper: Paper, *, seconds: int | None = None, memory: int | N
 
 
 def allowed_seconds(paper: Paper) -> int:
-    """Half a minute, and a second more for every twenty lines: a line is typeset in some 10 ms. At most four minutes."""
-    return min(SECONDS + len(paper.lines) // 20, MOST_SECONDS)
+    """Half a minute, a second more for every twenty lines that are printed (a line is typeset in some 10 ms) and for
+    every 500 that there are. At most four minutes."""
+    lines = len(paper.lines)
+    return min(SECONDS + min(lines, MOST_ROWS) // 20 + lines // 500, MOST_SECONDS)
 
 
 def allowed_memory(paper: Paper) -> int:

@@ -8,7 +8,8 @@ same paper, typefaces and versions give the same bytes. They are stored all the 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from django.template import Context, Engine
 
-from billing.papers import en16931
+from billing.papers import annex, en16931
 from billing.papers.data import InvoicePaper, Paper, QuotePaper
 from billing.papers.press import PaperToolsMissing, Press, press
 from billing.papers.sheet import LOGO, invoice_sheet, quote_sheet
@@ -55,50 +56,68 @@ def invoice_pdf(paper: InvoicePaper) -> bytes:
     """
     paper.check()
     xml = None if en16931.obstacles(paper) else en16931.cii(paper)
-    return _typeset(paper, xml)
+    table = annex.table(paper) if annex.is_long(paper) else None
+    return _typeset(paper, Enclosed(xml, table))
 
 
 def quote_pdf(paper: QuotePaper) -> bytes:
     """A quote as PDF/A-3, with its signature page filled in once signed. Raises as `invoice_pdf` does."""
     paper.check()
-    return _typeset(paper, None)
+    return _typeset(paper, Enclosed())
 
 
-def _typeset(paper: Paper, xml: bytes | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """Files inside of the PDF: the EN 16931 XML, and the lines of a paper that prints only their sums."""
+
+    xml: bytes | None = None
+    table: bytes | None = None
+
+
+def _typeset(paper: Paper, inside: Enclosed) -> bytes:
     machine, source = press(), html(paper)
     with machine.lock:
-        result, missing = _print(machine, paper, source, xml)
+        result, missing = _print(machine, paper, source, inside)
         if missing:
-            result, _ = _print(machine, paper, source.translate(dict.fromkeys(missing, UNKNOWN)), xml)
+            result, _ = _print(machine, paper, source.translate(dict.fromkeys(missing, UNKNOWN)), inside)
     return result
 
 
-def _print(machine: Press, paper: Paper, source: str, xml: bytes | None) -> tuple[bytes, set[int]]:
+def _print(machine: Press, paper: Paper, source: str, inside: Enclosed) -> tuple[bytes, set[int]]:
     """The PDF, and the characters that no typeface had. PDF/A allows none of those, so they are replaced."""
     logo = paper.seller.logo
     document = machine.document(source, {LOGO: logo} if logo else {})
     rendered = document.render(font_config=machine.fonts, stylesheets=machine.styles(paper.seller.accent))
-    if xml is not None:
-        rendered.metadata.attachments.append(_attachment(machine, xml, paper))
+    rendered.metadata.attachments += _attachments(machine, paper, inside)
     missing: set[int] = set()
     result = rendered.write_pdf(
         pdf_variant="pdf/a-3u",
         pdf_tags=True,
         pdf_identifier=_identifier(paper),
-        finisher=_finish(xml, missing),
+        finisher=_finish(inside.xml, missing),
     )
     return result, missing
 
 
-def _attachment(machine: Press, xml: bytes, paper: Paper) -> Any:
+def _attachments(machine: Press, paper: Paper, inside: Enclosed) -> Iterator[Any]:
+    if inside.xml is not None:
+        said = "EN 16931 invoice (Factur-X)"
+        yield _attachment(machine, paper, inside.xml, en16931.FILE_NAME, said, "Alternative")
+    if inside.table is not None:
+        yield _attachment(machine, paper, inside.table, annex.FILE_NAME, "Every line", "Supplement")
+
+
+def _attachment(
+    machine: Press, paper: Paper, content: bytes, name: str, description: str, relationship: str
+) -> Any:
     midnight = datetime.combine(paper.issued_on, datetime.min.time())
     return machine.weasyprint.Attachment(
-        string=xml,
-        name=en16931.FILE_NAME,
-        description="EN 16931 invoice (Factur-X)",
+        string=content,
+        name=name,
+        description=description,
         created=midnight,
         modified=midnight,
-        relationship="Alternative",
+        relationship=relationship,
         url_fetcher=document_has_no_urls,
     )
 

@@ -4,7 +4,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from billing.papers.data import InvoicePaper, PaperLine, Party, QuoteLine, QuotePaper, Seller, TaxSubtotal
+from billing.papers import annex
+from billing.papers.data import InvoicePaper, Party, QuoteLine, QuotePaper, Seller, TaxSubtotal
 from billing.papers.figures import Figures
 from billing.papers.text import one_line, printable
 
@@ -171,9 +172,9 @@ def _line_table(paper: InvoicePaper, figures: Figures) -> Sheet:
     discounts = any(line.discount for line in paper.lines)
     taxed = len({(line.tax_category, line.tax_rate) for line in paper.lines}) > 1
     rows, group = [], ""
-    for line in paper.lines:
-        rows.append(_row(line, figures, line.group if line.group != group else ""))
-        group = line.group
+    for each in annex.printed(paper):
+        group, before = each.line.group, group
+        rows.append(_row(each, figures, group if group != before else ""))
     heads = {
         "quantity": figures.words["quantity"],
         "price": figures.words["unit_price"],
@@ -186,6 +187,7 @@ def _line_table(paper: InvoicePaper, figures: Figures) -> Sheet:
         "discounts": discounts,
         "taxed": taxed,
         "span": str(4 + discounts + taxed),
+        "note": _of_long_table(paper, figures),
         "widths": _widths(rows, heads),
     }
 
@@ -212,13 +214,24 @@ def _digits_wide(text: str) -> float:
     return digits * DIGIT + (len(text) - digits) * POINT
 
 
-def _row(line: PaperLine, figures: Figures, heading: str) -> Sheet:
+def _of_long_table(paper: InvoicePaper, figures: Figures) -> str:
+    """Where to find the lines that the rows add up; "" where each has a row."""
+    if not annex.is_long(paper):
+        return ""
+    return figures.words["long_table"].format(
+        number=figures.number(Decimal(len(paper.lines))), file=annex.FILE_NAME
+    )
+
+
+def _row(summed: annex.Summed, figures: Figures, heading: str) -> Sheet:
+    line, number = summed.line, figures.number(Decimal(summed.count))
     period = figures.span(line.period) if line.period else ""
+    count = figures.words["lines"].format(number=number) if summed.count > 1 else ""
     return {
         "heading": one_line(heading),
-        "description": one_line(line.description),
-        "detail": " · ".join(each for each in (one_line(line.detail), period) if each),
-        "quantity": figures.number(line.quantity),
+        "description": one_line(line.description) if summed.kept else figures.words["all_lines"],
+        "detail": " · ".join(each for each in (count, one_line(line.detail), period) if each),
+        "quantity": figures.number(line.quantity) if summed.kept else "",
         "price": figures.price(line.unit_amount) if line.unit_amount is not None else "",
         "discount": figures.amount(-line.discount) if line.discount else "",
         "tax": figures.percent(line.tax_rate),

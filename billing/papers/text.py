@@ -1,4 +1,5 @@
-"""Text that others typed, made fit to print: nothing that breaks XML or turns the reading direction round."""
+"""Text that others typed, made fit to print: nothing that breaks XML, turns the reading direction round or is a formula
+in a spreadsheet."""
 
 import re
 
@@ -16,3 +17,8 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The printable text with every run of white space turned into one space."""
     return " ".join(printable(text).split())
+
+
+def spreadsheet_text(text: str) -> str:
+    """Text that a spreadsheet will not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text

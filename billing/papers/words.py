@@ -64,6 +64,10 @@ ENGLISH: Words = {
     "notes": "Notes",
     "registration": "Reg. no.",
     "page_of": "Page {page} of {pages}",
+    "lines": "{number} lines",
+    "all_lines": "All lines",
+    "long_table": "This paper has {number} lines. They are added up here; each of them stands in "
+    "{file}, a table inside this PDF.",
     "continued": "continued",
     "attention": "Attn.",
     "quote": "Quote",
@@ -173,6 +177,10 @@ GERMAN: Words = ENGLISH | {
     "notes": "Hinweise",
     "registration": "Reg.-Nr.",
     "page_of": "Seite {page} von {pages}",
+    "lines": "{number} Positionen",
+    "all_lines": "Alle Positionen",
+    "long_table": "Dieses Dokument hat {number} Positionen. Sie sind hier zusammengefasst; jede "
+    "einzelne steht in {file}, einer Tabelle in dieser PDF-Datei.",
     "continued": "Fortsetzung",
     "attention": "z. Hd.",
     "quote": "Angebot",
@@ -283,6 +291,10 @@ FRENCH: Words = ENGLISH | {
     "routing_number": "Code banque",
     "reference": "Référence",
     "registration": "N° d’immatriculation",
+    "lines": "{number} lignes",
+    "all_lines": "Toutes les lignes",
+    "long_table": "Ce document comporte {number} lignes. Elles sont additionnées ici ; chacune "
+    "figure dans {file}, un tableau joint à ce PDF.",
     "continued": "suite",
     "attention": "À l’attention de",
     "quote": "Devis",
@@ -390,6 +402,10 @@ SPANISH: Words = ENGLISH | {
     "notes": "Notas",
     "registration": "N.º de registro",
     "page_of": "Página {page} de {pages}",
+    "lines": "{number} líneas",
+    "all_lines": "Todas las líneas",
+    "long_table": "Este documento tiene {number} líneas. Se suman aquí; cada una figura en {file}, "
+    "una tabla incluida en este PDF.",
     "continued": "continuación",
     "attention": "A la atención de",
     "quote": "Presupuesto",

@@ -15,11 +15,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from billing.admin.papers import safe
 from billing.maths.money import to_major
 from billing.maths.periods import add_months
 from billing.models.customers import Motion
 from billing.models.subscriptions import MrrMovement
+from billing.papers.text import spreadsheet_text
 from sales import closing, metrics
 
 SHOWN = 500
@@ -201,7 +201,7 @@ def _reps_csv(chosen: Range) -> HttpResponse:
     currency = chosen.currency
     rows = [
         [
-            safe(each.name), each.email, each.tasks, each.late, each.quotes, each.deals,
+            spreadsheet_text(each.name), each.email, each.tasks, each.late, each.quotes, each.deals,
             to_major(each.amount, currency), to_major(each.weighted, currency), each.won,
             to_major(each.won_amount, currency),
         ]
@@ -287,7 +287,13 @@ def _figure_csv(figure: str, chosen: Range) -> HttpResponse:
     """Everybody behind a figure, however many."""
     _, what, amount = FIGURES[figure]
     rows = [
-        [pk, safe(name), _what(figure, text, chosen.currency), to_major(n, chosen.currency), chosen.currency]
+        [
+            pk,
+            spreadsheet_text(name),
+            _what(figure, text, chosen.currency),
+            to_major(n, chosen.currency),
+            chosen.currency,
+        ]
         for pk, name, text, n in metrics.behind(figure, **chosen.scope, limit=None)
     ]
     head = ["customer", "name", what.lower(), amount.lower(), "currency"]
