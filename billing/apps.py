@@ -8,8 +8,9 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         from django.db.backends.signals import connection_created
 
-        from billing import prepared, webhooks_out
+        from billing import prepared, webhooks_out, witnessing
         from billing.dispatch import recorded
 
         connection_created.connect(prepared.look_for_a_pooler, dispatch_uid="billing.prepared")
         recorded.connect(webhooks_out.on_recorded, dispatch_uid="billing.webhooks_out")
+        witnessing.listen()

@@ -39,6 +39,7 @@ TYPES = frozenset(
     portal_session.created webhook_endpoint.created webhook_endpoint.updated webhook_endpoint.secret_rotated
     webhook_endpoint.disabled webhook_endpoint.replayed webhook_endpoint.deleted test_clock.created
     test_clock.advanced test_clock.deleted person.exported person.erased retention.applied command.run
+    user.signed_in user.sign_in_failed user.refused user.exported user.security_changed
     """.split()
 )
 

@@ -1,6 +1,5 @@
 """The staff side: Django's own admin with Tandem's look and its own screens."""
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -28,7 +27,7 @@ class TandemAdminSite(admin.AdminSite):
         """Staff come in through the same door as everybody, so that TOTP and passkeys count here too."""
         return secure_admin_login(super().login)(request, extra_context)
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Every page of the admin, for who has a second factor where one has to be."""
         guarded = super().admin_view(view, cacheable)
 

@@ -17,7 +17,7 @@ from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
-from billing import bulk
+from billing import bulk, witnessing
 from billing.api import problems
 from billing.models import Seller
 from billing.models.ids import new_id
@@ -112,6 +112,8 @@ class SellersZone:
             response = self.get_response(request)
             if isinstance(response, SimpleTemplateResponse):
                 response = response.render()
+        if response.status_code == 403 and request.user.is_staff:
+            witnessing.refused(request, request.user)  # type: ignore[arg-type]
         return response
 
 

@@ -274,6 +274,7 @@ class KeyForm(forms.Form):
 
 def _revoke(request: HttpRequest, key: ApiKey) -> str:
     keys.revoke(key=key, now=timezone.now())
+    admin.site.get_model_admin(ApiKey).log_change(request, key, "Taken away")
     return "From now on this key opens nothing."
 
 
@@ -297,6 +298,7 @@ class ApiKeyAdmin(Secretive):
 
     def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
         key, secret = keys.issue(**typed, now=timezone.now())
+        self.log_addition(request, key, f"{'live' if key.livemode else 'test'}: {', '.join(key.scopes)}")
         return self.once(request, key, secret, "Send it as Authorization: Bearer. Only its hash is kept.")
 
 

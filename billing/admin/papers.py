@@ -12,10 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.http import content_disposition_header
 
-from billing import bulk, collecting, noticing, printing, reasons
+from billing import bulk, collecting, noticing, printing, reasons, witnessing
 from billing.admin import putting_right
 from billing.admin.amounts import typed_amount
-from billing.admin.base import Screen, amount, now_of, staff, state
+from billing.admin.base import Screen, amount, now_of, person, staff, state
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
@@ -172,6 +172,7 @@ class InvoiceAdmin(Screen):
 
     @admin.action(description="Export the chosen invoices as CSV")
     def as_csv(self, request: HttpRequest, rows: Any) -> HttpResponse:
+        witnessing.exported(request, person(request), f"Invoices as CSV ({rows.count()})")
         response = HttpResponse(content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="invoices.csv"'
         sheet = csv.writer(response)

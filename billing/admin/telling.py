@@ -63,6 +63,11 @@ WORDS = {
     "retention.applied": ("Old rows removed", "archive", ""),
     "command.run": ("Command typed on the server", "code", "warn"),
     "payment_method.detached": ("Card removed", "wallet", ""),
+    "user.signed_in": ("Signed in", "key-round", ""),
+    "user.sign_in_failed": ("Sign-in failed", "triangle-alert", "warn"),
+    "user.refused": ("Asked for what they may not", "triangle-alert", "warn"),
+    "user.exported": ("File taken out", "download", ""),
+    "user.security_changed": ("Way of signing in changed", "shield-check", ""),
 }
 # Facts that are about a value which became another.
 METHODS = {str(value): str(label) for value, label in CollectionMethod.choices}

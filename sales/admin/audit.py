@@ -26,7 +26,13 @@ PAGES = {
     "deal": "sales_deal", "lead": "sales_lead", "inv": "billing_invoice",
     "so": "billing_signoff", "prv": "billing_privacyrequest",
 }  # fmt: skip
-KINDS = {"task": "A lead’s task", "lead": "A lead", "deal": "A lead’s deal", "quote": "A lead’s quote"}
+KINDS = {
+    "usr": "Sign-in",
+    "task": "A lead’s task",
+    "lead": "A lead",
+    "deal": "A lead’s deal",
+    "quote": "A lead’s quote",
+}
 SAID = {type: words for type, (words, *_) in {**HAPPENED, **WORDS}.items()}
 
 
@@ -93,7 +99,7 @@ def _of_event(event: Event, names: dict[str, str]) -> Deed:
     )
     parts = [
         customer if about != customer else "",
-        *(str(event.data.get(key) or "") for key in ("note", "why", "reason")),
+        *(str(event.data.get(key) or "") for key in ("note", "why", "reason", "address")),
     ]
     text = " · ".join(dict.fromkeys(part for part in parts if part))
     return Deed(event.recorded_at, names[event.actor], words, about, _page(event.object_id), text)

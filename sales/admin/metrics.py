@@ -15,6 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from billing import witnessing
+from billing.admin.base import person
 from billing.maths.money import to_major
 from billing.maths.periods import add_months
 from billing.models.customers import Motion
@@ -92,7 +94,7 @@ def page(request: HttpRequest) -> HttpResponse:
     form, chosen = _chosen(request, currencies)
     figure = request.GET.get("figure", "")
     if request.GET.get("format") == "csv":
-        return _sheet(figure, chosen)
+        return _sheet(request, figure, chosen)
     if figure and figure not in (*FIGURES, CLOSING):
         raise Http404
     context = {
@@ -103,7 +105,8 @@ def page(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/tandem/metrics.html", context, status=status)
 
 
-def _sheet(figure: str, chosen: Range) -> HttpResponse:
+def _sheet(request: HttpRequest, figure: str, chosen: Range) -> HttpResponse:
+    witnessing.exported(request, person(request), f"Metrics as CSV ({figure or 'by month'})")
     own = {"": _months_csv, CLOSING: _closing_csv, REPS: _reps_csv}
     if figure in own:
         return own[figure](chosen)
