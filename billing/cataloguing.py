@@ -356,7 +356,8 @@ def _check(price: Price, path: str) -> None:
     except InvalidPrice as error:
         field, _, words = str(error).partition(": ")
         names = {"unit_amount": "amount", "key": "code"}
-        raise InvalidPriceTerms(words or field, field=f"{path}{names.get(field, field)}") from None
+        said = (words or field)[:1].upper() + (words or field)[1:]
+        raise InvalidPriceTerms(said, field=f"{path}{names.get(field, field)}") from None
 
 
 def _one_of(value: Any, allowed: Iterable[str], field: str) -> None:

@@ -6,6 +6,7 @@ with `stripe_door` they come in through our own address.
 """
 
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,16 @@ def _account(store, clock, monkeypatch):
     with gateway.use(gateway.Gateway(gateway.client(http, KEY))):
         yield fake
     site.give(None)
+
+
+@contextmanager
+def undone(fake):
+    """What this account (in memory) does meanwhile is undone, as what the database does is by a test that rolls back."""
+    before = fake.store._open().serialize()
+    try:
+        yield
+    finally:
+        fake.store._open().deserialize(before)
 
 
 @pytest.fixture

@@ -126,6 +126,8 @@ OTHERS: dict[type[Exception], tuple[int, str, str]] = {
 
 # Some messages repeat what was sent.
 LONGEST_MESSAGE = 300
+# Of a long list of which everything is wrong, so many are named.
+MOST_ERRORS = 50
 
 
 class FieldProblem(NamedTuple):
@@ -224,7 +226,8 @@ def _invalid(errors: list[FieldProblem]) -> Problem:
     """One error gives the document its code; several are told apart by field."""
     if len(errors) == 1:
         return Problem(400, errors[0].code, f"{errors[0].field}: {errors[0].message}".lstrip(": "), errors)
-    return Problem(400, "invalid_request", f"{len(errors)} fields are wrong.", errors)
+    named = "" if len(errors) <= MOST_ERRORS else f" The first {MOST_ERRORS} are named."
+    return Problem(400, "invalid_request", f"{len(errors)} fields are wrong.{named}", errors[:MOST_ERRORS])
 
 
 def _flat(details: Any, path: str = "") -> Iterator[FieldProblem]:

@@ -112,8 +112,10 @@ def operation(
     )  # fmt: skip
 
     def marked(method: Any) -> Any:
-        """A POST that says everything by its address refuses, by name, what stands in a body."""
+        """What says everything by its address, or all but its body, refuses by name what else it is given: left aside,
+        an amount in a query would be an amount that was not asked for."""
         method.takes_nothing = posts and body is None
+        method.asks_nothing = query is None
         return written(method)
 
     return marked

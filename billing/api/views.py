@@ -79,6 +79,8 @@ class ApiView(APIView):
         handler = getattr(self, name, None) if name in self.http_method_names else None
         if getattr(handler, "takes_nothing", False):
             self.given(Strict)
+        if getattr(handler, "asks_nothing", False):
+            self.asked(Strict)
         return (handler or self.http_method_not_allowed)(self.request, *self.args, **self.kwargs)
 
     def _once(self, key: str) -> HttpResponse:

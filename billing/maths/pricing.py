@@ -430,9 +430,9 @@ def _check_minimum(price: Price) -> None:
 def _check_numbers(price: Price) -> None:
     for name in ("unit_amount", "included", "included_in_trial", "package_size", "minimum", "maximum"):
         _check_number(name, getattr(price, name))
-    for tier in price.tiers:
+    for place, tier in enumerate(price.tiers):
         for name in ("up_to", "unit_amount", "flat_amount"):
-            _check_number(f"tiers.{name}", getattr(tier, name))
+            _check_number(f"tiers.{place}.{name}", getattr(tier, name))
 
 
 def _check_number(name: str, number: Decimal | None) -> None:

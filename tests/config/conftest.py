@@ -1,5 +1,7 @@
 """One of everything that the API has an address for."""
 
+import logging
+
 import pytest
 
 from tests.fixtures_billing import NOON
@@ -54,3 +56,20 @@ def things(sales_catalogue, make_customer, subscribe):
         "signal": signal.pk, "task": lead.handoff_tasks.get().pk, "deal": deal.pk, "quote": quote.pk,
         "figure": "mrr", "endpoint": endpoint.pk, "delivery": endpoint.deliveries.first().pk,
     }  # fmt: skip
+
+
+@pytest.fixture
+def lines():
+    """Every line of the log, of whatever level."""
+    kept, root = [], logging.getLogger()
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            kept.append((record.name, self.format(record)))
+
+    handler, level = Kept(), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield kept
+    root.removeHandler(handler)
+    root.setLevel(level)

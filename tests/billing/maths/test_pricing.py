@@ -177,7 +177,7 @@ def test_it_never_charges_less_for_more(price: Price, one: D, other: D) -> None:
         ("tiers", lambda: make("volume", "0", ("0", "1", "0"), (None, "1", "0"))),
         ("tiers", lambda: make("volume", "0", (None, "1", "0"), (None, "1", "0"))),
         ("tiers", lambda: make("flat", "1", (None, "1", "0"))),
-        ("tiers.flat_amount", lambda: make("volume", "0", (None, "1", "-1"))),
+        ("tiers.0.flat_amount", lambda: make("volume", "0", (None, "1", "-1"))),
         ("package_size", lambda: make("package", "1")),
         ("package_size", lambda: make("package", "1", package_size=D(0))),
         ("package_size", lambda: make("flat", "1", package_size=D(5))),
