@@ -243,9 +243,9 @@ def _kind(line: statement.Line, price: Price) -> str:
 
 def _words(line: statement.Line, label: str) -> str:
     if line.correction:
-        return f"Correction: {label}"
+        return f"{returning.CORRECTION}{label}"
     if line.kind == timeline.CREDIT:
-        return f"Unused time: {label}"
+        return f"{returning.UNUSED}{label}"
     return label
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 type Period = tuple[str | None, date | None]
 
 GIVEN_BEFORE = "given back before"
+# What stands before what a line is of, where it takes something back.
+CORRECTION, UNUSED = "Correction: ", "Unused time: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ def _past(said: Collection[Any]) -> Past:
 def _answer(line: "DraftLine", excess: int) -> "DraftLine":
     """What was given back before, beside the line that gives it back again."""
     tax = round_half_away(-line.tax_amount * excess, -line.net)
+    label = line.description.removeprefix(CORRECTION).removeprefix(UNUSED)
     return replace(
-        line, kind="adjustment", description=f"Given back before: {line.description}"[:300], gross=excess, discount=0,
+        line, kind="adjustment", description=f"Given back before: {label}"[:300], gross=excess, discount=0,
         net=excess, tax_amount=tax, tax_in_gross=tax if line.tax_in_gross else 0, tax_in_discount=0, entry_key="",
         taxes=taxes.part_of(line.taxes, tax),
         explanation={"policy": GIVEN_BEFORE, "line": line.entry_key},

@@ -17,6 +17,11 @@ urlpatterns = [
     re_path(INVOICE + r"pay/$", invoices.pay, name="invoice_pay"),
     re_path(INVOICE + r"check/$", invoices.check, name="invoice_check"),
     re_path(INVOICE + r"invoice.pdf$", invoices.paper, name="invoice_pdf"),
+    re_path(
+        INVOICE + r"credit-notes/(?P<pk>[a-z0-9_]{1,60})/credit-note.pdf$",
+        invoices.credit_note,
+        name="invoice_credit_note",
+    ),
     re_path(SESSION + r"$", paying.session, name="session"),
     re_path(SESSION + r"return/$", paying.back_from_bank, name="return"),
     re_path(SESSION + r"check/$", paying.check, name="check"),

@@ -1,7 +1,7 @@
 """Words, money and marks for templates: `{% load tandem %}`."""
 
 import re
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -150,6 +150,21 @@ def _unit_price(value: Decimal, currency: str, where: str) -> str:
 def number(value: int | Decimal | None) -> str:
     """1234567.50 -> "1,234,567.5"; an en dash for nothing."""
     return "–" if value is None or value == "" else signed(format_decimal(value, locale=locale()))
+
+
+@register.filter
+def rounded(quantity: Decimal | None) -> str:
+    """How much was used, as somebody takes it in: 41353.333 -> "41,353", 12.346 -> "12.34", 0.0004125 -> "0.000412".
+
+    Three figures that count, never fewer than the whole ones. Cut off, so that a limit which is not reached does not
+    read as if it were. What is billed stands exact: see `number`.
+    """
+    if quantity is None or quantity == "":
+        return "–"
+    exact = Decimal(quantity)
+    places = 0 if abs(exact) >= 100 else 2 if abs(exact) >= 1 or not exact else 2 - exact.adjusted()
+    cut = exact.quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
+    return signed(format_decimal(cut, f"#,##0.{'#' * places}", locale=locale()))
 
 
 @register.filter

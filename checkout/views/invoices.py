@@ -1,5 +1,6 @@
 """`/invoices/<token>/`: one invoice, to read and to pay, for whoever has the address. It shows what the paper shows and
-how it stands with it: no saved card, no other invoice, nothing else of the customer."""
+how it stands with it, with what was credited and went back: no saved card, no other invoice, nothing else of the
+customer."""
 
 import logging
 import re
@@ -9,16 +10,16 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import cards, collecting, declines, hosted, printing, reasons
 from billing.gateway import GatewayMisuse, ProviderUnreachable
-from billing.models import Dispute, Invoice, Payment
+from billing.models import CreditNote, Dispute, Document, Invoice, Payment, Refund
 from billing.refusals import Refused
 from billing.templatetags.tandem import money
 from checkout import limits
@@ -35,21 +36,22 @@ BEGUN = "invoice_payment"
 
 log = logging.getLogger(__name__)
 
-type Opened = Callable[[HttpRequest, str, Invoice], HttpResponse]
+type Opened = Callable[..., HttpResponse]
+"""`(request, token, invoice, **more)`: `more` is what else the address names."""
 
 
 def opened(view: Opened) -> Callable[..., HttpResponse]:
     """The invoice that a link opens, or what became of the link."""
 
     @wraps(view)
-    def inside(request: HttpRequest, token: str) -> HttpResponse:
+    def inside(request: HttpRequest, token: str, **more: str) -> HttpResponse:
         try:
             invoice = hosted.find(token)
         except hosted.UnknownLink:
             raise Http404("no such invoice") from None
         except hosted.LinkExpired:
             return _unlisted(render(request, "checkout/invoice_expired.html", status=410))
-        return _unlisted(view(request, token, invoice))
+        return _unlisted(view(request, token, invoice, **more))
 
     return private(inside)
 
@@ -86,10 +88,12 @@ def _page(
 ) -> HttpResponse:
     lines = list(invoice.lines.all())
     last, waiting, disputed = _payments(invoice)
+    notes = list(invoice.credit_notes.all())
     context: dict[str, Any] = {
         "invoice": invoice, "token": token, "error": error,
         "lines": [{"row": line, "covers": reasons.covers(line)} for line in lines],
         "taxes": reasons.taxes(lines), "late": invoice.late(invoice.customer.now), "disputed": disputed,
+        "notes": notes, "refunds": _refunds(invoice) if notes or invoice.amount_paid else [],
         "waiting": waiting, "mine": waiting is not None and request.session.get(BEGUN) == waiting.pk,
         "back": "payment_intent" in request.GET,  # the bank adds it when it sends the buyer back
         "not_by_card": declines.not_by_card(invoice, last),
@@ -108,6 +112,11 @@ def _payments(invoice: Invoice) -> tuple[Payment | None, Payment | None, bool]:
     last = next((one for one in found if one.status == Payment.Status.FAILED), None)
     waiting = next((one for one in found if one.status in Payment.OPEN), None)
     return last, waiting, any(one.is_disputed for one in found)
+
+
+def _refunds(invoice: Invoice) -> list[Refund]:
+    """What goes back of what was paid: to the card that paid, or by transfer for one of the credit notes."""
+    return list(Refund.objects.filter(Q(payment__invoice=invoice) | Q(credit_note__invoice=invoice)))
 
 
 # -- Paying ---------------------------------------------------------------------------------------------------
@@ -187,13 +196,23 @@ def check(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
     return HttpResponse(headers={"HX-Redirect": f"/invoices/{token}/"}) if quietly else _to_page(token)
 
 
-# -- The paper ------------------------------------------------------------------------------------------------
+# -- The papers -----------------------------------------------------------------------------------------------
 
 
 @require_safe
 @opened
 def paper(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
-    document = printing.print_invoice(invoice.pk)
+    return _file(printing.print_invoice(invoice.pk))
+
+
+@require_safe
+@opened
+def credit_note(request: HttpRequest, token: str, invoice: Invoice, pk: str) -> HttpResponse:
+    note = get_object_or_404(CreditNote, pk=pk, invoice=invoice)
+    return _file(printing.print_credit_note(note.pk))
+
+
+def _file(document: Document) -> HttpResponse:
     response = HttpResponse(document.read(), content_type=document.media_type)
     response["Content-Disposition"] = content_disposition_header(True, document.name) or "attachment"
     return response

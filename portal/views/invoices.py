@@ -58,6 +58,7 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
         "invoice": found, "lines": lines, "taxes": reasons.taxes(line["row"] for line in lines),
         "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if found.payable else [],
+        "refunds": [refund for one in payments for refund in one.refunds.all()],
         "notes": found.credit_notes.all(), "due": found.payable,
         "overdue": found.late(visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,

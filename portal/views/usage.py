@@ -28,7 +28,7 @@ def usage(request: HttpRequest, visit: Visit) -> HttpResponse:
     period = _period(periods, request.GET.get("from", ""))
     context = {"meters": meters, "chosen": chosen, "period": period, "last": period.end - timedelta(days=1),
                "periods": [(p, p.end - timedelta(days=1)) for p in periods],
-               "is_running": period == periods[0],
+               "is_running": period == periods[0], "length": (period.end - period.start).days,
                **_days(visit, chosen, period)}  # fmt: skip
     return access.show(request, visit, "portal/usage.html", context)
 

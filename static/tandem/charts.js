@@ -1,6 +1,6 @@
 // Draws each <figure class="chart" data-chart="line|bars"> from the table inside it, with uPlot.
 // First column: labels (a <time datetime> or text); every further column: one series, its numbers in data-value or as text.
-// data-limit draws a level line; data-format="money:EUR" or "percent" words the axis.
+// data-limit draws a level line; data-columns leaves room for rows to come, the last of which is called data-last; data-format="money:EUR" or "percent" words the axis.
 (() => {
   "use strict";
   const ink = (name) => {
@@ -29,11 +29,21 @@
     const columns = names.map((_, i) => rows.map((row) => number(row.cells[i + 1])));
     return { names, labels, columns };
   };
+  // Rows to come: empty places, so that a period that has begun is as wide as one that is over.
+  const widen = ({ labels, columns }, figure) => {
+    const room = Number(figure.dataset.columns || 0) - labels.length;
+    if (room <= 0) return;
+    labels.push(...Array(room - 1).fill(""), figure.dataset.last);
+    columns.forEach((column) => column.push(...Array(room).fill(null)));
+  };
   const draw = (figure) => {
     const table = figure.querySelector(".chart__table table");
     const canvas = figure.querySelector(".chart__canvas");
     if (!table || !canvas || !window.uPlot) return;
-    const { names, labels, columns } = read(table);
+    const drawn = read(table);
+    const lonely = drawn.labels.length < 2 && figure.dataset.chart !== "bars";
+    widen(drawn, figure);
+    const { names, labels, columns } = drawn;
     const format = wording(figure);
     const bars = figure.dataset.chart === "bars";
     const colours = ["--chart-1", "--chart-2", "--chart-3", "--chart-4"].map(ink);
@@ -43,7 +53,7 @@
       stroke: colours[i % 4],
       width: bars ? 0 : 2,
       fill: bars ? colours[i % 4] : names.length === 1 ? colours[0].replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined,
-      points: { show: labels.length < 2 },
+      points: { show: lonely },
       paths: bars ? uPlot.paths.bars({ size: [0.62, 44], radius: 0.12 }) : uPlot.paths.linear(),
       value: (_, value) => (value == null ? "–" : new Intl.NumberFormat(format.resolvedOptions().locale).format(value)),
     }));
@@ -61,6 +71,12 @@
     }
     const grid = { stroke: ink("--line"), width: 1 };
     const axis = { stroke: ink("--ink-3"), font: `12px ${getComputedStyle(document.body).fontFamily}`, grid, ticks: { show: false } };
+    // The last place of a period that has begun has a label too, where there is room for it.
+    const places = (_plot, _axis, _min, _max, step) => {
+      const found = labels.flatMap((label, i) => (label && i % step === 0 ? [i] : []));
+      const end = labels.length - 1;
+      return figure.dataset.columns && end - found.at(-1) >= step ? [...found, end] : found;
+    };
     const every = (plot, splits) => splits.map((at) => (Number.isInteger(at) ? labels[at] ?? "" : ""));
     canvas.replaceChildren();
     const plot = new uPlot(
@@ -74,7 +90,7 @@
         legend: { show: names.length > 1 || limit !== null, live: false },
         cursor: { points: { size: 7 }, drag: { x: false, y: false } },
         axes: [
-          { ...axis, size: 38, gap: 12, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
+          { ...axis, size: 38, gap: 12, splits: places, values: every, incrs: [1, 2, 3, 6, 7, 14, 28], space: 64, grid: { show: false } },
           { ...axis, size: 62, values: (_, splits) => splits.map((v) => format.format(v)) },
         ],
         series: [{ label: table.tHead.rows[0].cells[0].textContent.trim(), value: (_, at) => labels[at] ?? "–" }, ...series],

@@ -65,6 +65,17 @@ def test_it_writes_numbers(value, shown):
 
 
 @pytest.mark.parametrize(
+    ("quantity", "shown"),
+    [
+        ("41353.333333", "41,353"), ("999.9", "999"), ("100", "100"), ("12.346", "12.34"), ("1.5", "1.5"), ("0", "0"),
+        ("0.0004125", "0.000412"), ("-41353.9", "−41,353"), (f"{10**26 - 1}.5", f"{10**26 - 1:,}"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_it_cuts_what_was_used_to_what_a_reader_takes_in(quantity, shown):
+    assert tandem.rounded(quantity and Decimal(quantity)) == shown
+
+
+@pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("Nova Robotics", "NR"),

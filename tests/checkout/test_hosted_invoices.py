@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from billing import cards, collecting, correcting, drafting, dunning, hosted
+from billing import cards, collecting, correcting, drafting, dunning, hosted, refunding
 from billing.gateway import GatewayMisuse
-from billing.models import Dispute, Event, Mail, PaymentMethod, Seller
+from billing.models import Dispute, Event, Mail, PaymentMethod, Refund, Seller
 from checkout.views import invoices as views
 
 pytestmark = pytest.mark.django_db
@@ -197,6 +197,46 @@ def test_it_tells_of_a_dispute(client, invoice, fake_stripe):
     text = client.get(page_of(invoice)).text
     assert "The payment is disputed" in text
     assert "card-form" not in text
+
+
+def test_it_names_what_was_credited_with_its_paper(client, invoice, subscribe, make_customer):
+    note = correcting.credit(
+        invoice=invoice, amount=7_00, reason="Sorry", now=invoice.customer.now, actor="system"
+    )  # fmt: skip
+    page = client.get(page_of(invoice)).text
+    for words in ("Credits and refunds", "$7.00", note.number, "Taken off the invoice", "Pay $100.01"):
+        assert words in page
+    address = page_of(invoice, f"credit-notes/{note.pk}/credit-note.pdf")
+    assert address in page
+    answer = client.get(address)
+    assert answer["Content-Type"] == "application/pdf"
+    assert answer.content == bytes(type(note).objects.get(pk=note.pk).document.content)
+    other = subscribe(make_customer()).invoices.get()
+    assert client.get(page_of(other, f"credit-notes/{note.pk}/credit-note.pdf")).status_code == 404
+    assert client.get(address.replace(note.pk, "cn_" + "0" * 32)).status_code == 404
+
+
+def test_it_names_what_went_back(client, invoice, fake_stripe):
+    assert "Credits and refunds" not in client.get(page_of(invoice)).text
+    pay(invoice)
+    now = invoice.customer.now
+    back = refunding.refund(
+        payment=invoice.payments.get(), amount=7_00, reason="Sorry", now=now, actor="system"
+    )
+    text = client.get(page_of(invoice)).text
+    for words in ("Paid back", "$7.00", "Refunded", "Banks take five to ten days"):
+        assert words in text
+    Refund.objects.filter(pk=back.pk).update(status="failed")
+    more = {
+        "customer": back.customer,
+        "currency": back.currency,
+        "credit_note": back.credit_note,
+        "key": "another",
+    }
+    Refund.objects.create(**more, payment=back.payment, amount=1_00)
+    text = client.get(page_of(invoice)).text
+    assert "Did not arrive" in text
+    assert "On its way" in text
 
 
 # -- Paying ---------------------------------------------------------------------------------------------------

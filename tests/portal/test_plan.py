@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
+from billing import correcting
 from billing.models import Dispute, Event, Invoice, Payment, Plan, Seller
 from portal import wording
 
@@ -53,6 +54,14 @@ def test_a_preview_says_what_is_charged_next(alice, sub):
     assert "is on 15 February 2026, tax included." in less.text
     more = preview(alice, sub, interval="year", quantity=2)
     assert "15 January 2027, tax included." in more.text
+
+
+def test_what_a_goodwill_note_gave_is_named_after_what_it_was_for(alice, nova, sub):
+    invoice = nova.invoices.get()
+    correcting.credit(invoice=invoice, amount=10_00, reason="Sorry", now=nova.now, actor="system")
+    page = preview(alice, sub, interval="year", quantity=3).text
+    assert "Given back before: Pro seat" in page
+    assert "Given back before: Correction" not in page
 
 
 def test_fewer_seats_wait_for_the_periods_end(alice, nova, sub):

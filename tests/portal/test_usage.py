@@ -23,6 +23,7 @@ def test_it_shows_each_day_and_the_sum_so_far(alice, nova, clock, advance):
     assert [values[0] for _, values in page.context["daily"]] == [Decimal(1000), Decimal(0), Decimal(500)]
     assert [values[0] for _, values in page.context["sums"]] == [Decimal(1000), Decimal(1000), Decimal(1500)]
     assert 'data-limit="50000' in page.text
+    assert 'data-columns="31" data-last="14 Feb"' in page.text
     assert "15 January 2026 – 14 February 2026" in page.text
 
 
