@@ -442,7 +442,8 @@ def change(
     **wished: Any,
 ) -> Change:
     """New terms from now, from the period's or contract's end, or from a day before or after; billed at once
-    where they have begun. What waits after that day is worked out again on top of them.
+    where they have begun. What waits after that day is worked out again on top of them. How it is paid may change in a
+    pause, too: then it goes on so.
 
     `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, PlanArchived, UnknownPrice, InvalidQuantity,
     CollectionNotAllowed, DiscountRefused, InvalidDate, TooFarBack.
@@ -549,7 +550,8 @@ def _today(specs: Sequence[PhaseSpec], plan: _Plan) -> PhaseSpec:
 def _changed(
     subscription: Subscription, wish: Wish, effective: Effective, *, now: datetime, source: str, override: str
 ) -> _Plan:
-    _refuse_closed(subscription)
+    if not (wish.is_about_paying and subscription.status == Subscription.Status.PAUSED):
+        _refuse_closed(subscription)
     if wish.net_days is not KEEP:
         customers.checked_net_days(wish.net_days)
     before = timelines.planned(subscription)

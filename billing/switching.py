@@ -31,7 +31,7 @@ def switch(
     net_days: int | None = None,
     override: str = "",
 ) -> int:
-    """All live subscriptions or none of them, and what starts later. Answers how many subscriptions changed.
+    """All subscriptions that run or are paused, or none of them, and what starts later. Answers how many changed.
 
     Raises CollectionNotAllowed, CardMissing.
     """
@@ -43,8 +43,9 @@ def switch(
         raise subscribing.CollectionNotAllowed(
             f"Customers in the segment {customer.segment} do not pay by {words}.", field="collection_method"
         )
-    live = Subscription.objects.filter(customer=customer, status__in=Subscription.LIVE)
-    rows = list(live.select_related("customer__test_clock", "customer__segment").order_by("pk"))
+    going = (*Subscription.LIVE, Subscription.Status.PAUSED)
+    found = Subscription.objects.filter(customer=customer, status__in=going)
+    rows = list(found.select_related("customer__test_clock", "customer__segment").order_by("pk"))
     for row in rows:
         subscribing.change(
             subscription=row, now=now, actor=actor, collection_method=method, net_days=net_days, override=override,

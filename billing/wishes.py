@@ -48,6 +48,11 @@ class Wish:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: _plain(value) for name, value in given.items() if value is not _UNSAID[name]}
 
+    @property
+    def is_about_paying(self) -> bool:
+        """Is nothing wished for but how it is paid? Then no day costs anything else."""
+        return bool(said := self.stored().keys()) and said <= {"collection_method", "net_days"}
+
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
         """The wish that `stored` stands for."""

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from billing import cards, collecting, switching
-from billing.models import Event, PaymentMethod
+from billing import cards, collecting, pausing, subscribing, switching
+from billing.models import Event, PaymentMethod, Subscription
 from billing.subscribing import CollectionNotAllowed
 
 pytestmark = pytest.mark.usefixtures("fake_stripe")
@@ -91,3 +91,49 @@ def test_who_has_nothing_yet_is_switched_too(make_customer, clock):
     assert switch(customer, override="Agreed") == 0
     customer.refresh_from_db()
     assert customer.collection_method == "send_invoice"
+
+
+@pytest.mark.parametrize("days", [None, 20], ids=["until somebody resumes it", "until a day"])
+def test_what_is_paused_goes_on_as_was_switched(customer, subscribe, clock, advance, books, days):
+    paused, runs = subscribe(customer, quantity=40), subscribe(customer, "starter", quantity=None)
+    advance(clock, days=5)
+    customer.refresh_from_db()
+    until = customer.now + timedelta(days=days) if days else None
+    pausing.pause(subscription=paused, now=customer.now, actor="user:1", resume_at=until)
+    papers = set(customer.invoices.values_list("pk", flat=True))
+    advance(clock, days=2)
+    assert switch(customer, net_days=45, override="agreed") == 2
+    assert changes() == [("charge_automatically", "send_invoice", "user:1")]
+    assert set(customer.invoices.values_list("pk", flat=True)) == papers, (
+        "a pause costs nothing, switched or not"
+    )
+    assert Subscription.objects.get(pk=paused.pk).status == "paused"
+    if days is None:
+        customer.refresh_from_db()
+        pausing.resume(subscription=paused, now=customer.now, actor="user:1")
+    advance(clock, days=60)
+    assert Subscription.objects.get(pk=paused.pk).status == "active"
+    for subscription in (paused, runs):
+        later = subscription.invoices.exclude(pk__in=papers)
+        assert {(row.collection_method, row.net_days) for row in later} == {("send_invoice", 45)}
+
+
+def test_what_is_paused_goes_back_to_the_card(customer, subscribe, clock, advance, books):
+    paused = subscribe(customer, quantity=40)
+    switch(customer)
+    customer.refresh_from_db()
+    pausing.pause(subscription=paused, now=customer.now, actor="user:1")
+    assert switch(customer, "charge_automatically") == 1
+    customer.refresh_from_db()
+    resumed = pausing.resume(subscription=paused, now=customer.now, actor="user:1")
+    assert resumed.invoice is None or resumed.invoice.collection_method == "charge_automatically"
+    advance(clock, days=31)
+    assert paused.invoices.order_by("issued_at").last().collection_method == "charge_automatically"
+
+
+def test_a_pause_keeps_every_other_term(customer, subscribe, advance, clock):
+    paused = subscribe(customer, quantity=40)
+    pausing.pause(subscription=paused, now=customer.now, actor="user:1")
+    for wished in ({"quantity": 41}, {"quantity": 41, "collection_method": "send_invoice"}, {}):
+        with pytest.raises(subscribing.NotLive):
+            subscribing.change(subscription=paused, now=customer.now, actor="user:1", **wished)
