@@ -50,6 +50,7 @@ from tests.scenarios.timeline_cases import (
     sub,
     then,
     trial_end,
+    undo,
 )
 
 MONTHLY = plan(price("100.00"))
@@ -511,6 +512,17 @@ DAYS = [
         "days: canceled in the last hours of a trial", clock("2024-01-01T12:00"), plan(price("31.00")), customer(),
         subscribe(trial_days=14), to("2024-01-15T09:00"), cancel(effective="period_end"), to("2024-02-20"),
         sub(status="canceled"), invoices(),
+    ),
+    story(  # the trial's last day is used until noon; service ends with the trial, not at midnight before
+        "days: canceled with the trial's end, at its hour", clock("2024-01-01T12:00"), plan(price("31.00")), customer(),
+        subscribe(trial_days=14), to("2024-01-05"), cancel(effective="period_end"), to("2024-01-15T11:59"),
+        sub(status="trialing", cancel_at="2024-01-15"), to("2024-01-15T12:00"),
+        sub(status="canceled", ended_at="2024-01-15T12:00:00Z"), invoices(),
+    ),
+    story(  # taken back in its last hours: the trial ends at its hour, and the first period is asked for then
+        "days: a cancellation taken back in the trial's last hours", clock("2024-01-01T12:00"), plan(price("31.00")),
+        customer(), subscribe(trial_days=14), to("2024-01-05"), cancel(effective="period_end"), to("2024-01-15T11:00"),
+        undo(), sub(status="trialing"), invoices(), to("2024-01-15T12:00"), sub(status="active"), totals(3100),
     ),
     story(
         "days: the end of a trial is no renewal", clock("2024-01-01"), plan(price("31.00")), customer(),
