@@ -62,7 +62,7 @@ __all__ = [
     "UnknownPrice", "answer", "begin", "begin_phase", "bill_now", "change", "check_collection", "choose_items",
     "effective_day", "follow_on", "interval_of", "locked", "next_after", "next_paper", "paid_until", "pending_changes",
     "preview", "remove_change", "requantified", "seats", "sell", "set_collection", "settle_derived",
-    "subscribe", "with_end",
+    "subscribe", "waiting", "with_end",
 ]  # fmt: skip
 
 STARTED = "subscription started"
@@ -333,6 +333,9 @@ def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: 
     record("subscription.phase_started", subject=row, actor=actor, now=now, data=data)
     if before.free and not after.free and row.status == "trialing":
         _end_trial(row, data, now=now, actor=actor)
+    if after.paused and not before.paused and row.status != "paused":
+        facts = (after.wishes or {}).get("pause", {})
+        move(row, "paused", event="subscription.paused", actor=actor, now=now, data=facts)
     if before.paused and not after.paused and row.status == "paused":
         move(row, "active", event="subscription.resumed", actor=actor, now=now, data=data)
     _collect(row, before, after, now=now, actor=actor)
@@ -480,7 +483,7 @@ def change(
         on,
         result,
         next=next_paper(subscription, now) if with_next else None,
-        phase=_waiting(subscription, on, now) if on > plan.reached else None,
+        phase=waiting(subscription, on, now) if on > plan.reached else None,
     )
 
 
@@ -639,9 +642,10 @@ def pending_changes(subscription: Subscription, now: datetime) -> list[PhaseSpec
     return [s for s in specs if s.start_on > reached and wishes.removable(s)]
 
 
-def _waiting(subscription: Subscription, on: date, now: datetime) -> str | None:
-    """The id under which the change of that day, which waits, can be removed."""
-    return next((s.row.pk for s in pending_changes(subscription, now) if s.start_on == on and s.row), None)
+def waiting(subscription: Subscription, on: date, now: datetime) -> str | None:
+    """The id under which the change of that day that was asked for last, and waits, can be removed."""
+    ids = [s.row.pk for s in pending_changes(subscription, now) if s.start_on == on and s.row]
+    return ids[-1] if ids else None
 
 
 @transaction.atomic

@@ -299,7 +299,9 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
     """When a day's business is due: at local midnight, or the exact time at which a phase of that day starts or a trial
     that nothing follows ends."""
     exact = [spec.starts_at for spec in specs if spec.start_on == day and spec.starts_at]
-    if subscription.trial_end_at and specs[-1].end_on == day == local_day(subscription, subscription.trial_end_at):
+    if subscription.trial_end_at and specs[-1].end_on == day == local_day(
+        subscription, subscription.trial_end_at
+    ):
         exact.append(subscription.trial_end_at)
     return max(exact) if exact else midnight(day, subscription.timezone)
 

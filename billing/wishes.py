@@ -95,7 +95,7 @@ def terms(old: PhaseSpec, wish: Wish, on: date) -> dict[str, Any]:
         "collection_method": wish.collection_method or old.collection_method,
         "net_days": old.net_days if wish.net_days is KEEP else wish.net_days,
         "motion": wish.motion or (target.motion if target != old.plan else old.motion),
-        "prorate": wish.proration != "none",
+        "prorate": wish.proration != "none" or old.free,
     }  # fmt: skip
 
 
@@ -146,6 +146,41 @@ def _paid_until(old: PhaseSpec, on: date) -> date:
     return on if period is None or period.start == on != old.start_on else period.end
 
 
+# -- A pause ------------------------------------------------------------------------------------------------
+
+GOES_ON = {"ends": {"free": False, "paused": False}}
+
+
+def pausing(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pause wishes for on its first day; `facts` are told when that has come."""
+    return {"pause": dict(facts), "ends": {"free": True, "paused": True}}
+
+
+def pauses(spec: PhaseSpec) -> bool:
+    """Whether a pause was asked for from its first day."""
+    return spec.wishes is not None and "pause" in spec.wishes
+
+
+def _unpaused(specs: Sequence[PhaseSpec], first: PhaseSpec) -> list[PhaseSpec]:
+    """The phases as if no pause had begun with `first`, which stays for what else ends on its day."""
+    at = specs.index(first)
+    ends = {name: value for name, value in first.wishes["ends"].items() if name not in ("free", "paused")}  # type: ignore[index]
+    goes_on = next((spec for spec in specs[at:] if spec.wishes and _goes_on(spec.wishes)), None)
+    found = [
+        replace(spec, free=False, paused=False) if spec.paused and spec.start_on >= first.start_on else spec
+        for spec in specs
+    ]
+    if goes_on is not None and goes_on.wishes == GOES_ON:
+        found = _dropped(found, specs.index(goes_on))
+    if ends:
+        return [*found[:at], replace(found[at], wishes={"ends": ends}), *found[at + 1 :]]
+    return _dropped(found, at)
+
+
+def _goes_on(stored: Mapping[str, Any]) -> bool:
+    return stored.get("ends", {}).get("paused") is False
+
+
 # -- What waits ---------------------------------------------------------------------------------------------
 
 
@@ -179,6 +214,8 @@ def _billing_day(before: Sequence[PhaseSpec]) -> str | int | None:
 def _ended(ends: Mapping[str, Any], discount: Discount | None) -> dict[str, Any]:
     """What the end of a trial, a pause or a discount sets, whatever else is wished for that day."""
     found: dict[str, Any] = {name: ends[name] for name in ("free", "paused") if name in ends}
+    if ends.get("paused"):
+        found["prorate"] = True  # what is paid for its days is given back, whatever is changed with it
     if "anchor_on" in ends:
         found["anchor_on"] = date.fromisoformat(ends["anchor_on"])
     if discount is not None and "discount" in ends:
@@ -211,14 +248,18 @@ def removable(spec: PhaseSpec) -> bool:
 
 
 def without(specs: Sequence[PhaseSpec], gone: PhaseSpec) -> list[PhaseSpec]:
-    """The phases as if `gone` had never been asked for: the one before lasts until the next begins."""
-    ends = (gone.wishes or {}).get("ends")
-    if ends is not None:
-        kept = [replace(spec, wishes={"ends": ends}) if spec is gone else spec for spec in specs]
+    """The phases as if `gone` had never been asked for: the one before lasts until the next begins. What ends on that
+    day by itself still ends."""
+    at, ends = specs.index(gone), (gone.wishes or {}).get("ends")
+    if pauses(gone):
+        kept = _unpaused(specs, gone)
+    elif ends is not None:
+        kept = [*specs[:at], replace(gone, wishes={"ends": ends}), *specs[at + 1 :]]
     else:
-        kept = [
-            replace(spec, end_on=gone.end_on) if spec.end_on == gone.start_on and not spec.empty else spec
-            for spec in specs
-            if spec is not gone
-        ]
+        kept = _dropped(specs, at)
     return follow(kept, gone.start_on - ONE_DAY)
+
+
+def _dropped(specs: Sequence[PhaseSpec], at: int) -> list[PhaseSpec]:
+    """Without one of them: the one that it was asked for on top of lasts as long."""
+    return [*specs[: at - 1], replace(specs[at - 1], end_on=specs[at].end_on), *specs[at + 1 :]]

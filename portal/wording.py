@@ -40,7 +40,10 @@ def seat_words(n: Decimal) -> str:
 
 def waiting(found: Terms) -> list[str]:
     """ "From 1 March 2026: Enterprise, 50 seats, by invoice", one for each that is agreed and to come."""
-    return [f"{_('From')} {date_format(spec.start_on, 'j F Y')}: {terms(spec)}" for spec in found.waiting]
+    return [
+        f"{_('From')} {date_format(spec.start_on, 'j F Y')}: {_('paused') if spec.paused else terms(spec)}"
+        for spec in found.waiting
+    ]
 
 
 # -- Plans to choose from --------------------------------------------------------------------------------

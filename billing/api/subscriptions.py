@@ -224,6 +224,9 @@ class ChangeNew(Terms):
 
 
 class PauseNew(Strict):
+    effective = Effective(
+        required=False, help_text="its first day, today or later; now where nothing is said"
+    )
     resume_at = Moment(required=False, allow_null=True, help_text="open, where nothing is said")
     reason = Text(required=False, allow_blank=True, max_length=200)
 
@@ -641,7 +644,8 @@ class Pause(OneSubscription):
 
     @operation(
         "Pause a subscription", tag=TAG, name="pause_subscription", body=PauseNew, answer=ChangeOut, posts=True,
-        description="From today on nothing is charged; what was paid for the days goes to the balance.",
+        description="From its first day on nothing is charged; what was paid for the days goes to the balance. One "
+        "that waits for a later day is among `pending_changes`, and takes the place of another that waits.",
     )  # fmt: skip
     def post(self, request: Request, subscription: str) -> Response:
         found, now = self.found(subscription), self.now(self.found(subscription).customer)

@@ -1,12 +1,14 @@
 """Pausing a plan and going on, where the seller lets customers do it themselves."""
 
+from typing import Literal
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.formats import date_format
 
-from billing import customers, pausing, subscribing, timelines
+from billing import customers, pausing, subscribing
 from billing.maths.periods import add_months
 from billing.models import Invoice
 from billing.refusals import Refused
@@ -16,32 +18,40 @@ from portal.access import Visit
 from portal.reading import Terms
 from portal.views.plan import one_of
 
-# Months that a pause may last.
+# Months that a pause may last, and when it may begin.
 LASTS = ("1", "2", "3")
+BEGINS: dict[str, Literal["now", "period_end"]] = {"now": "now", "period_end": "period_end"}
 
 
 @access.page("plan", methods=["POST"])
 def pause(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
-    """From today for some months; what is paid for them goes to the balance."""
+    """From today or the end of what is paid for, for some months; what is paid for them goes to the balance."""
     one = one_of(visit, pk)
     if not visit.seller.customers_may_pause or one.with_sales:
         raise PermissionDenied
     if request.POST.get("months") not in LASTS:
         messages.error(request, "Choose how long the pause lasts.")
         return redirect("portal:plan")
-    until = add_months(timelines.local_day(one.subscription, visit.now), int(request.POST["months"]))
+    effective = BEGINS.get(request.POST.get("from", "now"))
+    if effective is None:
+        messages.error(request, "Choose when the pause begins.")
+        return redirect("portal:plan")
     try:
+        on = subscribing.effective_day(one.subscription, one.specs, effective, visit.now)
+        until = add_months(on, int(request.POST["months"]))
         done = pausing.pause(
             subscription=one.subscription,
             now=visit.now,
             actor=visit.actor,
+            effective=effective,
             resume_at=until,
             reason="customer",
         )
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect("portal:plan")
-    words = f"Your plan is paused until {date_format(until, 'j F Y')}."
+    first = "" if effective == "now" else f"from {date_format(done.effective_on, 'j F Y')} "
+    words = f"Your plan is paused {first}until {date_format(until, 'j F Y')}."
     messages.success(request, words + _given_back(done, one.subscription.currency))
     return redirect("portal:plan")
 

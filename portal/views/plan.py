@@ -1,5 +1,6 @@
 """The plan: what it is, changing it after a preview, ending it, and what other plans have."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -54,7 +55,7 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
             "terms": one, "waiting": _agreed(visit, one), "words": wording.terms(one.running),
             "back": pausing.preview_resume(subscription=one.subscription, now=visit.now) if one.paused else None,
             "next": invoicing.upcoming(subscription=one.subscription, now=visit.now, facts=facts),
-            "ends_on": _ends_on(visit, one), "monthly": one.interval == "month",
+            "paid_until": _paid_until(visit, one), "ends_on": _ends_on(visit, one), "monthly": one.interval == "month",
         }
         for one in found
     ]  # fmt: skip
@@ -72,9 +73,12 @@ def _agreed(visit: Visit, one: Terms) -> list[tuple[str, str]]:
 
 
 def _ends_on(visit: Visit, one: Terms) -> Any:
+    return changing.ends_on(one.subscription, _paid_until(visit, one))
+
+
+def _paid_until(visit: Visit, one: Terms) -> date:
     today = timelines.reached(one.subscription, one.specs, visit.now)
-    paid = subscribing.paid_until(one.subscription, one.specs, today)
-    return changing.ends_on(one.subscription, paid)
+    return subscribing.paid_until(one.subscription, one.specs, today)
 
 
 # -- Changing --------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from billing import (
     subscribing,
     trialing,
 )
+from billing import wishes as rules
 from billing.models import (
     CreditNote,
     CreditNoteLine,
@@ -101,11 +102,12 @@ EXAMPLES = int(os.environ.get("LIVES", "0"))  # so many at random; without it th
 
 @dataclass
 class Model:
-    """What was asked for: wishes by day, the days of pauses, calls by day."""
+    """What was asked for: wishes by day, the days of pauses and the first of the last one, calls by day."""
 
     world: World
     wishes: list[tuple[date, dict[str, Any]]] = field(default_factory=list)
     paused: set[date] = field(default_factory=set)
+    pause_on: date | None = None
     calls: dict[date, int] = field(default_factory=dict)
 
     def ask(self, day: date, wish: dict[str, Any], *, ahead: bool) -> None:
@@ -162,6 +164,26 @@ class Model:
                 held = {name: end for name, end in before["until"].items() if name in before["discount"]}
                 wish["until"] = ends | {name: held.get(name) for name in given if name in before["discount"]}
 
+    def pause(self, today: date, on: date, days: int) -> None:
+        """It takes the place of one that waits."""
+        self.paused = {day for day in self.paused if day <= today} | {on + n * DAY for n in range(days)}
+        self.pause_on = on
+
+    def waiting(self, today: date) -> list[date]:
+        """The days from today on for which something was asked."""
+        pauses = (
+            [self.pause_on]
+            if self.pause_on and self.pause_on > today and self.pause_on in self.paused
+            else []
+        )
+        return [day for day, _ in self.wishes if day >= today] + pauses
+
+    def remove(self, today: date, gone: date) -> None:
+        if gone == self.pause_on and gone > today and gone in self.paused:
+            self.paused = {day for day in self.paused if day <= today}
+        else:
+            self.wishes = [pair for pair in self.wishes if pair[0] != gone]
+
     def _last(self, names: tuple[str, ...], terms: dict[str, Any], start: date) -> dict[str, date | None]:
         """The first day without each of them: its periods are counted from the one that holds the start."""
         return {name: self._end(DISCOUNTS[name], terms, start) for name in names}
@@ -187,6 +209,8 @@ def anchored(start: date, rule: str | int) -> date:
     first = date(start.year, start.month, 1 if rule == "calendar" else int(rule))
     return later(first, 1) if rule != "calendar" and first < start else first
 
+
+PAUSE = 9 * DAY
 
 # -- A life ---------------------------------------------------------------------------------------------------
 
@@ -216,6 +240,7 @@ steps = st.one_of(
     st.tuples(st.just("change"), wishes, st.integers(-20, 60)),
     st.tuples(st.just("change"), moves, st.just(0)),
     st.tuples(st.just("pause"), st.none(), st.sampled_from([0, 0, 9, 40])),
+    st.tuples(st.just("pause later"), st.none(), st.integers(1, 60)),
     st.tuples(st.just("resume"), st.none(), st.just(0)),
     st.tuples(st.just("cancel and undo"), st.none(), st.integers(1, 50)),
     st.tuples(st.just("calls"), st.none(), st.integers(1, 500)),
@@ -258,6 +283,7 @@ class Life:
     def _change(self, now: dict[str, Any], wish: dict[str, Any], number: int) -> None:
         wish = {name: as_row(name, value) for name, value in wish.items()}
         effective: Any = "now" if number == 0 else self.today + number * DAY
+        self._refuse_shared(self.today + number * DAY, pauses=True)
         shown = subscribing.preview(subscription=self.row, now=self.clock.now, effective=effective, **wish)
         done = subscribing.change(**now, effective=effective, **wish)
         assert (shown.total, [line.net for line in shown.lines]) == (
@@ -278,6 +304,21 @@ class Life:
 
     def _pause(self, now: dict[str, Any], _wish: None, number: int) -> None:
         pausing.pause(**now, resume_at=self.today + number * DAY if number else None)
+
+    def _pause_later(self, now: dict[str, Any], _wish: None, number: int) -> None:
+        on = self.today + number * DAY
+        self._refuse_shared(on, pauses=False)
+        shown = pausing.preview_pause(
+            subscription=self.row, now=self.clock.now, effective=on, resume_at=on + PAUSE
+        )
+        done = pausing.pause(**now, effective=on, resume_at=on + PAUSE)
+        assert (shown.next.on, shown.next.result.total) == (done.next.on, done.next.result.total)
+
+    def _refuse_shared(self, day: date, pauses: bool) -> None:
+        """A change and a pause of one day are removed together; the model tells them apart."""
+        waiting = subscribing.pending_changes(self.row, self.clock.now)
+        if any(spec.start_on == day and rules.pauses(spec) is pauses for spec in waiting):
+            raise Refused("two of one day")
 
     def _resume(self, now: dict[str, Any], _wish: None, _number: int) -> None:
         pausing.resume(**now)
@@ -386,7 +427,9 @@ def tell(model: Model, life: Life, verb: str, wish: dict[str, Any] | None, numbe
     if verb == "change" and wish is not None:
         model.ask(today + number * DAY, wish, ahead=number > 0 or (number == 0 and life.in_last_hours))
     elif verb == "pause":
-        model.paused |= {today + n * DAY for n in range(number or 2000)}
+        model.pause(today, today, number or 2000)
+    elif verb == "pause later":
+        model.pause(today, today + number * DAY, PAUSE.days)
     elif verb == "resume":
         model.paused = {day for day in model.paused if day < today}
     elif verb == "calls":
@@ -394,8 +437,8 @@ def tell(model: Model, life: Life, verb: str, wish: dict[str, Any] | None, numbe
     elif verb == "trial":
         model.move_trial(life.clock.now + number * DAY)
     elif verb == "remove":
-        first = min(day for day, _ in model.wishes if day > today or (day == today and life.in_last_hours))
-        model.wishes = [pair for pair in model.wishes if pair[0] != first]
+        first = min(day for day in model.waiting(today) if day > today or life.in_last_hours)
+        model.remove(today, first)
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils.formats import date_format
 
+from billing.maths.periods import add_months
 from billing.models import Customer, Invoice, Seller
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +49,33 @@ def test_it_pauses_and_goes_on_for_what_the_button_says(
     assert sub.status == "active"
     made = Invoice.objects.exclude(pk__in=before).get()
     assert made.total == int(due)
+
+
+def test_it_pauses_when_what_is_paid_for_ends_and_that_can_be_taken_back(alice, sub, allowed, clock, advance):
+    from billing import subscribing, timelines
+
+    end = subscribing.paid_until(sub, timelines.specs_of(sub), timelines.local_day(sub, clock.now))
+    day = date_format(end, "j F Y")
+    assert day in alice.get("/portal/plan/").text
+    told = alice.post(at(sub, "pause"), {"months": "1", "from": "period_end"}, follow=True).text
+    sub.refresh_from_db()
+    assert sub.status == "active"
+    assert f"Your plan is paused from {day} until {date_format(add_months(end, 1), 'j F Y')}." in told
+    assert f"From {day}: paused" in told
+    assert f"From {day}: paused" in alice.get("/portal/").text
+    change = re.search(r'name="change" value="([^"]+)"', told)[1]
+    assert "paused" not in alice.post(at(sub, "unplan"), {"change": change}, follow=True).text
+    alice.post(at(sub, "pause"), {"months": "1", "from": "period_end"})
+    advance(clock, days=(end - timelines.local_day(sub, clock.now)).days)
+    sub.refresh_from_db()
+    assert sub.status == "paused"
+
+
+def test_a_pause_begins_when_it_is_offered(alice, sub, allowed):
+    told = alice.post(at(sub, "pause"), {"months": "1", "from": "someday"}, follow=True).text
+    assert "Choose when the pause begins." in told
+    sub.refresh_from_db()
+    assert sub.status == "active"
 
 
 @pytest.mark.parametrize("months", ["", "0", "12", "x"])

@@ -15,6 +15,7 @@ from tests.scenarios import (
     priced_cases,
     settled_cases,
     timeline_cases,
+    waiting_cases,
 )
 
 STORIES = [
@@ -27,6 +28,7 @@ STORIES = [
     *priced_cases.STORIES,
     *timeline_cases.STORIES,
     *settled_cases.STORIES,
+    *waiting_cases.STORIES,
 ]
 
 
