@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.test import Client
 
+from billing import json_names
 from billing.models.ids import uuid7
 
 ROOT = "/api/v1/"
@@ -107,9 +108,11 @@ def _read(content: bytes, kind: str) -> Any:
 def load(text: str) -> list[dict[str, Any]]:
     """The scenarios of a file: {"scenarios": […]}, a list of them, or one. Raises Malformed."""
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         raise Malformed(f"not JSON: {error}") from None
+    except RecursionError:
+        raise Malformed("not JSON that can be read: it is nested too deeply") from None
     rows = given.get("scenarios", [given]) if isinstance(given, dict) else given
     if not isinstance(rows, list) or not rows:
         raise Malformed("no scenarios")
@@ -118,9 +121,18 @@ def load(text: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two that are expected, the first would never be looked at."""
+    if (twice := json_names.that_comes_twice(pairs)) is not None:
+        raise Malformed(f"“{twice}” stands twice in one place")
+    return dict(pairs)
+
+
 def _check(row: Any, where: str) -> None:
     if not isinstance(row, dict) or not isinstance(row.get("steps"), list) or not row.get("name"):
         raise Malformed(f"{where}: it has a name and a list of steps")
+    if not row["steps"]:
+        raise Malformed(f"{where} “{row['name']}”: it has no steps, so that nothing would be tried")
     _refuse_unknown(row, SCENARIO, where)
     for number, step in enumerate(row["steps"], 1):
         at = f"{where} “{row['name']}”, step {number}"
@@ -129,6 +141,9 @@ def _check(row: Any, where: str) -> None:
         _refuse_unknown(step, STEP, at)
         if "call" in step and str(step["call"]).partition(" ")[0] not in METHODS:
             raise Malformed(f"{at}: a call is such as “GET /invoices”, not “{step['call']}”")
+        for name in ("as", "clock"):
+            if name in step and not (isinstance(step[name], str) and step[name]):
+                raise Malformed(f"{at}: “{name}” is the name of an answer")
 
 
 def _refuse_unknown(row: Mapping[str, Any], known: frozenset[str], where: str) -> None:
@@ -278,11 +293,16 @@ def _contains(wanted: Any, got: Any, at: str) -> Iterator[str]:
 
 def _sum(wanted: Any, got: Any, at: str) -> Iterator[str]:
     try:
+        hoped = Decimal(wanted["is"])
+    except (TypeError, KeyError, ValueError, InvalidOperation):
+        yield f'{at or "the answer"}: a sum is such as {{"of": "total", "is": "3.00"}}'
+        return
+    try:
         total = sum((Decimal(one[wanted["of"]]) for one in got), Decimal(0))
-    except (TypeError, KeyError, InvalidOperation):
+    except (TypeError, KeyError, ValueError, InvalidOperation):
         yield f"{at or 'the answer'}: nothing to add up in {_short(got)}"
         return
-    if total != Decimal(wanted["is"]):
+    if total != hoped:
         yield f"{at or 'the answer'}: expected the sum of {wanted['of']} to be {wanted['is']}, got {total}"
 
 

@@ -64,6 +64,14 @@ def test_a_refusal_that_was_not_expected_is_told_with_its_words(tmp_path):
         ('{"name": "A", "steps": [{}]}', "step 1: it has a call, or an advance"),
         ('{"name": "A", "steps": [{"call": "PUT /x"}]}', "GET /invoices"),
         ('{"name": "A", "steps": [{"call": "GET /x", "expects": {}}]}', "there is no “expects”"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"name": "A", "steps": []}', "it has no steps"),
+        (
+            '{"name": "A", "steps": [{"call": "GET /x", "expect": {"a": 1}, "expect": {}}]}',
+            "“expect” stands twice",
+        ),
+        ('{"name": "A", "steps": [{"call": "GET /x", "as": []}]}', "“as” is the name of an answer"),
+        ('{"name": "A", "steps": [{"advance": "2026-01-01", "clock": {}}]}', "“clock” is the name"),
     ],
 )
 def test_it_says_what_is_wrong_with_a_file(tmp_path, text, words):
