@@ -68,7 +68,8 @@ faults: .venv/dev.stamp
 
 # Each race in every run a few times, here many.
 RACES := tests/checkout/test_paying_at_once.py tests/sales/test_at_once.py tests/billing/test_collecting_at_once.py \
-         tests/billing/test_webhook_stream.py tests/billing/api/test_at_once.py
+         tests/billing/test_webhook_stream.py tests/billing/api/test_at_once.py \
+         tests/billing/test_joining.py tests/billing/test_paying_out.py
 ROUNDS := 200
 races: .venv/dev.stamp
 	ROUNDS=$(ROUNDS) $(PY) -m pytest $(RACES) $(ARGS)

@@ -221,7 +221,7 @@ INVARIANTS = (
     Invariant("I-25", "nobody has spent more credit than there was", """
         select name from billing_customer where balance < 0
         union all select c.name from billing_customer c join (
-            select customer_id, sum(amount) over (partition by customer_id order by at, id) left_over
+            select customer_id, sum(amount) over (partition by customer_id order by id) left_over
             from billing_balanceentry) b on b.customer_id = c.id and b.left_over < 0"""),
     Invariant("I-26", "a discount is redeemed within its limit", """
         select label from billing_discount where redemptions > max_redemptions"""),
