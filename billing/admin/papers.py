@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.http import content_disposition_header
 
-from billing import bulk, collecting, noticing, printing, reasons, witnessing
+from billing import bulk, collecting, leafing, noticing, printing, reasons, witnessing
 from billing.admin import putting_right
 from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, amount, now_of, person, staff, state
@@ -24,7 +24,6 @@ from billing.models import (
     Dispute,
     Document,
     Invoice,
-    InvoiceLine,
     Payment,
     Posting,
     Refund,
@@ -126,8 +125,8 @@ class InvoiceAdmin(Screen):
 
     def context(self, request: HttpRequest, row: Invoice) -> dict[str, Any]:
         paid = Payment.objects.filter(invoice=row)
-        lines, payments, refunds, disputes, credit_notes, postings, sellers = bulk.read(
-            InvoiceLine.objects.filter(invoice=row),
+        leaf = leafing.leaf(row, request.GET.get(leafing.PARAM))
+        payments, refunds, disputes, credit_notes, postings, sellers = bulk.read(
             paid,
             Refund.objects.filter(payment__in=paid.order_by().values("pk")),
             Dispute.objects.filter(payment__in=paid.order_by().values("pk")),
@@ -151,7 +150,8 @@ class InvoiceAdmin(Screen):
             right.pop("void", None)
         return {
             "net": row.subtotal - row.discount_total,
-            "lines": [(line, reasons.why(line, row.currency)) for line in lines],
+            "lines": [(line, reasons.why(line, row.currency)) for line in leaf],
+            "leaf": leaf,
             "payments": [
                 (
                     payment,

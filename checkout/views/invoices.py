@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
-from billing import cards, collecting, declines, hosted, printing, reasons
+from billing import cards, collecting, declines, hosted, leafing, printing, reasons
 from billing.gateway import GatewayMisuse, ProviderUnreachable
 from billing.models import CreditNote, Dispute, Document, Invoice, Payment, Refund
 from billing.refusals import Refused
@@ -86,13 +86,13 @@ def show(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
 def _page(
     request: HttpRequest, token: str, invoice: Invoice, *, error: str = "", status: int = 200
 ) -> HttpResponse:
-    lines = list(invoice.lines.all())
+    leaf = leafing.leaf(invoice, request.GET.get(leafing.PARAM))
     last, waiting, disputed = _payments(invoice)
     notes = list(invoice.credit_notes.all())
     context: dict[str, Any] = {
         "invoice": invoice, "token": token, "error": error,
-        "lines": [{"row": line, "covers": reasons.covers(line)} for line in lines],
-        "taxes": reasons.taxes(lines), "late": invoice.late(invoice.customer.now), "disputed": disputed,
+        "lines": [{"row": line, "covers": reasons.covers(line)} for line in leaf], "leaf": leaf,
+        "taxes": leafing.taxes(invoice, leaf), "late": invoice.late(invoice.customer.now), "disputed": disputed,
         "notes": notes, "refunds": _refunds(invoice) if notes or invoice.amount_paid else [],
         "waiting": waiting, "mine": waiting is not None and request.session.get(BEGUN) == waiting.pk,
         "back": "payment_intent" in request.GET,  # the bank adds it when it sends the buyer back

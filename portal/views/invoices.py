@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 
-from billing import collecting, declines, printing, reasons
+from billing import collecting, declines, leafing, printing, reasons
 from billing.models import CreditNote, Document, Invoice, Payment, PaymentMethod
 from portal import access, paying
 from portal.access import Visit
@@ -36,14 +36,15 @@ def invoice(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
     found = access.own(_mine(visit), pk)
     found.customer = visit.customer
     back = "payment_intent" in request.GET  # the bank adds it when it sends the buyer back
-    return access.show(request, visit, "portal/invoice.html", {**_shown(visit, found), "back": back})
+    return access.show(request, visit, "portal/invoice.html", {**_shown(request, visit, found), "back": back})
 
 
-def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
+def _shown(request: HttpRequest, visit: Visit, found: Invoice) -> dict[str, Any]:
     payments = list(found.payments.select_related("payment_method").prefetch_related("refunds", "disputes"))
     waiting = next((p for p in payments if p.status in Payment.OPEN), None)
     cards = PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True)
     heads = printing.heads(found)
+    leaf = leafing.leaf(found, request.GET.get(leafing.PARAM))
     lines = [
         {
             "row": line,
@@ -51,11 +52,11 @@ def _shown(visit: Visit, found: Invoice) -> dict[str, Any]:
             "covers": reasons.covers(line),
             "head": heads.get(str(line.subscription_id)),
         }
-        for line in found.lines.all()
+        for line in leaf
     ]
     last = max((p for p in payments if p.status == "failed"), key=lambda p: p.created_at, default=None)
     return {
-        "invoice": found, "lines": lines, "taxes": reasons.taxes(line["row"] for line in lines),
+        "invoice": found, "lines": lines, "leaf": leaf, "taxes": leafing.taxes(found, leaf),
         "payments": [p for p in payments if p.status not in Payment.OPEN],
         "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if found.payable else [],
         "refunds": [refund for one in payments for refund in one.refunds.all()],
