@@ -160,7 +160,8 @@ def _people(day: date, now: datetime) -> dict[str, Any]:
 def _quote(now: datetime) -> dict[str, Any]:
     quote = Row(
         number="Q-000007", title="Enterprise for Nova Robotics", contact_name="Ada Lovelace", term_months=12,
-        expires_at=now + timedelta(days=30), accepted_name="Ada Lovelace", accepted_title="CFO", accepted_at=now,
+        expires_at=now + timedelta(days=30), last_moment=now + timedelta(days=30), accepted_name="Ada Lovelace",
+        accepted_title="CFO", accepted_at=now,
         po_number="PO-7", currency="USD", tcv=5940000, version=1,
     )  # fmt: skip
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from billing.papers import annex
 from billing.papers.data import InvoicePaper, Party, QuoteLine, QuotePaper, Seller, TaxSubtotal
 from billing.papers.figures import Figures
-from billing.papers.text import one_line, printable
+from billing.papers.text import in_fours, one_line, printable
 
 LETTER_COUNTRIES = frozenset({"US", "CA", "MX", "PH", "CL", "CO", "VE"})
 # Millimetres of the line table's type: a figure, a mark between figures, a letter of a column's head.
@@ -334,7 +334,7 @@ def _account(paper: InvoicePaper, figures: Figures) -> list[Pair]:
         return []
     found = [
         (words["beneficiary"], one_line(seller.name)),
-        (words["iban"], _in_fours(seller.iban)),
+        (words["iban"], in_fours(seller.iban)),
         (words["bic"], one_line(seller.bic)),
         (words["account_number"], one_line(seller.account_number)),
         (words["routing_number"], one_line(seller.routing_number)),
@@ -342,11 +342,6 @@ def _account(paper: InvoicePaper, figures: Figures) -> list[Pair]:
         (words["reference"], one_line(paper.settlement.reference) or one_line(paper.number)),
     ]
     return [(name, value) for name, value in found if value]
-
-
-def _in_fours(iban: str) -> str:
-    compact = one_line(iban).replace(" ", "")
-    return " ".join(compact[start : start + 4] for start in range(0, len(compact), 4))
 
 
 def quote_sheet(paper: QuotePaper) -> Sheet:

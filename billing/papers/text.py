@@ -19,6 +19,12 @@ def one_line(text: str) -> str:
     return " ".join(printable(text).split())
 
 
+def in_fours(iban: str) -> str:
+    """An IBAN as it is printed, read out and typed: "DE02120300000000202051" -> "DE02 1203 0000 0000 2020 51"."""
+    compact = one_line(iban).replace(" ", "")
+    return " ".join(compact[start : start + 4] for start in range(0, len(compact), 4))
+
+
 def spreadsheet_text(text: str) -> str:
     """Text that a spreadsheet will not take for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from billing import typed
 from billing.maths.money import EXPONENTS, to_major
+from billing.papers.text import in_fours
 
 register = template.Library()
 
@@ -183,6 +184,12 @@ def times(ratio: Decimal | None) -> str:
 def spelled(name: object) -> str:
     """A stored name as a reader takes it: "payment.succeeded" -> "Payment succeeded", "per_unit" -> "Per unit"."""
     return re.sub(r"[._]", " ", str(name)).capitalize()
+
+
+@register.filter
+def iban(number: str) -> str:
+    """In groups of four, as it stands on cards and papers."""
+    return in_fours(number)
 
 
 @register.filter

@@ -122,6 +122,16 @@ def test_it_stands_without_what_may_be_missing(name):
     assert mail.render(name, bare)["text"].strip()
 
 
+def test_bank_details_and_the_sellers_country_can_be_read_out():
+    given = everything()
+    seller = Row(**{**vars(given["seller"]), "iban": "DE02120300000000202051", "address": {"country": "DE"}})
+    parts = mail.render("invoice", {**given, "seller": seller})
+    for part in (parts["text"], parts["html"]):
+        assert "DE02 1203 0000 0000 2020 51" in part
+        assert "Germany" in part
+    assert parts["text"].index("To pay") < parts["text"].index("IBAN")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_html_is_escaped_once_and_text_never(name):
     parts = mail.render(name, everything())

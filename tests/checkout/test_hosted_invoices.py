@@ -62,7 +62,7 @@ def test_it_shows_the_invoice_and_how_to_pay_it(client, invoice):
         "Pay $107.01",
         "Pro seat",
         "VAT 23%",
-        "DE02120300000000202051",
+        "DE02 1203 0000 0000 2020 51",
         "Nova Robotics",
     ):
         assert words in answer.text

@@ -3,7 +3,7 @@
 import pytest
 
 from billing import mail, mail_samples
-from billing.models import Event, Mail, User
+from billing.models import Event, Mail, Seller, User
 from tests.fixtures_billing import NOON
 from tests.staff import signed_in
 
@@ -45,6 +45,12 @@ def test_every_way_of_every_mail_can_be_seen(browser, name, variant):
 )
 def test_an_invented_mail_has_no_holes(browser, name, said):
     assert said in browser.get(f"/admin/mails/{name}/0/html/").text
+
+
+@pytest.mark.parametrize(("name", "variant"), WAYS)
+def test_no_label_of_an_invented_mail_stands_alone(catalogue, name, variant):
+    lines = mail_samples.sample(name, Seller.objects.get(), NOON, variant)["text"].splitlines()
+    assert [line for line in lines if line.endswith(": ")] == []
 
 
 @pytest.mark.parametrize("address", ["nothing/0/", "receipt/9/", "base/0/"])
