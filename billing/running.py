@@ -17,7 +17,7 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
-from django.db import OperationalError, connection, connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -35,6 +35,7 @@ from billing import (
     subscribing,
     timelines,
 )
+from billing.away import is_away
 from billing.events import Fact, record, record_many
 from billing.maths.periods import ONE_DAY
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
@@ -164,7 +165,7 @@ def _one_chunk(
     """Bill the next chunk. None when nothing is due that nobody else is billing. `alone`: nothing shares a paper.
     `turn` is held until everything is priced.
 
-    Raises OperationalError when the database is gone.
+    Raises what the database says when it is gone.
     """
     claimed: list[Subscription] = []
     try:
@@ -173,12 +174,11 @@ def _one_chunk(
             with transaction.atomic():
                 claimed = _claim(now, clock, size, alone=alone)
                 return _bill(claimed, now, pricing.close) if claimed else None
-    except OperationalError:
-        # The database's trouble (a session that was ended, a deadlock) says nothing about a subscription.
-        if tries == 1 or not connection.is_usable():
-            raise
-        return _one_chunk(now, clock, size, tries - 1, alone=alone, turn=turn)
     except Exception as error:
+        if is_away(error):  # a session that was ended, a deadlock: it says nothing about a subscription
+            if tries == 1 or not connection.is_usable():
+                raise
+            return _one_chunk(now, clock, size, tries - 1, alone=alone, turn=turn)
         if not claimed:
             raise
         if len(claimed) > 1:

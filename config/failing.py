@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
-from billing.api import problems
+from billing import away
 from billing.papers.isolated import PaperFailed
 from portal.accounts import MailAway
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("tandem.request")
 
 
 def is_away(error: BaseException | None) -> bool:
-    return isinstance(error, (*problems.AWAY, MailAway, PaperFailed))
+    return away.is_away(error) or isinstance(error, MailAway | PaperFailed)
 
 
 def try_again(request: HttpRequest, error: BaseException | None) -> HttpResponse:

@@ -3,7 +3,7 @@
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 
-from billing.api import problems
+from billing.away import AWAY
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -11,6 +11,6 @@ def healthz(request: HttpRequest) -> JsonResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except problems.AWAY:
+    except AWAY:
         return JsonResponse({"status": "unavailable"}, status=503, headers={"Retry-After": "5"})
     return JsonResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

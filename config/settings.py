@@ -125,7 +125,7 @@ for database in DATABASES.values():
     # Nothing waits for ever: a statement, a lock, a transaction that somebody has left open. Requests give up before
     # the web server gives them up; jobs have time; a command that a person runs (a migration, a restore) has no limit.
     if working or SERVING:
-        statement, lock = (280, 60) if working else (45, 5)
+        statement, lock = (280, 60) if working else (45, 4)
         database["OPTIONS"].setdefault(
             "options",
             f"-c statement_timeout={statement}s -c lock_timeout={lock}s -c idle_in_transaction_session_timeout=120s",

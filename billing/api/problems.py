@@ -8,11 +8,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -39,6 +38,7 @@ from billing import (
     trialing,
     webhooks_out,
 )
+from billing.away import is_away
 from billing.models import Seller
 from billing.papers.isolated import PaperFailed
 from billing.refusals import Refused
@@ -105,18 +105,12 @@ STATUS: dict[type[Exception], int] = {
     webhooks_out.NotRepeatable: 409,
     webhooks_out.TooManyEndpoints: 409,
 }
-# The database is away, or somebody holds what was needed for too long; also what a lost session says later, and what the
-# driver says where Django does not put it into its own words (copying, hearing what is told).
-AWAY: tuple[type[Exception], ...] = (
-    OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError,
-)  # fmt: skip
 # Other named exceptions: (status, code, detail).
 OTHERS: dict[type[Exception], tuple[int, str, str]] = {
     moves.IllegalMove: (409, "illegal_move", "The present state does not allow this."),
     moves.StaleMove: (409, "changed_meanwhile", "Somebody else changed this first. Read it again."),
     gateway.ProviderUnreachable: (503, "provider_unreachable", "The card network does not answer."),
     Seller.DoesNotExist: (409, "seller_missing", "Say first who sells: manage.py ship, then the seller in the admin."),
-    **dict.fromkeys(AWAY, (503, "try_again", "The database is busy or away. Try again.")),
     PaperFailed: (503, "paper_not_made", "The paper could not be made in time. What it is about stands."),
     # Validation should have caught these two: the answer is harmless, the log has the rest.
     IntegrityError: (409, "conflict", "This collides with something that exists."),
@@ -186,12 +180,18 @@ def problem_of(exc: Exception) -> Problem:
         return _refused(exc)
     if isinstance(exc, exceptions.APIException | Http404 | DjangoPermissionDenied):
         return _framework(exc)
+    if is_away(exc):
+        return _later("try_again", "The database is busy or away. Try again.")
     for kind, (status, code, detail) in OTHERS.items():
         if isinstance(exc, kind):
-            return Problem(status, code, detail, headers={"Retry-After": "1"} if status == 503 else None)
+            return _later(code, detail) if status == 503 else Problem(status, code, detail)
     return Problem(
         500, "internal_error", "The request was not carried out. It has been logged under its request_id."
     )
+
+
+def _later(code: str, detail: str) -> Problem:
+    return Problem(503, code, detail, headers={"Retry-After": "1"})
 
 
 def _refused(refused: Refused) -> Problem:

@@ -106,7 +106,7 @@ def test_cookies_are_the_hosts_own_and_nothing_waits_for_ever():
     assert (cookie, secure, own, site, token) == ("__Host-sessionid", True, True, "Lax", "__Host-csrftoken")
     found = dict(re.findall(r"-c (\w+)=(\d+)s", limits))
     assert set(found) == {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-    assert int(found["lock_timeout"]) <= 5 < int(found["statement_timeout"]) < 60
+    assert int(found["lock_timeout"]) < 5 < int(found["statement_timeout"]) < 60
     assert "lock_timeout=60s" in in_production(
         "settings.DATABASES['default']['OPTIONS']['options']", "qcluster"
     )

@@ -22,10 +22,11 @@ os.environ.setdefault(
 )  # what is wrong is told by the books, not by a killed session's log
 
 # Kills in one world: it is then finished and judged, and the next begins with a seed of its own.
-IN_A_WORLD = 250
+IN_A_WORLD, FREEZES_IN_A_WORLD = 250, 25
 WHAT = (
     "kills",
     "points",
+    "freezes",
     "late",
     "stops",
     "races",
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("what", nargs="*", choices=(*WHAT, []), help=f"of {', '.join(WHAT)}; all by default")
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--times", type=int, default=3, help="how often each named point")
+    parser.add_argument("--freezes", type=int, default=100, help="how many workers are stopped and go on")
     parser.add_argument("--lives", type=int, default=20, help="how many in which anything happens")
     parser.add_argument("--steps", type=int, default=200, help="of each of these lives")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
@@ -75,7 +77,18 @@ def database() -> Iterator[None]:
 
 def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Report"]]]:
     """Every round that was asked for, by a name that says what it does and with which seed."""
-    from tests.faults import anything, crowd, failover, kills, outages, races, restoring, retries, stops
+    from tests.faults import (
+        anything,
+        crowd,
+        failover,
+        freezes,
+        kills,
+        outages,
+        races,
+        restoring,
+        retries,
+        stops,
+    )
 
     wanted, seed = given.what or WHAT, given.seed
     for n, first in enumerate(range(0, given.kills if "kills" in wanted else 0, IN_A_WORLD)):
@@ -84,6 +97,10 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
     names = cache(lambda: kills.passages(seed))
     for n in range(given.times if "points" in wanted else 0):
         yield f"points seed {seed + n}", lambda n=n: kills.points(seed=seed + n, names=names())
+    for n, first in enumerate(range(0, given.freezes if "freezes" in wanted else 0, FREEZES_IN_A_WORLD)):
+        size = min(FREEZES_IN_A_WORLD, given.freezes - first)
+        name = f"freezes {size} seed {seed + n}"
+        yield name, lambda n=n, size=size: freezes.run(seed=seed + n, rounds=size, names=names())
     rest = {
         "late": lambda: kills.run_late(seed=seed), "stops": lambda: stops.run(seed=seed),
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),

@@ -14,7 +14,7 @@ from random import Random
 
 from tests.faults import judging, processes, work, world
 from tests.faults.points import Points
-from tests.faults.provider import Provider, Receiver, provider, receiver
+from tests.faults.provider import PATIENT, Provider, Receiver, provider, receiver
 
 # Seconds from the last of so many tasks, begun by any of the workers, to the next kill.
 LONGEST_LIFE, TASKS_A_LIFE = 0.04, (0, 0, 1, 2, 4)
@@ -86,7 +86,7 @@ class Round:
         from billing.models import Event, Invoice, Payment, WebhookAttempt
 
         self.provider.faults()
-        with work.ready(self.provider):
+        with work.ready(self.provider, PATIENT):
             try:
                 work.finish(self.clock)
             except Exception as error:  # what holds up a clean run is a finding, not the end of the harness
@@ -114,7 +114,7 @@ def a_round(seed: int, *, customers: int = 30, hooks: bool = True) -> Iterator[R
         tempfile.TemporaryDirectory() as folder,
         provider() as bank,
         receiver() if hooks else nullcontext() as ears,
-        work.ready(bank),
+        work.ready(bank, PATIENT),
     ):
         world.make(clock, dice, customers=customers, receiver_url=ears.url if ears else "")
         yield Round(seed, clock, dice, bank, ears, Path(folder) / "errors.log")

@@ -19,16 +19,20 @@ WRITES = re.compile(r"\s*(insert|update|delete|copy|with\b.*\b(insert|update|del
 
 
 class Points:
-    """Counts passages by name; at passage `number` of `name` the process is gone."""
+    """Counts passages by name; at passage `number` of `name` the process is gone, or gets another signal."""
 
-    def __init__(self, name: str = "", number: int = 1) -> None:
-        self.name, self.number = name, number
+    def __init__(self, name: str = "", number: int = 1, signal: int = signal.SIGKILL) -> None:
+        self.name, self.number, self.signal = name, number, signal
         self.passed: Counter[str] = Counter()
+
+    @property
+    def reached(self) -> bool:
+        return self.passed[self.name] >= self.number
 
     def at(self, name: str) -> None:
         self.passed[name] += 1
         if name == self.name and self.passed[name] == self.number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.signal)
 
     def around(
         self, owner: Any, attribute: str, border: str, counts: Callable[..., Any] | None = None

@@ -14,8 +14,8 @@ from typing import Any
 from tests.faults import processes
 
 KEY = "sk_test_" + "f" * 24
-# How long a worker waits for an answer that never comes.
-PATIENCE = (1.0, 0.4)
+# How long a worker waits for an answer that never comes; and who asks while nothing goes wrong, on a busy machine.
+PATIENCE, PATIENT = (1.0, 0.4), (30.0, 30.0)
 
 
 class _Unmoved(BaseHTTPRequestHandler):
@@ -99,13 +99,13 @@ class Provider:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def gateway(self) -> Any:
+    def gateway(self, patience: tuple[float, float] = PATIENCE) -> Any:
         """A gateway of this process; made after the fork, so that no connection is shared."""
         import stripe
 
         from billing.gateway import Gateway, client
 
-        return Gateway(client(stripe.RequestsClient(timeout=PATIENCE), KEY, self.url))
+        return Gateway(client(stripe.RequestsClient(timeout=patience), KEY, self.url))
 
     def charges(self) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{self.url}/told", timeout=30) as answer:

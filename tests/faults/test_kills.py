@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.faults import bugs, kills, races, retries, stops
+from tests.faults import bugs, freezes, kills, races, retries, stops
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +41,13 @@ def test_it_survives_a_death_at_named_points():
     }
     report = kills.points(seed=5, names=names, most=12)
     assert report.kills >= 6
+    assert clean(report)
+
+
+def test_who_was_frozen_while_others_took_the_work_changes_nothing():
+    """Five of them; `python -m tests.faults freezes` takes a hundred."""
+    report = freezes.run(seed=6, rounds=5, names=kills.passages(6, times=2))
+    assert report.counts["frozen"] == 5
     assert clean(report)
 
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from tests.faults import processes
-from tests.faults.provider import Provider
+from tests.faults.provider import PATIENCE, Provider
 from tests.faults.world import Clock, Tally, newcomer
 
 NO_WAIT = timedelta(0)
@@ -26,7 +26,7 @@ def forever(clock: Clock, provider: Provider, seed: int, log: Path, tally: Tally
 
 
 @contextlib.contextmanager
-def ready(provider: Provider) -> Iterator[None]:
+def ready(provider: Provider, patience: tuple[float, float] = PATIENCE) -> Iterator[None]:
     """This process with a provider, and with nothing but its own children's patience."""
     from django.conf import settings
 
@@ -36,7 +36,7 @@ def ready(provider: Provider) -> Iterator[None]:
     settings.OUTSIDE_NETWORKS = ["127.0.0.0/8"]
     press, isolated.render_isolated = isolated.render_isolated, lambda paper: b"%PDF a paper"
     try:
-        with gateway.use(provider.gateway()):
+        with gateway.use(provider.gateway(patience)):
             yield
     finally:
         isolated.render_isolated = press
@@ -73,11 +73,11 @@ def one(clock: Clock, dice: Random, log: Path, task: "Task | None" = None) -> No
 
 def lost(error: BaseException) -> bool:
     """Nothing but the loss of the database, however it is wrapped."""
-    from django.db import InterfaceError, OperationalError
+    from billing.away import is_away
 
     if isinstance(error, BaseExceptionGroup):
         return all(lost(each) for each in error.exceptions)
-    return isinstance(error, InterfaceError | OperationalError)
+    return is_away(error)
 
 
 # -- What Tandem does by itself ---------------------------------------------------------------------------
