@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from billing import prepared
-from config import chromium, schedules
+from config import chromium, roles, schedules
 
 OLDEST_POSTGRES = 15
 LITTLE_DISK, TOO_LITTLE_DISK = 2_000_000_000, 200_000_000  # bytes
@@ -245,6 +245,20 @@ def pooler() -> tuple[str, str]:
     return "ok", "between Tandem and the database; nothing is left to a session"
 
 
+def role() -> tuple[str, str]:
+    """Whether web and jobs connect as somebody who could take away what was written."""
+    found = roles.too_much()
+    if not found:
+        return "ok", "deletes no papers and no facts"
+    if not settings.PRODUCTION:
+        return "ok", "owns the tables; in production another one should work with them"
+    more = f" and {len(found) - 1} more" if found[1:] else ""
+    return (
+        "warn",
+        f"the role of DATABASE_URL {found[0]}{more}: manage.py app_role (docs/operating.md, Two roles)",
+    )
+
+
 def worker() -> tuple[str, str]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -400,6 +414,7 @@ DATABASE: list[Check] = [
     places,
     durability,
     pooler,
+    role,
     migrations,
     recurring_jobs,
     worker,

@@ -2,6 +2,12 @@
 
 import importlib.util
 
-pytest_plugins = ["tests.machine", "tests.fixtures_billing", "tests.fixtures_api", "tests.fixtures_outside"]
+pytest_plugins = [
+    "tests.machine",
+    "tests.fixtures_billing",
+    "tests.fixtures_api",
+    "tests.fixtures_outside",
+    "tests.fixtures_role",
+]
 if importlib.util.find_spec("tests.fixtures_stripe"):
     pytest_plugins.append("tests.fixtures_stripe")

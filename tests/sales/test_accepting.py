@@ -39,6 +39,12 @@ def open_approvals():
     ApprovalRule.objects.all().update(enabled=False)
 
 
+def test_it_is_sent_and_signed_by_a_role_that_deletes_nothing(as_app, sent, sign):
+    with as_app():
+        sign(sent())
+    assert Invoice.objects.get().status == "open"
+
+
 # -- The link
 
 
