@@ -50,7 +50,13 @@ def always_as_app(request: pytest.FixtureRequest) -> Iterator[None]:
     if beyond or not (mark or "db" in request.fixturenames):
         yield
         return
-    request.getfixturevalue("db")
+    for planted in (
+        "db",
+        "catalogue",
+        "sales_catalogue",
+    ):  # the rows that ship, put where they are by the owner
+        if planted == "db" or planted in request.fixturenames:
+            request.getfixturevalue(planted)
     make_role()
     with connection.cursor() as cursor:
         cursor.execute(f"set role {ROLE}")  # until the test's transaction is over
