@@ -1,13 +1,17 @@
 """The helper process of `isolated`: loads the press once, then forks a child with limits for every paper.
 
-python -m billing.papers.helper    (requests on standard input, answers on standard output)
+python -m billing.papers.helper SECONDS    (requests on standard input, answers on standard output)
+
+It ends when no request comes for so long.
 """
 
 import gc
 import json
 import os
+import select
 import signal
 import struct
+import sys
 from datetime import date
 from typing import Any, BinaryIO
 
@@ -17,15 +21,15 @@ from billing.papers.press import PaperToolsMissing
 from billing.papers.render import pdf
 
 
-def main() -> None:
-    """Answer requests until the worker closes the pipe."""
+def main(idle: float) -> None:
+    """Answer requests until the worker closes the pipe, or has asked for nothing for `idle` seconds."""
     leave_the_network()
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may look like an answer
     _warm()
     gc.freeze()  # a collection in a child would copy every page of the helper
-    while asked := _next(requests):
+    while _is_asked(requests, idle) and (asked := _next(requests)):
         answers.write(_answer(asked))
         answers.flush()
 
@@ -59,6 +63,12 @@ def _warm() -> None:
         )
     except PaperToolsMissing:
         return  # every request will be told
+
+
+def _is_asked(requests: BinaryIO, within: float) -> bool:
+    """Whether there is a request, or the end of them, within so many seconds. Nothing is read ahead: the next request
+    comes after the last answer."""
+    return bool(select.select([requests], [], [], within)[0])
 
 
 def _next(requests: BinaryIO) -> dict[str, Any] | None:
@@ -118,4 +128,4 @@ def _limit(seconds: int, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

@@ -31,6 +31,8 @@ MOST_SECONDS = 240
 # Address space in bytes: the loaded helper takes some 300 MiB, as many printed lines as there may be 70 more, and a line
 # of the table and the XML some 15 KiB.
 MEMORY, MEMORY_OF_A_LINE = 1024 * 2**20, 20 * 2**10
+# The helper takes 100 MB and is started in a second or two: it goes when nothing is printed for so long.
+IDLE_SECONDS = 300
 GRACE = 15  # seconds on top for starting the helper and for passing the result
 PASSED_ON = (
     "PATH",
@@ -92,11 +94,9 @@ class Helper:
             self.lock.release()
 
     def _print(self, paper: Paper, seconds: int, memory: int) -> bytes:
-        process = self._running()
-        deadline = time.monotonic() + seconds + GRACE
+        request = request_of(paper, seconds, memory)
         try:
-            _write(process, request_of(paper, seconds, memory))
-            verdict, body = _reply(process, deadline)
+            verdict, body = self._asked(request, seconds)
         except (OSError, EOFError) as error:
             self.stop()
             raise PaperFailed(f"the paper's helper process is gone: {error}") from error
@@ -104,10 +104,34 @@ class Helper:
             return body
         raise NAMED.get(verdict, PaperFailed)(body.decode())
 
+    def _asked(self, request: bytes, seconds: int) -> tuple[str, bytes]:
+        """What it answers; one that went since nothing had been asked for long, just as this was, is started again."""
+        while True:
+            process = self._running()
+            deadline = time.monotonic() + seconds + GRACE
+            try:
+                _write(process, request)
+                return _reply(process, deadline)
+            except (OSError, EOFError):
+                if not self._retired():
+                    raise
+
+    def _retired(self) -> bool:
+        """Whether it has ended by itself; then the next one is another."""
+        assert self.process is not None
+        try:
+            ended = self.process.wait(timeout=1) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        if ended:
+            self.process.communicate()  # closes the pipes
+            self.process = None
+        return ended
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "billing.papers.helper"],
+            self.process = subprocess.Popen(  # noqa: S603 - our own words
+                [sys.executable, "-m", "billing.papers.helper", str(IDLE_SECONDS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=ROOT,

@@ -59,6 +59,23 @@ def test_it_starts_again_when_the_helper_died() -> None:
     assert render_isolated(samples.usual_invoice()).startswith(b"%PDF")
 
 
+def test_its_helper_goes_when_nothing_is_printed_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "IDLE_SECONDS", 0.1)
+    helper = Helper()
+    try:
+        assert helper.print(samples.usual_invoice(), 30, isolated.MEMORY).startswith(b"%PDF")
+        first = helper.process
+        assert first is not None
+        assert first.wait(timeout=30) == 0
+        monkeypatch.setattr(isolated, "IDLE_SECONDS", 60)
+        # Asked at the very moment when it goes, nobody has seen yet that it has.
+        monkeypatch.setattr(first, "poll", lambda: None)
+        assert helper.print(samples.usual_invoice(), 30, isolated.MEMORY).startswith(b"%PDF")
+        assert helper.process is not first
+    finally:
+        helper.stop()
+
+
 def test_it_gives_up_on_a_helper_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "GRACE", 0)
     helper = Helper()
