@@ -228,3 +228,14 @@ def test_it_serves_root_from_a_home_that_only_root_can_reach(tmp_path: Path) -> 
         assert running(home)
         assert (home / "postgres").is_symlink()
     shutil.rmtree((home / "postgres").resolve())
+
+
+def test_it_says_so_when_it_takes_long_to_stop(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(server, "STOPPED_WITHIN", 0)
+    slow = subprocess.Popen(["sleep", "60"])
+    try:
+        server.wait_for_end(slow)
+    finally:
+        slow.kill()
+        slow.wait()
+    assert capsys.readouterr().err.startswith(f"PostgreSQL (process {slow.pid}) is still stopping")
