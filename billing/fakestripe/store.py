@@ -8,10 +8,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 Row = dict[str, Any]
 LINKS = ("customer", "payment_intent", "charge")
@@ -96,19 +96,23 @@ class SqliteStore:
         connection.execute("pragma synchronous=normal")
         return connection
 
+    def _run(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """What the statement answers."""
+        return self._open().execute(query, values).fetchall()
+
     def begin(self) -> None:
-        self._open().execute("begin immediate")
+        self._run("begin immediate")
 
     def commit(self) -> None:
-        self._open().execute("commit")
+        self._run("commit")
 
     def rollback(self) -> None:
-        self._open().execute("rollback")
+        self._run("rollback")
 
     def put(self, row: Row) -> None:
         """Insert or replace; a row keeps its place in the order of creation."""
         links = [row.get(link) if isinstance(row.get(link), str) else None for link in LINKS]
-        self._open().execute(
+        self._run(
             "insert into objects (id, kind, created, customer, payment_intent, charge, body)"
             " values (?, ?, ?, ?, ?, ?, ?)"
             " on conflict (id) do update set customer = excluded.customer, body = excluded.body,"
@@ -117,11 +121,12 @@ class SqliteStore:
         )
 
     def get(self, id: str) -> Row | None:
-        found = self._open().execute("select body from objects where id = ?", [id]).fetchone()
-        return json.loads(found[0]) if found else None
+        for (body,) in self._run("select body from objects where id = ?", [id]):
+            return cast(Row, json.loads(body))
+        return None
 
     def delete(self, id: str) -> None:
-        self._open().execute("delete from objects where id = ?", [id])
+        self._run("delete from objects where id = ?", [id])
 
     def rows(self, kind: str, **where: Any) -> list[Row]:
         """Rows of a kind, newest first.
@@ -136,44 +141,40 @@ class SqliteStore:
                 values.append(value)
         order = "asc" if where.get("before") else "desc"
         query = f"select body from objects where {' and '.join(parts)} order by seq {order} limit ?"  # noqa: S608
-        found = self._open().execute(query, [*values, where.get("limit") or -1]).fetchall()
+        found = self._run(query, [*values, where.get("limit") or -1])
         rows = [json.loads(body) for (body,) in found]
         return rows[::-1] if order == "asc" else rows
 
     def answer(self, key: str) -> tuple[str, int, str, float] | None:
         query = "select request, status, body, created from answers where key = ?"
-        found: tuple[str, int, str, float] | None = self._open().execute(query, [key]).fetchone()
-        return found
+        found = self._run(query, [key])
+        return found[0] if found else None
 
     def keep_answer(self, key: str, request: str, status: int, body: str, at: float) -> None:
-        self._open().execute(
-            "insert or replace into answers values (?, ?, ?, ?, ?)", [key, request, status, body, at]
-        )
+        self._run("insert or replace into answers values (?, ?, ?, ?, ?)", [key, request, status, body, at])
 
     def forget_answers(self, before: float) -> None:
-        self._open().execute("delete from answers where created < ?", [before])
+        self._run("delete from answers where created < ?", [before])
 
     def owe(self, event: str, due: float) -> None:
-        self._open().execute("insert or ignore into deliveries (event, due) values (?, ?)", [event, due])
+        self._run("insert or ignore into deliveries (event, due) values (?, ?)", [event, due])
 
     def owed(self, until: float, limit: int) -> list[tuple[str, int]]:
         query = "select event, attempts from deliveries where due <= ? order by due, rowid limit ?"
-        return self._open().execute(query, [until, limit]).fetchall()
+        return self._run(query, [until, limit])
 
     def postpone(self, event: str, due: float, attempts: int) -> None:
-        self._open().execute(
-            "update deliveries set due = ?, attempts = ? where event = ?", [due, attempts, event]
-        )
+        self._run("update deliveries set due = ?, attempts = ? where event = ?", [due, attempts, event])
 
     def delivered(self, event: str) -> None:
-        self._open().execute("delete from deliveries where event = ?", [event])
+        self._run("delete from deliveries where event = ?", [event])
 
     def switch(self, name: str) -> Any:
-        found = self._open().execute("select value from switches where name = ?", [name]).fetchone()
-        return json.loads(found[0]) if found else None
+        found = self._run("select value from switches where name = ?", [name])
+        return json.loads(found[0][0]) if found else None
 
     def set_switch(self, name: str, value: Any) -> None:
-        self._open().execute("insert or replace into switches values (?, ?)", [name, json.dumps(value)])
+        self._run("insert or replace into switches values (?, ?)", [name, json.dumps(value)])
 
 
 CONDITIONS = {
@@ -202,9 +203,18 @@ class MemoryStore(SqliteStore):
     def _close(self) -> None:
         """Memory belongs to this process; a child gets a copy of its own."""
 
+    def _run(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Nobody reads in the middle of another thread's transaction."""
+        with self._lock:
+            return super()._run(query, values)
+
     def begin(self) -> None:
         self._lock.acquire()
-        super().begin()
+        try:
+            super().begin()
+        except BaseException:
+            self._lock.release()
+            raise
 
     def commit(self) -> None:
         super().commit()
