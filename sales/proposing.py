@@ -337,11 +337,13 @@ def years_of(proposal: Proposal) -> int:
 
 
 def discount_of(proposal: Proposal, percent: Decimal | None, amount: int | None) -> Discount | None:
-    """The quote's own discount, not saved: percent off everything, or an amount off each period."""
+    """The quote's own discount, not saved: percent off everything, or an amount off each period. It is given once, with
+    the signature that saves it."""
+    own: dict[str, Any] = {"label": f"Quote {proposal.number}", "redemptions": 1}
     if percent:
-        return Discount(label=f"Quote {proposal.number}", percent_off=percent)
+        return Discount(**own, percent_off=percent)
     if amount:
-        return Discount(label=f"Quote {proposal.number}", amount_off=amount, currency=proposal.currency)
+        return Discount(**own, amount_off=amount, currency=proposal.currency)
     return None
 
 

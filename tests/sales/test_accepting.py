@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing import ending, forgetting
-from billing.models import Customer, Document, Event, Invoice, Mail, Seller, Subscription
+from billing.models import Customer, Discount, Document, Event, Invoice, Mail, Seller, Subscription
 from billing.papers.sheet import quote_sheet
 from billing.refusals import Refused
 from billing.timelines import WrongCurrency
@@ -303,6 +303,8 @@ def test_it_waits_for_the_end_of_the_paid_period(on_pro, sent, sign, advance, ru
     subscription.refresh_from_db()
     assert subscription.customer.__class__.objects.get().collection_method == "send_invoice"
     phases = list(subscription.phases.values_list("start_on", "end_on", "collection_method", "motion"))
+    given = Discount.objects.filter(label=f"Quote {quote.number}")
+    assert [discount.redemptions for discount in given] == [1]
     assert phases == [
         (date(2026, 1, 15), date(2026, 2, 15), "charge_automatically", "self_serve"),
         (date(2026, 2, 15), None, "send_invoice", "sales_led"),
