@@ -22,12 +22,12 @@ from django.db import models, transaction
 from django.db.models import Q
 
 from billing import people, printing
-from billing.erasing import replacing
+from billing.erasing import opened, replacing
 from billing.events import record
 from billing.models import CreditNote, Customer, Document, Invoice, Mail, Member, PrivacyRequest, User
 from billing.people import Person, Rows
 from billing.refusals import Refused
-from billing.sealing import seal, unseal
+from billing.sealing import seal
 
 OTHER = "another person"
 # Tables of these packages are told; what the framework keeps for signing in and for its queue is no knowledge about
@@ -50,12 +50,6 @@ class NoSuchPerson(Refused):
     """Nothing tells of this address."""
 
     code = "no_such_person"
-
-
-class AlreadyErased(Refused):
-    """The request was carried out: the address is known no more."""
-
-    code = "person_erased"
 
 
 def digest(address: str) -> str:
@@ -88,9 +82,7 @@ def ask(*, address: str, reason: str, now: datetime, actor: str) -> PrivacyReque
 
 def address_of(request: PrivacyRequest) -> str:
     """Raises AlreadyErased."""
-    if not request.address:
-        raise AlreadyErased("The person was erased: nothing tells of them any more.")
-    return str(json.loads(unseal(request.address))["address"])
+    return str(opened(request)["address"])
 
 
 def _counts(person: Person) -> dict[str, int]:

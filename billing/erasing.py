@@ -57,6 +57,12 @@ class Colleague(Refused):
     code = "person_is_staff"
 
 
+class AlreadyErased(Refused):
+    """The request was carried out: the address is known no more."""
+
+    code = "person_erased"
+
+
 class AlreadyWanted(Refused):
     """The erasure was asked for before."""
 
@@ -201,9 +207,17 @@ def _done(request: PrivacyRequest, person: Person, changed: Counter[str], now: d
 # -- What is known, and noted -------------------------------------------------------------------------------
 
 
+def opened(request: PrivacyRequest) -> dict[str, Any]:
+    """What the request keeps sealed: the address, and what an erasure that died had found. Raises AlreadyErased."""
+    if not request.address:
+        raise AlreadyErased("The person was erased: nothing tells of them any more.")
+    noted: dict[str, Any] = json.loads(unseal(request.address))
+    return noted
+
+
 def _known(request: PrivacyRequest) -> Person:
     """The person as found now, and as noted by a try that died."""
-    noted = json.loads(unseal(request.address))
+    noted = opened(request)
     person = people.find(noted["address"])
     person.names.update(noted.get("names", ()))
     person.customers.update(noted.get("customers", ()))
