@@ -72,7 +72,17 @@ def _met(rule: ApprovalRule, quote: Quote, figures: Figures, among: customers.Ba
     value = _measured(rule.measure, quote, figures)
     if rule.over is None or value <= rule.over:
         return ""
-    return f"{rule.name}: {value.normalize():f}"
+    return f"{rule.name}: {_said(rule.measure, value, quote.currency)}"
+
+
+def _said(measure: str, value: Decimal, currency: str) -> str:
+    """A measured figure with its unit: 25 %, $120,000.00, 36 months."""
+    if measure == Measure.TCV:
+        return addresses.money(int(value.scaleb(exponent(currency))), currency)
+    return f"{value.normalize():f} {UNITS[measure]}"
+
+
+UNITS: dict[str, str] = {Measure.DISCOUNT: "%", Measure.TERM: "months", Measure.NET_DAYS: "days"}
 
 
 def _measured(measure: str, quote: Quote, figures: Figures) -> Decimal:

@@ -155,7 +155,7 @@ class HandoffTaskAdmin(Screen):
         "Nothing waits for you",
         "Signals raise tasks: usage near a limit, a growing team, a demo. Rules and thresholds are under Signals.",
     )
-    list_display = ("who", "reason", figure("score"), "owner", "due", state())
+    list_display = ("who", "reason", figure("score", "score when raised"), "owner", "due", state())
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
     list_select_related = ("customer", "lead", "owner")
@@ -194,6 +194,9 @@ class HandoffTaskAdmin(Screen):
             "trouble": handing_over.trouble(row.customer, now) if row.customer and row.is_open else "",
             **_snoozed(row, now),
             "worth": _worth(row, now),
+            "accepts": row.status == "open"
+            and row.owner_id in (None, request.user.pk)
+            and self.may(request, row, "accept"),
             "score": handing_over.score(signals, now, settings),
             "late": row.is_open and row.due_on < timezone.localdate(now),
             "quotes": row.quotes.select_related("plan", "customer__test_clock").order_by("-created_at"),
