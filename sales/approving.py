@@ -79,7 +79,7 @@ def _said(measure: str, value: Decimal, currency: str) -> str:
     """A measured figure with its unit: 25 %, $120,000.00, 36 months."""
     if measure == Measure.TCV:
         return addresses.money(int(value.scaleb(exponent(currency))), currency)
-    return f"{value.normalize():f} {UNITS[measure]}"
+    return f"{value.normalize():f}\u00a0{UNITS[measure]}"
 
 
 UNITS: dict[str, str] = {Measure.DISCOUNT: "%", Measure.TERM: "months", Measure.NET_DAYS: "days"}

@@ -108,7 +108,7 @@ def test_options_move_up_when_one_is_removed(pair):
 
 def test_the_rules_look_at_every_option(pair, staff):
     first, second = pair(discount_percent=Decimal(25))
-    with pytest.raises(quoting.NeedsApproval, match="Option B: Three years, Discount over 20 %: 25 %"):
+    with pytest.raises(quoting.NeedsApproval, match="Option B: Three years, Discount over 20 %: 25\u00a0%"):
         quoting.send(quote=first, now=NOON, actor="user:1")
     quoting.submit(quote=first, now=NOON, actor="user:1")
     assert [each.state for each in first.options()] == ["approved", "in_approval"]

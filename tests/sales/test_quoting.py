@@ -119,7 +119,7 @@ def test_it_looks_at_the_deepest_year_of_a_ramp(make_customer, draft):
         customer=make_customer(), quantity=60, term_months=24, ramp=[{"year": 2, "discount_percent": "25"}]
     )
     quoting.submit(quote=quote, now=NOON, actor="user:1")
-    assert [a.words for a in quote.approvals.all()] == ["Discount over 20 %: 25 %"]
+    assert [a.words for a in quote.approvals.all()] == ["Discount over 20 %: 25\u00a0%"]
 
 
 def test_it_measures_a_fixed_discount_in_percent(make_customer, draft):
