@@ -5,12 +5,13 @@ of the data, so that a hole in those is seen too.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import DecimalField, Field, ForeignKey, Model, prefetch_related_objects
 
 from billing import figures, owing, timelines
@@ -286,9 +287,23 @@ def invariants() -> list[Invariant]:
 
 
 def check(*, most: int = 20) -> list[Breach]:
-    """Every breach of every invariant (at most `most` rows shown for each)."""
-    breaches = [breach for invariant in invariants() for breach in _ask(invariant, most)]
-    return [*breaches, *_unsaid()]
+    """Every breach of every invariant (at most `most` rows shown for each), as of one moment."""
+    with _one_moment():
+        breaches = [breach for invariant in invariants() for breach in _ask(invariant, most)]
+        return [*breaches, *_unsaid()]
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """Whatever is asked meanwhile is answered as of now, though work goes on: a subscription that is changed between its
+    timeline and its papers would be told as wrong. Within somebody's transaction it is that one's."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+        yield
 
 
 # -- Read off the tables, so that a new column is asked about from its first day --------------------------------

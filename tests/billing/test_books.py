@@ -1,6 +1,7 @@
 """Each invariant of `check_books` is broken once, with triggers and constraints out of the way, and must be found."""
 
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -15,12 +16,14 @@ from billing import (
     disputing,
     keys,
     metering,
+    owing,
     refunding,
     subscribing,
     timelines,
     webhooks_out,
 )
 from billing.models import Discount, Document, InvoiceLine, Mail, Phase, Price
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -212,3 +215,26 @@ def test_a_discount_that_was_given_again_is_wanted_and_one_that_came_back_is_not
     Phase.objects.filter(subscription=row, end_on=None).update(discount=Discount.objects.get(code="once"))
     (breach,) = books.check()
     assert (breach.id, row.pk in breach.found) == ("I-26b", True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_looks_at_one_moment_while_work_goes_on(make_customer, subscribe, monkeypatch):
+    """Seats are added after the timeline was read and before the papers are."""
+    row = subscribe(make_customer(), quantity=3)
+    read = owing.gather
+
+    def later(page):
+        monkeypatch.undo()
+        (added,) = at_once(partial(more_seats, row))
+        assert added is None, added
+        return read(page)
+
+    monkeypatch.setattr(owing, "gather", later)
+    assert books.check() == []
+    assert row.invoices.count() == 2
+    assert books.check() == []
+
+
+def more_seats(row):
+    with transaction.atomic():
+        subscribing.change(subscription=row, now=row.customer.now, actor="user:1", quantity=Decimal(5))
