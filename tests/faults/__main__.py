@@ -27,6 +27,7 @@ WHAT = (
     "kills",
     "points",
     "freezes",
+    "clocks",
     "late",
     "stops",
     "races",
@@ -79,6 +80,7 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
     """Every round that was asked for, by a name that says what it does and with which seed."""
     from tests.faults import (
         anything,
+        clocks,
         crowd,
         failover,
         freezes,
@@ -102,10 +104,13 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         name = f"freezes {size} seed {seed + n}"
         yield name, lambda n=n, size=size: freezes.run(seed=seed + n, rounds=size, names=names())
     rest = {
-        "late": lambda: kills.run_late(seed=seed), "stops": lambda: stops.run(seed=seed),
+        "clocks": lambda: clocks.run(seed=seed), "late": lambda: kills.run_late(seed=seed),
+        "stops": lambda: stops.run(seed=seed),
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
         "outages": lambda: outages.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
     }  # fmt: skip
+    if "restore" in wanted:
+        yield f"restore to a moment, seed {seed}", lambda: restoring.to_a_moment(seed=seed)
     if "crowd" in wanted:
         yield f"crowd seed {seed}", lambda: crowd.run(seed=seed)
         yield f"crowd, a pooler, seed {seed}", lambda: crowd.run(seed=seed, pooled=True)

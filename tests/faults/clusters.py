@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,45 @@ class Server:
 
     def follows(self, other: "Server") -> None:
         """Takes the other's data, and what is written there from now on. To be called before `start`."""
+        self.takes(other, "--write-recovery-conf")
+
+    def takes(self, other: "Server", *options: str) -> None:
+        """A base backup: the other's data as they are now, in place of an empty server's."""
         target, user = self.room / "data", places.server_user()
         target.mkdir()
         places.give(target, user)
         subprocess.run(
             [program("pg_basebackup"), "--host", str(other.socket), "--username", places.NAME, "--pgdata", str(target),
-             "--write-recovery-conf", "--no-sync", "--checkpoint=fast"],
+             *options, "--no-sync", "--checkpoint=fast"],
             cwd="/", env=places.PLAIN_ENVIRONMENT, check=True, **places.as_user(user),
         )  # fmt: skip
+
+    def archives(self) -> Path:
+        """Keeps its log from now on, in the folder that it answers. To be called before `start`."""
+        archive = self.room / "archive"
+        archive.mkdir()
+        places.give(archive, places.server_user())
+        self.settings |= {"archive_mode": "on", "archive_command": f"cp %p {archive}/%f"}
+        return archive
+
+    def archived(self) -> None:
+        """Waits until what was written so far is in the archive."""
+        ((last,),) = self.ask("select pg_walfile_name(pg_switch_wal())")
+        while not self.ask("select 1 from pg_stat_archiver where last_archived_wal >= %s", last):
+            time.sleep(0.02)
+
+    def recovers(self, archive: Path, until: datetime) -> None:
+        """From the base backup and the archive, as it was at that time. In place of `start`."""
+        self.settings |= {
+            "restore_command": f"cp {archive}/%f %p", "recovery_target_time": until.isoformat(),
+            "recovery_target_action": "promote",
+        }  # fmt: skip
+        signal_file = self.room / "data" / "recovery.signal"
+        signal_file.touch()
+        places.give(signal_file, places.server_user())
+        self.start()
+        while self.ask("select 1 where pg_is_in_recovery()"):
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """As a machine that loses its power: every process of it at once, with all that was not written down."""

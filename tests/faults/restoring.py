@@ -1,9 +1,16 @@
-"""F37: a dump is taken while workers bill and charge, and they go on. It is restored in another cluster: what it has
-holds together, what was charged after it is told by the provider's list, somebody says what it was, work goes on."""
+"""F37: a dump, or a base backup with the log that follows it, is taken while workers bill and charge, and they go on.
 
+It is restored in another cluster, the second kind to a moment in the middle of a run: what it has holds together, what
+was charged after it is told by the provider's list, somebody says what it was, work goes on.
+"""
+
+import tempfile
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from django.db import connection
 
 from tests.faults import clusters, judging, processes, work
 from tests.faults.kills import Report, Round, a_round
@@ -37,6 +44,43 @@ def run(*, seed: int, customers: int = 15, before: float = 2.0, after: float = 2
             report.found = goes_on(this, report, dumped)
     report.seconds = time.monotonic() - started
     return report
+
+
+def to_a_moment(*, seed: int, customers: int = 15, before: float = 2.0, after: float = 2.0) -> Report:
+    """before, after: seconds of work from the base backup until that moment, and from the first charge after it."""
+    started, report = time.monotonic(), Report("restored to a moment", seed)
+    with clusters.servers(2) as (primary, other), tempfile.TemporaryDirectory() as folder:
+        archive = primary.archives()
+        primary.start()
+        clusters.copied(primary)
+        address = clusters.Address(Path(folder), primary)
+        with clusters.at(address.folder), a_round(seed, customers=customers) as this:
+            living = [this.worker() for _ in range(2)]
+            try:
+                this.clock.advance(days=40)
+                other.takes(primary)
+                time.sleep(before)
+                ((moment, there),) = primary.ask(AT_THAT_MOMENT)
+                charges = len(this.provider.charges())
+                this.clock.advance(days=31)
+                until(lambda: len(this.provider.charges()) > charges)
+                time.sleep(after)
+            finally:
+                for pid in living:
+                    processes.kill(pid)
+            primary.archived()
+            primary.kill()
+            other.recovers(archive, moment)
+            address.leads_to(other)
+            connection.close()
+            lost = there - other.ask(AT_THAT_MOMENT)[0][1]
+            report.found = {"lost": [f"{lost} invoices"] if lost > 0 else [], **goes_on(this, report, moment)}
+    report.seconds = time.monotonic() - started
+    return report
+
+
+# The time of the database, and how many invoices it had then.
+AT_THAT_MOMENT = "select clock_timestamp(), count(*) from billing_invoice where number <> ''"
 
 
 def goes_on(this: Round, report: Report, dumped: datetime) -> dict[str, list[str]]:

@@ -1,10 +1,11 @@
 """The short form of the kill harness, and that it can fail. The long form: `python -m tests.faults`."""
 
 import logging
+from functools import cache
 
 import pytest
 
-from tests.faults import bugs, freezes, kills, races, retries, stops
+from tests.faults import bugs, clocks, freezes, kills, races, retries, stops
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,6 +17,12 @@ def away(settings):
     logging.disable(logging.CRITICAL)  # sessions that are killed say so
     yield
     logging.disable(logging.NOTSET)
+
+
+@cache
+def points():
+    """Found by whichever test is the first to want them."""
+    return kills.passages(5, times=4)
 
 
 def clean(report):
@@ -30,7 +37,7 @@ def test_it_survives_two_hundred_kills():
 
 def test_it_survives_a_death_at_named_points():
     """A few of them; `python -m tests.faults points` takes all."""
-    names = kills.passages(5, times=4)
+    names = points()
     assert len(names) >= 80
     assert {name.split(" in ")[0] for name in names} >= {
         "commit",
@@ -46,9 +53,13 @@ def test_it_survives_a_death_at_named_points():
 
 def test_who_was_frozen_while_others_took_the_work_changes_nothing():
     """Five of them; `python -m tests.faults freezes` takes a hundred."""
-    report = freezes.run(seed=6, rounds=5, names=kills.passages(6, times=2))
+    report = freezes.run(seed=6, rounds=5, names=points())
     assert report.counts["frozen"] == 5
     assert clean(report)
+
+
+def test_workers_whose_clocks_differ_do_nothing_twice():
+    assert clean(clocks.run(seed=9, tasks=80, customers=8))
 
 
 def test_it_catches_up_when_nothing_ran_for_two_months():
