@@ -39,6 +39,26 @@ def test_every_page_is_sound(open_page, member, width):
         page.goto(f"{page.site}/portal/{address}")
         assert page.locator("h1").count() == 1, address
         sound(page)
+    page.set_viewport_size({"width": 320, "height": 640})  # what 1280 px are at 400 %
+    for address in (*PAGES, change):
+        page.goto(f"{page.site}/portal/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") == 320, address
+
+
+def test_what_is_chosen_shows_in_colours_of_the_readers_own(open_page, member):
+    """Grounds and shadows are not drawn then."""
+    page = open_page("/portal/usage/", 390, member[0])
+    page.emulate_media(forced_colors="active")
+    looks = """name => {
+        const seen = getComputedStyle(document.querySelector(name))
+        return [seen.backgroundColor, seen.color, seen.borderTopWidth]
+    }"""
+    chosen, other = (
+        page.evaluate(looks, f".bottomnav a{which}") for which in ("[aria-current]", ":not([aria-current])")
+    )
+    assert chosen[0] != other[0]
+    assert chosen[1] != other[1]
+    assert page.evaluate(looks, ".bar")[2] == "1px"
 
 
 def test_cards_are_added_chosen_removed_and_told_when_they_are_over(open_page, member):

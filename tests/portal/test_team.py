@@ -92,7 +92,8 @@ def test_seats_can_follow_the_team(alice, nova, sub, member_of):
     for n in range(3):
         member_of(nova, f"p{n}@nova.example", "viewer")
     page = alice.get("/portal/team/").text
-    assert "See what 4 seats cost" in page
+    assert page.count("See what 4 seats cost") == 1  # and no field below is called so
+    assert page.index("See what 4 seats cost") < page.index("p0@nova.example")
     where = f"/portal/plan/{sub.pk}/?plan=pro&interval=month&quantity=4"
     assert where.replace("&", "&amp;") in page
     assert "Confirm and pay" in alice.get(where).text or "To pay today" in alice.get(where).text
