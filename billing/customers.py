@@ -1,6 +1,6 @@
 """Who buys: made, changed, given members and an owner, and put in the segment that its revenue earns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -436,12 +436,19 @@ def _refuse_full(customer: Customer, now: datetime) -> None:
 
 def name_of(actor: str) -> str:
     """The person behind an actor such as `member:mem_…` or `user:7`; "" for programs and for who is gone."""
-    kind, _, key = actor.partition(":")
-    if kind == "member":
-        member = Member.objects.select_related("user").filter(pk=key).first()
-        return str(member.user) if member else ""
-    user = User.objects.filter(pk=key).first() if kind == "user" and key.isdigit() else None
-    return str(user or "")
+    return names_of([actor])[actor]
+
+
+def names_of(actors: Iterable[str]) -> dict[str, str]:
+    """The same of many, by actor; a statement for those of the staff, and one for members."""
+    parted = {actor: actor.partition(":") for actor in actors}
+    staff = {key for kind, _, key in parted.values() if kind == "user" and key.isdigit()}
+    members = [key for kind, _, key in parted.values() if kind == "member"]
+    people = {f"user:{each.pk}": str(each) for each in User.objects.filter(pk__in=staff)} if staff else {}
+    if members:
+        rows = Member.objects.select_related("user").filter(pk__in=members)
+        people |= {f"member:{each.pk}": str(each.user) for each in rows}
+    return {actor: people.get(actor, "") for actor in parted}
 
 
 def _role(role: str) -> str:

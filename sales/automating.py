@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from billing import customers, mail, outside, timelines, typed
 from billing.events import TYPES
@@ -256,13 +256,11 @@ def dry_run_of(
     return dry_run(automation=automation, now=now)
 
 
-def ran_lately(*, now: datetime) -> dict[str, tuple[int, int]]:
-    """{automation: (runs, those of them that failed)} of the runs of the last thirty days."""
+def ran_lately(*, now: datetime) -> QuerySet[Any, Any]:
+    """(automation, its runs of the last thirty days, those of them that failed)"""
     rows = AutomationRun.objects.filter(at__gte=now - LATELY).order_by().values_list("automation")
     failed = Count("pk", filter=Q(status=AutomationRun.Status.FAILED))
-    return {
-        automation: (runs, lost) for automation, runs, lost in rows.annotate(runs=Count("pk"), failed=failed)
-    }
+    return rows.annotate(runs=Count("pk"), failed=failed)
 
 
 def examples(trigger: str) -> dict[str, str]:

@@ -1,18 +1,30 @@
 """Drafting quotes: for a lead, for a customer, in one click from a live subscription; and editing them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
-from billing import numbering, subscribing, timelines, typed
+from billing import bulk, numbering, subscribing, timelines, typed
 from billing.events import record
 from billing.maths.periods import add_months, local_date
-from billing.models import Customer, Meter, Plan, Seller, Subscription, UsageDay, User
+from billing.models import (
+    Customer,
+    Entitlement,
+    Member,
+    Meter,
+    Plan,
+    Price,
+    Seller,
+    Subscription,
+    UsageDay,
+    User,
+)
 from billing.refusals import Refused
 from sales import approving, comparing, deals, owning, proposing, quote_terms
 from sales.catalogue import QUOTE_SERIES
@@ -155,9 +167,10 @@ def draft_from_subscription(
         raise subscribing.NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
     customer = subscription.customer
     spec = timelines.spec_on(timelines.specs_of(subscription), local_date(now, subscription.timezone))
-    seats = seats_in_use(subscription, spec)
-    usage = usage_by_month(customer, now)
-    plan = plan or next_plan(spec.plan if spec else None, seats=seats, usage=usage)
+    sold = sold_to(customer)
+    seats = seats_in_use(spec, sold.members)
+    usage = usage_by_month(customer, now, sold.meters)
+    plan = plan or next_plan(spec.plan if spec else None, sold, seats=seats, usage=usage)
     title = f"{plan.name} for {customer.name}"[:200]
     wanted = {"quantity": seats, "starts": Quote.Starts.PERIOD_END, "title": title, **terms}
     quote = draft(subscription=subscription, plan=plan, now=now, actor=actor, by=by, **wanted)
@@ -171,24 +184,74 @@ def draft_from_subscription(
     return quote
 
 
-def seats_in_use(subscription: Subscription, spec: timelines.PhaseSpec | None) -> Decimal:
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What a proposal is made of: the plans that are sold, by rank, with their limits and prices; every meter; and how
+    many members the customer has."""
+
+    plans: Sequence[Plan]
+    meters: Mapping[str, Meter]
+    members: int
+
+
+def sold_to(customer: Customer) -> Sold:
+    """One statement."""
+    return sold_of(bulk.read(*wanted(customer)))
+
+
+def wanted(customer: Customer) -> tuple[QuerySet[Any], ...]:
+    """What has to be read for `sold_of`, for one `bulk.read`."""
+    plans = Plan.objects.filter(archived_at__isnull=True)
+    return (
+        plans.order_by("rank"),
+        Entitlement.objects.filter(plan__in=plans.order_by().values("pk")).order_by("pk"),
+        Price.objects.filter(plan__in=plans.order_by().values("pk")).order_by("kind", "created_at", "pk"),
+        Meter.objects.all(),
+        Member.objects.filter(customer=customer, removed_at__isnull=True).only("pk"),
+    )
+
+
+def sold_of(tables: Sequence[Sequence[Any]]) -> Sold:
+    """From the rows that were `wanted`."""
+    plans, limits, prices, meters, members = tables
+    known = {meter.pk: meter for meter in meters}
+    for limit in limits:
+        limit.meter = known.get(limit.meter_id)
+    for plan in plans:
+        mine = [price for price in prices if price.plan_id == plan.pk]
+        for price in mine:
+            price.plan = plan
+        plan._prefetched_objects_cache = {
+            "entitlements": _read(
+                Entitlement.objects.filter(plan=plan), [row for row in limits if row.plan_id == plan.pk]
+            ),
+            "prices": _read(Price.objects.filter(plan=plan), mine),
+        }
+    return Sold(plans, known, len(members))
+
+
+def _read(rows: QuerySet[Any], found: list[Any]) -> QuerySet[Any]:
+    """Rows that were read, as a prefetch leaves them: narrowed further they are asked for anew."""
+    rows._result_cache, rows._prefetch_done = found, True  # type: ignore[attr-defined]
+    return rows
+
+
+def seats_in_use(spec: timelines.PhaseSpec | None, members: int) -> Decimal:
     """What is paid for, or the members if there are more of them."""
     paid = subscribing.seats(spec.items) if spec else None
-    members = subscription.customer.members.filter(removed_at__isnull=True).count()
     return max(paid or Decimal(1), Decimal(members))
 
 
-def next_plan(present: Plan | None, *, seats: Decimal, usage: Sequence[Mapping[str, Any]] = ()) -> Plan:
+def next_plan(
+    present: Plan | None, sold: Sold, *, seats: Decimal, usage: Sequence[Mapping[str, Any]] = ()
+) -> Plan:
     """The lowest plan above the present one that sales sells and whose limits hold what is used.
 
     The highest plan when none does, or there is nothing above.
     """
     rank = present.rank if present else 0
-    plans = Plan.objects.filter(archived_at__isnull=True, rank__gt=rank).exclude(motion="self_serve")
-    for plan in plans.order_by("rank").prefetch_related("entitlements__meter"):
-        if _holds(plan, seats, usage):
-            return plan
-    return Plan.objects.filter(archived_at__isnull=True).order_by("-rank")[0]
+    above = (plan for plan in sold.plans if plan.rank > rank and plan.motion != "self_serve")
+    return next((plan for plan in above if _holds(plan, seats, usage)), sold.plans[-1])
 
 
 def _holds(plan: Plan, seats: Decimal, usage: Sequence[Mapping[str, Any]]) -> bool:
@@ -207,7 +270,7 @@ def _busiest(usage: Sequence[Mapping[str, Any]], meter: str) -> Decimal:
     return max((Decimal(month["quantity"]) for month in months), default=Decimal(0))
 
 
-def usage_by_month(customer: Customer, now: datetime) -> list[dict[str, Any]]:
+def usage_by_month(customer: Customer, now: datetime, meters: Mapping[str, Meter]) -> list[dict[str, Any]]:
     """Twelve months of each meter: [{meter, name, months: [{month, quantity}]}], quantities as text."""
     today = local_date(now, customer.timezone)
     first = add_months(today.replace(day=1), 1 - MONTHS_SHOWN)
@@ -216,7 +279,6 @@ def usage_by_month(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     months: Any = rows.annotate(month=TruncMonth("day")).values("meter", "month")
     for row in months.annotate(n=Sum("count"), total=Sum("total"), peak=Max("peak")).order_by("month"):
         totals.setdefault(row["meter"], {})[row["month"]] = row
-    meters = Meter.objects.in_bulk(list(totals))
     shown = [add_months(first, n) for n in range(MONTHS_SHOWN)]
     return [
         {

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import batched
+from typing import Any
 
 from django.db.models import DateTimeField, F, Value
 from django.db.models.functions import Coalesce
 
-from billing import metering
-from billing.models import Customer, Event
+from billing import bulk, metering
+from billing.models import Customer, Event, Meter
 from sales import chunking, engagement, gathering, handing_over, rules, watching
 from sales.models import EngagementScore, HandoffTask, Rule, SalesSettings, Signal
 from sales.rules import Facts, Finding, Happened, Setting
@@ -124,8 +125,7 @@ def look_back(*, codes: Collection[str], now: datetime, customer: Customer | Non
     numbers = _recent(codes, now, customer)
     events = gathering.happened(Event.objects.filter(number__in=numbers[:MOST_EVENTS])) if numbers else {}
     scores = _scores(now, customer) if engagement.CODE in codes else {}
-    ids = sorted({*events, *scores})
-    known = {row.pk: row for row in Customer.objects.filter(pk__any=ids).select_related("test_clock")}
+    known = {customer.pk: customer} if customer else _customers({*events, *scores})
     facts = [
         each
         for some in batched(events, chunking.CHUNK)
@@ -133,6 +133,11 @@ def look_back(*, codes: Collection[str], now: datetime, customer: Customer | Non
     ]
     since = {pk: row.on_clock(now) - LOOKED_BACK for pk, row in known.items()}
     return Past(since, known, facts, scores, len(numbers) > MOST_EVENTS)
+
+
+def _customers(ids: Collection[str]) -> dict[str, Customer]:
+    rows = Customer.objects.filter(pk__any=sorted(ids)).select_related("test_clock")
+    return {row.pk: row for row in rows}
 
 
 def _recent(codes: Collection[str], now: datetime, customer: Customer | None) -> list[int]:
@@ -154,16 +159,31 @@ def _scores(now: datetime, customer: Customer | None) -> dict[str, list[Engageme
     return found
 
 
-def replay(*, past: Past, rule: Rule) -> Replayed:
-    """What the rule, as it is set on the given row (which need not be saved), finds in the past."""
-    setting = watching.setting_of(rule)
+def replay(*, past: Past, rows: Sequence[Rule]) -> list[Replayed]:
+    """What each rule, as it is set on the given row (which need not be saved), finds in the past."""
+    settings = [watching.setting_of(row) for row in rows]
+    found = [_first(past, row, setting) for row, setting in zip(rows, settings, strict=True)]
+    signals = _signals(finding.key for each in found for _, finding in each)
+    return [
+        Replayed(setting, tuple(reversed(_new(past, _joined(each, past.customers, signals)))))
+        for setting, each in zip(settings, found, strict=True)
+    ]
+
+
+def _first(past: Past, rule: Rule, setting: Setting) -> list[tuple[str, Finding]]:
+    """Each thing when it was found first in the window, with whom it is about."""
     first: dict[str, tuple[str, Finding]] = {}
     for pk, finding in sorted(_findings(past, rule, setting), key=lambda each: each[1].occurred_at):
         if finding.occurred_at > past.since[pk]:
             first.setdefault(finding.key, (pk, finding))
-    told = _joined(first.values(), past.customers)
-    new = [each for each in told if not each.signal or each.signal.occurred_at > past.since[each.customer.pk]]
-    return Replayed(setting, tuple(reversed(new)))
+    return list(first.values())
+
+
+def _new(past: Past, told: Iterable[Tried]) -> list[Tried]:
+    """Without what had been told before the window."""
+    return [
+        each for each in told if not each.signal or each.signal.occurred_at > past.since[each.customer.pk]
+    ]
 
 
 def _findings(past: Past, rule: Rule, setting: Setting) -> Iterator[tuple[str, Finding]]:
@@ -176,50 +196,104 @@ def _findings(past: Past, rule: Rule, setting: Setting) -> Iterator[tuple[str, F
                 yield pk, finding
 
 
-def _joined(found: Iterable[tuple[str, Finding]], customers: Mapping[str, Customer]) -> list[Tried]:
-    pairs = list(found)
-    rows = Signal.objects.filter(dedupe_key__in=[finding.key for _, finding in pairs]).select_related("task")
-    signals = {row.dedupe_key: row for row in rows.defer("evidence")}
-    return [Tried(customers[pk], finding, signals.get(finding.key)) for pk, finding in pairs]
+def _signals(keys: Iterable[str]) -> dict[str, Signal]:
+    rows = Signal.objects.filter(dedupe_key__in=list(keys)).select_related("task").defer("evidence")
+    return {row.dedupe_key: row for row in rows}
+
+
+def _joined(
+    found: Iterable[tuple[str, Finding]], customers: Mapping[str, Customer], signals: Mapping[str, Signal]
+) -> list[Tried]:
+    return [Tried(customers[pk], finding, signals.get(finding.key)) for pk, finding in found]
 
 
 # -- The present -----------------------------------------------------------------------------------------------
 
 
-def today(*, customer: Customer, rule: Rule, now: datetime) -> Present:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a customer stands at a moment, as far as rules look at it, and what sales was told: `signals` by key, with
+    their tasks."""
+
+    customer: Customer
+    moment: datetime
+    facts: Sequence[Facts]
+    scores: Sequence[EngagementScore]
+    signals: Mapping[str, Signal]
+    settings: SalesSettings
+
+    @property
+    def counting(self) -> list[Signal]:
+        """What makes up the score."""
+        rows = [each for each in self.signals.values() if each.status == Signal.Status.OPEN]
+        return [each for each in rows if each.task is None or each.task.is_open]
+
+
+def stand(*, customer: Customer, codes: Collection[str], now: datetime) -> Standing:
+    """What the rules with these codes look at."""
+    moment = customer.on_clock(now)
+    signals, tasks, scores, settings, meters, rows = bulk.read(
+        Signal.objects.filter(customer=customer).order_by("occurred_at", "pk"),
+        HandoffTask.objects.filter(customer=customer),
+        EngagementScore.objects.filter(customer=customer).order_by("day"),
+        SalesSettings.objects.filter(pk=1),
+        Meter.objects.all(),
+        Rule.objects.all(),
+    )
+    _point(signals, "task", tasks)
+    _point(signals, "rule", rows)
+    known = {meter.pk: meter for meter in meters}
+    events = {customer.pk: _standing(customer, codes, moment, known)}
+    return Standing(
+        customer, moment, gathering.gather({customer.pk: customer}, events), scores,
+        {each.dedupe_key: each for each in signals}, next(iter(settings), SalesSettings(pk=1)),
+    )  # fmt: skip
+
+
+def _point(rows: Iterable[Signal], name: str, targets: Iterable[Any]) -> None:
+    known = {target.pk: target for target in targets}
+    for row in rows:
+        setattr(row, name, known.get(getattr(row, f"{name}_id")))
+
+
+def today(*, standing: Standing, rule: Rule) -> Present:
     """Would the rule, set as on the given row, fire for this customer as things stand?"""
-    setting, moment = watching.setting_of(rule), customer.on_clock(now)
+    setting, customer = watching.setting_of(rule), standing.customer
     if setting.code == engagement.CODE:
-        return _engaged(customer, rule)
-    facts = gathering.gather({customer.pk: customer}, {customer.pk: _standing(customer, setting, moment)})
+        return _engaged(standing, rule)
+    facts = [each for each in standing.facts if setting.code in rules.TRIGGERS.get(each.event.type, ())]
     found = {
         each.key: (customer.pk, each) for one in facts for each in rules.weigh(one, {setting.code: setting})
     }
-    return Present(tuple(_joined(found.values(), {customer.pk: customer})), _seen(setting.code, facts))
+    told = _joined(found.values(), {customer.pk: customer}, standing.signals)
+    return Present(tuple(told), _seen(setting.code, facts))
 
 
-def _standing(customer: Customer, setting: Setting, moment: datetime) -> list[Happened]:
-    """The last event of each kind that the rule listens to, and how the company and its usage stand."""
-    types = {type for type, codes in rules.TRIGGERS.items() if setting.code in codes}
+def _standing(
+    customer: Customer, codes: Collection[str], moment: datetime, meters: Mapping[str, Meter]
+) -> list[Happened]:
+    """The last event of each kind that the rules listen to, and how the company and its usage stand."""
+    types = {type for type, theirs in rules.TRIGGERS.items() if set(theirs).intersection(codes)}
     rows = Event.objects.filter(customer=customer, type__in=types - STANDING)
     last = rows.order_by("type", "-number").distinct("type").values("number")
     events = gathering.happened(Event.objects.filter(number__in=last)).get(customer.pk, [])
     if types & gathering.COMPANY:
         events.append(Happened(0, "customer.updated", customer.pk, moment))
     if metering.THRESHOLD_REACHED in types:
-        for usage in metering.current_of(moments={customer: moment}).get(customer.pk, ()):
+        for usage in metering.current_of(moments={customer: moment}, known=meters).get(customer.pk, ()):
             if usage.limit:
                 events.append(watching.stands(customer.pk, usage, moment))
     return events
 
 
-def _engaged(customer: Customer, rule: Rule) -> Present:
-    scores = list(EngagementScore.objects.filter(customer=customer).order_by("day"))
+def _engaged(standing: Standing, rule: Rule) -> Present:
+    scores, customer = standing.scores, standing.customer
     if not scores:
         return Present((), "Nothing was measured yet: that is done every night.")
     up = list(engagement.replayed(rule, scores))[-1:] if scores[-1].score >= (rule.threshold or 0) else []
-    found = _joined([(customer.pk, finding) for finding in up], {customer.pk: customer})
-    return Present(tuple(found), f"Engagement is {scores[-1].score} of 100.")
+    found = [(customer.pk, finding) for finding in up]
+    told = _joined(found, {customer.pk: customer}, standing.signals)
+    return Present(tuple(told), f"Engagement is {scores[-1].score} of 100.")
 
 
 def _members(facts: Facts) -> str:
@@ -262,19 +336,17 @@ def _seen(code: str, facts: Sequence[Facts]) -> str:
 # -- What it would add up to -------------------------------------------------------------------------------------
 
 
-def add_up(*, customer: Customer, rule: Rule, now: datetime) -> tuple[Weighed, Weighed]:
-    """The customer's score as the rule is stored, and with the rule as it is set on the given row."""
-    settings, moment = SalesSettings.current(), customer.on_clock(now)
-    counting = handing_over.counting(customer)
-    tried = today(customer=customer, rule=rule, now=now)
-    stored = today(customer=customer, rule=Rule.objects.get(pk=rule.pk), now=now)
-    gone = {each.finding.key for each in stored.found} - {each.finding.key for each in tried.found}
-    others = [each for each in counting if each.rule_id != rule.pk]
-    mine = [each for each in counting if each.rule_id == rule.pk and each.dedupe_key not in gone]
-    reweighed = [Signal(weight=rule.weight, occurred_at=each.occurred_at) for each in mine]
+def add_up(*, standing: Standing, stored: Rule, tried: Rule) -> tuple[Weighed, Weighed]:
+    """The customer's score as the rule is stored, and with the rule as it is tried."""
+    counting, moment, settings = standing.counting, standing.moment, standing.settings
+    before, after = (today(standing=standing, rule=row) for row in (stored, tried))
+    gone = {each.finding.key for each in before.found} - {each.finding.key for each in after.found}
+    others = [each for each in counting if each.rule_id != tried.pk]
+    mine = [each for each in counting if each.rule_id == tried.pk and each.dedupe_key not in gone]
+    reweighed = [Signal(weight=tried.weight, occurred_at=each.occurred_at) for each in mine]
     new = [
-        Signal(weight=rule.weight, occurred_at=each.finding.occurred_at)
-        for each in tried.found
+        Signal(weight=tried.weight, occurred_at=each.finding.occurred_at)
+        for each in after.found
         if each.signal is None
     ]
     return _sum(counting, moment, settings), _sum([*others, *reweighed, *new], moment, settings)

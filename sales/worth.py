@@ -126,19 +126,23 @@ def pays_from(option: Months, stay: Months, start: date) -> date | None:
 # -- Reading -------------------------------------------------------------------------------------------------
 
 
-def worth(*, subscription: Subscription, now: datetime, plan: Plan | None = None) -> Worth | None:
-    """Staying, against the next plan up by the month and by the year, for the seats in use. None for what has ended."""
+def worth(
+    *, subscription: Subscription, now: datetime, plan: Plan | None = None, sold: drafting.Sold | None = None
+) -> Worth | None:
+    """Staying, against the next plan up by the month and by the year, for the seats in use. None for what has ended.
+    `sold`, where it was read already."""
     specs = timelines.specs_of(subscription)
     today = local_date(now, subscription.timezone)
     present = timelines.spec_on(specs, today)
     if present is None or not subscription.is_live:
         return None
     customer = subscription.customer
-    usage = drafting.usage_by_month(customer, now)
+    sold = sold or drafting.sold_to(customer)
+    usage = drafting.usage_by_month(customer, now, sold.meters)
     known = {row["id"]: _projection(row) for row in usage}
     start = max(subscribing.paid_until(subscription, specs, today), today)
-    seats = drafting.seats_in_use(subscription, present)
-    plan = plan or drafting.next_plan(present.plan, seats=seats, usage=usage)
+    seats = drafting.seats_in_use(present, sold.members)
+    plan = plan or drafting.next_plan(present.plan, sold, seats=seats, usage=usage)
     staying = by_month(replace(present, start_on=start, end_on=None), start, known)
     stay = Option("Stay", present.plan.name, year_of(staying), 0, None)
     found = [_option(present, plan, name, seats, start, known, staying) for name in ("month", "year")]

@@ -20,7 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing import typed
-from billing.admin import stepping_up
+from billing.admin import lists, stepping_up
 from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -93,15 +93,6 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-class StaffFilter(admin.RelatedFieldListFilter):
-    """Owners are colleagues: customers' people, who are users as well, are no choice."""
-
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
-        return list(
-            field.get_choices(include_blank=False, limit_choices_to={"is_staff": True}, ordering=("name",))
-        )
-
-
 class Plain(forms.ModelForm):
     """Labels without colons, and decimals with the digits that they have: 80, not 80.00."""
 
@@ -153,6 +144,27 @@ class Teaching(admin.ModelAdmin):
     teaches: tuple[str, str, str] | None = None
     list_title = ""
     new_title = ""
+    paginator = lists.Spanning
+    show_full_result_count = False
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return lists.filters(self.model, super().get_list_filter(request))
+
+    def choices(self, request: HttpRequest) -> lists.Choices:
+        """What the filters offer."""
+        return lists.read(request, self)
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[lists.Listed]:
+        return lists.Listed
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        request.choices = self.choices(request)  # type: ignore[attr-defined]
+        return super().get_changelist_instance(request)
+
+    def get_paginator(self, *args: Any, **options: Any) -> Any:
+        found: Any = super().get_paginator(*args, **options)
+        found.span = self.date_hierarchy
+        return found
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         own = {"teaches": self.teaches, "list_title": self.list_title, "new_title": self.new_title}
@@ -170,7 +182,7 @@ def offer(field: Any, rows: Iterable[models.Model]) -> None:
     """Rows to choose among, read once: by itself the field asks for them each time that it is shown."""
     choices = [(row.pk, str(row)) for row in rows]
     field.queryset = field.queryset.model._default_manager.filter(pk__in=[pk for pk, _ in choices])
-    field.choices = choices
+    field.choices = choices if field.required else [("", "---------"), *choices]
 
 
 class Careful(Teaching):
@@ -289,7 +301,6 @@ class ReadOnly(Remembering):
     """A table to look at. Changes go through verbs, on pages made for them."""
 
     list_per_page = 50
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -316,11 +327,14 @@ class Screen(ReadOnly):
     acts: Mapping[str, tuple[str, Act]] = {}
     # Acts (and "make") before which whoever is signed in says again who they are.
     guarded: frozenset[str] = frozenset()
+    page_select_related: Sequence[str] = ()
 
     def find(self, request: HttpRequest, object_id: str) -> Any:
         for key in (object_id, unquote(object_id)):
             try:
-                row = self.get_queryset(request).filter(pk=key).first()
+                rows = self.get_queryset(request)
+                rows = rows.select_related(*self.page_select_related) if self.page_select_related else rows
+                row = rows.filter(pk=key).first()
             except (ValidationError, ValueError):
                 continue
             if row is not None:

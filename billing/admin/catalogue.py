@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -11,10 +12,10 @@ from django.utils.html import format_html
 from billing import logos, outside, typed
 from billing.admin import prices, stepping_up
 from billing.admin.amounts import AmountField
-from billing.admin.base import Careful, Plain, Spoken, chosen_alone, countries, figure
+from billing.admin.base import Careful, Plain, Spoken, chosen_alone, countries, figure, offer
 from billing.admin.pricing import PriceList
 from billing.customers import NET_DAYS
-from billing.models import Entitlement, Meter, Plan, Price, Seller
+from billing.models import Entitlement, InvoiceLine, Meter, PhaseItem, Plan, Price, Seller
 from billing.refusals import Refused
 from billing.templatetags.tandem import spelled
 
@@ -37,8 +38,15 @@ class Entitlements(admin.TabularInline):
     formset = Removable
     extra = 0
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With the plan, which each row says aloud."""
+        return super().get_queryset(request).select_related("plan")
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        return chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
+        field = chosen_alone(super().formfield_for_dbfield(db_field, request, **options))
+        if db_field.name == "meter":
+            offer(field, Meter.objects.all())
+        return field
 
 
 class Lines(forms.CharField):
@@ -113,7 +121,6 @@ class PriceAdmin(Careful):
     )
     list_filter = ("plan", "currency", "kind", "active")
     search_fields = ("code", "label")
-    list_select_related = ("plan",)
     says = {
         "code": ("Code", "What prices that follow each other have in common: seats-month"),
         "label": ("Label", "As invoices name it; blank: the plan’s name"),
@@ -142,6 +149,9 @@ class PriceAdmin(Careful):
         "maximum": ("At most", "What a period costs even where more was bought"),
         "tax_category": ("Tax category", "Blank: the plan’s"),
     }
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("plan")
 
     @admin.display(description="charged", ordering="model")
     def charged(self, price: Price) -> str:
@@ -175,7 +185,8 @@ class PriceAdmin(Careful):
 
 
 def _was_used(price: Price) -> bool:
-    return price.phaseitem_set.exists() or price.invoiceline_set.exists()
+    items, lines = (model.objects.filter(price=OuterRef("pk")) for model in (PhaseItem, InvoiceLine))
+    return Price.objects.filter(Exists(items) | Exists(lines), pk=price.pk).exists()
 
 
 OPEN = (

@@ -30,7 +30,7 @@ from django.utils.translation import ngettext
 
 from billing import bulk, starting, timelines, trialing
 from billing.admin import stepping_up, telling
-from billing.admin.base import ReadOnly, Screen, amount, badge, figure, staff, state
+from billing.admin.base import ReadOnly, Screen, Teaching, amount, badge, figure, staff, state
 from billing.maths.periods import local_date
 from billing.models import (
     BillingFailure,
@@ -404,7 +404,7 @@ class BillingFailureAdmin(ReadOnly):
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(Teaching):
     list_display = ("email", "name", "is_staff", "is_active", "last_login")
     list_filter = ("is_staff", "groups")
     search_fields = ("email", "name")

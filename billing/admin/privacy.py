@@ -95,16 +95,24 @@ class PrivacyRequestAdmin(Makeable):
             '<span class="badge{}">{}</span>', f" badge--{shade}" if shade else "", WORDS[row.state]
         )
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        names = customers.names_of(row.asked_by for row in shown.result_list)
+        for row in shown.result_list:
+            row.asker = names[row.asked_by] or row.asked_by
+        return shown
+
     @admin.display(description="asked by")
-    def asker(self, row: PrivacyRequest) -> str:
-        return customers.name_of(row.asked_by) or row.asked_by
+    def asker(self, row: Any) -> str:
+        return str(row.asker)
 
     def make(self, request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
         row = disclosing.ask(**typed, now=timezone.now(), actor=staff(request))
         return redirect("admin:billing_privacyrequest_change", row.pk)
 
     def context(self, request: HttpRequest, row: PrivacyRequest) -> dict[str, Any]:
-        names = {field: customers.name_of(actor) or actor for field, actor in _actors(row).items()}
+        known = customers.names_of(_actors(row).values())
+        names = {field: known[actor] or actor for field, actor in _actors(row).items()}
         context = {
             "by": names, "state": row.state, "state_words": WORDS[row.state], "shade": SHADES.get(row.state, ""),
             "held": sorted(row.held.items(), key=lambda each: -each[1]),

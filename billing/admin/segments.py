@@ -19,14 +19,12 @@ from billing.refusals import Refused
 
 
 class MajorAmount(forms.DecimalField):
-    """Typed in major units, kept in minor ones of the seller's currency."""
+    """Typed in major units, kept in minor ones of the seller's currency, which its form says."""
+
+    currency = ""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(min_value=0, max_digits=15, widget=forms.NumberInput({"step": "any"}), **options)
-
-    @property
-    def currency(self) -> str:
-        return Seller.objects.values_list("currency", flat=True).first() or "USD"
 
     def prepare_value(self, value: Any) -> Any:
         return (
@@ -72,6 +70,12 @@ class BandForm(forms.ModelForm):
             "sales_touch",
         )
 
+    def __init__(self, *args: Any, currency: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            if isinstance(field, MajorAmount):
+                field.currency = currency
+
 
 class BandSet(forms.BaseModelFormSet):
     """All of the bands; whether they cover every ARR once is said by the verb."""
@@ -87,6 +91,11 @@ class BandSet(forms.BaseModelFormSet):
 Bands: Any = forms.modelformset_factory(Segment, form=BandForm, formset=BandSet, extra=1, can_delete=True)
 
 
+def _bands(seller: Seller, sent: Any = None) -> Any:
+    rows = Segment.objects.order_by("min_arr")
+    return Bands(sent, queryset=rows, form_kwargs={"currency": seller.currency})
+
+
 @admin.register(Segment)
 class SegmentAdmin(ReadOnly):
     """Its list is the form."""
@@ -99,12 +108,13 @@ class SegmentAdmin(ReadOnly):
             return self._rate(request)
         if request.method == "POST" and not may:
             raise PermissionDenied
-        bands = Bands(request.POST or None, queryset=Segment.objects.order_by("min_arr"))
+        seller = Seller.objects.get()
+        bands = _bands(seller, request.POST or None)
         problem = self._save(bands) if request.method == "POST" else ""
         if request.method == "POST" and not problem and bands.is_valid():
             messages.success(request, "Saved; customers move tonight, or when their subscription changes.")
             return redirect("admin:billing_segment_changelist")
-        return self._shown(request, bands, RateForm(), problem=problem)
+        return self._shown(request, seller, bands, RateForm(), problem=problem)
 
     def _rate(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("billing.add_exchangerate"):
@@ -117,10 +127,11 @@ class SegmentAdmin(ReadOnly):
                 return redirect("admin:billing_segment_changelist")
         except Refused as refusal:
             form.add_error(refusal.field, refusal.message)
-        return self._shown(request, Bands(queryset=Segment.objects.order_by("min_arr")), form)
+        seller = Seller.objects.get()
+        return self._shown(request, seller, _bands(seller), form)
 
     def _shown(
-        self, request: HttpRequest, bands: Any, rate: "RateForm", *, problem: str = ""
+        self, request: HttpRequest, seller: Seller, bands: Any, rate: "RateForm", *, problem: str = ""
     ) -> HttpResponse:
         missing = [
             f"Customers who pay in {currency} and have revenue: {number}. They stay where they are until a rate is known."
@@ -129,7 +140,7 @@ class SegmentAdmin(ReadOnly):
         context = {
             **self.admin_site.each_context(request), "title": "Segments", "opts": Segment._meta, "bands": bands,
             "problem": problem, "may": request.user.has_perm("billing.change_segment"),
-            "currency": Seller.objects.get().currency, "rate": rate, "missing": missing,
+            "currency": seller.currency, "rate": rate, "missing": missing,
             "may_rate": request.user.has_perm("billing.add_exchangerate"), "rates": ExchangeRate.objects.all()[:40],
         }  # fmt: skip
         status = 422 if request.method == "POST" else 200

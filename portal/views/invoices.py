@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 
-from billing import collecting, declines, leafing, printing, reasons
+from billing import bulk, collecting, declines, leafing, printing, reasons
 from billing.models import CreditNote, Document, Invoice, Payment, PaymentMethod
 from portal import access, paying
 from portal.access import Visit
@@ -42,7 +42,12 @@ def invoice(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 def _shown(request: HttpRequest, visit: Visit, found: Invoice) -> dict[str, Any]:
     payments = list(found.payments.select_related("payment_method").prefetch_related("refunds", "disputes"))
     waiting = next((p for p in payments if p.status in Payment.OPEN), None)
-    cards = PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True)
+    cards, notes = bulk.read(
+        PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True).order_by(
+            "-is_default", "-created_at"
+        ),
+        CreditNote.objects.filter(invoice=found),
+    )
     heads = printing.heads(found)
     leaf = leafing.leaf(found, request.GET.get(leafing.PARAM))
     lines = [
@@ -58,9 +63,9 @@ def _shown(request: HttpRequest, visit: Visit, found: Invoice) -> dict[str, Any]
     return {
         "invoice": found, "lines": lines, "leaf": leaf, "taxes": leafing.taxes(found, leaf),
         "payments": [p for p in payments if p.status not in Payment.OPEN],
-        "waiting": waiting, "cards": list(cards.order_by("-is_default", "-created_at")) if found.payable else [],
+        "waiting": waiting, "cards": cards if found.payable else [],
         "refunds": [refund for one in payments for refund in one.refunds.all()],
-        "notes": found.credit_notes.all(), "due": found.payable,
+        "notes": notes, "due": found.payable,
         "overdue": found.late(visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
         "not_by_card": declines.not_by_card(found, last),

@@ -17,8 +17,9 @@ from django.urls import reverse
 from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
 from billing.admin import telling
 from billing.admin.amounts import typed_amount
-from billing.admin.base import Screen, StaffFilter, amount, staff
+from billing.admin.base import Screen, amount, staff
 from billing.admin.catalogue import NET_TERMS
+from billing.admin.lists import StaffFilter
 from billing.maths.money import to_major
 from billing.maths.timeline import Usage
 from billing.models import Customer, Event, Mail, Meter, Segment, SignOff, Subscription

@@ -18,7 +18,6 @@ from billing.admin.base import (
     Careful,
     EditableList,
     Screen,
-    StaffFilter,
     amount,
     figure,
     now_of,
@@ -27,6 +26,7 @@ from billing.admin.base import (
     state,
     too_late,
 )
+from billing.admin.lists import StaffFilter
 from billing.models import Plan, User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused

@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 
-from billing.admin.base import Screen, StaffFilter, amount, badge, now_of, staff, tone
+from billing.admin.base import Screen, amount, badge, now_of, staff, tone
+from billing.admin.lists import StaffFilter
 from billing.models import Event
 from billing.refusals import Refused
 from sales import accepting, approving, comparing, offering, promises, proposing, quoting

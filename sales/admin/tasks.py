@@ -22,7 +22,6 @@ from billing.admin.base import (
     EditableList,
     Screen,
     Spoken,
-    StaffFilter,
     StaffOwner,
     badge,
     figure,
@@ -30,10 +29,11 @@ from billing.admin.base import (
     staff,
     state,
 )
+from billing.admin.lists import StaffFilter
 from billing.models import Customer, Meter, Subscription
 from billing.templatetags.tandem import number, percent, spelled
 from sales import consolidating, drafting, handing_over, watching, worth
-from sales.admin import trying
+from sales.admin import task_reading, trying
 from sales.catalogue import LETTERS
 from sales.models import HandoffTask, Rule, SalesSettings, Signal, TargetDomain, TargetProfile
 
@@ -159,6 +159,7 @@ class HandoffTaskAdmin(Screen):
     list_filter = (QueueFilter, "status", ("owner", StaffFilter))
     search_fields = ("customer__name", "lead__company", "reason")
     list_select_related = ("customer", "lead", "owner")
+    page_select_related = ("customer__test_clock", "customer__segment", "lead", "owner")
     template = "admin/tandem/task.html"
     acts = {
         "accept": ("sales.work_handofftask", _accept),
@@ -181,8 +182,9 @@ class HandoffTaskAdmin(Screen):
 
     def context(self, request: HttpRequest, row: HandoffTask) -> dict[str, Any]:
         now = now_of(row)
-        signals = list(row.signals.select_related("rule").order_by("-occurred_at"))
-        settings = SalesSettings.current()
+        shown = task_reading.read(row, now)
+        signals, settings = shown.signals, shown.settings
+        upgrade = row.is_open and shown.running
         return {
             "title": str(row.customer or row.lead),
             "signals": signals,
@@ -191,25 +193,16 @@ class HandoffTaskAdmin(Screen):
                 for each in signals
             ],
             **_task_forms(request),
-            "trouble": handing_over.trouble(row.customer, now) if row.customer and row.is_open else "",
+            "trouble": shown.trouble if row.is_open else "",
             **_snoozed(row, now),
-            "worth": _worth(row, now),
+            "worth": worth.worth(subscription=upgrade, now=now, sold=shown.sold) if upgrade else None,
             "accepts": row.status == "open"
             and row.owner_id in (None, request.user.pk)
             and self.may(request, row, "accept"),
             "score": handing_over.score(signals, now, settings),
             "late": row.is_open and row.due_on < timezone.localdate(now),
-            "quotes": row.quotes.select_related("plan", "customer__test_clock").order_by("-created_at"),
+            "quotes": shown.quotes,
         }
-
-
-def _worth(task: HandoffTask, now: datetime) -> worth.Worth | None:
-    """What the next plan up is worth to the customer, while the task is open."""
-    if task.customer is None or not task.is_open:
-        return None
-    rows = Subscription.objects.filter(customer=task.customer, status__in=Subscription.LIVE)
-    row = rows.select_related("customer__test_clock").order_by("-mrr").first()
-    return worth.worth(subscription=row, now=now) if row else None
 
 
 def _snoozed(task: HandoffTask, now: datetime) -> dict[str, Any]:

@@ -106,17 +106,18 @@ def one(request: HttpRequest, rule_id: str) -> HttpResponse:
 def _judged(form: TryForm, rule: Rule) -> dict[str, Any]:
     now, customer, tried = timezone.now(), form.cleaned_data["customer"], form.tried
     past = trying.look_back(codes=[rule.code], now=now, customer=customer)
-    before, after = trying.replay(past=past, rule=rule), trying.replay(past=past, rule=tried)
+    before, after = trying.replay(past=past, rows=[rule, tried])
     return {
         "customer": customer, "past": past, "before": before, "after": after, "shown": SHOWN,
         "newly": after.without(before), "gone": before.without(after),
-        "deaf": _deaf(tried), **(_today(customer, tried, now) if customer else {}),
+        "deaf": _deaf(tried), **(_today(customer, rule, tried, now) if customer else {}),
     }  # fmt: skip
 
 
-def _today(customer: Customer, tried: Rule, now: Any) -> dict[str, Any]:
-    was, would = trying.add_up(customer=customer, rule=tried, now=now)
-    return {"today": trying.today(customer=customer, rule=tried, now=now), "was": was, "would": would}
+def _today(customer: Customer, stored: Rule, tried: Rule, now: Any) -> dict[str, Any]:
+    standing = trying.stand(customer=customer, codes=[stored.code], now=now)
+    was, would = trying.add_up(standing=standing, stored=stored, tried=tried)
+    return {"today": trying.today(standing=standing, rule=tried), "was": was, "would": would}
 
 
 def _deaf(tried: Rule) -> str:
@@ -134,12 +135,13 @@ def every(request: HttpRequest) -> HttpResponse:
         return _page(request, "rules_try", form, {})
     customer, now = form.cleaned_data["customer"] if form.is_bound else None, timezone.now()
     rows = list(Rule.objects.all())
-    past = trying.look_back(codes=[rule.code for rule in rows], now=now, customer=customer)
+    codes = [rule.code for rule in rows]
+    past = trying.look_back(codes=codes, now=now, customer=customer)
+    standing = trying.stand(customer=customer, codes=codes, now=now) if customer else None
     judged = [
-        (rule, trying.today(customer=customer, rule=rule, now=now) if customer else None,
-         trying.replay(past=past, rule=rule))
-        for rule in rows
-    ]  # fmt: skip
+        (rule, trying.today(standing=standing, rule=rule) if standing else None, replayed)
+        for rule, replayed in zip(rows, trying.replay(past=past, rows=rows), strict=True)
+    ]
     return _page(request, "rules_try", form, {"judged": judged, "customer": customer, "past": past})
 
 

@@ -28,7 +28,16 @@ def rule(code, **fields):
 
 def replayed(row, customer=None, now=NOON):
     past = trying.look_back(codes=[row.code], now=now, customer=customer)
-    return trying.replay(past=past, rule=row)
+    return trying.replay(past=past, rows=[row])[0]
+
+
+def today(customer, row):
+    return trying.today(standing=trying.stand(customer=customer, codes=[row.code], now=NOON), rule=row)
+
+
+def added_up(customer, row):
+    standing = trying.stand(customer=customer, codes=[row.code], now=NOON)
+    return trying.add_up(standing=standing, stored=rule(row.code), tried=row)
 
 
 @pytest.fixture
@@ -90,12 +99,12 @@ def test_one_customer_is_judged_alone_and_by_the_present(nova, make_customer, ha
     happen(other, "customer.updated", {}, jobs=False)
     assert [each.customer for each in replayed(rule("company_size")).found] == [other]
     assert replayed(rule("company_size"), nova).found == ()
-    now = trying.today(customer=nova, rule=rule("company_size"), now=NOON)
+    now = today(nova, rule("company_size"))
     assert (now.fires, now.known) == (False, "60 employees.")
-    assert trying.today(customer=nova, rule=rule("company_size", threshold=Decimal(10)), now=NOON).fires
-    told = trying.today(customer=nova, rule=rule("demo_requested"), now=NOON)
+    assert today(nova, rule("company_size", threshold=Decimal(10))).fires
+    told = today(nova, rule("demo_requested"))
     assert (told.fires, len(told.found)) == (False, 1)
-    assert trying.today(customer=nova, rule=rule("wants_annual"), now=NOON).known.startswith("Nothing")
+    assert today(nova, rule("wants_annual")).known.startswith("Nothing")
 
 
 def test_usage_is_judged_as_it_stands(on_pro):
@@ -103,11 +112,11 @@ def test_usage_is_judged_as_it_stands(on_pro):
     event = {"id": "u-1", "customer": customer.pk, "event_name": "api_call", "properties": {"value": 30_000}}
     metering.record(events=[event], livemode=False, now=customer.now)
     near = rule("usage_near_limit", threshold=Decimal(50))
-    now = trying.today(customer=customer, rule=near, now=NOON)
+    now = today(customer, near)
     assert now.fires
     assert "30,000 of 50,000" in now.found[0].finding.sentence
     near.threshold = Decimal(60)
-    assert trying.today(customer=customer, rule=near, now=NOON).known == "API calls: 30,000 of 50,000."
+    assert today(customer, near).known == "API calls: 30,000 of 50,000."
 
 
 def test_engagement_is_replayed_by_its_days(nova):
@@ -119,22 +128,22 @@ def test_engagement_is_replayed_by_its_days(nova):
     assert len(replayed(row).found) == 1  # the second rise lies within the window
     row.window_days = 2
     assert len(replayed(row).found) == 2
-    assert trying.today(customer=nova, rule=row, now=NOON).found == ()
+    assert today(nova, row).found == ()
     row.threshold = Decimal(40)
-    assert trying.today(customer=nova, rule=row, now=NOON).fires
+    assert today(nova, row).fires
 
 
 def test_it_says_what_the_score_would_be(nova):
-    was, would = trying.add_up(customer=nova, rule=rule("demo_requested", weight="low"), now=NOON)
+    was, would = added_up(nova, rule("demo_requested", weight="low"))
     assert (was.score, was.qualifies) == (Decimal("5.00"), True)
     assert (would.score, would.qualifies) == (Decimal("3.00"), False)
     more = rule("company_size", threshold=Decimal(10), weight="high")
-    assert trying.add_up(customer=nova, rule=more, now=NOON)[1].score == Decimal("8.00")
+    assert added_up(nova, more)[1].score == Decimal("8.00")
 
 
 def test_a_rule_that_would_no_longer_fire_gives_its_points_back(nova):
     fewer = rule("team_growing", threshold=Decimal(50))
-    assert trying.add_up(customer=nova, rule=fewer, now=NOON)[1].score == Decimal("3.00")
+    assert added_up(nova, fewer)[1].score == Decimal("3.00")
 
 
 def test_nothing_is_written_and_everybody_costs_a_fixed_number_of_statements(nova, make_customer, happen):
@@ -142,10 +151,11 @@ def test_nothing_is_written_and_everybody_costs_a_fixed_number_of_statements(nov
         rows = list(Rule.objects.all())
         with CaptureQueriesContext(connection) as seen:
             past = trying.look_back(codes=list(rules.RULES), now=NOON)
+            standing = trying.stand(customer=nova, codes=list(rules.RULES), now=NOON)
             for row in rows:
                 row.threshold = Decimal(1) if row.threshold else None
-                trying.replay(past=past, rule=row)
-                trying.today(customer=nova, rule=row, now=NOON)
+                trying.today(standing=standing, rule=row)
+            trying.replay(past=past, rows=rows)
         assert not [each["sql"] for each in seen if WRITES.search(each["sql"])]
         return len(seen)
 

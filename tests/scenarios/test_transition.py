@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from billing import books, cards, metering, switching
-from billing.models import Customer, Event, Invoice, Phase, Plan, Subscription
+from billing.models import Customer, Event, Invoice, Meter, Phase, Plan, Subscription
 from sales import drafting, promises, quoting
 from sales.admin import reading
 from sales.admin.customers import events_of, mails_of, moments
@@ -91,7 +91,7 @@ def test_it_keeps_one_history_of_one_customer(card_customer, offer, advance, clo
     run_jobs()
     assert (Customer.objects.count(), Subscription.objects.count()) == (1, 1)
     customer.refresh_from_db()
-    (usage,) = drafting.usage_by_month(customer, clock.now)
+    (usage,) = drafting.usage_by_month(customer, clock.now, Meter.objects.in_bulk())
     assert [m["quantity"] for m in usage["months"] if m["quantity"] != "0"] == ["300", "40"]
     shown = reading.read(customer, events_of(customer), mails_of(customer), customer.now)
     told = [moment.title for moment in moments(shown)]

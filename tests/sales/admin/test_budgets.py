@@ -1,4 +1,4 @@
-"""Pages that gather much keep to their statements whatever there is: a page six, the list of automations five."""
+"""Pages that gather much keep to their statements whatever there is: a page six, the list of automations four."""
 
 import re
 from datetime import timedelta
@@ -14,7 +14,7 @@ from sales.models import ApprovalRule, Automation, AutomationRun, QuoteComment
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
-PAGE, LIST = 6, 5
+PAGE, LIST = 6, 4
 # The session, and who it is of.
 SIGNING_IN = re.compile(
     r'SAVEPOINT|FROM "django_session"|FROM "billing_user" WHERE "billing_user"."id" = \d+ LIMIT 21'

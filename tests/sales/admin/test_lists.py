@@ -16,7 +16,7 @@ from sales.models import HandoffTask, Lead, Rule
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
-MOST = 6
+MOST = 3
 LISTS = ["handofftask", "lead", "deal", "quote"]
 
 
