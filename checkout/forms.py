@@ -197,6 +197,7 @@ class ContactForm(forms.Form):
         label=_("Country"), choices=country_choices, required=False,
         widget=forms.Select(attrs={"autocomplete": "country"}),
     )  # fmt: skip
+    state = line(100, _("State or province"), "address-level1", required=False)
     need = forms.CharField(
         label=_("What do you need?"),
         max_length=4000,

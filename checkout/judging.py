@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing import offering, typed
+from billing import offering, regions, typed
 from billing.models import Customer, User
 from billing.offering import Offer
 from billing.refusals import Refused
@@ -113,6 +113,7 @@ def hand_over(session: CheckoutSession, decision: Decision, *, now: datetime) ->
         company=answers.get("company", "") or (known.name if known else ""),
         employees=decision.inputs.employees,
         country=decision.inputs.country,
+        state=_state(session, decision.inputs.country),
         industry=decision.inputs.industry,
         need=_need(session, decision),
         demo_wanted=decision.outcome == Outcome.DEMO,
@@ -130,6 +131,12 @@ def hand_over(session: CheckoutSession, decision: Decision, *, now: datetime) ->
     CheckoutSession.objects.filter(pk=row.pk).update(**fields)
     session.lead_id, session.routing = lead.pk, fields["routing"]
     return lead
+
+
+def _state(session: CheckoutSession, country: str) -> str:
+    """What was typed as one, unless a country with states of its own has none such: that turns nobody away here."""
+    typed = session.answers.get("state", "")
+    return typed if country not in regions.CODES or regions.code_of(country, typed) else ""
 
 
 def _need(session: CheckoutSession, decision: Decision) -> str:

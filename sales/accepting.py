@@ -363,7 +363,8 @@ def _become(
         lead.owner = quote.owner
     quote.customer = customers.begun(
         name=lead.company, email=quote.contact_email or signature.email, livemode=lead.livemode, now=now,
-        actor=BUYER, country=lead.country, employees=lead.employees, industry=lead.industry, segments=bands,
+        actor=BUYER, country=lead.country, billing_address=lead.address, employees=lead.employees,
+        industry=lead.industry, segments=bands,
         currency=quote.currency, collection_method=quote.collection_method, net_days=quote.net_days,
     )  # fmt: skip
     member = customers.first_member(

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from billing import bulk, customers, mail, typed
+from billing import bulk, customers, mail, moves, regions, typed
 from billing.events import record
 from billing.models import Customer, Plan, User
 from billing.moves import move
@@ -42,6 +42,12 @@ class LooksKnown(Refused):
     code = "lead_looks_known"
 
 
+class UnknownState(Refused):
+    """The country has no such state or province."""
+
+    code = "unknown_state"
+
+
 class UnknownWish(Refused):
     """Customers ask for a demo, a quote, annual billing, invoices or help."""
 
@@ -58,6 +64,7 @@ def contact(
     actor: str,
     employees: int | None = None,
     country: str = "",
+    state: str = "",
     industry: str = "",
     need: str = "",
     demo_wanted: bool = False,
@@ -76,8 +83,8 @@ def contact(
     Raises Refused naming the field.
     """
     given = _cleaned(
-        name=name, email=email, company=company, employees=employees, country=country, industry=industry,
-        need=need, plan_code=plan, seats=seats,
+        name=name, email=email, company=company, employees=employees, country=country, state=state,
+        industry=industry, need=need, plan_code=plan, seats=seats,
     )  # fmt: skip
     mode = settings.STRIPE_LIVE_MODE if livemode is None else livemode
     if (again := _same(given, mode, demo_wanted, now)) is not None:
@@ -104,12 +111,21 @@ def _cleaned(**given: Any) -> dict[str, Any]:
         "email": typed.email(given["email"]),
         "company": typed.text(given["company"], "company", limit=200, required=True),
         "employees": _count(given["employees"], "employees"),
-        "country": typed.country(given["country"] or ""),
+        **_place(given["country"], given["state"]),
         "industry": typed.text(given["industry"] or "", "industry", limit=80),
         "need": _paragraphs(given["need"] or "", "need"),
         "plan_code": _plan(given["plan_code"]),
         "seats": _count(given["seats"], "seats"),
     }
+
+
+def _place(country: Any, state: Any) -> dict[str, str]:
+    """Raises UnknownState where the country has states of its own and this is none of them."""
+    code = typed.country(country or "")
+    named = typed.text(state or "", "state", limit=100)
+    if named and code in regions.CODES and not regions.code_of(code, named):
+        raise UnknownState(f"{typed.countries()[code]} has no state or province of this name.", field="state")
+    return {"country": code, "state": named}
 
 
 def _count(value: Any, field: str) -> int | None:
@@ -238,6 +254,12 @@ def close(*, lead: Lead, now: datetime, actor: str) -> None:
 
 
 @transaction.atomic
+def set_place(*, lead: Lead, country: str, state: str) -> None:
+    """Where it is, which decides the taxes of its quotes. Raises Refused naming the field."""
+    moves.change(lead, **_place(country, state))
+
+
+@transaction.atomic
 def mark_demo_done(*, lead: Lead, now: datetime) -> None:
     """The demo took place: plans that ask for one may be bought by this lead."""
     Lead.objects.filter(pk=lead.pk, demo_done_at__isnull=True).update(demo_done_at=now)
@@ -318,7 +340,7 @@ def _held(lead: Lead) -> Lead:
 def _customer_of(lead: Lead, now: datetime, actor: str) -> Customer:
     return customers.create(
         name=lead.company, email=lead.email, livemode=lead.livemode, now=now, actor=actor, country=lead.country,
-        employees=lead.employees, industry=lead.industry,
+        billing_address=lead.address, employees=lead.employees, industry=lead.industry,
     )  # fmt: skip
 
 

@@ -238,9 +238,9 @@ def zone_of(quote: Quote) -> str:
 
 def _proposal(quote: Quote, known: Known, before: Sequence[PhaseSpec], start_on: date) -> Proposal:
     """The quote as values, with the phases it would follow and the tax of its buyer."""
-    subscription, lead = quote.subscription, quote.lead
+    subscription = quote.subscription
     items = tuple(_item(quote, line) for line in known.lines)
-    buyer = quote.customer or Customer(name=quote.buyer_name, country=lead.country if lead else "")
+    buyer = quote.customer or _stranger(quote)
     return Proposal(
         number=quote.number, plan=quote.plan, interval=Interval(quote.interval), currency=quote.currency,
         items=items, committed=_committed(items, known.lines),
@@ -252,6 +252,13 @@ def _proposal(quote: Quote, known: Known, before: Sequence[PhaseSpec], start_on:
         before=tuple(timelines.ended(before, start_on)),
         credit_unused=subscription.credit_unused if subscription else True,
     )  # fmt: skip
+
+
+def _stranger(quote: Quote) -> Customer:
+    """Whom the quote is for before it is a customer, for the tax."""
+    lead = quote.lead
+    where = {"country": lead.country, "billing_address": lead.address} if lead else {}
+    return Customer(name=quote.buyer_name, **where)
 
 
 def _item(quote: Quote, line: QuoteLine) -> tuple[Price, Decimal]:

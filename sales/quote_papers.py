@@ -174,8 +174,8 @@ def seller_party(row: SellerRow) -> Seller:
 def buyer_party(quote: Quote) -> Party:
     customer, lead = quote.customer, quote.lead
     if customer is None:
-        country = lead.country if lead else ""
-        return Party(name=quote.buyer_name, country=country, email=quote.contact_email)
+        known = lead.address if lead else {}
+        return Party(name=quote.buyer_name, **_address(known), email=quote.contact_email)
     address = {"country": customer.country, **{k: v for k, v in customer.billing_address.items() if v}}
     return Party(name=customer.name, **_address(address), email=customer.email, tax_id=customer.tax_id)
 

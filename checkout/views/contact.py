@@ -44,7 +44,7 @@ def contact(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(data: dict[str, Any]) -> dict[str, Any]:
-    names = ("name", "email", "company", "employees", "country", "need", "demo_wanted")
+    names = ("name", "email", "company", "employees", "country", "state", "need", "demo_wanted")
     known = Plan.objects.filter(code=data["plan"], published=True).exists() if data["plan"] else False
     return {**{name: data[name] for name in names}, "plan": data["plan"] if known else ""}
 

@@ -19,6 +19,7 @@ from billing.admin.base import (
     EditableList,
     Screen,
     amount,
+    countries,
     figure,
     now_of,
     offer,
@@ -52,6 +53,19 @@ class ProposalForm(forms.Form):
         wanted = next((plan for plan in plans if plan.code == (lead.plan_code or "enterprise")), None)
         super().__init__(*args, initial={"plan": wanted, "quantity": lead.seats or 10}, **options)  # type: ignore[misc]
         offer(self.fields["plan"], plans)
+
+
+class PlaceForm(forms.Form):
+    """Where a lead is."""
+
+    country = forms.ChoiceField(choices=lambda: [("", "–"), *countries()], required=False)
+    state = forms.CharField(label="State or province", max_length=100, required=False)
+
+
+def _place(request: HttpRequest, lead: Lead) -> str:
+    said = {name: request.POST.get(name, "") for name in ("country", "state")}
+    leads.set_place(lead=lead, **said)
+    return "Saved. The taxes of its open drafts follow."
 
 
 def _qualify(request: HttpRequest, lead: Lead) -> str:
@@ -117,6 +131,7 @@ class LeadAdmin(Screen):
     acts = {
         "qualify": ("sales.change_lead", _qualify),
         "close": ("sales.change_lead", _close),
+        "place": ("sales.change_lead", _place),
         "demo": ("sales.change_lead", _demo_done),
         "quote": ("sales.add_quote", _quote),
         "take_on": ("sales.change_lead", _take_on),
@@ -146,6 +161,11 @@ class LeadAdmin(Screen):
         return {
             "title": row.company,
             "form": ProposalForm(sent, lead=row),
+            "place": PlaceForm(
+                request.POST if request.POST.get("action") == "place" else None,
+                initial={"country": row.country, "state": row.state},
+                auto_id="place-%s",
+            ),
             "task": next(iter(tasks), None),
             "quotes": quotes,
             "deals": dealt,

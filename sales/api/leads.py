@@ -23,6 +23,11 @@ class LeadNew(Strict):
     company = Text()
     employees = serializers.IntegerField(required=False, allow_null=True)
     country = Text(required=False, allow_blank=True)
+    state = Text(
+        required=False,
+        allow_blank=True,
+        help_text="state or province: its code or name; taxes of a quote may depend on it",
+    )
     industry = Text(required=False, allow_blank=True)
     need = Text(required=False, allow_blank=True)
     demo_wanted = serializers.BooleanField(required=False)
@@ -39,6 +44,7 @@ class LeadOut(serializers.Serializer[Any]):
     company = serializers.CharField()
     employees = serializers.IntegerField(allow_null=True)
     country = serializers.CharField()
+    state = serializers.CharField()
     industry = serializers.CharField()
     need = serializers.CharField()
     demo_wanted = serializers.BooleanField()

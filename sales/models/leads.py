@@ -36,6 +36,10 @@ class Lead(models.Model):
     company = models.CharField(max_length=200)
     employees = models.PositiveIntegerField(null=True, blank=True)
     country = models.CharField(max_length=2, blank=True)
+    state = models.CharField(
+        "state or province", max_length=100, blank=True, db_default="",
+        help_text="as typed; taxes of a quote may depend on it",
+    )  # fmt: skip
     industry = models.CharField(max_length=80, blank=True)
     need = models.TextField(max_length=4000, blank=True)
     demo_wanted = models.BooleanField(default=False)
@@ -65,6 +69,12 @@ class Lead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} · {self.company}"
+
+    @property
+    def address(self) -> dict[str, str]:
+        """What is known of it, in the words of a customer's `billing_address`."""
+        parts = {"state": self.state, "country": self.country}
+        return {name: part for name, part in parts.items() if part}
 
     @property
     def now(self) -> datetime:

@@ -28,6 +28,11 @@ def test_it_becomes_a_lead(catalogue, client):
     assert lead.need == "Single sign-on.\nAnd a quote."
 
 
+def test_it_is_told_where(catalogue, client):
+    ask(client, country="US", state="new york")
+    assert (Lead.objects.get().country, Lead.objects.get().state) == ("US", "new york")
+
+
 def test_the_page_knows_which_plan(catalogue, client):
     html = client.get("/contact-sales/?plan=enterprise").content.decode()
     assert "Talk to us about Enterprise" in html
@@ -50,6 +55,7 @@ def test_sending_twice_is_one_lead(catalogue, client):
         ("employees", ""),
         ("need", ""),
         ("country", "ZZ"),
+        ("state", "x" * 101),
         ("need", "x" * 4001),
         ("name", "a\x00b"),
     ],

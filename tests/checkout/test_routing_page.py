@@ -72,6 +72,12 @@ def test_a_person_needs_to_know_whom_to_call(session, press):
     assert not Lead.objects.exists()
 
 
+@pytest.mark.parametrize(("state", "kept"), [("Texas", "Texas"), ("TX", "TX"), ("Bavaria", "")])
+def test_what_is_no_state_turns_nobody_away(session, press, state, kept):
+    press(session, employees="250", country="US", state=state)
+    assert Lead.objects.get().state == kept
+
+
 def test_a_rep_lets_the_buyer_finish_with_everything_typed(routed, client, press, fresh):
     sessions.unlock(session=routed, now=timezone.now(), actor="user:7")
     html = client.get(f"/checkout/{routed.token}/").content.decode()

@@ -142,8 +142,8 @@ CUSTOMERS = (
     Call("POST customers/{buyer}/pay_out", {"amount": "1.00", "method": "bank_transfer", "reference": "r"}),
     Call("POST customers/{customer}/payment_methods", {"payment_method": "pm_card_visa", "default": True}),
     Call("POST leads", {
-        "name": "N", "email": "l@l.example", "company": "C", "employees": 5, "country": "DE", "industry": "i",
-        "need": "n", "demo_wanted": True, "plan": "pro", "seats": 3,
+        "name": "N", "email": "l@l.example", "company": "C", "employees": 5, "country": "DE", "state": "s",
+        "industry": "i", "need": "n", "demo_wanted": True, "plan": "pro", "seats": 3,
     }),
     Call("POST test_clocks", {"time": "2026-01-01T00:00:00Z", "name": "n"}),
     Call("POST test_clocks/{clock}/advance", {"to": "2026-02-01T00:00:00Z"}),

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import ending, forgetting
+from billing import cataloguing, ending, forgetting
 from billing.models import Customer, Discount, Document, Event, Invoice, Mail, Seller, Subscription
 from billing.papers.sheet import quote_sheet
 from billing.refusals import Refused
@@ -255,6 +255,20 @@ def test_it_makes_a_customer_of_a_lead(sent, sign, rita):
     assert (lead.status, lead.customer) == ("converted", customer)
     assert Deal.objects.get().customer == customer
     assert Invoice.objects.get().total == 70_686_00  # 59,400.00 and German VAT, without a VAT id
+
+
+def test_a_lead_pays_the_taxes_of_its_province_that_the_quote_said(sent, sign, rita):
+    parts = [{"name": "GST", "percentage": Decimal(5)}, {"name": "QST", "percentage": Decimal("9.975")}]
+    cataloguing.create_tax_rate(now=NOON, name="Sales tax", country="CA", taxes=parts, state="Quebec")
+    lead = leads.contact(
+        name="Ada", email="ada@nova.example", company="Nova", country="CA", state="Québec", employees=200,
+        livemode=False, now=NOON, actor="buyer",
+    )  # fmt: skip
+    quote = sent(lead=lead, currency="EUR", now=NOON, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
+    assert quote.tax_total == 8_895_15  # 2,970.00 and 5,925.15 of 59,400.00
+    sign(quote, now=NOON)
+    invoice = Invoice.objects.get()
+    assert (invoice.tax_total, invoice.customer.billing_address["state"]) == (8_895_15, "Québec")
 
 
 def test_a_quote_for_a_customer_who_was_deleted_is_withdrawn(sent, sign, make_customer):

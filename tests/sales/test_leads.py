@@ -71,6 +71,8 @@ def test_it_answers_a_double_click_with_one_lead(ask):
         ({"need": "x" * 4001}, "need"),
         ({"need": "a\x00b"}, "need"),
         ({"plan": "gold"}, "plan"),
+        ({"country": "US", "state": "Bavaria"}, "state"),
+        ({"country": "DE", "state": "x" * 101}, "state"),
     ],
 )
 def test_it_refuses_bad_input_by_field_and_keeps_nothing(ask, wrong, field):

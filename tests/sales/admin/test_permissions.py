@@ -57,7 +57,7 @@ MAY = {
     (HandoffTask, "return"): SALES, (HandoffTask, "later"): SALES, (HandoffTask, "snooze"): SALES,
     (HandoffTask, "quote"): SALES, (Signal, "dismiss"): SALES,
     (Lead, "qualify"): SALES, (Lead, "close"): SALES, (Lead, "demo"): SALES, (Lead, "quote"): SALES,
-    (Lead, "take_on"): SALES, (Customer, "switch"): {*SALES, shipped.SUPPORT},
+    (Lead, "take_on"): SALES, (Lead, "place"): SALES, (Customer, "switch"): {*SALES, shipped.SUPPORT},
     (Customer, "allow"): LEADERS, (Customer, "refuse"): LEADERS,
     (Deal, "move"): SALES, (Customer, "company"): {*SALES, shipped.SUPPORT}, (Customer, "pin"): LEADERS,
     (Customer, "consolidate"): LEADERS,

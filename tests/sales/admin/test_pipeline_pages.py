@@ -41,6 +41,16 @@ def test_it_marks_the_demo_done(browser, address, lead):
     assert Lead.objects.get().demo_done_at is not None
 
 
+def test_it_says_where_a_lead_is(browser, address, lead):
+    browser.post(address(lead), {"action": "place", "country": "CA", "state": "QC"})
+    assert (Lead.objects.get().country, Lead.objects.get().state) == ("CA", "QC")
+    page = browser.post(address(lead), {"action": "place", "country": "CA", "state": "Bavaria"})
+    assert page.status_code == 422
+    assert "Canada has no state or province of this name." in page.text
+    assert 'value="Bavaria"' in page.text
+    assert Lead.objects.get().state == "QC"
+
+
 def test_it_makes_a_quote_for_a_lead(browser, address, lead):
     plan = browser.get(address(lead)).context["form"].initial["plan"]
     answer = browser.post(address(lead), {"action": "quote", "plan": plan.pk, "quantity": "12"})
