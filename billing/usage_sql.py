@@ -346,14 +346,15 @@ HOLD_COUNTERS = """
 select u.id from billing_usagecounter u join billing_usageevent e using (customer_id, meter_id)
 where e.id = any(%(events)s) order by u.customer_id, u.meter_id, u.start_on for update of u
 """
-# … then said anew from what is left.
+# … then said anew from what is left. Of two events of the same instant the one that came in later is the last, as it was
+# when they came in (the one with the larger key, where that was in one batch: they are stored in that order).
 RECOUNT_DAYS = """
 update billing_usageday d set count = left_over.count, total = left_over.total, peak = left_over.peak,
        last = left_over.last, last_at = left_over.last_at
 from (
     select d.id, count(e.id) as count, coalesce(sum(e.value), 0) as total, max(e.value) as peak,
            max(e.occurred_at) as last_at,
-           (array_agg(e.value order by e.occurred_at desc, e.key desc))[1] as last
+           (array_agg(e.value order by e.occurred_at desc, e.id desc))[1] as last
     from billing_usageday d
     left join billing_usageevent e
         on e.customer_id = d.customer_id and e.meter_id = d.meter_id and e.day = d.day
@@ -363,7 +364,10 @@ from (
 where left_over.id = d.id
 """
 RECOUNT_COUNTERS = f"""
-update billing_usagecounter u set used = used.used, added = 0, last_at = null
+update billing_usagecounter u set used = used.used, added = 0, last_at = (
+    select max(d.last_at) from billing_usageday d
+    where d.customer_id = span.customer_id and d.meter_id = span.meter_id
+      and d.day >= span.start_on and d.day < span.end_on)
 from (select u.*, m.aggregation, m.property
       from billing_usagecounter u join billing_meter m on m.id = u.meter_id
       where u.id = any(%(counters)s)) span {USED}

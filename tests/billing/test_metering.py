@@ -8,13 +8,14 @@ from itertools import pairwise
 from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import ending, invoicing, metering, usage_sql
+from billing import ending, importing, invoicing, metering, usage_sql
 from billing.maths.periods import Cycle, Interval, Period, calendar_anchor
 from billing.models import (
     Customer,
@@ -553,6 +554,34 @@ def test_nothing_is_taken_back_from_a_closed_period(starter, customer, clock, ad
         metering.void(key="e-1", livemode=False, now=clock.now)
 
 
+def disk_of(limit):
+    """Measured by what was said last."""
+    meter = Meter.objects.create(code="disk", name="Disk", event_name="disk", aggregation="last")
+    Entitlement.objects.create(
+        plan=Plan.objects.get(code="starter"), meter=meter, feature="disk", limit=limit
+    )
+    return meter
+
+
+def test_taking_back_an_event_leaves_the_last_of_those_of_one_instant(starter, customer):
+    meter = disk_of(100)
+    for n, value in (("z", 5), ("a", 9)):  # sent one after the other, for the same instant
+        record(event(n, customer, value, at=NOON - timedelta(hours=1), event_name="disk"))
+    record(event("x", customer, 1, at=NOON - timedelta(hours=2), event_name="disk"))
+    metering.void(key="e-x", livemode=False, now=NOON)
+    assert metering.quantity(customer, meter, date(2026, 1, 15), date(2026, 1, 16)) == 9
+
+
+def test_an_older_event_is_not_the_last_after_another_was_taken_back(starter, customer):
+    disk_of(100)
+    for n, hours, value in ((1, 3, 50), (2, 2, 20)):
+        record(event(n, customer, value, at=NOON - timedelta(hours=hours), event_name="disk"))
+    metering.void(key="e-1", livemode=False, now=NOON)
+    record(event(3, customer, 90, at=NOON - timedelta(hours=4), event_name="disk"))
+    assert UsageCounter.objects.get().used == 20
+    assert reached() == []
+
+
 def test_it_takes_back_only_what_is_there_on_its_side(customer):
     record(event(1, customer, 5))
     for key, livemode in (("e-9", False), ("e-1", True)):
@@ -638,6 +667,89 @@ def test_replacing_agrees_with_a_book_kept_by_hand(starter, customer, batches):
         found = {15 - on.day: total for on, (count, total) in totals(customer).items() if count}
         assert found == by_day
         transaction.set_rollback(True)
+
+
+# -- However it is sent --------------------------------------------------------------------------
+
+LAST_NOON = NOON - timedelta(days=1)
+MEASURES = ("count", "sum", "max", "last", "unique")
+# (customer, measure, value, minutes after yesterday's noon): no two of one instant, of which the last is who comes last.
+USED = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(MEASURES), st.integers(0, 6), st.integers(0, 1440)),
+    min_size=1,
+    max_size=10,
+    unique_by=lambda one: one[3],
+)
+
+
+@pytest.fixture
+def measured(catalogue, make_customer, clock, subscribe):
+    """Two customers with a limit of five of everything since yesterday, one by its external id."""
+    for aggregation in MEASURES:
+        meter = Meter.objects.create(
+            code=aggregation, name="x", event_name=aggregation, aggregation=aggregation
+        )
+        Entitlement.objects.create(
+            plan=Plan.objects.get(code="starter"), meter=meter, feature=aggregation, limit=5
+        )
+    customers = [make_customer(clock), make_customer(clock, external_id="acme")]
+    clock.now = LAST_NOON
+    clock.save()
+    for customer in customers:
+        subscribe(customer, plan="starter", quantity=None, now=LAST_NOON)
+    clock.now = NOON
+    clock.save()
+    return [customers[0].pk, "acme"]
+
+
+def sent_by_file(events):
+    made = importing.take(
+        content=b"\n".join(map(orjson.dumps, events)), format="jsonl", livemode=False, now=NOON, actor="x"
+    )
+    importing.work(import_id=made.pk)
+
+
+WAYS = {"batch": lambda events: record(*events), "file": sent_by_file}
+
+
+def came_to():
+    """Days, counters and crossings, without what tells the way."""
+    days = UsageDay.objects.values_list(
+        "customer", "meter", "day", "count", "total", "peak", "last", "last_at"
+    )
+    counters = UsageCounter.objects.values_list("customer", "meter", "start_on", "end_on", "used")
+    told = Event.objects.filter(type="usage.threshold_reached").values_list(
+        "customer", "data__meter", "data__percent"
+    )
+    return sorted(days), sorted(counters), sorted(told)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(used=USED, data=st.data())
+def test_the_way_in_which_it_was_sent_changes_nothing(measured, used, data):
+    events = [
+        {"id": f"e-{n}", "customer": measured[who], "event_name": measure, "properties": {"value": value},
+         "timestamp": (LAST_NOON + timedelta(minutes=minutes)).isoformat()}
+        for n, (who, measure, value, minutes) in enumerate(used)
+    ]  # fmt: skip
+    taken_back = data.draw(st.sets(st.sampled_from([each["id"] for each in events]), max_size=2))
+    outcomes = []
+    for order in (events, data.draw(st.permutations(events + events[:3]))):
+        with transaction.atomic():
+            while order:
+                size = data.draw(st.integers(1, len(order)))
+                WAYS[data.draw(st.sampled_from(sorted(WAYS)))](order[:size])
+                order = order[size:]
+            for key in taken_back:
+                metering.void(key=key, livemode=False, now=NOON)
+            outcomes.append(came_to())
+            transaction.set_rollback(True)
+    one, other = outcomes
+    assert one[:2] == other[:2]
+    # What falls again may have stood above a limit in between; what only grows crosses it in any order.
+    grows = [[told for told in outcome[2] if told[1] != "last"] for outcome in outcomes]
+    assert grows[0] == grows[1]
+    assert len(set(one[2])) == len(one[2])
 
 
 # -- At once ---------------------------------------------------------------------------------------
