@@ -259,7 +259,12 @@ class Gateway:
 
     def _attached(self, payment_method: str) -> bool:
         with _plain():
-            return bool(self._stripe.v1.payment_methods.retrieve(payment_method).customer)
+            try:
+                return bool(self._stripe.v1.payment_methods.retrieve(payment_method).customer)
+            except stripe.InvalidRequestError as error:
+                if _code(error) != "resource_missing":
+                    raise
+                return False  # what is not there belongs to nobody
 
     def cards(self, customer: str) -> list[Card]:
         """The cards saved with a customer, newest first (at most 100)."""

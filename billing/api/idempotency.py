@@ -109,7 +109,8 @@ def _passes(error: Exception, undone: Callable[[], bool]) -> bool:
 
 def keep(row: IdempotentRequest, response: Response) -> HttpResponse:
     body = sealing.seal(response.content.decode()).encode()
-    kept = _ours(row).update(status=response.status_code, body=body, content_type=response["Content-Type"])
+    kind = response.get("Content-Type", "")  # an answer without a body has none
+    kept = _ours(row).update(status=response.status_code, body=body, content_type=kind)
     if not kept:
         raise ClaimLost
     return response
@@ -122,6 +123,8 @@ def _ours(row: IdempotentRequest):  # type: ignore[no-untyped-def]
 
 def replay(row: IdempotentRequest) -> HttpResponse:
     response = HttpResponse(_opened(row), status=row.status, content_type=row.content_type)
+    if not row.content_type:
+        del response["Content-Type"]
     response["Idempotent-Replayed"] = "true"
     return response
 

@@ -464,6 +464,7 @@ def test_it_saves_lists_and_forgets_cards(door, customer):
     assert isinstance(first, Card)
     door.detach(key="d-1", payment_method=first.id)
     door.detach(key="d-2", payment_method=first.id)
+    door.detach(key="d-3", payment_method="pm_of_another_account")
     assert door.cards(customer) == [second]
 
 

@@ -26,6 +26,16 @@ def test_it_answers_the_same_bytes_again(api):
     assert Customer.objects.count() == 1
 
 
+def test_an_answer_without_a_body_is_kept_too(api, make_customer):
+    make_customer(external_id="acme")
+    event = {"id": "u-1", "customer": "acme", "event_name": "api_call", "properties": {"value": 5}}
+    assert api.post("usage_events", event).json()["accepted"] == 1
+    first, again = (api.post("usage_events/u-1/void", {}, key="k-1") for _ in range(2))
+    for answer in (first, again):
+        assert (answer.status_code, answer.content, "Content-Type" in answer) == (204, b"", False)
+    assert again["Idempotent-Replayed"] == "true"
+
+
 def test_it_repeats_refusals_too(api):
     first = api.post("customers", name="Acme", email="nobody", key="k-1")
     again = api.post("customers", name="Acme", email="nobody", key="k-1")
