@@ -20,7 +20,7 @@ NUL = "a\x00b"
 def root(sales_catalogue):
     """Who may do everything; a server error is an answer, as on a server."""
     browser = Client(raise_request_exception=False)
-    browser.force_login(User.objects.create_superuser("root@seller.example", "x", name="Root"))
+    browser.force_login(User.objects.create_superuser("root@seller.example", name="Root"))
     return browser
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def boss(client):
-    user = User.objects.create_superuser("grace@tandem.example", "correct horse battery", name="Grace")
+    user = User.objects.create_superuser("grace@tandem.example", name="Grace")
     client.force_login(user)
     return user
 

@@ -58,7 +58,7 @@ def test_a_refund_made_at_stripe_is_explained(api, acme, fake_stripe):
 
 def test_staff_pay_out_on_the_customers_page(acme):
     browser = Client()
-    browser.force_login(User.objects.create_superuser("boss@tandem.example", "x"))
+    browser.force_login(User.objects.create_superuser("boss@tandem.example"))
     where = f"/admin/billing/customer/{acme.pk}/change/"
     assert "Pay it out" in browser.get(where).text
     refused = browser.post(where, {"action": "pay_out", "amount": "50.00", "reference": "SEPA 9"})
