@@ -13,6 +13,7 @@ from tests.scenarios import (
     neighbour_cases,
     peer_cases,
     priced_cases,
+    refunding_cases,
     settled_cases,
     timeline_cases,
     waiting_cases,
@@ -28,6 +29,7 @@ STORIES = [
     *priced_cases.STORIES,
     *timeline_cases.STORIES,
     *settled_cases.STORIES,
+    *refunding_cases.STORIES,
     *waiting_cases.STORIES,
 ]
 
