@@ -176,13 +176,16 @@ def planted(seed: int) -> int:
 
 
 def found_out(name: str, bug: Callable[[], None], seed: int) -> bool:
-    from tests.faults import kills
+    from tests.faults import bugs, kills
 
     made = 0
     for n in range(MOST_WORLDS):
         report = kills.kills(120, seed=seed + n, bug=bug)
         made += report.kills
         kills.clear()
+        if misplaced := bugs.misplaced(report.found["errors"]):
+            print(f"{name} does not fit the code: {misplaced}", flush=True)
+            return False
         if not report.clean:
             print("\n".join(report.lines()), f"\n  {name}: found after {made} kills", flush=True)
             return True

@@ -28,7 +28,7 @@ def attempt_after_the_call() -> None:
     from billing import collecting
     from billing.models import Payment
 
-    def open_attempt(invoice: Any, now: Any, payment_method: Any, off_session: bool) -> Any:
+    def open_attempt(invoice: Any, now: Any, payment_method: Any, off_session: bool, *_: Any) -> Any:
         card = payment_method or collecting.customers.default_card(invoice.customer)
         if card is None or invoice.amount_due <= 0:
             raise collecting.NothingDue("")
@@ -118,3 +118,8 @@ BUGS: dict[str, Callable[[], None]] = {
         an_answer_counts_twice, delivered_before_it_is_sent,
     )
 }  # fmt: skip
+
+
+def misplaced(errors: list[str]) -> list[str]:
+    """Errors that say that a mistake does not fit the code any more, in which it would be found without looking."""
+    return [line for line in errors if "AttributeError" in line or "TypeError" in line]
