@@ -37,6 +37,7 @@ from billing.api.schema import operation
 from billing.api.views import ApiView
 from billing.maths.money import to_major
 from billing.models import CollectionMethod, Customer, Seller, Subscription
+from billing.refusals import Refused
 from sales import comparing, quoting
 from sales.api.deals import buyer
 from sales.api.people import PersonOut, person
@@ -341,7 +342,23 @@ def _followed(view: ApiView, customer: Customer, given: dict[str, Any]) -> Subsc
 # -- Views --------------------------------------------------------------------------------------------------
 
 
-class Quotes(ApiView):
+# What terms are called here, where their columns have names of their own.
+CALLED = {
+    "discount_percent": "discount.percent_off",
+    "discount_amount": "discount.amount_off",
+    "starts_on": "starts",
+}
+
+
+class QuoteView(ApiView):
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, Refused) and exc.field:
+            *above, name = exc.field.split(".")
+            exc.field = ".".join([*above, CALLED.get(name, name)])
+        return super().handle_exception(exc)
+
+
+class Quotes(QuoteView):
     @operation(
         "Draft a quote", tag=TAG, name="create_quote", body=QuoteNew, answer=QuoteFullOut, status=201, posts=True,
         description="For a customer or a lead; from the live subscription where there is one to follow.",
@@ -381,7 +398,7 @@ class Quotes(ApiView):
         return self.page(QuoteOut, rows, asked)
 
 
-class OneQuote(ApiView):
+class OneQuote(QuoteView):
     may_be_empty = True
 
     def found(self, ref: str) -> Quote:

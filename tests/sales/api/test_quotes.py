@@ -117,7 +117,7 @@ def test_a_lead_is_quoted_in_the_currency_asked_for(api, rita, code):
         ({"plan": "gold"}, 422, "plan"),
         ({"term_months": 7}, 422, "term_months"),
         ({"net_days": 31}, 422, "net_days"),
-        ({"discount": {"percent_off": 10, "amount_off": "5.00"}}, 422, "discount_percent"),
+        ({"discount": {"percent_off": 10, "amount_off": "5.00"}}, 422, "discount.percent_off"),
         ({"discount": {"amount_off": 5}}, 400, "discount.amount_off"),
         ({"ramp": [{"year": 9, "quantity": 3}]}, 422, "ramp.0.year"),
         ({"ramp": [{"year": 1, "discount": {"amount_off": "5.00"}}]}, 422, "ramp.0.discount"),
@@ -156,3 +156,18 @@ def test_it_takes_a_fixed_number_of_statements(api, acme, rita, django_assert_ma
             api.get("quotes", limit=limit)
     with django_assert_max_num_queries(6):
         api.get(f"quotes/{made[0]}")
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"discount": {"percent_off": -1}}, "discount.percent_off"),
+        ({"discount": {"percent_off": 101}}, "discount.percent_off"),
+        ({"starts": "1970-01-01T00:00:00+14:00"}, "starts"),
+        ({"ramp": [{"year": 2, "quantity": 3, "discount": {"percent_off": -1}}], "term_months": 24},
+         "ramp.0.discount.percent_off"),
+    ],
+)  # fmt: skip
+def test_it_names_what_is_wrong_as_it_was_sent(api, acme, terms, field):
+    answer = api.post("quotes", customer="acme", plan="enterprise", quantity=5, **terms)
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [field])
