@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Literal
 
 from django.db import models, transaction
@@ -459,6 +460,7 @@ def change(
     timelines.write(subscription, plan.after)
     result = invoicing.nothing()
     if on <= plan.reached:
+        _begin_missed(subscription, plan, now)
         result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=plan.reached)
         _collect(subscription, _today(plan.before, plan), _today(plan.after, plan), now=now, actor=actor)
     settle_derived(subscription, now=now, actor=actor, why="subscription changed")
@@ -485,6 +487,17 @@ def change(
         next=next_paper(subscription, now) if with_next else None,
         phase=waiting(subscription, on, now) if on > plan.reached else None,
     )
+
+
+def _begin_missed(subscription: Subscription, plan: "_Plan", now: datetime) -> None:
+    """What began since it was billed, as after a trial's last hour, and no run has come to yet: once the change is
+    billed none would. Raises NotLive where that is a pause."""
+    done = subscription.billed_through
+    lasting = [spec for spec in plan.before if not spec.empty]
+    for before, after in pairwise(lasting):
+        if done is not None and done < after.start_on <= plan.reached:
+            begin_phase(subscription, before, after, now=now, actor="system")
+    _refuse_closed(subscription)
 
 
 def preview(

@@ -30,6 +30,7 @@ from billing.models import (
     Price,
     Subscription,
 )
+from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -441,3 +442,39 @@ def test_terms_that_are_agreed_for_today_end_the_trial(trial) -> None:
     ]
     one.to("2024-02-11")
     assert one.papers[1:] == [(date(2024, 2, 10), 3100)]
+
+
+@pytest.mark.parametrize("run_first", [True, False])
+def test_a_change_before_the_run_that_follows_the_trial_ends_it_too(
+    catalogue, make_customer, run_first
+) -> None:
+    row = subscribing.subscribe(
+        customer=make_customer(), plan=Plan.objects.get(code="pro"), interval="month", quantity=3, now=NOON,
+        actor=ACTOR, origin="api", trial_days=5,
+    )  # fmt: skip
+    subscribing.bill_now(subscription=row, now=NOON, actor=ACTOR)
+    later = NOON + timedelta(days=5, minutes=1)
+    if run_first:
+        running.run(now=later)
+    subscribing.change(subscription=row, now=later, actor=ACTOR, quantity=4)
+    running.run(now=later)
+    row.refresh_from_db()
+    assert row.status == "active"
+    told = Event.objects.filter(type__startswith="subscription.").values_list("type", flat=True)
+    names = ("activated", "changed", "created", "phase_started", "trial_ended")
+    assert sorted(told) == [f"subscription.{each}" for each in names]
+
+
+def test_nor_does_a_change_outrun_a_pause_that_has_begun(catalogue, make_customer) -> None:
+    row = subscribing.subscribe(
+        customer=make_customer(), plan=Plan.objects.get(code="pro"), interval="month", quantity=3, now=NOON,
+        actor=ACTOR, origin="api",
+    )  # fmt: skip
+    subscribing.bill_now(subscription=row, now=NOON, actor=ACTOR)
+    pausing.pause(subscription=row, now=NOON, actor=ACTOR, effective=NOON.date() + timedelta(days=5))
+    later = NOON + timedelta(days=5)
+    with pytest.raises(subscribing.NotLive):
+        subscribing.change(subscription=row, now=later, actor=ACTOR, quantity=4)
+    running.run(now=later)
+    row.refresh_from_db()
+    assert row.status == "paused"
