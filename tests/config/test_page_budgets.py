@@ -191,7 +191,9 @@ def grow(make_customer, subscribe, things):
         RoutingRule.objects.create(
             position=100 + int(mark), name=mark, outcome="contact_sales", owner=staff[0]
         )
-        ApprovalRule.objects.create(name=mark, measure="term", over=0, role="manager", position=9, plan=pro)
+        ApprovalRule.objects.create(
+            name=mark, measure="term_months", over=0, role="manager", position=9, plan=pro
+        )
         ApprovalDelegate.objects.create(
             person=staff[0], delegate=staff[1], since=NOON.date(), until=NOON.date()
         )

@@ -65,7 +65,7 @@ def test_a_revised_quote_that_waits_for_a_decision(browser, boss, quote, rita, a
     quoting.edit(quote=quote, now=now, actor="user:1", contact_email="ada@nova.example")
     quoting.send(quote=quote, now=now, actor="user:1")
     revised = quoting.revise(quote=quote, now=now, **terms)
-    ApprovalRule.objects.create(name="All", measure="term", over=0, role="manager", position=9)
+    ApprovalRule.objects.create(name="All", measure="term_months", over=0, role="manager", position=9)
     quoting.edit(quote=revised, now=now, actor="user:1", discount_percent=25)
 
     def grow():
