@@ -274,7 +274,10 @@ def _issue(
         )
         if to == "balance":
             settling.hold_back(invoice, now=now)
-    data = {"number": note.number, "total": total, "invoice": invoice.pk, "to": note.to, "reason": reason}
+    data = {
+        "number": note.number, "total": total, "currency": invoice.currency, "invoice": invoice.pk, "to": note.to,
+        "reason": reason,
+    }  # fmt: skip
     record("credit_note.issued", subject=note, actor=actor, now=now, data=data)
     if to_due:
         settling.count_credit(invoice, to_due, now=now, actor=actor)

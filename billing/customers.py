@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing import bulk, entitlements, exchanging, mail, moves, typed
-from billing.events import Fact, record, record_many
+from billing.events import Fact, record, record_many, staff_of
 from billing.models import (
     CollectionMethod,
     Customer,
@@ -566,8 +566,10 @@ def assign_owners(*, given: Sequence[Given], actor: str) -> None:
 
 def _owner_fact(given: Given, actor: str) -> Fact:
     row, owner = given.customer, given.owner
-    known = {"before": row.owner_id, "after": owner and owner.pk, "owner": str(owner) if owner else None}
-    data = {**known, "why": given.why}
+    data = {
+        "before": staff_of(row.owner_id), "after": staff_of(owner.pk if owner else None),
+        "owner": str(owner) if owner else None, "why": given.why,
+    }  # fmt: skip
     return Fact("customer.owner_assigned", row.pk, row.pk, row.livemode, actor, given.now, data)
 
 
@@ -646,7 +648,10 @@ def _enter(customer: Customer, segment: Segment, *, now: datetime, why: str, act
         customer.refresh_from_db(fields=["segment"])
         return
     customer.segment = segment
-    data = {"before": before and before.code, "after": segment.code, "arr": customer.arr, "why": why}
+    data = {
+        "before": before and before.code, "after": segment.code, "arr": customer.arr, "currency": customer.currency,
+        "why": why,
+    }  # fmt: skip
     record("customer.segment_changed", subject=customer, customer=customer, actor=actor, now=now, data=data)
 
 

@@ -14,34 +14,16 @@ from typing import Any
 import orjson
 from django.db import transaction
 
-from billing import dispatch, jobs, prepared
+from billing import dispatch, event_types, jobs, prepared
 from billing.models.events import Event
 from billing.models.ids import uuid7
 
-TYPES = frozenset(
-    """
-    customer.created customer.updated customer.segment_changed customer.collection_method_changed
-    customer.owner_assigned customer.consolidated member.added member.removed meter.created plan.created
-    plan.updated plan.published plan.archived discount.created tax_rate.created checkout.completed
-    checkout.expired subscription.created subscription.activated subscription.trial_ending
-    subscription.trial_ended subscription.phase_started subscription.changed subscription.paused
-    subscription.resumed subscription.renewed subscription.renewal_approaching subscription.past_due
-    subscription.cancel_scheduled subscription.canceled subscription.converted_to_invoice
-    usage.threshold_reached usage.voided invoice.created invoice.deleted invoice.finalized invoice.sent
-    invoice.paid invoice.payment_failed invoice.overdue invoice.voided invoice.uncollectible
-    credit_note.issued payment.succeeded payment.failed payment.refunded payment.disputed
-    payment.refund_explained customer.balance_paid_out sign_off.requested sign_off.given sign_off.refused
-    payment.unanswered payment_method.attached payment_method.expiring payment_method.detached lead.created
-    demo.requested feature.viewed signal.created signal.dismissed handoff.raised handoff.accepted
-    handoff.snoozed handoff.won handoff.lost handoff.returned quote.created quote.updated quote.deleted
-    quote.submitted quote.approved quote.rejected quote.sent quote.viewed quote.accepted quote.declined
-    quote.expired quote.withdrawn quote.converted quote.schedule_differs deal.created deal.stage_changed
-    portal_session.created webhook_endpoint.created webhook_endpoint.updated webhook_endpoint.secret_rotated
-    webhook_endpoint.disabled webhook_endpoint.replayed webhook_endpoint.deleted test_clock.created
-    test_clock.advanced test_clock.deleted person.exported person.erased retention.applied command.run
-    user.signed_in user.sign_in_failed user.refused user.exported user.security_changed
-    """.split()
-)
+TYPES = frozenset(event_types.FIELDS)
+
+
+def staff_of(user: int | None) -> str | None:
+    """How facts name somebody of the seller's, as actors and in their data: `user:7`."""
+    return None if user is None else f"user:{user}"
 
 
 class UnknownEventType(Exception):

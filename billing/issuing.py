@@ -414,7 +414,10 @@ def _credit_note(
 
 
 def _fact_of_note(draft: Draft, note: CreditNote) -> Fact:
-    data = {"number": note.number, "total": note.total, "invoice": note.invoice_id, "to": note.to}
+    data = {
+        "number": note.number, "total": note.total, "currency": note.currency, "invoice": note.invoice_id,
+        "to": note.to,
+    }  # fmt: skip
     return Fact("credit_note.issued", note.pk, note.customer_id, note.livemode, draft.actor, draft.now, data)
 
 

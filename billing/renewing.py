@@ -90,7 +90,7 @@ def _renewal_approaching(row: Subscription, notice: Notice, now: datetime) -> No
     assert row.contract_end_on is not None
     data: dict[str, Any] = {
         "days": notice.days, "contract_end_on": row.contract_end_on.isoformat(), "auto_renew": row.auto_renew,
-        "mrr": row.mrr, "arr": row.arr,
+        "mrr": row.mrr, "arr": row.arr, "currency": row.currency,
     }  # fmt: skip
     record("subscription.renewal_approaching", subject=row, actor="system", now=now, data=data)
 

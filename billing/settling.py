@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
 from billing import bulk, journal
+from billing.events import record
 from billing.maths.periods import local_date
 from billing.models import BalanceEntry, Customer, Dispute, Invoice, Payment, Posting, Seller, Subscription
 from billing.moves import move
@@ -48,8 +49,9 @@ def no_longer_late(invoice: Invoice, *, now: datetime, actor: str) -> None:
     others = Invoice.objects.filter(status="open", attempts__gt=0).exclude(pk=invoice.pk)
     for subscription in invoice.subscriptions:
         if subscription.status == Subscription.Status.PAST_DUE and not others.of(subscription).exists():
-            data = {"upgrade": False}
-            move(subscription, "active", event="subscription.changed", actor=actor, now=now, data=data)
+            move(subscription, "active", event=None, actor=actor, now=now)
+            data = {"status_before": "past_due", "status_after": "active", "upgrade": False}
+            record("subscription.changed", subject=subscription, actor=actor, now=now, data=data)
 
 
 @transaction.atomic

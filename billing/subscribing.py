@@ -295,6 +295,7 @@ def _say_created(
     data = {
         **_facts(paid),
         "origin": subscription.origin,
+        "currency": subscription.currency,
         "mrr_before": 0,
         "mrr_after": timelines.committed(paid)[0],
     }
@@ -474,6 +475,7 @@ def change(
             "effective_on": on.isoformat(),
             "from": _facts(old) if old else None,
             "to": _facts(new) if new else None,
+            "currency": subscription.currency,
             "mrr_before": mrr_before,
             "mrr_after": timelines.committed(new)[0],
             "upgrade": timelines.committed(new)[0] > mrr_before,

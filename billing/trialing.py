@@ -84,7 +84,7 @@ def change_end(
     data = {
         "effective_on": plan.on.isoformat(), "trial_end": plan.at.isoformat(),
         "trial_end_before": was and was.isoformat(), "mrr_before": mrr_before, "mrr_after": subscription.mrr,
-        "upgrade": False,
+        "currency": subscription.currency, "upgrade": False,
     }  # fmt: skip
     record("subscription.changed", subject=subscription, actor=actor, now=now, data=data)
     return answer(plan.on, result, next=subscribing.next_paper(subscription, now) if with_next else None)

@@ -29,7 +29,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 from standardwebhooks import Webhook
 
-from billing import mail, outside, sealing, typed
+from billing import event_types, mail, outside, sealing, typed
 from billing.events import TYPES, record
 from billing.models import Event, Seller, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from billing.moves import StaleMove
@@ -243,7 +243,7 @@ def as_data(event: Event) -> dict[str, Any]:
     return {
         "id": event.public_id, "number": event.number, "type": event.type, "object": event.object_id,
         "sequence": event.sequence, "customer": event.customer_id, "actor": event.actor, "at": written(event.at),
-        "data": event.data,
+        "data": event_types.told(event),
     }  # fmt: skip
 
 

@@ -326,7 +326,11 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "billing.api.linking.add"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "billing.api.linking.add",
+        "billing.api.telling.add",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "SubscriptionStatus": "billing.models.Subscription.Status",
         "InvoiceStatus": "billing.models.Invoice.Status",

@@ -506,7 +506,7 @@ def _tell(quote: Quote, figures: Figures, signature: Signature, known: _Known, n
     """The acceptance as a fact, the deal won, the task done, and a mail to both with the signed paper, to be stored."""
     data = {
         "number": quote.number, "version": quote.version, "option": quote.option, "name": signature.name,
-        "sha256": quote.accepted_sha256, "arr": figures.arr, "tcv": figures.tcv,
+        "sha256": quote.accepted_sha256, "arr": figures.arr, "tcv": figures.tcv, "currency": quote.currency,
         "starts_on": figures.start_on.isoformat(), "subscription": quote.subscription_id,
         "plan": quote.plan.code,
     }  # fmt: skip

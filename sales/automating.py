@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from billing import customers, mail, outside, timelines, typed
+from billing import customers, event_types, mail, outside, timelines, typed
 from billing.events import TYPES
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
@@ -175,10 +174,11 @@ def _is_tag(text: str) -> bool:
 
 
 def facts_of(customer: Customer, event: Event | None, now: datetime) -> dict[str, Any]:
-    """The vocabulary of `conditions` filled in. Money in major units."""
+    """The vocabulary of `conditions` filled in. Money is told as everywhere outside: text in major units."""
     found = {"type": "", "actor": "", "object": "", "data": {}}
     if event is not None:
-        found = {"type": event.type, "actor": event.actor, "object": event.object_id, "data": event.data}
+        data = event_types.told(event)
+        found = {"type": event.type, "actor": event.actor, "object": event.object_id, "data": data}
     return {"customer": _customer(customer, now), "event": found}
 
 
@@ -189,17 +189,13 @@ def _customer(customer: Customer, now: datetime) -> dict[str, Any]:
     return {
         **{name: getattr(customer, name) for name in names},
         "segment": customer.segment.code if customer.segment else "",
-        **{name: _major(getattr(customer, name), customer.currency) for name in ("mrr", "arr", "balance")},
+        **{name: to_major(getattr(customer, name), customer.currency) for name in conditions.MONEY},
         "employees": float(customer.employees or 0), "owner": customer.owner.email if customer.owner else "",
         "tags": list(CustomerTag.objects.filter(customer=customer).values_list("tag", flat=True)),
         "plan": _plan(customer, now),
         "score": float(handing_over.score(signals, now, SalesSettings.current())),
         "engagement": float(engagement or 0), "days": float((now - customer.created_at).days),
     }  # fmt: skip
-
-
-def _major(minor: int, currency: str) -> float:
-    return float(Decimal(to_major(minor, currency)))
 
 
 def _plan(customer: Customer, now: datetime) -> str:
@@ -267,8 +263,8 @@ def examples(trigger: str) -> dict[str, str]:
     """{event.data.rule: “engagement”}: what the newest event of this type says, for who writes a condition."""
     if trigger not in TYPES:
         return {}
-    rows = Event.objects.filter(type=trigger, customer__isnull=False).order_by("-number")
-    data = rows.values_list("data", flat=True).first() or {}
+    newest = Event.objects.filter(type=trigger, customer__isnull=False).order_by("-number").first()
+    data = event_types.told(newest) if newest else {}
     return {name: str(value)[:60] for name, value in _named("event.data", data)}
 
 

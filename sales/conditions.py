@@ -11,6 +11,7 @@ from typing import Any
 
 import cel
 
+from billing import event_types
 from billing.refusals import Refused
 
 LONGEST = 1000
@@ -33,7 +34,9 @@ OPERATORS = {
     "==": "is", "!=": "is not", ">": "more than", ">=": "at least", "<": "less than", "<=": "at most",
     "contains": "contains", "in": "is one of",
 }  # fmt: skip
-NUMBERS = {"mrr", "arr", "employees", "score", "engagement", "days", "balance", "data.percent"}
+MONEY = ("mrr", "arr", "balance")  # of the customer; of an event `event_types.MONEY`
+COUNTED = {"employees", "score", "engagement", "days"}
+NUMBERS = {*MONEY, *COUNTED, *(f"data.{name}" for name in event_types.NUMBERS)}
 ORDERS = (">", ">=", "<", "<=")
 FIELD = re.compile(r"\b(customer|event)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
@@ -92,7 +95,7 @@ def holds(text: str, facts: Mapping[str, Any]) -> tuple[bool, str]:
     if not text:
         return True, ""
     try:
-        answer = cel.evaluate(text, dict(facts))
+        answer = cel.evaluate(text, _comparable(facts))
     except KeyError as error:
         return False, f"{error.args[0]} is not there"
     except (ValueError, TypeError, RuntimeError) as error:
@@ -100,6 +103,20 @@ def holds(text: str, facts: Mapping[str, Any]) -> tuple[bool, str]:
     if not isinstance(answer, bool):
         return False, "the condition is neither true nor false"
     return answer, ""
+
+
+def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """With money as numbers."""
+    customer, event = facts["customer"], facts["event"]
+    data = _as_numbers(event["data"], event_types.MONEY.get(event["type"], ()))
+    return {"customer": _as_numbers(customer, MONEY), "event": {**event, "data": data}}
+
+
+def _as_numbers(values: Mapping[str, Any], money: Sequence[str]) -> dict[str, Any]:
+    return {
+        name: float(value) if name in money and isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def looked_at(text: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -89,7 +89,7 @@ def created(quote: Quote, now: datetime, actor: str) -> None:
 def _say(event: str, quote: Quote, now: datetime, actor: str) -> None:
     data = {
         "number": quote.number, "version": quote.version, "option": quote.option, "plan": quote.plan.code,
-        "arr": quote.arr, "tcv": quote.tcv,
+        "arr": quote.arr, "tcv": quote.tcv, "currency": quote.currency,
     }  # fmt: skip
     record(event, subject=quote, actor=actor, now=now, data=data)
 

@@ -17,7 +17,7 @@ from django_q.tasks import async_task
 
 from billing import bulk, customers, mail
 from billing.customers import Given
-from billing.events import Fact, record, record_many
+from billing.events import Fact, record, record_many, staff_of
 from billing.maths.periods import local_date
 from billing.models import Customer, Dispute, Event, Invoice, Seller, Subscription, User
 from billing.moves import IllegalMove, move
@@ -232,7 +232,8 @@ def _announce(tasks: Sequence[HandoffTask], *, actor: str, mailing: bool = True)
 
 def _raised(task: HandoffTask, actor: str) -> Fact:
     data = {
-        "reason": task.reason, "score": str(task.score), "due_on": task.due_on.isoformat(), "owner": task.owner_id,
+        "reason": task.reason, "score": str(task.score), "due_on": task.due_on.isoformat(),
+        "owner": staff_of(task.owner_id),
     }  # fmt: skip
     return Fact("handoff.raised", task.pk, task.customer_id, task.livemode, actor, task.raised_at, data)
 
@@ -490,7 +491,7 @@ def accept(*, task: HandoffTask, by: User, now: datetime, note: str = "") -> Non
         now=now,
         accepted_at=now,
         note=note or task.note,
-        data={"owner": by.pk},
+        data={"owner": staff_of(by.pk)},
     )
     if task.owner_id != by.pk:
         assign(task=task, owner=by, now=now, actor=actor, why="accepted the task")

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing import bulk, customers, mail, moves, regions, typed
-from billing.events import record
+from billing.events import record, staff_of
 from billing.models import Customer, Plan, User
 from billing.moves import move
 from billing.refusals import Refused
@@ -169,7 +169,9 @@ def _known_customer(email: str, livemode: bool) -> Customer | None:
 
 def _tell(lead: Lead, why: str, *, now: datetime, actor: str) -> None:
     """The lead as a fact, the owner's task, and a mail to both."""
-    data = {"company": lead.company, "source": lead.source, "plan": lead.plan_code, "owner": lead.owner_id}
+    data = {
+        "company": lead.company, "source": lead.source, "plan": lead.plan_code, "owner": staff_of(lead.owner_id),
+    }  # fmt: skip
     event = record("lead.created", subject=lead, actor=actor, now=now, data={**data, "why": why})
     if lead.demo_wanted:
         wanted = {"need": lead.need[:300], "source": lead.source, "plan": lead.plan_code}

@@ -220,8 +220,8 @@ def _alarm(quote: Quote, promise: Promise, now: datetime) -> bool:
     words = words_of(row, promise)
     found = promise.invoiced or Invoiced()
     data = {
-        "date": day, "promised": promise.total, "invoiced": found.total, "invoices": list(found.numbers),
-        "reason": words,
+        "date": day, "promised": promise.total, "invoiced": found.total, "currency": row.currency,
+        "invoices": list(found.numbers), "reason": words,
     }  # fmt: skip
     record(DIFFERS, subject=row, actor="system", now=now, data=data)
     log.error("signed schedule not kept: %s", words)

@@ -163,7 +163,10 @@ def _send(quote: Quote, printed: Sequence[_Printed], now: datetime, actor: str, 
         raise StaleMove(f"the options of quote {quote} were changed while it was printed")
     sent = [_freeze(rows[each.quote.pk], each, now, actor) for each in printed]
     lead = Quote.leading(sent)
-    data = {"number": lead.number, "version": lead.version, "tcv": lead.tcv, "options": len(sent)}
+    data = {
+        "number": lead.number, "version": lead.version, "tcv": lead.tcv, "currency": lead.currency,
+        "options": len(sent),
+    }  # fmt: skip
     assert lead.document is not None
     event = record(
         "quote.sent", subject=sent[0], actor=actor, now=now, data={**data, "sha256": lead.document.sha256}

@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures_api",
     "tests.fixtures_outside",
     "tests.fixtures_role",
+    "tests.facts_said",
 ]
 if importlib.util.find_spec("tests.fixtures_stripe"):
     pytest_plugins.append("tests.fixtures_stripe")

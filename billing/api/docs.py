@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 from billing.api import problems
+from billing.event_types import outside
 from billing.refusals import Refused
 
 METHODS = ("get", "post", "patch", "delete")
@@ -38,7 +39,9 @@ def schema(request: HttpRequest) -> HttpResponse:
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     return render(
-        request, "api/docs.html", {"groups": groups(), "refusals": refusals(), "site": settings.SITE_URL}
+        request,
+        "api/docs.html",
+        {"groups": groups(), "refusals": refusals(), "events": outside(), "site": settings.SITE_URL},
     )
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing import event_types
 from billing.api.fields import Instant, ListQuery, Text
 from billing.api.finding import is_id, missing
 from billing.api.schema import operation
@@ -26,13 +28,19 @@ READING_LAG = timedelta(milliseconds=50)
 class EventOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     number = serializers.IntegerField(help_text="rises through all events")
-    type = serializers.CharField()
+    type = serializers.ChoiceField(choices=sorted(TYPES))
     object = serializers.CharField(source="object_id")
     sequence = serializers.IntegerField(help_text="1, 2, 3 … for each object")
     customer = serializers.CharField(source="customer_id", allow_null=True)
     actor = serializers.CharField()
     at = Instant(help_text="on the customer's clock")
-    data = serializers.DictField()  # type: ignore[assignment]
+    data = serializers.SerializerMethodField()  # type: ignore[assignment]
+
+    @extend_schema_field(
+        {"type": "object", "description": "what it says; the fields of each type stand under `webhooks`"}
+    )
+    def get_data(self, event: Event) -> dict[str, Any]:
+        return event_types.told(event)
 
 
 class EventQuery(ListQuery):

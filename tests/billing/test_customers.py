@@ -172,7 +172,7 @@ def test_it_assigns_an_owner_once(nova):
     customers.assign_owner(customer=nova, owner=rep, why="round robin", **AT)
     customers.assign_owner(customer=nova, owner=rep, why="again", **AT)
     event = Event.objects.get(type="customer.owner_assigned")
-    assert event.data == {"before": None, "after": rep.pk, "owner": "Rae", "why": "round robin"}
+    assert event.data == {"before": None, "after": f"user:{rep.pk}", "owner": "Rae", "why": "round robin"}
     assert Customer.objects.get().owner == rep
 
 

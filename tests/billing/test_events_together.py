@@ -24,10 +24,15 @@ def told():
     recorded.disconnect(listen)
 
 
+SAID = {
+    "customer.updated": {"before": {}, "after": {}},
+    "customer.segment_changed": {"after": "smb", "arr": 0, "currency": "USD", "why": "x"},
+}
+
+
 def say(customer, *types):
-    return [
-        record(kind, subject=customer, customer=customer, actor="system", now=customer.now) for kind in types
-    ]
+    given = {"subject": customer, "customer": customer, "actor": "system", "now": customer.now}
+    return [record(kind, **given, data=SAID[kind]) for kind in types]
 
 
 def test_they_are_written_once_in_their_order_and_told_once(make_customer, told):

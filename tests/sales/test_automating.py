@@ -87,7 +87,25 @@ def test_it_does_all_kinds_of_things(automate, on_pro, tell, rita, monkeypatch):
     assert CustomerTag.objects.get().tag == "vip"
     assert Quote.objects.get().customer == customer
     assert Mail.objects.get(template="automation").text.startswith(f"Hello {customer.name}")
-    assert called == [("https://chat.example/x", f'{{"text": "{customer.name} pays 174"}}'.encode())]
+    assert called == [("https://chat.example/x", f'{{"text": "{customer.name} pays 174.00"}}'.encode())]
+
+
+def test_money_of_an_event_is_compared_and_written_in_major_units(automate, make_customer, happen):
+    big = {"kind": "tag", "text": "big"}
+    automate(big, trigger="invoice.paid", condition="event.data.total > 500")
+    thanks = {
+        "kind": "mail",
+        "text": "Paid",
+        "body": "{event.data.total} {event.data.currency}",
+        "to": "customer",
+    }
+    automate(thanks, trigger="invoice.paid", condition="event.data.total < 500")
+    paid = {"number": "INV-1", "total": 14500, "currency": "USD", "motion": "self_serve"}
+    happen(make_customer(), "invoice.paid", paid)
+    assert look() == 1
+    assert "145.00 USD" in Mail.objects.get(template="automation").text
+    assert not CustomerTag.objects.exists()
+    assert automating.examples("invoice.paid")["event.data.total"] == "145.00"
 
 
 def test_it_goes_on_where_it_stopped_and_gives_up_in_the_end(automate, make_customer, tell, monkeypatch):

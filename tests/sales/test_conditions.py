@@ -6,7 +6,7 @@ from sales import conditions
 from sales.conditions import InvalidCondition
 
 FACTS = {
-    "customer": {"mrr": 290.0, "segment": "smb", "tags": ["vip"], "name": 'No"va'},
+    "customer": {"mrr": "290.00", "segment": "smb", "tags": ["vip"], "name": 'No"va'},
     "event": {"type": "signal.created", "data": {"rule": "engagement", "n": 3}},
 }
 
@@ -25,6 +25,22 @@ FACTS = {
 )
 def test_it_holds_or_not(text, held):
     assert conditions.holds(conditions.check(text), FACTS) == (held, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        (("event.data.total", ">", "145"), False),
+        (("event.data.total", ">=", "145"), True),
+        (("event.data.total", "<", "500"), True),
+        (("event.data.attempt", ">=", "2"), True),
+        (("customer.mrr", "==", "290"), True),
+    ],
+)
+def test_money_and_counts_are_compared_as_numbers(line, held):
+    data = {"total": "145.00", "currency": "USD", "attempt": 2}
+    facts = {**FACTS, "event": {"type": "invoice.paid", "data": data}}
+    assert conditions.holds(conditions.check(conditions.row(*line)), facts) == (held, "")
 
 
 @pytest.mark.parametrize(
@@ -138,4 +154,4 @@ def test_it_says_what_the_names_stood_for():
             'customer.mrr > 2 && event.data.rule == "customer.x" && has(event.data.no)', FACTS
         )
     )
-    assert told == {"customer.mrr": "290", "event.data.rule": "engagement", "event.data.no": "nothing"}
+    assert told == {"customer.mrr": "290.00", "event.data.rule": "engagement", "event.data.no": "nothing"}

@@ -97,7 +97,7 @@ def test_it_raises_one_task_with_owner_due_day_reason_and_evidence(make_customer
     assert list(task.signals.all()) == list(Signal.objects.all())
     customer.refresh_from_db()
     assert customer.owner == rita
-    assert Event.objects.get(type="handoff.raised").data["owner"] == rita.pk
+    assert Event.objects.get(type="handoff.raised").data["owner"] == f"user:{rita.pk}"
 
 
 def test_it_tells_the_owner_by_mail_with_the_evidence(make_customer, tell, rita, run_jobs):

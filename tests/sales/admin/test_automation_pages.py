@@ -112,9 +112,15 @@ def test_what_is_typed_is_tried_before_it_is_saved(boss, on_pro, happen):
 
 def test_what_lies_deeper_in_an_event_is_named_as_a_condition_asks_for_it(boss, address, on_pro, happen):
     made = Automation.objects.get(shipped_code="rule-engagement")
-    happen(on_pro().customer, "signal.created", {"rule": "x", "period": {"start": "2026-01-01"}}, jobs=False)
+    Automation.objects.filter(pk=made.pk).update(trigger="usage.threshold_reached", condition="")
+    row = on_pro()
+    crossed = {
+        "subscription": row.pk, "meter": "api_calls", "name": "API calls", "percent": 80, "limit": "10000",
+        "used": "8000", "period": {"start": "2026-01-01", "end": "2026-02-01"},
+    }  # fmt: skip
+    happen(row.customer, "usage.threshold_reached", crossed, jobs=False)
     examples = boss.get(address(made)).context["examples"]
-    assert examples == {"event.data.rule": "x", "event.data.period.start": "2026-01-01"}
+    assert (examples["event.data.percent"], examples["event.data.period.start"]) == ("80", "2026-01-01")
 
 
 def test_a_page_left_open_replaces_nothing_unseen(boss, address):
