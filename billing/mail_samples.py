@@ -42,6 +42,10 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
+    "books_differ": [
+        ("", {"breaches": ["I-01 an invoice is the sum of its lines: inv_sample"], "more": 0}),
+        ("many of them", {"breaches": ["I-01 an invoice is the sum of its lines: inv_sample"], "more": 12}),
+    ],
     "charges_differ": [("", {"differences": ["charged, not recorded: $103.53  pi_3Qexample  inv_sample-1"]})],
     "lead_owner": [("", {"reason": "the rule for large companies names you"})],
     "automation": [("to a customer", {}), ("to staff", {"to_staff": True})],

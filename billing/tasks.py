@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing import (
+    auditing,
     carrying_out,
     clocks,
     collecting,
@@ -220,6 +221,11 @@ def reconcile_refunds() -> int:
 def compare_charges() -> int:
     """Nightly: the provider's list of charges against ours; what differs is mailed to the seller."""
     return tallying.watch(now=timezone.now())
+
+
+def ask_books() -> int:
+    """Nightly: whether what must hold of the data does; what does not is mailed to the seller."""
+    return auditing.watch(now=timezone.now())
 
 
 def fold_figures() -> None:
