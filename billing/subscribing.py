@@ -494,12 +494,13 @@ def change(
 def _begin_missed(subscription: Subscription, plan: "_Plan", now: datetime) -> None:
     """What began since it was billed, as after a trial's last hour, and no run has come to yet: once the change is
     billed none would. Raises NotLive where that is a pause."""
-    done = subscription.billed_through
+    was, done = subscription.status, subscription.billed_through
     lasting = [spec for spec in plan.before if not spec.empty]
     for before, after in pairwise(lasting):
         if done is not None and done < after.start_on <= plan.reached:
             begin_phase(subscription, before, after, now=now, actor="system")
-    _refuse_closed(subscription)
+    if subscription.status != was:
+        _refuse_closed(subscription)
 
 
 def preview(

@@ -46,7 +46,7 @@ def _shown(request: HttpRequest, visit: Visit, found: Invoice) -> dict[str, Any]
         PaymentMethod.objects.filter(customer=visit.customer, detached_at__isnull=True).order_by(
             "-is_default", "-created_at"
         ),
-        CreditNote.objects.filter(invoice=found),
+        CreditNote.objects.filter(invoice=found, customer=visit.customer),
     )
     heads = printing.heads(found)
     leaf = leafing.leaf(found, request.GET.get(leafing.PARAM))
