@@ -144,7 +144,7 @@ def start(request: HttpRequest) -> HttpResponse:
     except redirecting.RedirectNotAllowed as refusal:
         return refused(request, refusal, wish.plan, status=400)
     except Refused as refusal:
-        return refused(request, refusal, wish.plan)
+        return refused(request, refusal, wish.plan, wish=wish)
     return redirect("checkout:session", token=session.token)
 
 
@@ -178,9 +178,13 @@ def _doorstep(request: HttpRequest, wish: Wish) -> HttpResponse:
     return render(request, "checkout/start.html", context)
 
 
-def refused(request: HttpRequest, refusal: Refused, plan: str, status: int = 422) -> HttpResponse:
-    """Why this cannot be bought here, and where to go instead."""
-    context = {"refusal": refusal, "plan": Plan.objects.filter(code=plan, published=True).first()}
+def refused(
+    request: HttpRequest, refusal: Refused, plan: str, status: int = 422, wish: Wish | None = None
+) -> HttpResponse:
+    """Why this cannot be bought here, and where to go instead; a wrong number of seats of a `wish` is asked for again."""
+    found = Plan.objects.filter(code=plan, published=True).first()
+    seats = wish if refusal.code == "invalid_quantity" else None
+    context = {"refusal": refusal, "plan": found, "wish": seats}
     return render(request, "checkout/refused.html", context, status=status)
 
 

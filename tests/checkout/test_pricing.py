@@ -1,5 +1,7 @@
 """The pricing page, and the door into a checkout."""
 
+import re
+
 import pytest
 
 from checkout.models import CheckoutSession
@@ -95,6 +97,16 @@ def test_it_says_why_not_by_one_code(catalogue, client, query, code, method):
     expected = {code, "unknown_currency"} if code == "unknown_price" else {code}
     assert any(each in answer.content.decode() for each in expected)
     assert not CheckoutSession.objects.exists()
+
+
+def test_a_wrong_number_of_seats_is_asked_for_again_with_what_was_asked(catalogue, client):
+    given = {"plan": "pro", "interval": "year", "currency": "EUR", "seats": "many"}
+    page = client.post("/checkout/start/", given).text
+    assert "seats can be bought here" in page
+    for name, value in given.items():
+        assert re.search(rf'name="{name}"[^>]*value="{value}"', page), name
+    again = client.get("/checkout/start/", {**given, "seats": "3"})
+    assert "Continue to checkout" in again.text
 
 
 @pytest.mark.parametrize(
