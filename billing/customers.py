@@ -567,7 +567,7 @@ def assign_owners(*, given: Sequence[Given], actor: str) -> None:
 def _owner_fact(given: Given, actor: str) -> Fact:
     row, owner = given.customer, given.owner
     data = {
-        "before": staff_of(row.owner_id), "after": staff_of(owner.pk if owner else None),
+        "before": row.owner_id and staff_of(row.owner_id), "after": owner and staff_of(owner.pk),
         "owner": str(owner) if owner else None, "why": given.why,
     }  # fmt: skip
     return Fact("customer.owner_assigned", row.pk, row.pk, row.livemode, actor, given.now, data)

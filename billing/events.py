@@ -21,9 +21,9 @@ from billing.models.ids import uuid7
 TYPES = frozenset(event_types.FIELDS)
 
 
-def staff_of(user: int | None) -> str | None:
+def staff_of(user: int) -> str:
     """How facts name somebody of the seller's, as actors and in their data: `user:7`."""
-    return None if user is None else f"user:{user}"
+    return f"user:{user}"
 
 
 class UnknownEventType(Exception):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 
 from billing import customers, exchanging, mail, typed
-from billing.events import record
+from billing.events import record, staff_of
 from billing.maths.money import to_major
 from billing.models import Customer, Invoice, Payment, Refund, Seller, SignOff, User
 from billing.moves import move
@@ -158,7 +158,7 @@ def deciders(asker: str) -> list[User]:
 
 
 def is_own(asked_by: str, user: User) -> bool:
-    return asked_by == f"user:{user.pk}"
+    return asked_by == staff_of(user.pk)
 
 
 # -- Decided ------------------------------------------------------------------------------------------------
@@ -182,6 +182,6 @@ SAID = {"given": "sign_off.given", "refused": "sign_off.refused"}
 
 
 def _decide(row: SignOff, to: str, by: User, now: datetime) -> SignOff:
-    actor = f"user:{by.pk}"
+    actor = staff_of(by.pk)
     move(row, to, event=SAID[to], actor=actor, now=now, data=_said(row), decided_by=by, decided_at=now)
     return row

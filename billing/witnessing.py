@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing.events import record
+from billing.events import record, staff_of
 from billing.models import User
 
 UNKNOWN = "unknown"
@@ -29,7 +29,7 @@ class Subject:
 def note(type: str, request: HttpRequest | None, user: User | None, **said: Any) -> None:
     """Write down what happened to, or by, this user now."""
     address = request.META.get("REMOTE_ADDR", "") if request is not None else ""
-    actor = f"user:{user.pk}" if user else UNKNOWN
+    actor = staff_of(user.pk) if user else UNKNOWN
     with transaction.atomic():
         record(
             type, subject=Subject(user), actor=actor, now=timezone.now(), livemode=True,

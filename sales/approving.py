@@ -10,7 +10,7 @@ from django.db.models import DateField, DateTimeField, F, Func, Q, QuerySet, Sub
 from django.db.models.functions import Cast, Coalesce
 
 from billing import customers, mail
-from billing.events import record
+from billing.events import record, staff_of
 from billing.maths.money import exponent
 from billing.models import Event, Seller, User
 from billing.moves import move
@@ -236,7 +236,7 @@ def approve(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str 
     for row in _in_approval(rows):
         if row.pk not in still:
             data = {**_named(row), "note": note[:300]}
-            actor = f"user:{by.pk}"
+            actor = staff_of(by.pk)
             move(row, "approved", event="quote.approved", actor=actor, now=now, approved_at=now, data=data)
     quote.refresh_from_db(fields=["state", "approved_at"])
 
@@ -250,9 +250,9 @@ def reject(*, quote: Quote, by: User, now: datetime, note: str = "", seen: str =
     Approval.objects.filter(quote__in=rows, decision__in=_STANDING).update(decision=Approval.Decision.VOID)
     for row in _in_approval(rows):
         data = {**_named(row), "note": note[:300]}
-        move(row, "draft", event="quote.rejected", actor=f"user:{by.pk}", now=now, data=data)
+        move(row, "draft", event="quote.rejected", actor=staff_of(by.pk), now=now, data=data)
     for row in rows:
-        reopen(row, now=now, actor=f"user:{by.pk}")
+        reopen(row, now=now, actor=staff_of(by.pk))
     quote.refresh_from_db(fields=["state"])
 
 

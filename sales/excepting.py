@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from billing import customers, mail, switching, typed
+from billing.events import staff_of
 from billing.models import CollectionMethod, Customer, User
 from billing.refusals import Refused
 from sales import addresses
@@ -120,6 +121,6 @@ def _switch(
 ) -> None:
     by_invoice = method == CollectionMethod.SEND_INVOICE
     switching.switch(
-        customer=customer, method=method, now=now, actor=f"user:{by.pk}", net_days=net_days if by_invoice else None,
+        customer=customer, method=method, now=now, actor=staff_of(by.pk), net_days=net_days if by_invoice else None,
         override=reason,
     )  # fmt: skip

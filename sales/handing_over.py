@@ -233,7 +233,7 @@ def _announce(tasks: Sequence[HandoffTask], *, actor: str, mailing: bool = True)
 def _raised(task: HandoffTask, actor: str) -> Fact:
     data = {
         "reason": task.reason, "score": str(task.score), "due_on": task.due_on.isoformat(),
-        "owner": staff_of(task.owner_id),
+        "owner": task.owner_id and staff_of(task.owner_id),
     }  # fmt: skip
     return Fact("handoff.raised", task.pk, task.customer_id, task.livemode, actor, task.raised_at, data)
 
@@ -481,7 +481,7 @@ def _hold(task: HandoffTask) -> None:
 @transaction.atomic
 def accept(*, task: HandoffTask, by: User, now: datetime, note: str = "") -> None:
     """Somebody takes the task; it becomes theirs. Raises IllegalMove, StaleMove."""
-    actor = f"user:{by.pk}"
+    actor = staff_of(by.pk)
     _hold(task)
     move(
         task,

@@ -170,7 +170,8 @@ def _known_customer(email: str, livemode: bool) -> Customer | None:
 def _tell(lead: Lead, why: str, *, now: datetime, actor: str) -> None:
     """The lead as a fact, the owner's task, and a mail to both."""
     data = {
-        "company": lead.company, "source": lead.source, "plan": lead.plan_code, "owner": staff_of(lead.owner_id),
+        "company": lead.company, "source": lead.source, "plan": lead.plan_code,
+        "owner": lead.owner_id and staff_of(lead.owner_id),
     }  # fmt: skip
     event = record("lead.created", subject=lead, actor=actor, now=now, data={**data, "why": why})
     if lead.demo_wanted:

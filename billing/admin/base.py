@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 
 from billing import typed
 from billing.admin import lists, stepping_up
+from billing.events import staff_of
 from billing.models import User
 from billing.moves import IllegalMove, StaleMove
 from billing.refusals import Refused
@@ -84,7 +85,7 @@ def state(field: str = "status", label: str | None = None) -> Callable[[Any], Sa
 
 def staff(request: HttpRequest) -> str:
     """The actor's name for facts."""
-    return f"user:{request.user.pk}"
+    return staff_of(person(request).pk)
 
 
 def person(request: HttpRequest) -> User:
