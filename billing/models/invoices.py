@@ -196,8 +196,10 @@ class Invoice(ReadPlainly):
         return self.status in (self.Status.OPEN, self.Status.UNCOLLECTIBLE) and self.amount_due > 0
 
     def late(self, now: datetime) -> bool:
-        """Whether it is past due for its reader: still to be paid after its day, or after a card that failed."""
-        return self.payable and (self.attempts > 0 or (self.due_at is not None and self.due_at <= now))
+        """Whether it is past due: expected after its day or after a card that failed. What is written off is not."""
+        if self.status != self.Status.OPEN or self.amount_due <= 0:
+            return False
+        return self.attempts > 0 or (self.due_at is not None and self.due_at <= now)
 
     @property
     def due_by(self) -> datetime | None:

@@ -1,6 +1,7 @@
 """Words, money and marks for templates: `{% load tandem %}`."""
 
 import re
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Any
@@ -89,7 +90,7 @@ TONES: dict[str, str] = {
         "warn",
     ),
     **dict.fromkeys(
-        ("failed", "uncollectible", "declined", "overdue", "unpaid", "lost", "high", "disabled", "revoked"),
+        ("failed", "declined", "overdue", "unpaid", "lost", "high", "disabled", "revoked"),
         "bad",
     ),
     **dict.fromkeys(
@@ -103,6 +104,12 @@ TONES: dict[str, str] = {
 def tone(state: object) -> str:
     """`good`, `warn`, `bad`, `info` or `` for a state's stored value, for the badge's class."""
     return TONES.get(str(state), "")
+
+
+@register.filter
+def late(invoice: Any, now: datetime) -> bool:
+    """`{% if row|late:visit.now %}`: it is past due for whoever reads it at that moment."""
+    return bool(invoice.late(now))
 
 
 @register.filter

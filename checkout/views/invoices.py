@@ -92,7 +92,7 @@ def _page(
     context: dict[str, Any] = {
         "invoice": invoice, "token": token, "error": error,
         "lines": [{"row": line, "covers": reasons.covers(line)} for line in leaf], "leaf": leaf,
-        "taxes": leafing.taxes(invoice, leaf), "late": invoice.late(invoice.customer.now), "disputed": disputed,
+        "taxes": leafing.taxes(invoice, leaf), "disputed": disputed,
         "notes": notes, "refunds": _refunds(invoice) if notes or invoice.amount_paid else [],
         "waiting": waiting, "mine": waiting is not None and request.session.get(BEGUN) == waiting.pk,
         "back": "payment_intent" in request.GET,  # the bank adds it when it sends the buyer back

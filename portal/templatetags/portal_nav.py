@@ -1,12 +1,9 @@
 """The portal's own menu: `{% load portal_nav %}{% portal_menu as items %}`."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django import template
 from django.urls import NoReverseMatch, reverse
-
-from billing.models import Invoice
 
 register = template.Library()
 
@@ -65,9 +62,3 @@ def current_key(addresses: dict[str, str], path: str) -> str:
 def one_name(name: str) -> list[str]:
     """A chart's only series, whatever the name holds."""
     return [name]
-
-
-@register.filter
-def late(invoice: Invoice, now: datetime) -> bool:
-    """`{% if row|late:visit.now %}`: its day is over and something is still due."""
-    return invoice.late(now)

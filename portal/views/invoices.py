@@ -66,7 +66,6 @@ def _shown(request: HttpRequest, visit: Visit, found: Invoice) -> dict[str, Any]
         "waiting": waiting, "cards": cards if found.payable else [],
         "refunds": [refund for one in payments for refund in one.refunds.all()],
         "notes": notes, "due": found.payable,
-        "overdue": found.late(visit.now),
         "asks_to_confirm": last is not None and last.decline_code == ASKS_TO_CONFIRM,
         "not_by_card": declines.not_by_card(found, last),
     }  # fmt: skip

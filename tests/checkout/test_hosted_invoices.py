@@ -187,6 +187,15 @@ def test_it_tells_that_it_is_late(client, invoice, clock, advance):
     assert "Past due" in client.get(page_of(invoice)).text
 
 
+def test_what_was_written_off_is_not_called_past_due(client, invoice, clock, advance):
+    advance(clock, days=31)
+    give_up(invoice)
+    text = client.get(page_of(invoice)).text
+    assert "Written off" in text
+    assert "Past due" not in text
+    assert "due on" not in text
+
+
 def test_it_tells_of_a_dispute(client, invoice, fake_stripe):
     pay(invoice)
     payment = invoice.payments.get(status="succeeded")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from billing import cards, cataloguing, collecting, customers, disputing, refunding, subscribing
+from billing import cards, cataloguing, collecting, correcting, customers, disputing, refunding, subscribing
 from billing.models import CreditNote, Invoice, Mail, Payment
 
 pytestmark = pytest.mark.django_db
@@ -195,3 +195,27 @@ def test_what_is_late_says_so_wherever_it_is_listed(alice, invoice):
         assert "Past due" in alice.get(page).text, page
     html = alice.get(at(invoice)).text
     assert html.index("Pay $") < html.index("What it is for") < html.index("Billed to")
+
+
+@pytest.fixture
+def written_off(nova, invoice):
+    """Its day, and a card that failed, lie behind; then it is given up."""
+    Invoice.objects.filter(pk=invoice.pk).update(
+        status="open", amount_paid=0, amount_due=invoice.total, attempts=2
+    )
+    invoice.refresh_from_db()
+    correcting.mark_uncollectible(invoice=invoice, reason="Gone", now=nova.now, actor="system")
+    return invoice
+
+
+@pytest.mark.parametrize("page", ["/portal/invoices/", "/portal/", None])
+def test_what_was_written_off_is_not_called_past_due(alice, written_off, page):
+    shown = alice.get(page or at(written_off)).text
+    assert "Past due" not in shown
+    assert '<span class="badge">Written off</span>' in shown
+
+
+def test_what_was_written_off_can_still_be_paid(alice, written_off):
+    shown = alice.get(at(written_off)).text
+    assert "We no longer expect this payment. It can still be paid here." in shown
+    assert "due on" not in shown
