@@ -37,9 +37,21 @@ def reason(error: BaseException | None) -> str:
 
 
 def not_stored(request: HttpRequest, error: DataError) -> HttpResponse:
-    """What no form refused and the database cannot hold: a NUL in what a choice was changed to, a number without end."""
-    logger.error("A value cannot be stored: %s", error, exc_info=error)
+    """What no form refused and the database cannot hold: a NUL in what a choice was changed to, a number without end.
+
+    A NUL is typed by nobody, and says nothing of us; for all else the log tells where a form is missing.
+    """
+    if _sends_nul(request):
+        logger.warning("Text with a NUL was sent to %s", request.path)
+    else:
+        logger.error("A value cannot be stored: %s", error, exc_info=error)
     return render(request, "400.html", status=400)
+
+
+def _sends_nul(request: HttpRequest) -> bool:
+    return any(
+        "\x00" in text for sent in (request.GET, request.POST) for _, texts in sent.lists() for text in texts
+    )
 
 
 def told(request: HttpRequest, error: Exception) -> HttpResponse | None:

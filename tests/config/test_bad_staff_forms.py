@@ -7,9 +7,11 @@ import re
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.db import DataError
 from django.test import Client
 
 from billing.models import RetentionRule, Seller, TaxRate, User
+from config import failing
 from sales.models import Automation
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +24,29 @@ def root(sales_catalogue):
     browser = Client(raise_request_exception=False)
     browser.force_login(User.objects.create_superuser("root@seller.example", name="Root"))
     return browser
+
+
+LISTS = [
+    (
+        model._meta.label_lower.replace(".", "/"),
+        str(by[0] if isinstance(by, tuple) else getattr(by, "parameter_name", by)),
+    )
+    for model, screen in admin.site._registry.items()
+    for by in ("q", *screen.list_filter)
+]
+
+
+@pytest.mark.parametrize(("table", "by"), LISTS)
+def test_a_nul_in_what_a_list_is_narrowed_by_is_no_fault_of_ours(root, caplog, table, by):
+    answer = root.get(f"/admin/{table}/", {by: NUL})
+    assert answer.status_code in (200, 302, 400)
+    assert [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"] == []
+
+
+def test_a_value_without_a_nul_that_cannot_be_stored_is_logged_with_its_place(rf, caplog):
+    answer = failing.told(rf.get("/admin/", {"q": "9"}), DataError("out of range"))
+    assert answer.status_code == 400
+    assert [bool(record.exc_info) for record in caplog.records] == [True]
 
 
 def fields_of(page):
