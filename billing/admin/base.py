@@ -453,6 +453,18 @@ def too_late(row: models.Model, refusal: IllegalMove | StaleMove) -> str:
     return f"Nothing was done: this {row._meta.verbose_name} is “{state().lower()}” by now."
 
 
+def filled_in[F: forms.Form](form: F) -> F:
+    """A form that was sent, for a verb to take; or the refusal of its first wrong field.
+
+    The refusal names the field for where the form is not shown again; beside the field stand the form's own words.
+    """
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        named = f"{form[field].label}: " if field in form.fields else ""
+        raise Refused(f"{named}{errors[0]}", field=field)
+    return form
+
+
 def _beside_field(form: Any, refusal: Refused) -> bool:
     """Put a refusal where it was caused; False when no field of a form that was sent is to blame."""
     if not isinstance(form, forms.BaseForm) or not form.is_bound:

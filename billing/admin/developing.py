@@ -16,10 +16,9 @@ from django.utils import timezone
 
 from billing import clocks, forgetting, keys, running, webhooks_out
 from billing.admin import telling
-from billing.admin.base import Makeable, Screen, figure, staff, state
+from billing.admin.base import Makeable, Screen, figure, filled_in, staff, state
 from billing.events import TYPES
 from billing.models import ApiKey, Event, TestClock, WebhookDelivery, WebhookEndpoint
-from billing.refusals import Refused
 
 DELIVERIES_SHOWN = 50
 
@@ -57,14 +56,6 @@ def _page(row: Any) -> str:
     return reverse(f"admin:billing_{row._meta.model_name}_change", args=[row.pk])
 
 
-def _read[F: forms.Form](form: F) -> F:
-    """A form that was sent, or the refusal of its first wrong field."""
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise Refused(f"{form.fields[field].label}: {errors[0]}", field=field)
-    return form
-
-
 def _side(label: str) -> forms.TypedChoiceField:
     choices = [("test", "sandbox customers"), ("live", "live customers")]
     return forms.TypedChoiceField(label=label, choices=choices, coerce=lambda side: side == "live")
@@ -95,7 +86,7 @@ class ReplayForm(forms.Form):
 
 
 def _save(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    form = _read(EndpointForm(request.POST))
+    form = filled_in(EndpointForm(request.POST))
     webhooks_out.update(endpoint=endpoint, **_by(request), **form.cleaned_data)
     return "Saved."
 
@@ -124,7 +115,7 @@ def _test(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
 
 
 def _replay(request: HttpRequest, endpoint: WebhookEndpoint) -> str:
-    typed, by = _read(ReplayForm(request.POST)).cleaned_data, _by(request)
+    typed, by = filled_in(ReplayForm(request.POST)).cleaned_data, _by(request)
     until = typed["until"] or by["now"]
     count = webhooks_out.replay(endpoint=endpoint, since=typed["since"], until=until, **by)
     return f"{count} events are being sent."
@@ -315,7 +306,7 @@ class AdvanceForm(forms.Form):
 
 
 def _advance(request: HttpRequest, clock: TestClock) -> str:
-    to = _read(AdvanceForm(request.POST)).cleaned_data["to"]
+    to = filled_in(AdvanceForm(request.POST)).cleaned_data["to"]
     running.send_on(clock=clock, to=to, actor=staff(request))
     return f"It is on its way to {to:%-d %B %Y, %H:%M}, and everything due happens in its order. Look again soon."
 

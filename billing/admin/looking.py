@@ -30,7 +30,7 @@ from django.utils.translation import ngettext
 
 from billing import bulk, starting, timelines, trialing
 from billing.admin import stepping_up, telling
-from billing.admin.base import ReadOnly, Screen, Teaching, amount, badge, figure, staff, state
+from billing.admin.base import ReadOnly, Screen, Teaching, amount, badge, figure, filled_in, staff, state
 from billing.maths.periods import local_date
 from billing.models import (
     BillingFailure,
@@ -46,7 +46,6 @@ from billing.models import (
     UsageDay,
     User,
 )
-from billing.planning import InvalidTrial
 from billing.refusals import Refused
 from billing.templatetags.tandem import NOTHING, money
 
@@ -100,10 +99,7 @@ class TrialForm(forms.Form):
 
 
 def _move_trial(request: HttpRequest, row: Subscription) -> str:
-    form = TrialForm(request.POST, row=row)
-    if not form.is_valid():
-        raise InvalidTrial(str(form.errors["trial_end"][0]), field="trial_end")
-    day = form.cleaned_data["trial_end"]
+    day = filled_in(TrialForm(request.POST, row=row)).cleaned_data["trial_end"]
     starting.change_trial(subscription=row, trial_end=day, now=row.customer.now, actor=staff(request))
     return f"The trial ends on {day:%-d %b %Y}."
 

@@ -15,7 +15,7 @@ from django.utils.http import content_disposition_header
 from billing import bulk, collecting, leafing, noticing, printing, reasons, witnessing
 from billing.admin import putting_right
 from billing.admin.amounts import typed_amount
-from billing.admin.base import Screen, amount, now_of, person, staff, state
+from billing.admin.base import Screen, amount, filled_in, now_of, person, staff, state
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
@@ -60,10 +60,7 @@ def _explain(request: HttpRequest, invoice: Invoice) -> str:
 
 
 def _book(request: HttpRequest, invoice: Invoice) -> str:
-    form = TransferForm(request.POST, invoice=invoice)
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise collecting.InvalidAmount(f"{form.fields[field].label}: {errors[0]}", field=field)
+    form = filled_in(TransferForm(request.POST, invoice=invoice))
     now = now_of(invoice)
     zone = ZoneInfo(Seller.objects.get().timezone)
     arrived = min(datetime.combine(form.cleaned_data["paid_on"], time(12), zone), now)

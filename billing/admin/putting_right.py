@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from billing import carrying_out, correcting
 from billing.admin.amounts import typed_amount
-from billing.admin.base import now_of, staff
+from billing.admin.base import filled_in, now_of, staff
 from billing.maths.money import to_major
 from billing.models import Invoice, SignOff
 from billing.refusals import Refused
@@ -51,7 +51,7 @@ class ReasonForm(forms.Form):
 
 
 def credit(request: HttpRequest, invoice: Invoice) -> str:
-    given = _checked(CreditForm(request.POST, invoice=invoice, left=0, by_card=True))
+    given = filled_in(CreditForm(request.POST, invoice=invoice, left=0, by_card=True)).cleaned_data
     terms: dict[str, Any] = {
         "invoice": invoice, "amount": given["amount"], "reason": given["reason"], "now": now_of(invoice),
         "actor": staff(request),
@@ -76,14 +76,14 @@ def credit(request: HttpRequest, invoice: Invoice) -> str:
 
 
 def void(request: HttpRequest, invoice: Invoice) -> str:
-    given = _checked(ReasonForm(request.POST))
+    given = filled_in(ReasonForm(request.POST)).cleaned_data
     correcting.void(invoice=invoice, now=now_of(invoice), actor=staff(request), reason=given["reason"])
     return f"{invoice.number} is void."
 
 
 def write_off(request: HttpRequest, invoice: Invoice) -> str:
     due = money(invoice.amount_due, invoice.currency)
-    given = _checked(ReasonForm(request.POST))
+    given = filled_in(ReasonForm(request.POST)).cleaned_data
     made = carrying_out.write_off(
         invoice=invoice, now=now_of(invoice), actor=staff(request), reason=given["reason"]
     )
@@ -103,13 +103,6 @@ def forms_of(request: HttpRequest, invoice: Invoice, *, left: int, by_card: bool
                 request.POST if asked == name else None, auto_id=f"id_{name}_%s", label_suffix=""
             )
     return made
-
-
-def _checked(form: forms.Form) -> dict[str, Any]:
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise correcting.InvalidCredit(str(errors[0]), field=field)
-    return form.cleaned_data
 
 
 def _refuse_stale(invoice: Invoice, left: int) -> None:

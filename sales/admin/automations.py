@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import bulk
-from billing.admin.base import Screen
+from billing.admin.base import Screen, filled_in
 from billing.admin.lists import Choices
 from billing.events import TYPES
 from billing.models import Customer, Plan, Segment, User
@@ -212,10 +212,7 @@ def _initial(automation: Automation) -> dict[str, Any]:
 def _typed(request: HttpRequest, automation: Automation, *, named: bool = True) -> dict[str, Any]:
     form = AutomationForm(request.POST, automation=automation)
     form.fields["name"].required = named
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise automating.InvalidAutomation(str(errors[0]), field=field)
-    return form.terms()
+    return filled_in(form).terms()
 
 
 def _save(request: HttpRequest, automation: Automation) -> str:

@@ -17,7 +17,7 @@ from django.urls import reverse
 from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
 from billing.admin import telling
 from billing.admin.amounts import typed_amount
-from billing.admin.base import Screen, amount, staff
+from billing.admin.base import Screen, amount, filled_in, staff
 from billing.admin.catalogue import NET_TERMS
 from billing.admin.lists import StaffFilter
 from billing.maths.money import to_major
@@ -225,22 +225,15 @@ class SwitchForm(forms.Form):
         return "method" if name == "collection_method" else name
 
 
-def _valid(form: forms.Form) -> dict[str, Any]:
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise customers.InvalidValue(str(errors[0]), field=field)
-    return form.cleaned_data
-
-
 def _company(request: HttpRequest, customer: Customer) -> str:
     form = CompanyForm(request.POST, customer=customer)
-    given = {name: value for name, value in _valid(form).items() if name in form.changed_data}
+    given = {name: value for name, value in filled_in(form).cleaned_data.items() if name in form.changed_data}
     customers.update(customer=customer, now=customer.now, actor=staff(request), **given)
     return "Saved; the rules about companies look at it in a moment."
 
 
 def _pin(request: HttpRequest, customer: Customer) -> str:
-    given = _valid(PinForm(request.POST, customer=customer))
+    given = filled_in(PinForm(request.POST, customer=customer)).cleaned_data
     act: dict[str, Any] = {"customer": customer, "now": customer.now, "actor": staff(request)}
     if given["segment"] is None:
         customers.unpin_segment(**act)
@@ -250,7 +243,7 @@ def _pin(request: HttpRequest, customer: Customer) -> str:
 
 
 def _switch(request: HttpRequest, customer: Customer) -> str:
-    given = _valid(SwitchForm(request.POST, customer=customer))
+    given = filled_in(SwitchForm(request.POST, customer=customer)).cleaned_data
     wish = excepting.switch(**given, customer=customer, by=request.user, now=customer.now)  # type: ignore[arg-type]
     if wish is not None:
         return "Asked for: somebody who may allow it has been told by mail."
@@ -258,7 +251,7 @@ def _switch(request: HttpRequest, customer: Customer) -> str:
 
 
 def _pay_out(request: HttpRequest, customer: Customer) -> str:
-    given = _valid(PayOutForm(request.POST, customer=customer))
+    given = filled_in(PayOutForm(request.POST, customer=customer)).cleaned_data
     act: dict[str, Any] = {
         "customer": customer,
         "now": customer.now,

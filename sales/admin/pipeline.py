@@ -21,6 +21,7 @@ from billing.admin.base import (
     amount,
     countries,
     figure,
+    filled_in,
     now_of,
     offer,
     staff,
@@ -95,10 +96,7 @@ def _take_on(request: HttpRequest, lead: Lead) -> str:
 
 
 def _quote(request: HttpRequest, lead: Lead) -> str:
-    form = ProposalForm(request.POST, lead=lead)
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise drafting.InvalidQuote(str(errors[0]), field=field)
+    form = filled_in(ProposalForm(request.POST, lead=lead))
     quote = drafting.draft(
         lead=None if lead.customer else lead, customer=lead.customer, now=now_of(lead), actor=staff(request),
         by=request.user, **form.cleaned_data,  # type: ignore[arg-type]

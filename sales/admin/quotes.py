@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
 
-from billing.admin.base import Screen, amount, badge, now_of, staff, tone
+from billing.admin.base import Screen, amount, badge, filled_in, now_of, staff, tone
 from billing.admin.lists import StaffFilter
 from billing.models import Event
 from billing.refusals import Refused
@@ -33,10 +33,7 @@ def _save(request: HttpRequest, quote: Quote) -> bool:
     """Store what was typed; False if nothing differs. A quote that is out has no form."""
     if not quote.editable or "plan" not in request.POST:
         return False
-    form = QuoteForm(request.POST, quote=quote, read=quote_reading.read([quote]))
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise quoting.InvalidQuote(str(errors[0]), field=field)
+    form = filled_in(QuoteForm(request.POST, quote=quote, read=quote_reading.read([quote])))
     terms, seen = form.terms(), request.POST.get("seen", "")
     try:
         comparing.refuse_stale(quote.options(), seen)

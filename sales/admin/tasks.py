@@ -25,6 +25,7 @@ from billing.admin.base import (
     StaffOwner,
     badge,
     figure,
+    filled_in,
     now_of,
     staff,
     state,
@@ -59,21 +60,13 @@ class SnoozeForm(forms.Form):
         return "until" if name == "day" else name
 
 
-def _typed(form: forms.Form) -> dict[str, Any]:
-    """What was typed, checked; the first fault as a refusal that names its field."""
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise drafting.InvalidQuote(str(errors[0]), field=field)
-    return form.cleaned_data
-
-
 def _accept(request: HttpRequest, task: HandoffTask) -> str:
     handing_over.accept(task=task, by=request.user, now=now_of(task))  # type: ignore[arg-type]
     return "The task is yours."
 
 
 def _outcome(request: HttpRequest, task: HandoffTask) -> dict[str, Any]:
-    typed = _typed(OutcomeForm(request.POST))
+    typed = filled_in(OutcomeForm(request.POST)).cleaned_data
     return {"note": typed["note"], "now": now_of(task), "actor": staff(request), "why": typed["why"]}
 
 
@@ -93,7 +86,7 @@ def _return(request: HttpRequest, task: HandoffTask) -> str:
 
 
 def _later(request: HttpRequest, task: HandoffTask) -> str:
-    day = _typed(OutcomeForm(request.POST))["day"]
+    day = filled_in(OutcomeForm(request.POST)).cleaned_data["day"]
     if day is None:
         raise handing_over.InvalidDay("Say on which day to come back.", field="day")
     given = _outcome(request, task)
@@ -102,7 +95,7 @@ def _later(request: HttpRequest, task: HandoffTask) -> str:
 
 
 def _snooze(request: HttpRequest, task: HandoffTask) -> str:
-    until = _typed(SnoozeForm(request.POST))["until"]
+    until = filled_in(SnoozeForm(request.POST)).cleaned_data["until"]
     handing_over.snooze(task=task, until=until, now=now_of(task), actor=staff(request))
     return f"Out of the queue until {until:%-d %B %Y}." if until else "Back in the queue."
 
