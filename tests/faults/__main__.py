@@ -22,7 +22,7 @@ os.environ.setdefault(
 )  # what is wrong is told by the books, not by a killed session's log
 
 # Kills in one world: it is then finished and judged, and the next begins with a seed of its own.
-IN_A_WORLD, FREEZES_IN_A_WORLD = 250, 25
+IN_A_WORLD, FREEZES_IN_A_WORLD, STOPS_IN_A_WORLD = 250, 25, 10
 WHAT = (
     "kills",
     "points",
@@ -33,6 +33,7 @@ WHAT = (
     "races",
     "requests",
     "outages",
+    "disk",
     "restore",
     "failover",
     "crowd",
@@ -46,6 +47,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--times", type=int, default=3, help="how often each named point")
     parser.add_argument("--freezes", type=int, default=100, help="how many workers are stopped and go on")
+    parser.add_argument("--stops", type=int, default=50, help="how many job workers are asked to stop")
+    parser.add_argument("--crashes", type=int, default=40, help="of the database, under `outages`")
+    parser.add_argument("--gone", type=float, default=60, help="seconds that it is away then")
     parser.add_argument("--lives", type=int, default=20, help="how many in which anything happens")
     parser.add_argument("--steps", type=int, default=200, help="of each of these lives")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
@@ -82,6 +86,7 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         anything,
         clocks,
         crowd,
+        disk,
         failover,
         freezes,
         kills,
@@ -103,11 +108,14 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         size = min(FREEZES_IN_A_WORLD, given.freezes - first)
         name = f"freezes {size} seed {seed + n}"
         yield name, lambda n=n, size=size: freezes.run(seed=seed + n, rounds=size, names=names())
+    for n, first in enumerate(range(0, given.stops if "stops" in wanted else 0, STOPS_IN_A_WORLD)):
+        size = min(STOPS_IN_A_WORLD, given.stops - first)
+        yield f"stops {size} seed {seed + n}", lambda n=n, size=size: stops.run(seed=seed + n, rounds=size)
     rest = {
         "clocks": lambda: clocks.run(seed=seed), "late": lambda: kills.run_late(seed=seed),
-        "stops": lambda: stops.run(seed=seed),
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
-        "outages": lambda: outages.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
+        "outages": lambda: outages.run(seed=seed, crashes=given.crashes, gone=given.gone),
+        "disk": lambda: disk.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
     }  # fmt: skip
     if "restore" in wanted:
         yield f"restore to a moment, seed {seed}", lambda: restoring.to_a_moment(seed=seed)

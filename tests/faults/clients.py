@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.faults import judging, world
 from tests.faults.kills import Report
-from tests.faults.stops import ROOT, until
+from tests.faults.stops import ROOT, ask_for_a_run, due, until
 
 PAGES = ("/pricing/", "/portal/", "/accounts/login/", "/admin/", "/checkout/nowhere/", "/healthz")
 
@@ -72,6 +72,28 @@ class Clients:
         return process(
             "web", folder, self.url, "gunicorn", "--config", "config/gunicorn.py", "config.wsgi", **given
         )
+
+    def worker(self, folder: str) -> "contextlib.AbstractContextManager[Any]":
+        return process("worker", folder, self.url, "manage", "qcluster", WORKERS="1")
+
+    def worker_begins(self) -> None:
+        """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
+        from django_q.models import Task
+        from django_q.tasks import async_task
+
+        mine = async_task("django.utils.timezone.now")
+        until(Task.objects.filter(id=mine).exists)
+
+    def bills_again(self) -> None:
+        """The worker that was there all the time does what is asked of it."""
+        from django.db import connection
+
+        connection.close()
+        ask_for_a_run()
+        try:
+            until(lambda: not due())
+        except TimeoutError:
+            self.report.found["not billed"].append(f"{due()} are still due")
 
     def comes_back(self, repair: Callable[[], None] = lambda: None) -> None:
         repair()

@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 
 from tests.faults import clusters
-from tests.faults.clients import Clients, process
+from tests.faults.clients import Clients
 from tests.faults.kills import Report
-from tests.faults.stops import ask_for_a_run, due, until
+from tests.faults.stops import ask_for_a_run, until
 
 # How soon everything works again, in seconds, once the database does.
 BACK_IN_TIME = 5.0
@@ -65,9 +65,6 @@ class Outages(Clients):
         super().__init__(line.url, report, dice, soon)
         self.server, self.line = server, line
 
-    def worker(self, folder: str) -> "contextlib.AbstractContextManager[Any]":
-        return process("worker", folder, self.url, "manage", "qcluster", WORKERS="1")
-
     # -- what goes wrong --
     def lives_through(self, crashes: int, gone: float, full: float, slow: float, delay: float) -> None:
         until(self.is_well)
@@ -90,14 +87,6 @@ class Outages(Clients):
         self.comes_back()
         until(lambda: len(self.taken) > ENOUGH)
 
-    def worker_begins(self) -> None:
-        """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
-        from django_q.models import Task
-        from django_q.tasks import async_task
-
-        mine = async_task("django.utils.timezone.now")
-        until(Task.objects.filter(id=mine).exists)
-
     @contextlib.contextmanager
     def nobody_else_let_in(self) -> Iterator[None]:
         """Every place for a session is taken by somebody else."""
@@ -117,17 +106,6 @@ class Outages(Clients):
             finally:
                 for one in held:
                     one.close()
-
-    def bills_again(self) -> None:
-        """The worker that was there all the time does what is asked of it."""
-        from django.db import connection
-
-        connection.close()
-        ask_for_a_run()
-        try:
-            until(lambda: not due())
-        except TimeoutError:
-            self.report.found["not billed"].append(f"{due()} are still due")
 
 
 # -- The line -------------------------------------------------------------------------------------------------
