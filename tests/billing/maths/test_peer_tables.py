@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from math import lcm
 
 import pytest
 
-from billing.maths.money import share
+from billing.maths.discounts import Discount, fixed_shares, percent_of
+from billing.maths.money import exponent, round_ratio, share
 from billing.maths.periods import Cycle, Interval, anchor_for, local_date, midnight
-from billing.maths.pricing import Billed, Price, PriceKind, PriceModel
+from billing.maths.pricing import Billed, Price, PriceKind, PriceModel, Tier, amount
 from billing.maths.timeline import Entry, Item, Phase, Timeline, owed
 
 INTERVALS = {
@@ -57,7 +59,8 @@ def entries(timeline: Timeline, until: date) -> list[Entry]:
 
 
 # killbill/killbill, invoice/src/test/java/org/killbill/billing/invoice/proRations/inAdvance/{monthly,quarterly,annual}:
-# interval, start, end, billing day, and for each day that is billed up to the periods that were charged by then.
+# interval, start, end, billing day (or a boundary, where terms follow others), and for each day that is billed up to the
+# periods that were charged by then.
 KILL_BILL_PRORATIONS = """
 month 2010-06-17 2010-07-25 17 2010-06-17=1 2010-06-20=1 2010-07-17=1+8/31 2010-07-18=1+8/31 2010-07-25=1+8/31 2010-07-30=1+8/31
 month 2010-12-15 - 15 2011-01-16=2
@@ -103,7 +106,9 @@ quarter 2011-02-07 2011-05-10 7 2011-09-21=1+3/92
 quarter 2011-02-10 2011-02-24 10 2011-03-06=14/89
 quarter 2011-02-14 - 27 2011-05-01=1+13/92
 quarter 2011-02-15 - 15 2011-03-01=1 2011-09-21=3
+quarter 2011-02-17 - 2011-02-03 2011-05-03=1+75/89 2011-05-04=1+75/89
 quarter 2011-02-20 2011-03-06 20 2011-03-09=14/89
+quarter 2011-02-24 - 2011-02-10 2011-03-06=75/89
 quarter 2011-03-06 - 6 2011-03-09=1
 quarter 2011-05-07 - 15 2011-07-21=1+8/89
 quarter 2011-05-10 - 15 2011-05-21=1+5/89 2011-09-21=2+5/89
@@ -124,14 +129,10 @@ year 2011-02-01 2012-02-13 13 2011-02-01=12/365 2011-02-04=12/365 2011-02-13=1+1
 
 @pytest.mark.parametrize("row", rows(KILL_BILL_PRORATIONS), ids=named)
 def test_it_charges_the_days_of_whole_periods(row):
-    name, start, end, billing_day, *expected = row
+    name, start, end, rule, *expected = row
     interval = INTERVALS[name]
-    timeline = life(
-        interval,
-        day(start),
-        None if end == "-" else day(end),
-        anchor_for(interval, day(start), int(billing_day)),
-    )
+    anchor = anchor_for(interval, day(start), int(rule) if rule.isdigit() else rule)
+    timeline = life(interval, day(start), None if end == "-" else day(end), anchor)
     for until, periods in pairs(expected):
         charged = sum(entry.net for entry in entries(timeline, day(until)))
         assert Fraction(charged, PRICE) == sum(map(Fraction, periods.split("+"))), until
@@ -321,3 +322,119 @@ OPENMETER_SHARES = """
 def test_a_split_loses_nothing(row):
     total, weights, parts = ([int(n) for n in word.split(":")] for word in row)
     assert share(total[0], weights) == parts
+
+
+# What a quantity costs, in minor units. Tiers are bound:unit@flat; per unit and package are a unit or size:amount.
+# polarsource/polar, server/tests/models/test_product_price.py, server/tests/product/test_tiers.py
+POLAR_PRICES = """
+volume 10:1000,50:800,-:600 0=0 1=1000 10=10000 11=8800 50=40000 51=30600 100=60000
+volume 10:20000,-:6000 5=100000
+volume -:500 1=500 10=5000 100=50000
+volume -:0.5 10=5
+graduated 10:1000,50:800,-:600 0=0 1=1000 5=5000 10=10000 15=14000 50=42000 51=42600 100=72000
+graduated 5:0,-:1000 3=0 5=0 8=3000 15=10000
+graduated 10:20000,-:6000 5=100000 10=200000 15=230000
+per_unit 100 1=100 1.994=199 1.995=200 1.996=200
+per_unit 0.5 100=50
+"""
+# getlago/lago-api, spec/services/charge_models/{graduated,package}_service_spec.rb
+LAGO_PRICES = """
+graduated 10:1000@200,20:500@300,-:500@300 1=1200 10=10200 11=11000 12=11500 21=16300
+package 10:10000 121=130000
+"""
+# openmeterio/openmeter, openmeter/billing/rating/service/rate/tieredgraduated_test.go
+OPENMETER_PRICES = """
+graduated 5:0@10000,10:0@5000,15:1000,-:500 3=10000 5=10000 5.001=15000 7=15000 12=17000 22=23500
+graduated 5:0@10000,10:0@5000,15:500,-:100 22=18200
+"""
+# flexprice/flexprice, internal/ee/service/price_test.go
+FLEXPRICE_PRICES = """
+per_unit 10000 5=50000
+package 10:5000 25=15000
+package 100:100 0=0 2=100 50=100 99=100 100=100 101=200 150=200 250=300 300=300
+volume 10:5000,20:4000,-:3000 5=25000 15=60000 25=75000
+graduated 10:5000,20:4000,-:3000 5=25000 15=70000 25=105000
+"""
+
+
+def tier(text: str) -> Tier:
+    bound, _, money = text.partition(":")
+    unit, _, flat = money.partition("@")
+    return Tier(None if bound == "-" else Decimal(bound), major(unit), major(flat or "0"))
+
+
+def major(minor: str) -> Decimal:
+    return Decimal(minor).scaleb(-2)
+
+
+def priced(model: str, terms: str) -> Price:
+    of = partial(Price, "p", PriceKind.RECURRING, PriceModel(model), Interval.MONTH, "USD")
+    if model in ("graduated", "volume"):
+        return of(tiers=tuple(map(tier, terms.split(","))))
+    size, _, money = terms.rpartition(":")
+    return of(unit_amount=major(money), package_size=Decimal(size) if size else None)
+
+
+@pytest.mark.parametrize(
+    "row", rows(POLAR_PRICES + LAGO_PRICES + OPENMETER_PRICES + FLEXPRICE_PRICES), ids=named
+)
+def test_it_costs_what_it_costs_there(row):
+    model, terms, *expected = row
+    price = priced(model, terms)
+    for quantity, cents in pairs(expected):
+        assert round_ratio(amount(price, Decimal(quantity))) == int(cents), quantity
+
+
+# flexprice/flexprice, internal/types/currency_rounding_test.go: currency, major units before and after.
+FLEXPRICE_ROUNDED = """
+USD 10.275=10.28
+EUR 10.275=10.28
+GBP 10.275=10.28
+JPY 1000.5=1001
+KRW 1000.5=1001
+VND 1000.5=1001
+CLP 1000.5=1001
+INR 100.556=100.56
+SGD 100.556=100.56
+AUD 100.556=100.56
+CAD 100.556=100.56
+"""
+
+
+@pytest.mark.parametrize("row", rows(FLEXPRICE_ROUNDED), ids=named)
+def test_money_has_the_places_of_its_currency(row):
+    currency, *expected = row
+    for exact, rounded in pairs(expected):
+        minor = round_ratio(Decimal(exact).scaleb(exponent(currency)))
+        assert Decimal(minor).scaleb(-exponent(currency)) == Decimal(rounded)
+
+
+# What is taken off amounts in minor units: a percentage, or a sum.
+# polarsource/polar, server/tests/discount/test_model.py
+# getlago/lago-api, spec/services/credits/applied_coupon_service_spec.rb
+DISCOUNTS = """
+1500 1000:1000=750:750
+750 300:1200=150:600
+2500 1000:1000=1000:1000
+1500 1000=1000
+1500 2000=1500
+100 100:200=33:67
+12 200:100=8:4
+12 4:2=4:2
+10% 1000:2000=100:200
+25% 1000:333=250:83
+33.33% 100:100=33:33
+20% 200:100=40:20
+"""
+
+
+@pytest.mark.parametrize("row", rows(DISCOUNTS), ids="-".join)
+def test_a_discount_takes_off_what_it_takes_off_there(row):
+    given, *expected = row
+    for before, off in pairs(expected):
+        amounts, parts = ([int(n) for n in text.split(":")] for text in (before, off))
+        if given.endswith("%"):
+            discount = Discount("d", percent_off=Decimal(given.rstrip("%")))
+            assert [percent_of(each, discount) for each in amounts] == parts
+        else:
+            assert fixed_shares(Discount("d", amount_off=int(given)), amounts) == parts
