@@ -1,12 +1,13 @@
 """Mails: written in the transaction of their cause, sent by a job, and kept where there is no mail server.
 
 A mail is three templates, `templates/mail/<name>.subject.txt`, `.txt` and `.html`. Text is rendered without
-HTML escaping, the HTML part with it.
+HTML escaping, the HTML part with it. Where somebody waits for the cause, only its subject is written with it
+(`planned`), and the rest when it goes out.
 """
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parseaddr
 from functools import cache
@@ -31,6 +32,9 @@ from billing.papers.isolated import PaperFailed
 MOST_ATTEMPTS = 12
 # From this attempt on an invoice is mailed without its paper, where that cannot be made.
 WITHOUT_A_PAPER = 3
+
+# What stands in a mail that was `planned`, by the prefix of its event; packages above say it.
+words_of: dict[str, Callable[[Mail], Mapping[str, Any]]] = {}
 
 logger = logging.getLogger("tandem.mail")
 
@@ -82,6 +86,24 @@ def written(
     )  # fmt: skip
 
 
+def planned(
+    *,
+    template: str,
+    to: str,
+    context: Mapping[str, Any],
+    event: str,
+    now: datetime,
+    customer: Customer | None = None,
+    invoice: Invoice | None = None,
+) -> Mail:
+    """A mail with its subject alone, which `context` is for, not stored yet: what else it says is asked (`words_of`) and
+    written when it goes out, so that its cause need not wait for it."""
+    subject = _subject(template, {**standard(customer, invoice), "recipient": to, **context})
+    return Mail(
+        event=event, template=template, recipient=to, customer=customer, invoice=invoice, created_at=now, subject=subject
+    )  # fmt: skip
+
+
 def post(mails: Sequence[Mail]) -> list[Mail]:
     """Store what was `written` by one statement, and enqueue its sending. Answers those that are new."""
     new = _insert(mails)
@@ -121,12 +143,15 @@ def greeted(name: str) -> str:
 
 def render(template: str, context: Mapping[str, Any]) -> dict[str, str]:
     """The subject (one line), text and html of a mail."""
-    subject = _plain(f"mail/{template}.subject.txt", context)
     return {
-        "subject": " ".join(subject.split())[:300],
+        "subject": _subject(template, context),
         "text": _plain(f"mail/{template}.txt", context).strip() + "\n",
         "html": render_to_string(f"mail/{template}.html", dict(context)),
     }
+
+
+def _subject(template: str, context: Mapping[str, Any]) -> str:
+    return " ".join(_plain(f"mail/{template}.subject.txt", context).split())[:300]
 
 
 @cache
@@ -175,6 +200,7 @@ def deliver(mail: Mail, *, now: datetime) -> bool:
     if not _claim(mail, now):
         return False
     try:
+        _write_out(mail)
         message(mail).send()
     except Exception as error:
         Mail.objects.filter(pk=mail.pk).update(error=f"{type(error).__name__}: {error}"[:300])
@@ -189,6 +215,19 @@ def _claim(mail: Mail, now: datetime) -> bool:
     claimed = bool(waiting.update(attempts=mail.attempts + 1, tried_at=now))
     mail.attempts += claimed
     return claimed
+
+
+def _write_out(mail: Mail) -> None:
+    """What was `planned` gets its words, once: every try says the same."""
+    if mail.text:
+        return
+    context = words_of[mail.event.partition("_")[0]](mail)
+    parts = render(
+        mail.template, {**standard(mail.customer, mail.invoice), "recipient": mail.recipient, **context}
+    )
+    for name, text in parts.items():
+        setattr(mail, name, text)
+    Mail.objects.filter(pk=mail.pk).update(**parts)
 
 
 def message(mail: Mail) -> EmailMultiAlternatives:

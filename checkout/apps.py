@@ -6,12 +6,14 @@ class CheckoutConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Payments whose source is a checkout session (`cs_…`) are completed here; the rules of routing name owners."""
-        from billing import collecting
-        from checkout import completing, judging
+        """Payments whose source is a checkout session (`cs_…`) are completed here, and mails about them are
+        written here; the rules of routing name owners."""
+        from billing import collecting, mail
+        from checkout import completing, judging, letters
         from sales import owning
 
         collecting.on_source_paid["cs"] = completing.paid
         collecting.undecided.append(completing.undecided)
         collecting.on_source_failed["cs"] = completing.failed
+        mail.words_of["cs"] = letters.words
         owning.routing.append(judging.owners_of)

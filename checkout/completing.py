@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cache, partial
 from typing import Any, cast
 from uuid import UUID
@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from billing import bulk, cards, collecting, customers, issuing, mail, moves, reasons, subscribing
+from billing import bulk, cards, collecting, customers, issuing, mail, moves, subscribing
 from billing.events import record, together
 from billing.gateway import (
     Card,
@@ -31,23 +31,20 @@ from billing.gateway import (
     gateway,
     to_provider,
 )
-from billing.maths.periods import local_date
 from billing.models import (
     Customer,
     Invoice,
-    Mail,
     Member,
     Payment,
     PaymentMethod,
     Price,
-    Seller,
     Subscription,
 )
 from billing.moves import move
 from billing.offering import Offer
 from billing.refusals import Refused
 from billing.remembering import Remembered, Slot
-from checkout import quoting, sessions
+from checkout import letters, quoting, sessions
 from checkout.models import CheckoutSession
 from sales.addresses import money
 
@@ -491,11 +488,7 @@ def complete(
         payment_rule_override=_override(session),
     )  # fmt: skip
     session.customer, session.subscription, session.invoice = customer, subscription, bill.invoice
-    letter = (
-        _receipt(session, bill.issued.draft, card, now, table.seller)
-        if bill.issued
-        else _welcome(session, card, now, table.seller)
-    )
+    letter = letters.planned(session, now)
     move(
         session, "completed", event="checkout.completed", actor=BUYER, now=at, customer=customer,
         data=_facts(session, subscription, bill.invoice), completed_at=now, attempted_at=None, message="",
@@ -566,51 +559,6 @@ def _facts(session: CheckoutSession, subscription: Subscription, invoice: Invoic
         "origin": session.origin, "subscription": subscription.pk, "invoice": invoice.pk if invoice else None,
         "total": session.quote["total"], "currency": session.currency, "discount": session.quote["discount"],
     }  # fmt: skip
-
-
-def _receipt(
-    session: CheckoutSession, draft: issuing.Draft, card: Card | None, now: datetime, seller: Seller
-) -> Mail:
-    """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
-    invoice, customer = session.invoice, session.customer
-    assert invoice is not None
-    assert customer is not None
-    context = {
-        "seller": seller,
-        "lines": draft.lines,
-        "taxes": reasons.taxes(draft.lines),
-        "amount": money(session.quote["total"], session.currency),
-        "paid_on": local_date(now, seller.timezone),
-        "method": f"{card.brand.title()} ending {card.last4}" if card else "",
-        "next_on": day(session.quote["next_on"]),
-        "next_amount": money(session.quote["next_total"], session.currency),
-        "url": mail.portal_url(f"invoices/{invoice.pk}/"),
-    }
-    return mail.written(
-        template="receipt", to=customer.email, context=context, event=session.pk, now=now, customer=customer,
-        invoice=invoice,
-    )  # fmt: skip
-
-
-def _welcome(session: CheckoutSession, card: Card | None, now: datetime, seller: Seller) -> Mail:
-    """Nothing is due today: when it will be, and the way in."""
-    assert session.customer is not None
-    context = {
-        "seller": seller,
-        "plan": session.plan.name,
-        "ends_on": day(session.quote["next_on"]),
-        "amount": money(session.quote["next_total"], session.currency),
-        "has_card": card is not None,
-        "url": mail.portal_url(),
-    }
-    return mail.written(
-        template="trial_started", to=session.customer.email, context=context, event=session.pk, now=now,
-        customer=session.customer,
-    )  # fmt: skip
-
-
-def day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
 
 
 # -- Left behind --------------------------------------------------------------------------------------------

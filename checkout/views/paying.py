@@ -17,7 +17,7 @@ from billing import customers, printing, reasons
 from billing.models import Discount, PaymentMethod
 from billing.offering import Offer
 from billing.refusals import Refused
-from checkout import completing, judging, limits, quoting, sessions, wording
+from checkout import completing, judging, letters, limits, quoting, sessions, wording
 from checkout.forms import CheckoutForm, as_typed
 from checkout.models import CheckoutSession
 from checkout.routing import SELF_SERVE, Decision
@@ -442,7 +442,7 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
     if row.status != "completed":
         return redirect("checkout:session", token=token)
     context = {
-        "session": row, "quote": row.quote, "next_on": completing.day(row.quote.get("next_on")),
+        "session": row, "quote": row.quote, "next_on": letters.day(row.quote.get("next_on")),
         "has_card": _will_be_charged(row),
         "taxes": reasons.taxes(row.invoice.lines.all()) if row.invoice else [],
     }  # fmt: skip

@@ -187,6 +187,39 @@ def test_it_is_left_alone_in_the_end(hello):
     assert tasks.send_waiting_mail() == 0
 
 
+def test_what_is_planned_is_written_when_it_goes_out_and_every_try_says_the_same(
+    letters, catalogue, monkeypatch
+):
+    names = iter(["Ada", "somebody else"])
+    monkeypatch.setitem(mail.words_of, "try", lambda planned: {"name": next(names)})
+    planned = mail.planned(
+        template="hello", to="ada@nova.example", context={"name": "Ada"}, event="try_1", now=NOW
+    )
+    planned.save(force_insert=True)
+    assert (planned.subject, planned.text, planned.html) == ("Hello Ada", "", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(EmailMultiAlternatives, "send", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tasks.send_mail(planned.pk)
+    tasks.send_mail(planned.pk)
+    assert [sent.alternatives[0].content for sent in outbox.outbox] == ["<p>Dear Ada</p>"]
+    planned.refresh_from_db()
+    assert (planned.text[:10], planned.html) == ("Dear Ada, ", "<p>Dear Ada</p>")
+
+
+def test_one_whose_words_cannot_be_found_waits_with_the_reason(letters, catalogue, monkeypatch):
+    monkeypatch.setitem(mail.words_of, "try", lambda planned: {}["gone"])
+    planned = mail.planned(
+        template="hello", to="ada@nova.example", context={"name": "Ada"}, event="try_1", now=NOW
+    )
+    planned.save(force_insert=True)
+    with pytest.raises(KeyError):
+        tasks.send_mail(planned.pk)
+    planned.refresh_from_db()
+    assert (planned.sent_at, planned.attempts, planned.error) == (None, 1, "KeyError: 'gone'")
+    assert outbox.outbox == []
+
+
 # -- Kept, and shown ----------------------------------------------------------------------------------------
 
 

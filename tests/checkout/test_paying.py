@@ -90,12 +90,18 @@ def test_it_tells_what_happened_in_events(session, press, fake_stripe):
 def test_the_receipt_comes_by_mail_with_the_paper(session, press, fake_stripe, run_jobs):
     press(session)
     mail = Mail.objects.get(template="receipt")
-    assert mail.recipient == "ada@nova.example"
+    invoice = Invoice.objects.get()
+    assert (mail.recipient, mail.subject) == ("ada@nova.example", f"Receipt for {invoice.number}: $103.53")
+    assert (mail.text, mail.html) == ("", "")  # nobody waits for it to be written
     run_jobs()
     sent = next(sent for sent in outbox.outbox if sent.to == ["ada@nova.example"])
-    invoice = Invoice.objects.get()
+    invoice.refresh_from_db()
     assert [paper.filename for paper in sent.attachments] == [f"{invoice.number}.pdf"]
-    assert "103.53" in sent.body
+    assert sent.subject == mail.subject
+    assert "Total paid: $103.53" in sent.body
+    assert "Paid with: Visa ending 4242" in sent.body
+    assert f"Paid on: {mail.created_at:%-d %B %Y}" in sent.body
+    assert "The next charge of $103.53 is on" in sent.body
     taxes = [f"{tax.label}: {money(tax.amount, 'USD')}" for tax in reasons.taxes(invoice.lines.all())]
     assert taxes == ["VAT 19%: $16.53"]
     assert taxes[0] in sent.body
@@ -617,7 +623,7 @@ def free_trial(make_session):
     return make_session(trial_days=14, needs_card=False)
 
 
-def test_a_trial_may_begin_without_a_card(free_trial, press, client, fake_stripe, books):
+def test_a_trial_may_begin_without_a_card(run_jobs, free_trial, press, client, fake_stripe, books):
     html = client.get(f"/checkout/{free_trial.token}/").content.decode()
     assert "Start the free trial" in html
     assert "card-element" not in html
@@ -631,6 +637,7 @@ def test_a_trial_may_begin_without_a_card(free_trial, press, client, fake_stripe
     assert "Your trial has begun" in receipt
     assert "only if you add a card" in receipt
     assert "The next charge" not in receipt
+    run_jobs()
     assert "only if you add a card" in Mail.objects.get(template="trial_started").text
 
 

@@ -90,10 +90,18 @@ def test_a_mail_stands_as_its_reader_got_it(sent, invoice):
     page = browser.get(at(sent))
     for words in (sent.subject, "ada@nova.example", ">Nova<", str(invoice), "Waiting", "Invoice issued"):
         assert words in page.text
+    assert "It is written when it goes out" not in page.text
     framed = browser.get(at(sent, "html"))
     assert sent.html in framed.text
     assert "sandbox" in framed["Content-Security-Policy"]
     assert framed["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_one_that_is_not_written_yet_says_so(sent):
+    Mail.objects.filter(pk=sent.pk).update(text="", html="")
+    page = signed_in("view_mail").get(at(sent)).text
+    assert "It is written when it goes out" in page
+    assert "<iframe" not in page
 
 
 @pytest.mark.parametrize("part", ["change", "html"])
