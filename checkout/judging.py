@@ -8,7 +8,6 @@ from django.db import transaction
 
 from billing import offering, regions, typed
 from billing.models import Customer, User
-from billing.offering import Offer
 from billing.refusals import Refused
 from billing.subscribing import CollectionNotAllowed, PlanNeedsQuote
 from checkout import quoting, sessions
@@ -70,9 +69,11 @@ def _domain(email: str) -> str:
         return ""
 
 
-def judge(session: CheckoutSession, offer: Offer, table: quoting.Table) -> Decision:
+def judge(session: CheckoutSession, table: quoting.Table) -> Decision:
     """Where this buyer goes: by the rules, by how the plan is sold now (when the session began it may have been sold
-    otherwise), and by how the segment that the purchase leads to may pay."""
+    otherwise), and by how the segment that the purchase leads to may pay. Raises UnknownPrice, InvalidQuantity."""
+    buyer = quoting.buyer(session)
+    terms = quoting.phases(session, buyer, quoting.items_of(session), session.now)
     decision = decide(rules(table.rules), inputs_of(session))
     if not decision.self_serve:
         return decision
@@ -83,7 +84,7 @@ def judge(session: CheckoutSession, offer: Offer, table: quoting.Table) -> Decis
     except sessions.PlanNeedsDemo as refusal:
         return _to_a_person(decision, Outcome.DEMO, AFTER_DEMO, refusal)
     try:
-        offering.check(quoting.buyer(session), offer.specs, table.segments)
+        offering.check(buyer, terms, table.segments)
     except CollectionNotAllowed as refusal:
         return _to_a_person(decision, Outcome.CONTACT_SALES, BY_INVOICE, refusal)
     return decision

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from billing import customers, printing, reasons
 from billing.models import Discount, PaymentMethod
-from billing.offering import Offer
 from billing.refusals import Refused
 from checkout import completing, judging, letters, limits, quoting, sessions, wording
 from checkout.forms import CheckoutForm, as_typed
@@ -55,7 +53,7 @@ def _filled_in(request: HttpRequest, row: CheckoutSession) -> HttpResponse:
     if table.subscribed and row.customer is not None:
         raise sessions.already_subscribed(row.customer)
     if request.method != "POST":
-        return _page(request, row, _form(row, table), _reckoned(row, table), status=200)
+        return _page(request, row, _form(row, table), table, status=200)
     form = _form(row, table, request)
     form.is_valid()
     _remember(request, row, form, table)
@@ -185,13 +183,15 @@ def _update(
 ) -> HttpResponse:
     """Show what the answers change. With htmx the summary alone; without, the page again."""
     _forget_errors(form, SOON, also_empty=True)
-    sums, before = _reckoned(row, table), row.routing
-    sessions.note_routing(row, judging.judge(row, sums.offer, sums.table))
+    before = row.routing
+    sessions.note_routing(row, judging.judge(row, table))
     sessions.keep(row)
     if request.headers.get("HX-Request"):
-        return _page(request, row, form, sums, status=200, template="checkout/_refreshed.html", before=before)
+        return _page(
+            request, row, form, table, status=200, template="checkout/_refreshed.html", before=before
+        )
     if form.errors:
-        return _page(request, row, form, sums, status=422)
+        return _page(request, row, form, table, status=422)
     return redirect(f"{request.path}#summary")
 
 
@@ -202,37 +202,25 @@ def _forget_errors(form: CheckoutForm, kept: tuple[str, ...], *, also_empty: boo
             del form.errors[name]
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What a request reads once: the seller and taxes, and the offer as it stands."""
-
-    table: quoting.Table
-    offer: Offer
-
-
-def _reckoned(row: CheckoutSession, table: quoting.Table) -> Sums:
-    return Sums(table, quoting.offer(row, table, now=row.now))
-
-
 def _page(
     request: HttpRequest,
     row: CheckoutSession,
     form: CheckoutForm,
-    sums: Sums,
+    table: quoting.Table,
     *,
     status: int,
     template: str = "checkout/session.html",
     before: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    country = str(form["country"].value() or "")
+    country, offer = str(form["country"].value() or ""), quoting.offer(row, table, now=row.now)
     context = {
         "session": row,
         "form": form,
-        "seller": sums.table.seller,
-        "summary": wording.summary(row, sums.offer),
+        "seller": table.seller,
+        "summary": wording.summary(row, offer),
         "to_sales": _to_sales(row, row.routing),
         "was_to_sales": _to_sales(row, before or {}),
-        "no_card": completing.asks_no_card(row, sums.offer, sums.table, row.now),
+        "no_card": completing.asks_no_card(row, offer, table, row.now),
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "home": row.cancel_url or "/pricing/",
         "country_known": bool(country),
@@ -261,30 +249,36 @@ def _origin(url: str) -> str:
 def _pay(
     request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table
 ) -> HttpResponse:
-    sums = _reckoned(row, table)
-    decision = judging.judge(row, sums.offer, sums.table)
+    decision = judging.judge(row, table)
     sessions.note_routing(row, decision)
     if judging.needs_a_person(row, decision):
-        return _hand_over(request, row, form, sums, decision)
-    token = "" if completing.asks_no_card(row, sums.offer, sums.table, row.now) else _card_token(form, table)
+        return _hand_over(request, row, form, table, decision)
+    token = "" if _asks_no_card(row, table) else _card_token(form, table)
     _refuse_other_terms(request, form, table)
     if form.errors:
-        return _not_yet(request, row, form, sums)
+        return _not_yet(request, row, form, table)
     try:
         done = completing.pay(
             session=row,
             card_token=token,
             fields=_fields(form),
             expected=_expected(request),
-            table=sums.table,
+            table=table,
             now=row.now,
         )
     except (completing.BeingDecided, sessions.NotOpen):
         return redirect(request.path)
     except Refused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
-        return _not_yet(request, row, form, sums)
+        return _not_yet(request, row, form, table)
     return _after(done)
+
+
+def _asks_no_card(row: CheckoutSession, table: quoting.Table) -> bool:
+    """What it costs is worked out only where that decides; `completing.pay` does so with what will be stored."""
+    if row.needs_card:
+        return False
+    return completing.asks_no_card(row, quoting.offer(row, table, now=row.now), table, row.now)
 
 
 def _refuse_other_terms(request: HttpRequest, form: CheckoutForm, table: quoting.Table) -> None:
@@ -306,19 +300,21 @@ def _card_token(form: CheckoutForm, table: quoting.Table) -> str:
     return token
 
 
-def _not_yet(request: HttpRequest, row: CheckoutSession, form: CheckoutForm, sums: Sums) -> HttpResponse:
+def _not_yet(
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table
+) -> HttpResponse:
     """Something is to be mended first; what was typed is kept."""
     sessions.keep(row)
-    return _page(request, row, form, sums, status=422)
+    return _page(request, row, form, table, status=422)
 
 
 def _hand_over(
-    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, sums: Sums, decision: Decision
+    request: HttpRequest, row: CheckoutSession, form: CheckoutForm, table: quoting.Table, decision: Decision
 ) -> HttpResponse:
     """A person takes over: only what is needed to reach the buyer must be right."""
     _forget_errors(form, CONTACT)
     if form.errors:
-        return _not_yet(request, row, form, sums)
+        return _not_yet(request, row, form, table)
     sessions.keep(row)
     judging.hand_over(row, decision, now=row.now)
     return redirect(request.path)
