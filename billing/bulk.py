@@ -85,24 +85,70 @@ def write(*tables: Rows) -> None:
 
 
 def _insert(tables: Sequence[Rows]) -> None:
-    into = [(model, _fields(model, frozenset(rows[0]))) for model, rows in tables]
+    shapes = [_shape(model, frozenset(rows[0])) for model, rows in tables]
+    documents = [_document(shape, rows) for shape, (_, rows) in zip(shapes, tables, strict=True)]
     with prepared.cursor() as cursor:
-        cursor.execute(
-            _inserting(tuple(into)),
-            [_document(fields, rows) for (_, fields), (_, rows) in zip(into, tables, strict=True)],
-        )
+        cursor.execute(_inserting(tuple(shapes)), documents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How a column is written of a row: as JSON has it where `in_json`, else as text."""
+
+    column: str
+    name: str
+    default: Callable[[], Any] | None
+    encode: Encode
+    in_json: bool
+
+    def value(self, row: Row) -> Any:
+        return row[self.name] if self.default is None else self.default()
+
+    def json(self, row: Row) -> Any:
+        value = self.value(row)
+        return value if self.in_json or value is None else self.encode(value)
+
+    def text(self, row: Row) -> str | None:
+        value = self.value(row)
+        return None if value is None else self.encode(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shape:
+    """What rows with the same keys write of their table, worked out once."""
+
+    table: str
+    written: Sequence[_Written]
+    columns: str
+    typed: str
+    casts: str
 
 
 @lru_cache
-def _inserting(into: Sequence[tuple[type[models.Model], Sequence[models.Field]]]) -> str:
+def _shape(model: type[models.Model], given: frozenset[str]) -> _Shape:
+    fields = _fields(model, given)
+    return _Shape(
+        table=model._meta.db_table,
+        written=[_written(f, given) for f in fields],
+        columns=", ".join(map(_column, fields)),
+        typed=", ".join(f"{_column(f)} {_cast(f)}" for f in fields),
+        casts=", ".join(f"%s::{_cast(f)}" for f in fields),
+    )
+
+
+def _written(field: models.Field, given: frozenset[str]) -> _Written:
+    default = None if field.attname in given else partial(_given_default, field)
+    return _Written(str(field.column), field.attname, default, _encoder(field), _is_in_json(field))
+
+
+@lru_cache
+def _inserting(shapes: Sequence[_Shape]) -> str:
     """One statement for several tables, with a place for the rows of each as a JSON document. It is the same however many
     there are, so a connection plans it once."""
     parts = []
-    for n, (model, fields) in enumerate(into):
-        columns = ", ".join(map(_column, fields))
-        typed = ", ".join(f"{_column(f)} {_cast(f)}" for f in fields)
-        given = f"select {columns} from jsonb_to_recordset(%s::jsonb) as g ({typed})"  # noqa: S608 - our own names
-        parts.append(f"t{n} as (insert into {model._meta.db_table} ({columns}) {given})")
+    for n, shape in enumerate(shapes):
+        given = f"select {shape.columns} from jsonb_to_recordset(%s::jsonb) as g ({shape.typed})"  # noqa: S608 - our own names
+        parts.append(f"t{n} as (insert into {shape.table} ({shape.columns}) {given})")
     return f"with {', '.join(parts)} select"
 
 
@@ -117,34 +163,14 @@ _IN_JSON = (
 )
 
 
-def _document(fields: Sequence[models.Field], rows: Sequence[Row]) -> str:
-    """The rows as JSON, of which the database makes what the columns are."""
-    columns = {str(f.column): _column_values(f, rows) for f in fields}
-    return _json([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
-
-
-def _column_values(field: models.Field, rows: Sequence[Row]) -> list[Any]:
-    name = field.attname
-    values = [row[name] if name in row else _given_default(field) for row in rows]
-    if _is_in_json(field):
-        return values
-    encode = _encoder(field)
-    return [None if value is None else encode(value) for value in values]
-
-
-@cache
 def _is_in_json(field: models.Field) -> bool:
     target = _target(field)
     return isinstance(target, _IN_JSON) and not isinstance(target, IdField)
 
 
-def _values(fields: Sequence[models.Field], row: Row) -> list[str | None]:
-    """As texts, of which the database makes what the column is."""
-    return [_text(f, row[f.attname] if f.attname in row else _given_default(f)) for f in fields]
-
-
-def _text(field: models.Field, value: Any) -> str | None:
-    return None if value is None else _encoder(field)(value)
+def _document(shape: _Shape, rows: Sequence[Row]) -> str:
+    """The rows as JSON, of which the database makes what the columns are."""
+    return _json([{each.column: each.json(row) for each in shape.written} for row in rows])
 
 
 def store(things: Iterable[models.Model], *others: Rows) -> None:
@@ -196,7 +222,7 @@ def claim_all(
         f"held as materialized ({_hold(hold)})",
     ]
     given = [value for _, values in (*changed, *added) for value in values]
-    given += [_text(hold._meta.pk, hold.pk)] if hold else []
+    given += [_given(type(hold), "pk", hold.pk)[1]] if hold else []
     sql = f"with {', '.join(parts)} select {', '.join([*found, '(select count(*) from held)'])}"  # noqa: S608
     with prepared.cursor() as cursor:
         cursor.execute(sql, given)
@@ -227,20 +253,27 @@ def _update_still(wanted: Still, changes: Row) -> tuple[str, Sequence[Any]]:
 
 def _given(model: type[models.Model], name: str, value: Any) -> tuple[str, str | None]:
     """The column of a field and the text of a value for it; a row stands for its key."""
+    column, encode = _named(model, name)
+    plain = value.pk if isinstance(value, models.Model) else value
+    return column, None if plain is None else encode(plain)
+
+
+@lru_cache(maxsize=1000)
+def _named(model: type[models.Model], name: str) -> tuple[str, Encode]:
     field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
-    return _column(field), _text(field, value.pk if isinstance(value, models.Model) else value)
+    return _column(field), _encoder(field)
 
 
 def _insert_claimed(thing: models.Model) -> tuple[str, Sequence[Any]]:
+    """The values as texts, of which the database makes what the columns are."""
     row = _row(thing)
-    fields = _fields(type(thing), frozenset(row))
-    return _inserting_claimed(type(thing), fields), _values(fields, row)
+    shape = _shape(type(thing), frozenset(row))
+    return _inserting_claimed(shape), [each.text(row) for each in shape.written]
 
 
 @lru_cache
-def _inserting_claimed(model: type[models.Model], fields: Sequence[models.Field]) -> str:
-    columns, casts = ", ".join(map(_column, fields)), ", ".join(f"%s::{_cast(f)}" for f in fields)
-    return f"insert into {model._meta.db_table} ({columns}) select {casts} from claimed"  # noqa: S608 - our own names
+def _inserting_claimed(shape: _Shape) -> str:
+    return f"insert into {shape.table} ({shape.columns}) select {shape.casts} from claimed"  # noqa: S608 - our own names
 
 
 def _hold(row: models.Model | None) -> str:
@@ -370,7 +403,7 @@ def _cast(field: models.Field) -> str:
 
 def _array(field: models.Field, rows: Sequence[Row]) -> str:
     """A column as the database reads an array: one text, whatever the number."""
-    encode, name = _encoder(field), field.attname
+    encode, name = _shared(field), field.attname
     values = (row[name] for row in rows)
     return f"{{{','.join(['NULL' if value is None else _quoted(encode(value)) for value in values])}}}"
 
@@ -437,10 +470,16 @@ def _encoder(field: models.Field) -> Encode:
     if isinstance(target, models.BooleanField):
         return _flag
     if isinstance(target, models.JSONField):
-        return _once(_json)
+        return _json
     if isinstance(target, ArrayField):
         return _list
     return _hex if isinstance(target, models.BinaryField) else str
+
+
+def _shared(field: models.Field) -> Encode:
+    """The same for the rows of one statement, which may have one object between them."""
+    encode = _encoder(field)
+    return _once(encode) if encode is _json else encode
 
 
 def _escaped(field: models.Field) -> Encode:
