@@ -10,11 +10,11 @@ statements are planned each time, nothing is remembered, and Django reads long r
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 # More than there are: psycopg would keep a hundred, and drop one for the next in two more messages.
 MOST = 500
@@ -22,9 +22,10 @@ MOST = 500
 
 def cursor() -> Any:
     """A cursor for `with`; logged and counted like every other."""
-    raw = _connected()
-    raw.prepare_threshold, raw.prepared_max = None if behind_a_pooler() else 0, MOST
-    return connection._prepare_cursor(_Cursor(raw))  # type: ignore[attr-defined]
+    ours: Any = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up for each attribute
+    raw = _connected(ours)
+    raw.prepare_threshold, raw.prepared_max = None if behind_a_pooler(ours) else 0, MOST
+    return ours._prepare_cursor(_Cursor(raw))
 
 
 class _Cursor(psycopg.RawCursor[Any]):
@@ -58,16 +59,15 @@ def _numbered(statement: str) -> tuple[bytes, list[str]]:
     return _PLACEHOLDER.sub(number, statement).encode(), names
 
 
-def _connected() -> psycopg.Connection[Any]:
-    _see_that_it_lives()
-    connection.ensure_connection()
-    return connection.connection
+def _connected(ours: Any = connection) -> psycopg.Connection[Any]:
+    _see_that_it_lives(ours)
+    ours.ensure_connection()
+    return cast("psycopg.Connection[Any]", ours.connection)
 
 
-def _see_that_it_lives() -> None:
+def _see_that_it_lives(kept: Any) -> None:
     """A server that went away has closed its end of a kept connection. Django finds out by a statement of its own in
     each request; the socket says it without one."""
-    kept: Any = connection
     if kept.connection is None or kept.health_check_done or kept.in_atomic_block:
         return
     try:
@@ -81,9 +81,9 @@ def _see_that_it_lives() -> None:
 # -- Whose the session is ---------------------------------------------------------------------------------
 
 
-def behind_a_pooler() -> bool:
+def behind_a_pooler(ours: Any = connection) -> bool:
     """By Django's own setting for it, which an operator may give, and which `look_for_a_pooler` gives."""
-    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
+    return bool(ours.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def look_for_a_pooler(*, connection: Any, **_: Any) -> None:
