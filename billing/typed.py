@@ -117,6 +117,8 @@ def text(value: Any, field: str, *, limit: int, required: bool = False) -> str:
 
 
 def _visible(value: str) -> str:
+    if value.isprintable():  # as nearly everything is: nothing but letters, signs and plain spaces
+        return value.strip()
     kept = "".join(c for c in value if unicodedata.category(c) not in ("Cc", "Cs", "Co", "Cn"))
     return kept.strip() if any(unicodedata.category(c)[0] not in "CZ" for c in kept) else ""
 
