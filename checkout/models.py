@@ -11,6 +11,7 @@ from django.utils.timezone import now as present
 from billing.models import Customer, Discount, Invoice, Plan, Subscription
 from billing.models.ids import IdField
 from billing.models.people import Told
+from billing.models.reading import ReadPlainly
 
 
 def new_token() -> str:
@@ -26,7 +27,7 @@ class Outcome(models.TextChoices):
     OWNER = "owner", "A named owner takes over"
 
 
-class RoutingRule(models.Model):
+class RoutingRule(ReadPlainly):
     """One row of the ordered list; the first whose conditions all hold decides.
 
     `conditions` by input: `{"employees": {"over": 100}, "country": ["US", "CA"], "domain": ["*.gov"]}`.
@@ -46,7 +47,7 @@ class RoutingRule(models.Model):
         return self.name
 
 
-class CheckoutSession(models.Model):
+class CheckoutSession(ReadPlainly):
     """A buyer on the way to a subscription. The token in its address is the only key to it.
 
     While a payment is being decided, `quote` and `quoted_at` hold what was offered: exactly that is charged,

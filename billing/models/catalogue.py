@@ -42,7 +42,7 @@ class Meter(models.Model):
 TAX_CATEGORY = "what it is for in terms of tax: the word that tax rates name"
 
 
-class TaxRate(models.Model):
+class TaxRate(ReadPlainly):
     """A tax, where it applies and for what. `category` is the EN 16931 code of the VAT category, `product_category`
     the seller's own word for a kind of product; without one it is for everything that has no rate of its own.
 

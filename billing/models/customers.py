@@ -158,7 +158,7 @@ class WithoutLogo(models.Manager["Seller"]):
         return super().get_queryset().defer("logo")
 
 
-class Seller(models.Model):
+class Seller(ReadPlainly):
     """The organisation that runs Tandem. One row; what papers print of it is copied into them."""
 
     name = models.CharField(max_length=200)

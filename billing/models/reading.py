@@ -1,4 +1,4 @@
-"""Rows that are read by the thousand."""
+"""Rows that are read by the thousand, or while somebody waits."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Self
