@@ -6,6 +6,7 @@ from billing import books, keys
 from config import scenarios
 from tests.fixtures_billing import NOON
 from tests.scenarios import (
+    account_cases,
     cases,
     kindred_cases,
     mixed_cases,
@@ -31,6 +32,7 @@ STORIES = [
     *settled_cases.STORIES,
     *refunding_cases.STORIES,
     *waiting_cases.STORIES,
+    *account_cases.STORIES,
 ]
 
 
