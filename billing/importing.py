@@ -4,8 +4,6 @@ Each piece and its progress are one transaction, so a job that is killed goes on
 the events make a piece that was sent before count once.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -18,8 +16,8 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing import json_names, metering
+from billing.delimited import UnreadableFile, rows, text_of
 from billing.models import UsageImport
-from billing.refusals import Refused
 from billing.usage_input import Bad, Rejection
 
 # A customer's totals are written once in each piece; while that is done, other usage of the same customers waits.
@@ -29,12 +27,6 @@ MOST_LINES = 1_000_000
 ERRORS_KEPT = 1_000
 OWN = ("id", "customer", "event_name", "timestamp", "replaces")
 NEEDED = ("id", "customer", "event_name")
-
-
-class UnreadableFile(Refused):
-    """Not text, without its header, or with nothing in it; the message says which."""
-
-    code = "unreadable_file"
 
 
 def take(*, content: bytes, format: str, livemode: bool, now: datetime, actor: str) -> UsageImport:
@@ -112,12 +104,7 @@ def _storable(text: str) -> str:
 
 def events(content: bytes, format: str) -> Iterator[tuple[int, Any]]:
     """(line in the file, from 1, and the event, or a `Bad` that says why there is none). Raises UnreadableFile."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UnreadableFile("The file is not UTF-8.", field="file") from None
-    if "\0" in text:
-        raise UnreadableFile("The file has characters that cannot be stored.", field="file")
+    text = text_of(content)
     yield from _rows(text) if format == "csv" else _objects(text)
 
 
@@ -154,23 +141,8 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _rows(text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        _check_header(names)
-        for cells in reader:
-            if cells:
-                yield reader.line_num, _event(names, cells)
-    except csv.Error as error:
-        raise UnreadableFile(f"Line {reader.line_num} is not CSV: {error}.", field="file") from None
-
-
-def _check_header(names: list[str]) -> None:
-    missing = [name for name in NEEDED if name not in names]
-    if missing:
-        raise UnreadableFile(f"The first line names the columns; {missing[0]} is missing.", field="file")
-    if len(set(names)) != len(names):
-        raise UnreadableFile("A column stands twice in the first line.", field="file")
+    for number, names, cells in rows(text, NEEDED):
+        yield number, _event(names, cells)
 
 
 def _event(names: list[str], cells: list[str]) -> dict[str, Any] | Bad:

@@ -3,27 +3,39 @@
 A file is taken line by line: what is right is kept, what is wrong is answered with its line and the reason.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from django.db import transaction
 
 from billing import customers, typed
+from billing.delimited import UnreadableFile, rows, text_of
 from billing.models import Customer, User
 from billing.refusals import Refused
 from sales.models import TargetDomain
 
 MAX_LINES = 20_000
 MAX_BYTES = 4_000_000
+# Of what was typed, in an answer.
+LONGEST_SHOWN = 80
+
+_WHOLE = re.compile(r"[0-9]{1,15}")
 
 
-class UnreadableFile(Refused):
-    """Not a CSV file with the columns that are wanted."""
+class TooManyCells(Refused):
+    """More cells in a line than the header names."""
 
-    code = "unreadable_file"
+    code = "too_many_cells"
+
+
+class UnknownName(Refused):
+    """A line is about a customer or a colleague that there is not, or about several."""
+
+    code = "unknown_name"
 
 
 @dataclass(slots=True)
@@ -54,10 +66,10 @@ def import_companies(*, content: bytes, livemode: bool, now: datetime, actor: st
 
 def _each(content: bytes, needed: tuple[str, ...], take: Callable[[Line], str]) -> Imported:
     done = Imported()
-    for number, line in _lines(content, needed):
+    for number, names, cells in _rows(content, needed):
         try:
             with transaction.atomic():
-                outcome = take(line)
+                outcome = take(_line(names, cells))
         except Refused as refusal:
             done.problems.append((number, f"{refusal.field or needed[0]}: {refusal.message}"))
         else:
@@ -65,28 +77,26 @@ def _each(content: bytes, needed: tuple[str, ...], take: Callable[[Line], str]) 
     return done
 
 
-def _lines(content: bytes, needed: tuple[str, ...]) -> Iterator[tuple[int, Line]]:
-    """(line number, {column: text}); names of columns whatever their case, separated by comma or semicolon."""
+def _rows(content: bytes, needed: tuple[str, ...]) -> list[tuple[int, list[str], list[str]]]:
+    """(line number, names of the columns whatever their case, cells) of every line in which something stands, separated
+    by comma or semicolon. Read to the end before anything is taken. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(f"A file of at most {MAX_BYTES // 1_000_000} MB.", field="file")
-    try:
-        rows = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UnreadableFile("Save the file as UTF-8 text.", field="file") from None
-    if len(rows) > MAX_LINES:
+    text = text_of(content)
+    lines = text.splitlines()
+    if len(lines) > MAX_LINES:
         raise UnreadableFile(f"At most {MAX_LINES:,} lines at once.", field="file")
-    head = rows[0] if rows else ""
-    reader = csv.DictReader(rows, delimiter=";" if head.count(";") > head.count(",") else ",")
-    reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or []]
-    for name in needed:
-        if name not in reader.fieldnames:
-            raise UnreadableFile(f"The first line names the columns; “{name}” is missing.", field="file")
-    for row in reader:
-        line = {
-            name: (text or "").strip() for name, text in row.items() if isinstance(text, str | None) and name
-        }
-        if any(line.values()):
-            yield reader.line_num, line
+    head = lines[0] if lines else ""
+    delimiter = ";" if head.count(";") > head.count(",") else ","
+    found = rows(text, needed, delimiter=delimiter, name=lambda cell: cell.strip().lower())
+    return [row for row in found if any(cell.strip() for cell in row[-1])]
+
+
+def _line(names: list[str], cells: list[str]) -> Line:
+    """{column: text}. Raises TooManyCells: what stands behind the last column was meant for one before it."""
+    if any(cell.strip() for cell in cells[len(names) :]):
+        raise TooManyCells("This line has more cells than there are columns.", field="line")
+    return {name: cell.strip() for name, cell in zip_longest(names, cells[: len(names)], fillvalue="")}
 
 
 def _domain(line: Line, now: datetime) -> str:
@@ -107,12 +117,16 @@ def _domain(line: Line, now: datetime) -> str:
     return "changed"
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
 def _colleague(email: str) -> User | None:
     if not email:
         return None
     found = User.objects.filter(email__iexact=email, is_staff=True, is_active=True).first()
     if found is None:
-        raise UnreadableFile(f"No colleague has the address {email}.", field="owner")
+        raise UnknownName(f"No colleague has the address {_short(email)}.", field="owner")
     return found
 
 
@@ -123,7 +137,7 @@ def _company(line: Line, livemode: bool, now: datetime, actor: str) -> str:
     }
     if line.get("employees"):
         digits = line["employees"].replace(",", "").replace(" ", "")
-        if not (digits.isascii() and digits.isdigit()):
+        if not _WHOLE.fullmatch(digits):
             raise customers.InvalidValue("Write a whole number.", field="employees")
         fields["employees"] = int(digits)
     before = {name: getattr(customer, name) for name in fields}
@@ -141,10 +155,10 @@ def _find(text: str, livemode: bool) -> Customer:
         if len(found) == 1:
             return found[0]
         if found:
-            raise UnreadableFile(f"Several customers match “{text}”; give the id.", field="customer")
+            raise UnknownName(f"Several customers match “{_short(text)}”; give the id.", field="customer")
     known = rows.filter(pk=text).first() if _is_id(text) else None
     if known is None:
-        raise UnreadableFile(f"No customer matches “{text}”.", field="customer")
+        raise UnknownName(f"No customer matches “{_short(text)}”.", field="customer")
     return known
 
 

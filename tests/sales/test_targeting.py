@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.delimited import UnreadableFile
 from sales import targeting
 from sales.models import TargetDomain
 from tests.fixtures_billing import NOON
@@ -43,7 +44,38 @@ def test_it_takes_what_companies_are_like(make_customer, found, run_jobs, sales_
     assert "company_size" in found(by_mail)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"name\nnova.example", b"x" * 5_000_000])
-def test_it_refuses_what_it_cannot_read(content):
-    with pytest.raises(targeting.UnreadableFile):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\n\n", b"\xff\xfe\x00", b"name\nnova.example", b"x" * 5_000_000, b"domain\n" * 20_001,
+        b"domain,owner\nnova.example,a\x00@b.example", b"domain,Domain\nnova.example,orbit.example",
+        b'domain,note\nnova.example,"Met\norbit.example,in May',
+        b"domain,note\nnova.example,\norbit.example," + b"x" * 140_000,
+    ],
+)  # fmt: skip
+def test_it_refuses_what_it_cannot_read_and_takes_nothing_of_it(content):
+    with pytest.raises(UnreadableFile):
         targeting.import_domains(content=content, now=NOON)
+    assert not TargetDomain.objects.exists()
+
+
+def test_it_names_the_lines_that_say_too_much(sales_catalogue):
+    content = b"domain,note\nnova.example,Met, in May\norbit.example,,,\nsun.example\n"
+    done = targeting.import_domains(content=content, now=NOON)
+    assert (done.added, done.problems) == (2, [(2, "line: This line has more cells than there are columns.")])
+
+
+@pytest.mark.parametrize(
+    "employees", ["9" * 5000, "1e3", "-1", "\u0661\u0660", "\u00b2", "1.5", "10,000,001"]
+)
+def test_it_names_a_number_that_is_none(make_customer, sales_catalogue, employees):
+    make_customer(external_id="acme", employees=7)
+    content = f'customer,employees\nacme,"{employees}"\n'.encode()
+    done = targeting.import_companies(content=content, livemode=False, now=NOON, actor="user:1")
+    assert [(line, words.partition(":")[0]) for line, words in done.problems] == [(2, "employees")]
+
+
+def test_it_does_not_repeat_all_that_was_typed(sales_catalogue):
+    content = b"customer,industry\n" + b"z" * 100_000 + b",x\n"
+    done = targeting.import_companies(content=content, livemode=False, now=NOON, actor="user:1")
+    assert len(done.problems[0][1]) < 200
