@@ -26,6 +26,7 @@ from billing import (
     printing,
     taxes,
 )
+from billing.api import explanations
 from billing.api.fields import (
     Amount,
     Day,
@@ -119,9 +120,7 @@ class InvoiceLineOut(serializers.Serializer[Any]):
     period = serializers.SerializerMethodField()
     price = serializers.CharField(source="price_id", allow_null=True)
     subscription = serializers.CharField(source="subscription_id", allow_null=True)
-    explanation = serializers.DictField(
-        source="explained", help_text="how the amount was computed: docs/billing-maths.md, section 12"
-    )
+    explanation = serializers.SerializerMethodField()
 
     @extend_schema_field(LineTaxOut(many=True))
     def get_taxes(self, line: InvoiceLine) -> Any:
@@ -130,6 +129,10 @@ class InvoiceLineOut(serializers.Serializer[Any]):
     @extend_schema_field(PeriodOut(allow_null=True))
     def get_period(self, line: InvoiceLine) -> Any:
         return span(line.period_start, line.period_end)
+
+    @extend_schema_field(explanations.ExplanationOut)
+    def get_explanation(self, line: InvoiceLine) -> Any:
+        return explanations.told(line.explained, line.invoice.currency)
 
 
 class InvoiceSummaryOut(serializers.Serializer[Any]):

@@ -102,9 +102,11 @@ class MrrOut(serializers.Serializer[Any]):
         allow_null=True, help_text="net retention of who had MRR at the start: with what they added"
     )
     grr_percent = Share(allow_null=True, help_text="gross retention: without it, so 100 at most")
-    retained_customers = serializers.IntegerField(help_text="who had MRR at the start")
-    mrr_at_start = serializers.CharField(help_text="theirs")
-    mrr_at_end = serializers.CharField(help_text="theirs")
+    customers_at_start = serializers.IntegerField(help_text="who had MRR at the start")
+    mrr_at_start = serializers.CharField()
+    mrr_retained = serializers.CharField(
+        help_text="at the end, of the customers at the start alone; of everybody: the last month's mrr"
+    )
     months = MonthOut(many=True)
 
 
@@ -217,8 +219,8 @@ class MrrMetrics(MetricsView):
 
 def _retained(found: metrics.Retention, money: Any) -> dict[str, Any]:
     return {
-        "nrr_percent": found.net, "grr_percent": found.gross, "retained_customers": found.customers,
-        "mrr_at_start": money(found.at_start), "mrr_at_end": money(found.at_end),
+        "nrr_percent": found.net, "grr_percent": found.gross, "customers_at_start": found.customers,
+        "mrr_at_start": money(found.at_start), "mrr_retained": money(found.at_end),
     }  # fmt: skip
 
 

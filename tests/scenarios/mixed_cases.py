@@ -158,7 +158,7 @@ MINIMUMS = [
         *(use(10, name=name, key=name) for name in ("one", "two", "kept")), to("2024-03-01T01:00"),
         lines({"amount": "6.90"}, {"amount": "10.00"}, {"amount": "10.00"}, {"amount": "10.00"},
               added("652.76", description="Minimum spend: Plan",
-                    explanation={"policy": "minimum", "minimum": 68966, "came_to": 3690})),
+                    explanation={"policy": "minimum", "minimum": "689.66", "came_to": "36.90"})),
         use(10, name="kept", key="again"), to("2024-04-01T01:00"),
         lines({"amount": "100.00"}, {"amount": "10.00"}, added("9890.00")), totals(68966, 1000000),
     ),

@@ -175,8 +175,8 @@ METERS = [
         {"call": "POST /usage_events/${run}-c/void", "status": 204}, use("50.00", "2024-01-04", key="d"),
         use("-20.00", "2024-01-03", key="e"), to("2024-02-01T01:00"), totals(400),
         lines({"amount": "4.00", "quantity": "130", "explanation": {"per_transaction": {
-            "events": 3, "free_events": 1, "free_amount": "100", "fixed_amount": "1", "maximum": "20",
-            "came_to": 400}}}),
+            "events": 3, "free_events": 1, "free_amount": "100.00", "fixed_amount": "1.00", "maximum": "20.00",
+            "came_to": "4.00"}}}),
         use("30.00", "2024-01-01", key="a"), to("2024-03-01T01:00"), totals(400, 1400),
     ),
     story(

@@ -122,7 +122,7 @@ def test_a_line_shows_the_tax_that_its_price_contained(api):
         "10.00", "0.70", "10.00", "1.90",
     )  # fmt: skip
     assert first["explanation"]["tax"] == {
-        "percentage": "7", "category": "S", "amount": 70, "in_gross": 70, "in_discount": 0,
+        "percentage": "7", "category": "S", "amount": "0.70", "in_gross": "0.70", "in_discount": "0.00",
     }  # fmt: skip
     assert invoice["total"] == "22.60"
 

@@ -43,12 +43,12 @@ def test_it_answers_mrr_by_month_and_who_is_behind_it(api, sold):
 def test_it_answers_retention_the_pipeline_and_what_signals_came_to(api, sold):
     later = {**YEAR, "from": "2026-02-01"}
     found = api.get("metrics/mrr", **later).json()
-    assert (found["nrr_percent"], found["grr_percent"], found["retained_customers"]) == (
+    assert (found["nrr_percent"], found["grr_percent"], found["customers_at_start"]) == (
         "100.00",
         "100.00",
         1,
     )
-    assert (found["mrr_at_start"], found["mrr_at_end"]) == ("87.00", "87.00")
+    assert (found["mrr_at_start"], found["mrr_retained"]) == ("87.00", "87.00")
     [row] = api.get("metrics/retention/customers", **later).json()["results"]
     assert (row["what"], row["amount"]) == ("87.00", "87.00")
     stages = api.get("metrics/pipeline").json()["results"]
