@@ -45,7 +45,7 @@ from billing import (
 from billing.events import record, together
 from billing.gateway import Card, GatewayMisuse, Outcome, gateway
 from billing.maths.periods import local_date
-from billing.models import Customer, Invoice, Mail, Payment, PaymentMethod, Posting, Seller, TestClock
+from billing.models import Customer, Event, Invoice, Mail, Payment, PaymentMethod, Posting, Seller, TestClock
 from billing.models.ids import uuid7
 from billing.moves import move
 from billing.refusals import Refused
@@ -709,14 +709,20 @@ def send(*, invoice: Invoice, now: datetime, actor: str) -> bool:
     if not unsent.update(sent_at=now, next_reminder_at=reminder_at):
         return False
     record("invoice.sent", subject=invoice, actor=actor, now=now, data={"number": invoice.number})
-    lines = list(invoice.lines.all())
-    mail.compose(
-        template="invoice", to=invoice.customer.email, event=f"sent-{invoice.pk}", now=now, customer=invoice.customer,
-        invoice=invoice,
-        context={"amount": money(invoice.amount_due, invoice.currency), "due_on": invoice.due_on,
-                 "url": hosted.url(invoice), "lines": lines, "taxes": reasons.taxes(lines)},
-    )  # fmt: skip
+    write_invoice(invoice, event=f"sent-{invoice.pk}", now=now)
     return True
+
+
+def write_invoice(invoice: Invoice, *, event: Event | str, now: datetime) -> Mail | None:
+    """The mail that brings an invoice with its paper, and says what is to be paid of it now, if anything is."""
+    lines, closes_at = list(invoice.lines.all()), hosted.ends_at(invoice)
+    open_to_all = closes_at is None or closes_at > now
+    url = hosted.url(invoice) if open_to_all else mail.portal_url(f"invoices/{invoice.pk}/")
+    return mail.compose(
+        template="invoice", to=invoice.customer.email, event=event, now=now, customer=invoice.customer, invoice=invoice,
+        context={"asks": invoice.payable, "by_transfer": invoice.collection_method == "send_invoice",
+                 "due_on": invoice.due_on, "url": url, "lines": lines, "taxes": reasons.taxes(lines)},
+    )  # fmt: skip
 
 
 def mail_out(*, invoice: Invoice, now: datetime, actor: str) -> None:

@@ -15,6 +15,7 @@ from billing.models import (
     CollectionMethod,
     Customer,
     Event,
+    Mail,
     Member,
     PaymentMethod,
     Segment,
@@ -370,11 +371,16 @@ def add_member(
     member, event = _join(customer, user, role, len(others) + 1, now=now, actor=actor)
     member.save(force_insert=True)
     if others or role != Member.Role.OWNER:
-        context = {"member": member, "inviter": name_of(actor)}
-        mail.compose(
-            template="team_invitation", to=address, context=context, event=event, now=now, customer=customer
-        )
+        invite(member, event=event, now=now, actor=actor)
     return member
+
+
+def invite(member: Member, *, event: Event, now: datetime, actor: str) -> Mail | None:
+    """The mail that shows a member the way in. `event` is about the member."""
+    return mail.compose(
+        template="team_invitation", to=member.user.email, event=event, now=now, customer=member.customer,
+        context={"member": member, "inviter": name_of(actor)},
+    )  # fmt: skip
 
 
 def first_member(*, customer: Customer, name: str, now: datetime, actor: str, email: str = "") -> Member:

@@ -26,6 +26,7 @@ customer.consolidated               joined:id name members:whole
 customer.balance_paid_out           amount:money currency method refunds:list reference
 member.added                        email name role members:whole
 member.removed                      email name role
+mail.sent_again                     template mail:id?
 meter.created                       code name
 plan.created                        code name
 plan.updated                        code name

@@ -41,6 +41,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("costs nothing then", {"amount": ""}),
     ],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
+    "invoice": [("to pay", {}), ("to pay by card", {"by_transfer": False}), ("settled", {"asks": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
     "books_differ": [
         ("", {"breaches": ["I-01 an invoice is the sum of its lines: inv_sample"], "more": 0}),
@@ -127,7 +128,7 @@ def _papers(currency: str, day: date, now: datetime) -> dict[str, Any]:
         Row(description="API calls: 12,000 over what is included", gross=1000),
     ]
     return {
-        "invoice": invoice, "lines": lines, "taxes": [TaxRow("VAT 19%", 1653, "")],
+        "invoice": invoice, "asks": True, "by_transfer": True, "lines": lines, "taxes": [TaxRow("VAT 19%", 1653, "")],
         "amount": money(10353, currency), "next_amount": money(10353, currency),
         "dispute": Row(status="needs_response", evidence_due_at=now + timedelta(days=9)),
         "answer_url": "https://dashboard.stripe.com/test/disputes/",

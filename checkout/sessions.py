@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from billing import choosing, customers, discounting, mail, redirecting, typed
-from billing.models import Customer, Discount, Plan, Subscription, TestClock
+from billing.models import Customer, Discount, Mail, Plan, Subscription, TestClock
 from billing.moves import move
 from billing.refusals import Refused
 from billing.subscribing import PlanNeedsQuote
@@ -239,6 +239,13 @@ def send_link(*, session: CheckoutSession, now: datetime, actor: str, message: s
     mail.compose(
         template="checkout_link", to=to, context=context, event=cause, now=now, customer=session.customer
     )
+
+
+def still_open(source: Mail, now: datetime) -> None:
+    """For a mail that brought a link. Raises NotOpen."""
+    session = CheckoutSession.objects.filter(pk=source.event.partition("-")[0]).first()
+    if session is None or session.status != "open" or session.expires_at <= session.now:
+        raise NotOpen("The link has been used or has ended. Send a new one.")
 
 
 # -- Ended and begun again ----------------------------------------------------------------------------------

@@ -15,7 +15,18 @@ from django.db import transaction
 from django.db.models import Model, Q
 from django_q.tasks import async_task
 
-from billing import bulk, collecting, customers, mail, movements, moves, subscribing, timelines, typed
+from billing import (
+    bulk,
+    collecting,
+    customers,
+    mail,
+    movements,
+    moves,
+    sending_again,
+    subscribing,
+    timelines,
+    typed,
+)
 from billing.events import record, together
 from billing.maths.periods import local_date
 from billing.models import Customer, Discount, Mail, Member, MrrMovement, Price, Segment, Seller, Subscription
@@ -148,6 +159,15 @@ def refuse_closed(
         raise QuoteExpired("This quote has expired.")
     if quote.state not in Quote.OUT:
         raise UnknownLink("This link does not open a quote.")
+
+
+def still_open(source: Mail, now: datetime) -> None:
+    """For a mail that brought a quote: nobody is sent again to one that is closed. Raises QuoteClosed."""
+    event = sending_again.cause(source)
+    quote = Quote.objects.filter(pk=event.object_id).first() if event else None
+    if quote is None:
+        raise UnknownLink("The quote is no longer there.")
+    refuse_closed(quote, now=now)
 
 
 def view(*, quote: Quote, now: datetime) -> None:

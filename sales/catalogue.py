@@ -127,6 +127,7 @@ REPS, MANAGERS, DIRECTORS, FINANCE, SUPPORT, READ_ONLY, ADMINS = (
 )  # fmt: skip
 
 SELLING = [
+    "billing.send_mail",
     "sales.change_lead", "sales.add_lead", "sales.work_handofftask", "sales.change_handofftask",
     "sales.dismiss_signal", "sales.add_deal", "sales.change_deal", "sales.add_quote", "sales.change_quote",
     "sales.send_quote", "sales.add_quoteline", "sales.change_quoteline", "sales.delete_quoteline",
@@ -160,6 +161,7 @@ PRICING = [
     "billing.delete_entitlement",
 ]
 ACCOUNTING = [
+    "billing.send_mail",
     "billing.record_payment",
     "billing.void_invoice",
     "billing.give_sign_off",
@@ -170,7 +172,7 @@ ACCOUNTING = [
     "billing.delete_billingfailure",  # what was put right is billed again
     *PRICING,
 ]
-SUPPORTING = ["billing.change_customer", "billing.add_member", "billing.change_member"]
+SUPPORTING = ["billing.send_mail", "billing.change_customer", "billing.add_member", "billing.change_member"]
 # Keys, endpoints and their deliveries, test clocks.
 DEVELOPED = ("apikey", "webhookendpoint", "testclock")
 DEVELOPING = [f"billing.{act}_{model}" for model in DEVELOPED for act in ("add", "change", "delete")]

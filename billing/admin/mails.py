@@ -3,7 +3,6 @@ it reads.
 """
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -18,9 +17,9 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
-from billing import bulk, mail_samples
+from billing import bulk, mail_samples, sending_again
 from billing.admin import telling
-from billing.admin.base import Screen, badge
+from billing.admin.base import Screen, badge, now_of, staff
 from billing.mail import MOST_ATTEMPTS
 from billing.mailbox import MAIL_CSP
 from billing.models import Document, Event, Mail, Seller
@@ -67,6 +66,17 @@ class KindFilter(admin.SimpleListFilter):
         return queryset.filter(template=self.value()) if self.value() else queryset
 
 
+def _again(request: HttpRequest, mail: Mail) -> str:
+    copy = sending_again.send_again(source=mail, now=now_of(mail), actor=staff(request))
+    return f"It goes out to {copy.recipient} once more."
+
+
+def _ways_again(mail: Mail) -> dict[str, Any]:
+    """Where it would go, or why it would not."""
+    refusal = sending_again.refusal(mail, now_of(mail))
+    return {"not_again": refusal} if refusal else {"goes_to": sending_again.recipient(mail)}
+
+
 @admin.register(Mail)
 class MailAdmin(Screen):
     teaches = (
@@ -80,6 +90,7 @@ class MailAdmin(Screen):
     search_fields = ("recipient", "subject")
     ordering = ("-created_at",)
     template = "admin/tandem/sent_mail.html"
+    acts = {"again": ("billing.send_mail", _again)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Mail]:
         return super().get_queryset(request).select_related("customer", "invoice").defer("html", "text")
@@ -96,11 +107,12 @@ class MailAdmin(Screen):
         more = Mail.more_documents.through.objects.filter(mail=row.pk).values("document")
         papers, events = bulk.read(
             Document.objects.filter(Q(pk=row.document_id) | Q(pk__in=more)).defer("content").order_by("name"),
-            _cause(row),
+            Event.objects.filter(Q(pk__in=sending_again.causes(row).values("pk")) | Q(object_id=row.pk)),
         )
         words, tone = standing(row)
         return {
             "title": row.subject, "mail": row, "kind": self.kind(row), "papers": papers, "events": telling.told(events),
+            **(_ways_again(row) if self.may(request, row, "again") else {}),
             "standing": words, "standing_tone": tone, "gives_up_after": MOST_ATTEMPTS,
         }  # fmt: skip
 
@@ -114,15 +126,6 @@ class MailAdmin(Screen):
         row = self.find(request, object_id)
         self.refuse_looking(request, row)
         return _framed(row.html)
-
-
-def _cause(mail: Mail) -> QuerySet[Event]:
-    """The event that a mail tells of; none for one that was sent by a person or a schedule."""
-    kind, _, key = mail.event.partition("_")
-    try:
-        return Event.objects.filter(id=UUID(hex=key)) if kind == "evt" else Event.objects.none()
-    except ValueError:
-        return Event.objects.none()
 
 
 def _framed(html: str) -> HttpResponse:

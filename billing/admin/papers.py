@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.http import content_disposition_header
 
-from billing import bulk, collecting, leafing, noticing, printing, reasons, witnessing
+from billing import bulk, collecting, leafing, noticing, printing, reasons, sending_again, witnessing
 from billing.admin import putting_right
 from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, amount, filled_in, now_of, person, staff, state
@@ -46,6 +46,11 @@ class TransferForm(forms.Form):
 
     def clean_amount(self) -> int:
         return typed_amount(self.cleaned_data["amount"], self.invoice.currency)
+
+
+def _mail(request: HttpRequest, invoice: Invoice) -> str:
+    letter = sending_again.mail_invoice(invoice=invoice, now=now_of(invoice), actor=staff(request))
+    return f"{invoice} goes out to {letter.recipient}."
 
 
 def _explain(request: HttpRequest, invoice: Invoice) -> str:
@@ -97,6 +102,7 @@ class InvoiceAdmin(Screen):
     template = "admin/tandem/invoice.html"
     acts = {
         "transfer": ("billing.record_payment", _book),
+        "mail": ("billing.send_mail", _mail),
         "explain": ("billing.record_payment", _explain),
         "credit": ("billing.record_payment", putting_right.credit),
         "void": ("billing.void_invoice", putting_right.void),

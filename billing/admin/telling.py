@@ -61,6 +61,7 @@ WORDS = {
     "person.exported": ("Told what is held about them", "shield-check", ""),
     "person.erased": ("Person erased", "shield-check", "warn"),
     "retention.applied": ("Old rows removed", "archive", ""),
+    "mail.sent_again": ("Mail sent again", "mail", ""),
     "command.run": ("Command typed on the server", "code", "warn"),
     "payment_method.detached": ("Card removed", "wallet", ""),
     "user.signed_in": ("Signed in", "key-round", ""),

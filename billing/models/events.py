@@ -95,6 +95,7 @@ class Mail(models.Model):
     PEOPLE = {"recipient": Told(rest=("subject", "text", "html", "error"))}
 
     class Meta:
+        permissions = [("send_mail", "Can send a mail again")]
         constraints = [models.UniqueConstraint(fields=["event", "recipient", "template"], name="mail_once")]
         indexes = [
             models.Index(fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting")

@@ -11,10 +11,20 @@ from django.contrib import admin
 from django.contrib.postgres.expressions import ArraySubquery
 from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 
-from billing import carrying_out, customers, exchanging, invoicing, joining, metering, owing, timelines
+from billing import (
+    carrying_out,
+    customers,
+    exchanging,
+    invoicing,
+    joining,
+    metering,
+    owing,
+    sending_again,
+    timelines,
+)
 from billing.admin import telling
 from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, amount, filled_in, staff
@@ -22,7 +32,7 @@ from billing.admin.catalogue import NET_TERMS
 from billing.admin.lists import StaffFilter
 from billing.maths.money import to_major
 from billing.maths.timeline import Usage
-from billing.models import Customer, Event, Mail, Meter, Segment, SignOff, Subscription
+from billing.models import Customer, Event, Mail, Member, Meter, Segment, SignOff, Subscription
 from billing.models.customers import CollectionMethod, Motion
 from billing.templatetags.tandem import money
 from sales import consolidating, drafting, excepting, handing_over, leads
@@ -85,6 +95,7 @@ class Moment:
     icon: str
     tone: str
     href: str = ""
+    again: bool = False
 
 
 def events_of(customer: Customer, kind: str = "") -> QuerySet[Event]:
@@ -104,17 +115,30 @@ def mails_of(customer: Customer, kind: str = "") -> QuerySet[Mail]:
     return rows.order_by("-created_at", "-pk")[:SHOWN]
 
 
-def moments(shown: reading.Shown) -> list[Moment]:
-    """The facts in words, with who did them, and the mails; the newest first."""
+def moments(shown: reading.Shown, *, sends: bool = False) -> list[Moment]:
+    """The facts in words, with who did them, and the mails; the newest first. `sends`: for a reader who may send a mail
+    again."""
     names = {event.actor: _name(event.actor, shown) for event in shown.events}
-    told = [*(_moment(event, names) for event in shown.events), *(_letter(mail) for mail in shown.mails)]
+    told = [
+        *(_moment(event, names) for event in shown.events),
+        *(_letter(mail, sends) for mail in shown.mails),
+    ]
     return sorted(told, key=attrgetter("at"), reverse=True)[:SHOWN]
 
 
-def _letter(mail: Mail) -> Moment:
+def _letter(mail: Mail, sends: bool) -> Moment:
     title, tone = ("Mail", "") if mail.sent_at else ("Mail, waiting to be sent", "warn")
     where = reverse("admin:billing_mail_change", args=[mail.pk])
-    return Moment(title, mail.created_at, f"{mail.subject} · {mail.recipient}", "", "mail", tone, where)
+    return Moment(
+        title,
+        mail.created_at,
+        f"{mail.subject} · {mail.recipient}",
+        "",
+        "mail",
+        tone,
+        where,
+        sends and sending_again.may_go(mail),
+    )
 
 
 PROGRAMS = {"system": "", "buyer": "the buyer", "provider": "Stripe"}
@@ -301,6 +325,16 @@ def _consolidate(request: HttpRequest, customer: Customer) -> str:
     return f"{other.name} is now a part of {customer.name}."
 
 
+def _invite(request: HttpRequest, customer: Customer) -> str:
+    """The way in, once more: no code of theirs passes through staff."""
+    team = Member.objects.filter(customer=customer.account).select_related("user", "customer")
+    member = next((each for each in team if each.pk == request.POST.get("member")), None)
+    if member is None:
+        raise Http404
+    letter = sending_again.invite_again(member=member, now=customer.now, actor=staff(request))
+    return f"The way into the portal goes out to {letter.recipient}."
+
+
 @admin.register(Customer)
 class CustomerAdmin(Screen):
     teaches = (
@@ -324,6 +358,7 @@ class CustomerAdmin(Screen):
     template = "admin/tandem/customer.html"
     acts = {
         "quote": ("sales.add_quote", _new_quote),
+        "invite": ("billing.send_mail", _invite),
         "demo": ("sales.work_handofftask", _demo),
         "consolidate": ("billing.consolidate_customer", _consolidate),
         "company": ("billing.change_customer", _company),
@@ -377,7 +412,7 @@ class CustomerAdmin(Screen):
             "segment_changes": shown.segment_changes,
             "task": shown.task,
             "quotes": shown.quotes,
-            "timeline": moments(shown),
+            "timeline": moments(shown, sends=self.may(request, row, "invite")),
             "kinds": [(name, label) for name, label, _ in KINDS],
             "kind": kind,
         }

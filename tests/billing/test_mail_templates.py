@@ -41,6 +41,8 @@ def everything():
             amount_due=11900,
             po_number="PO-7",
         ),
+        "asks": True,
+        "by_transfer": True,
         "lines": [Row(description=EVIL, gross=10000)] * 15,
         "amount": "€119.00",
         "paid_on": DAY,
@@ -120,6 +122,13 @@ def test_it_stands_without_what_may_be_missing(name):
         for key in ("seller", "site_url", "portal_url", "customer", "invoice", "due_on", "ends_on")
     }
     assert mail.render(name, bare)["text"].strip()
+
+
+def test_bank_details_are_no_invitation_to_pay_a_second_time():
+    for other in ({"asks": False}, {"by_transfer": False}):
+        parts = mail.render("invoice", {**everything(), **other})
+        assert "IBAN" not in parts["text"] + parts["html"]
+        assert "transfer" not in parts["text"] + parts["html"]
 
 
 def test_bank_details_and_the_sellers_country_can_be_read_out():

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from billing import redirecting, typed
+from billing import redirecting, sending_again, typed
 from billing.models import Discount, Event, Mail, Plan, User
 from billing.refusals import Refused
 from billing.subscribing import InvalidQuantity, PlanNeedsQuote, UnknownPrice
@@ -221,6 +221,18 @@ def test_a_rep_sends_the_link_with_words_of_their_own(make_session):
     sent = Mail.objects.get()
     assert "Rae has prepared your checkout of Pro" in sent.text
     assert "As agreed." in sent.text
+
+
+def test_a_link_goes_out_again_while_it_opens(make_session):
+    session = make_session(email="ada@nova.example", origin="rep")
+    sessions.send_link(session=session, now=timezone.now(), actor="system")
+    first = Mail.objects.get()
+    Mail.objects.update(sent_at=timezone.now())
+    first.refresh_from_db()
+    assert sending_again.send_again(source=first, now=timezone.now(), actor="system").text == first.text
+    sessions.expire(session=session, now=timezone.now(), actor="system")
+    with pytest.raises(sessions.NotOpen, match="Send a new one"):
+        sending_again.send_again(source=first, now=timezone.now() + timedelta(hours=1), actor="system")
 
 
 def test_a_link_needs_somebody_to_go_to(session):

@@ -200,9 +200,7 @@ def test_what_is_late_says_so_wherever_it_is_listed(alice, invoice):
 @pytest.fixture
 def written_off(nova, invoice):
     """Its day, and a card that failed, lie behind; then it is given up."""
-    Invoice.objects.filter(pk=invoice.pk).update(
-        status="open", amount_paid=0, amount_due=invoice.total, attempts=2
-    )
+    Invoice.objects.filter(pk=invoice.pk).update(attempts=2)
     invoice.refresh_from_db()
     correcting.mark_uncollectible(invoice=invoice, reason="Gone", now=nova.now, actor="system")
     return invoice

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from billing import customers, running
+from billing import customers, running, sending_again
 from billing.models import Document, Event, Mail, User
 from billing.moves import IllegalMove
 from billing.refusals import Refused
-from sales import approving, comparing, quoting
+from sales import accepting, approving, comparing, quoting
 from sales.models import Approval, ApprovalDelegate, ApprovalRule, Deal, Quote
 from tests.fixtures_billing import NOON
 
@@ -245,6 +245,21 @@ def test_it_freezes_the_paper_and_mails_the_link(make_customer, draft, fake_prin
     assert Deal.objects.get().stage == "proposal"
     assert len(fake_print) == 1
     assert Event.objects.get(type="quote.sent").data["sha256"] == document.sha256
+
+
+def test_its_mail_goes_out_again_while_it_is_open(make_customer, draft, fake_print):
+    quote = quoting.send(quote=draft(customer=make_customer(), quantity=60), now=NOON, actor="user:1")
+    first = Mail.objects.get(template="quote_sent")
+    Mail.objects.filter(pk=first.pk).update(sent_at=NOON)
+    first.refresh_from_db()
+    copy = sending_again.send_again(source=first, now=NOON, actor="user:1")
+    assert (copy.recipient, copy.document, copy.text) == (quote.contact_email, first.document, first.text)
+    late = first.created_at + timedelta(days=60)
+    with pytest.raises(accepting.QuoteExpired):
+        sending_again.send_again(source=first, now=late, actor="user:1")
+    quoting.withdraw(quote=quote, now=NOON, actor="user:1")
+    with pytest.raises(accepting.Withdrawn):
+        sending_again.send_again(source=first, now=late, actor="user:1")
 
 
 def test_it_says_on_paper_what_it_comes_to(make_customer, draft, fake_print):

@@ -12,6 +12,7 @@ from billing.models import (
     Customer,
     Discount,
     Invoice,
+    Mail,
     Meter,
     Plan,
     Price,
@@ -49,6 +50,8 @@ LEADERS = {shipped.MANAGERS, shipped.DIRECTORS, shipped.ADMINS}
 DEVELOPERS = {shipped.ADMINS}
 BOOKS = {shipped.FINANCE, shipped.ADMINS}
 MAY = {
+    (Invoice, "mail"): {*SALES, *BOOKS, shipped.SUPPORT}, (Mail, "again"): {*SALES, *BOOKS, shipped.SUPPORT},
+    (Customer, "invite"): {*SALES, *BOOKS, shipped.SUPPORT},
     (Invoice, "credit"): BOOKS, (Invoice, "void"): BOOKS, (Invoice, "write_off"): BOOKS,
     (Quote, "edit"): SALES, (Quote, "submit"): SALES, (Quote, "send"): SALES, (Quote, "revise"): SALES,
     (Quote, "withdraw"): SALES, (Quote, "copy"): SALES, (Quote, "option"): SALES, (Quote, "drop"): SALES,
