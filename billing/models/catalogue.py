@@ -1,5 +1,6 @@
 """What is sold: plans, their prices, what they entitle to, and the meters and taxes behind them."""
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
@@ -226,16 +227,29 @@ class Price(ReadPlainly):
     @cached_property
     def value(self) -> pricing.Price:
         """The pure value that `billing.maths` computes with."""
-        return _one(price_value(
-            {
-                "id": self.pk, "kind": self.kind, "model": self.model, "interval": self.interval,
-                "currency": self.currency, "unit_amount": self.unit_amount, "tiers": self.tiers,
-                "package_size": self.package_size, "included": self.included, "billed": self.billed,
-                "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
-                "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
-                "per_transaction": self.per_transaction, "code": self.code,
-            }
-        ))  # fmt: skip
+        terms = {
+            "id": self.pk, "kind": self.kind, "model": self.model, "interval": self.interval,
+            "currency": self.currency, "unit_amount": self.unit_amount, "tiers": self.tiers,
+            "package_size": self.package_size, "included": self.included, "billed": self.billed,
+            "meter": self.meter_id, "minimum": self.minimum, "maximum": self.maximum,
+            "prorate": self.prorate, "label": self.label, "included_in_trial": self.included_in_trial,
+            "per_transaction": self.per_transaction, "code": self.code,
+        }  # fmt: skip
+        return _valued(_Terms(repr(terms), terms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """The terms of a price, told from others by their text: lists among them could be changed in place."""
+
+    text: str
+    row: dict[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _valued(terms: _Terms) -> pricing.Price:
+    """Worked out once for all rows that say the same, whichever request reads them."""
+    return _one(price_value(terms.row))
 
 
 @lru_cache(maxsize=4096)

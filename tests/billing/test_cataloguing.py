@@ -173,3 +173,16 @@ def test_a_rate_that_is_set_for_a_country_is_taken_there(catalogue, make_custome
     cataloguing.create_tax_rate(now=NOON, name="Everywhere", percentage=Decimal("7.5"))
     assert percent(country="CH") == percent(country="") == (Decimal("7.5"), "S")
     assert percent(country="DE") == (19, "S")
+
+
+def test_the_value_of_a_price_is_worked_out_once_for_all_who_read_it_and_anew_for_other_terms(catalogue):
+    price = Price.objects.filter(plan__code="pro", kind="recurring").first()
+    assert Price.objects.get(pk=price.pk).value is price.value
+    price.tiers = [{"up_to": "5", "unit_amount": "3"}, {"up_to": None, "unit_amount": "2"}]
+    price.model = "graduated"
+    values = []
+    for amount in ("3", "4"):
+        price.tiers[0]["unit_amount"] = amount  # in place
+        price.__dict__.pop("value", None)
+        values.append(price.value.tiers[0].unit_amount)
+    assert values == [3, 4]
