@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -118,6 +119,13 @@ class Spanning(Paginator):
 
 class Listed(ChangeList):
     """Django's list with a calendar that asks for nothing: each year, month or day from the first row to the last."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Django stumbles over years of the address that no calendar has."""
+        try:
+            return super().get_filters(request)
+        except (OverflowError, ValueError) as error:
+            raise IncorrectLookupParameters(error) from error
 
     def calendar(self) -> dict[str, Any]:
         """As `admin/date_hierarchy.html` shows it."""

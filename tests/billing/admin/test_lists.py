@@ -41,6 +41,15 @@ def test_it_offers_years_then_months_then_days_from_the_first_row_to_the_last(ad
     assert page.context["cl"].result_count == 2
 
 
+@pytest.mark.parametrize(
+    "asked", [{"year": "9" * 30}, {"year": "9999"}, {"year": "0"}, {"year": "9999", "month": "12"}]
+)
+def test_a_year_that_no_calendar_has_is_left_aside(admin_client, lead, asked):
+    lead(2025, 2, 27)
+    answer = admin_client.get(WHERE, {f"created_at__{part}": value for part, value in asked.items()})
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{WHERE}?e=1")
+
+
 def test_one_year_opens_at_its_months_and_one_month_at_its_days(admin_client, lead):
     lead(2025, 2, 27)
     lead(2025, 3, 1)
