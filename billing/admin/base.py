@@ -264,20 +264,26 @@ class Remembering(Teaching):
     """A list that opens as its reader left it: search, filters and order are kept for the signed-in person.
 
     Leaving them out on the list itself ("All", "Clear all filters") forgets them. `begins` is the query with which it
-    opens for whoever has left it with none.
+    opens for whoever has left it with none, `wider` a query and its words for where that finds nothing.
     """
 
     begins = ""
+    wider: tuple[str, str] | None = None
+
+    def beginning(self, request: HttpRequest) -> str:
+        """`begins`, for whoever asks."""
+        return self.begins
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         kept = request.session.setdefault("lists", {})
-        name, asked = self.opts.label_lower, _lasting(request)
-        if request.method == "GET" and not request.GET and (begun := kept.get(name, self.begins)):
+        name, asked, begins = self.opts.label_lower, _lasting(request), self.beginning(request)
+        if request.method == "GET" and not request.GET and (begun := kept.get(name, begins)):
             if not _from_itself(request):
                 return redirect(f"{request.path}?{begun}")
             kept.pop(name, None)
             request.session.modified = True
-        own = {"begun": bool(asked) and asked == self.begins}
+        wider = self.wider if self.wider and asked != self.wider[0] else None
+        own = {"begun": bool(asked) and asked == begins, "wider": wider}
         response = super().changelist_view(request, {**own, **(extra_context or {})})
         if request.method == "GET" and response.status_code == 200 and asked and kept.get(name) != asked:
             kept[name] = asked

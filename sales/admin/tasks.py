@@ -127,7 +127,7 @@ class QueueFilter(admin.SimpleListFilter):
     parameter_name = "queue"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("now", "To do"), ("mine", "Mine to do"), ("snoozed", "Snoozed")]
+        return [("mine", "Mine to do"), ("now", "Everybody's to do"), ("snoozed", "Snoozed")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         today = timezone.localdate()
@@ -143,6 +143,7 @@ class QueueFilter(admin.SimpleListFilter):
 @admin.register(HandoffTask)
 class HandoffTaskAdmin(Screen):
     begins = "queue=now"
+    wider = ("queue=now", "Everybody's to do")
     teaches = (
         "inbox",
         "Nothing waits for you",
@@ -163,6 +164,12 @@ class HandoffTaskAdmin(Screen):
         "snooze": ("sales.work_handofftask", _snooze),
         "quote": ("sales.add_quote", _quote),
     }
+
+    def beginning(self, request: HttpRequest) -> str:
+        """A rep's own tasks; everybody's for who leads reps, and for who only looks."""
+        may = request.user.has_perm
+        sells = may("sales.work_handofftask") and not may("sales.approve_quote")
+        return "queue=mine" if sells else self.begins
 
     @admin.display(description="customer or lead", ordering=Coalesce("customer__name", "lead__company"))
     def who(self, task: HandoffTask) -> str:

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from billing import bulk
 from billing.models import Customer, Event
 from billing.models.ids import new_id, uuid7
+from sales import catalogue as shipped
 from sales import leads
 from sales.admin.customers import events_of
 from sales.models import HandoffTask, Lead, Rule
@@ -100,12 +101,28 @@ def test_lists_take_the_same_statements_whatever_their_length(browser, sales_cat
         assert len(many) <= MOST, (address, many)
 
 
-def test_the_queue_opens_with_what_is_to_do_and_all_is_one_press_away(browser, sales_catalogue):
-    assert browser.get(at("handofftask")).headers["Location"] == "/admin/sales/handofftask/?queue=now"
+@pytest.mark.parametrize(
+    ("group", "opens"),
+    [(shipped.REPS, "mine"), (shipped.MANAGERS, "now"), (shipped.DIRECTORS, "now"), (shipped.ADMINS, "now"),
+     (shipped.SUPPORT, "now"), (shipped.READ_ONLY, "now")],
+)  # fmt: skip
+def test_the_queue_opens_with_what_its_reader_has_to_do(client, staff, group, opens):
+    client.force_login(staff("una", group))
+    assert client.get(at("handofftask")).headers["Location"] == f"/admin/sales/handofftask/?queue={opens}"
+
+
+def test_a_queue_opens_as_it_was_left_and_all_is_one_press_away(browser, sales_catalogue):
     page = browser.get(at("handofftask"), {"queue": "now"})
-    assert "<bdi>To do</bdi>" in page.text
+    assert "<bdi>Everybody&#x27;s to do</bdi>" in page.text
+    assert browser.get(at("handofftask")).headers["Location"] == "/admin/sales/handofftask/?queue=now"
     left = {"referer": "http://testserver/admin/sales/handofftask/?queue=now"}
     assert browser.get(at("handofftask"), headers=left).status_code == 200
+
+
+def test_a_rep_with_nothing_to_do_is_shown_the_way_to_everybodys(browser, sales_catalogue):
+    page = browser.get(at("handofftask"), {"queue": "mine"}).text
+    assert "Nothing waits for you" in page
+    assert 'href="?queue=now"' in page.partition("Nothing waits for you")[2]
 
 
 def test_a_rule_takes_no_threshold_that_it_would_not_look_at(boss, sales_catalogue):
