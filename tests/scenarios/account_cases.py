@@ -1,8 +1,10 @@
 """Cases of what an account holds: papers that several subscriptions share, credit that waits for the next paper, notes on
-what is paid and what is not.
+what is paid and what is not, and what a customer promised to spend.
 
 Each is named after the system and what its test is about; the amounts are the expected ones there.
 """
+
+from typing import Any
 
 from tests.scenarios.cases import (
     balance,
@@ -13,6 +15,7 @@ from tests.scenarios.cases import (
     invoices,
     issued_on,
     lines,
+    money,
     plan,
     price,
     story,
@@ -22,7 +25,7 @@ from tests.scenarios.cases import (
     totals,
 )
 from tests.scenarios.kindred_cases import line, note, paid
-from tests.scenarios.mixed_cases import OPEN, PAPER
+from tests.scenarios.mixed_cases import OPEN, PAPER, least
 from tests.scenarios.priced_cases import place
 
 # -- killbill/killbill, beatrix/…/integration/TestIntegrationParentInvoice, TestWithTaxItems, TestIntegration ---------
@@ -88,4 +91,26 @@ METEROID = [
     ),
 ]  # fmt: skip
 
-STORIES = [*KB, *METEROID]
+# -- getlago/lago-api, spec/scenarios/commitments/minimum/in_advance_spec.rb ------------------------------------------
+
+
+def committed(case: str, interval: str, start: str, anchor: str, renewal: str, *cents: int) -> Any:
+    """1000.00 in advance, at least 10000.00: the first paper, and the next with the period after it."""
+    first, added = cents
+    return story(
+        f"LAGO commitment in advance, {case}", clock(start),
+        plan(price("1000.00", interval), least("10000.00", interval=interval), currency="EUR"), customer(currency="EUR"),
+        subscribe(interval=interval, anchor=anchor, payment_rule_override="any"), totals(first), to(f"{renewal}T01:00"),
+        lines({"amount": "1000.00"}, {"amount": money(added), "kind": "minimum"}),
+    )  # fmt: skip
+
+
+LAGO = [
+    committed("weeks of the calendar", "week", "2023-02-01", "calendar", "2023-02-06", 71429, 642857),
+    committed("weeks", "week", "2023-02-01", "start", "2023-02-08", 100000, 900000),
+    committed("months of the calendar", "month", "2023-02-04", "calendar", "2023-03-01", 89286, 803571),
+    committed("months", "month", "2023-02-04", "start", "2023-03-04", 100000, 900000),
+    committed("quarters of the calendar", "quarter", "2023-02-04", "calendar", "2023-04-01", 62222, 560000),
+]
+
+STORIES = [*KB, *METEROID, *LAGO]
