@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import DecimalField, Field, ForeignKey, Model, prefetch_related_objects
 
-from billing import figures, owing, timelines
+from billing import chaining, figures, owing, timelines
 from billing.maths import timeline
 from billing.maths.pricing import PriceKind
 from billing.maths.statement import key_text
@@ -288,10 +289,11 @@ def invariants() -> list[Invariant]:
 
 def check(*, most: int = 20, ending: str = "") -> list[Breach]:
     """Every breach of every invariant (at most `most` rows shown for each), as of one moment. What a subscription owes
-    for its whole life is worked out for those whose ids end in `ending`."""
+    for its whole life is worked out for those whose ids end in the hexadecimal digit `ending` ("": all), and of the chain
+    of facts the links whose numbers do."""
     with _one_moment():
         breaches = [breach for invariant in invariants() for breach in _ask(invariant, most)]
-        return [*breaches, *_unsaid(ending)]
+        return [*breaches, *_tampered(ending), *_unsaid(ending)]
 
 
 @contextmanager
@@ -362,6 +364,13 @@ def _ask(invariant: Invariant, most: int) -> Iterator[Breach]:
         cursor.execute(invariant.sql)
         for row in cursor.fetchmany(most):
             yield Breach(invariant.id, invariant.words, str(row[0]))
+
+
+def _tampered(ending: str, most: int = 20) -> Iterator[Breach]:
+    """I-37: every fact says what it said when it was chained."""
+    share = int(ending, 16) if ending else None
+    for found in islice(chaining.differences(share=share, of=16), most):
+        yield Breach("I-37b", "facts say what they said when they were chained", found)
 
 
 def _unsaid(ending: str = "", batch: int = 500) -> Iterator[Breach]:

@@ -36,7 +36,8 @@ TOLD = frozenset({"billing", "sales", "checkout", "djstripe", "account"})
 # How the machine works, and what is told by other rows already.
 MACHINERY = frozenset(
     """
-    billing.ApiKey billing.CustomerFigure billing.IdempotentRequest billing.ObjectSequence billing.PortalLink
+    billing.ApiKey billing.CustomerFigure billing.EventAmendment billing.EventDigest billing.IdempotentRequest
+    billing.ObjectSequence billing.PortalLink
     billing.PrivacyRequest billing.UsageImport billing.WebhookAttempt billing.WebhookDelivery billing.WebhookEndpoint
     sales.AutomationRun sales.WeighedEvent account.EmailConfirmation djstripe.APIKey djstripe.WebhookEventTrigger
     """.split()

@@ -13,6 +13,7 @@ from django_q.tasks import async_task
 from billing import (
     auditing,
     carrying_out,
+    chaining,
     clocks,
     collecting,
     disputing,
@@ -221,6 +222,11 @@ def reconcile_refunds() -> int:
 def compare_charges() -> int:
     """Nightly: the provider's list of charges against ours; what differs is mailed to the seller."""
     return tallying.watch(now=timezone.now())
+
+
+def chain_facts() -> int:
+    """What was recorded since the last hour becomes a part of the chain; answers how many links it has now."""
+    return chaining.extend(now=timezone.now())
 
 
 def ask_books() -> int:

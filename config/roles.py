@@ -14,6 +14,7 @@ KEPT = (
     "billing_invoice", "billing_invoiceline", "billing_creditnote", "billing_creditnoteline", "billing_document",
     "billing_numberseries", "billing_posting", "billing_balanceentry", "billing_payment", "billing_refund",
     "billing_dispute", "billing_event", "billing_objectsequence", "billing_signoff", "billing_privacyrequest",
+    "billing_eventdigest", "billing_eventamendment",
 )  # fmt: skip
 # Whose rows say what has been migrated: the owner's alone.
 OWNERS = ("django_migrations",)

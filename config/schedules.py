@@ -40,6 +40,7 @@ JOBS: list[Job] = [
     Job("put customers where their ARR belongs", "billing.tasks.recompute_segments", at=time(2, 30)),
     Job("carry credit of joined accounts", "billing.tasks.carry_credit", at=time(2, 20)),
     Job("make figures small", "billing.tasks.fold_figures", minutes=5),
+    Job("chain facts", "billing.tasks.chain_facts", minutes=60),
     Job("ask the books", "billing.tasks.ask_books", at=time(3, 45)),
     Job("compare figures with what they sum up", "billing.tasks.check_figures", at=time(4, 20)),
     Job("look for signals that were missed", "sales.tasks.sweep", at=time(3, 15)),

@@ -14,7 +14,15 @@ from billing.models.customers import (
     Seller,
     User,
 )
-from billing.models.events import Event, KeptMail, Mail, ObjectSequence, ProviderEvent
+from billing.models.events import (
+    Event,
+    EventAmendment,
+    EventDigest,
+    KeptMail,
+    Mail,
+    ObjectSequence,
+    ProviderEvent,
+)
 from billing.models.figures import CustomerFigure, Figure
 from billing.models.invoices import (
     CreditNote,
@@ -39,6 +47,7 @@ from billing.models.webhooks import Lease, WebhookAttempt, WebhookDelivery, Webh
 __all__ = [
     "ApiKey", "BalanceEntry", "BillingFailure", "BillingRehearsal", "BillingRun", "CollectionMethod", "CreditNote",
     "CreditNoteLine", "Customer", "CustomerFigure", "Discount", "Dispute", "Document", "Entitlement", "Event",
+    "EventAmendment", "EventDigest",
     "ExchangeRate", "Figure", "IdempotentRequest",
     "Invoice", "InvoiceLine", "KeptMail", "Lease", "LineKind", "Mail", "Member", "Meter", "Motion", "MrrMovement",
     "NumberSeries", "ObjectSequence", "PaperRemoved", "Payment", "PaymentMethod", "Phase", "PhaseItem", "Plan",

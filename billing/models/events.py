@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models.functions import Now
 
 from billing.models.customers import Customer
 from billing.models.ids import IdField
@@ -55,6 +56,35 @@ class ObjectSequence(models.Model):
 
     def __str__(self) -> str:
         return self.object_id
+
+
+class EventDigest(models.Model):
+    """A link of the chain over facts (see `billing.chaining`): what those of one stretch of numbers said then."""
+
+    number = models.PositiveBigIntegerField(primary_key=True, help_text="1, 2, 3 …")
+    up_to = models.BigIntegerField(help_text="facts after the previous link's, up to this number")
+    amended_up_to = models.BigIntegerField(help_text="the same for amendments, by their id")
+    since = models.DateTimeField(null=True, help_text="when the first of its facts was recorded")
+    entries = models.BinaryField(help_text="40 bytes a fact: its number and the SHA-256 of what it says")
+    digest = models.CharField(
+        max_length=64, help_text="SHA-256 of the previous digest and all of this, in hex"
+    )
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.digest}"
+
+
+class EventAmendment(models.Model):
+    """That an erasure changed the words of a fact; written by the database with the change."""
+
+    event = models.BigIntegerField(help_text="the number of the fact, which may be past its retention")
+    before = models.BinaryField(help_text="SHA-256 of what it said")
+    after = models.BinaryField(help_text="SHA-256 of what it says")
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"fact {self.event}"
 
 
 class ProviderEvent(models.Model):

@@ -24,6 +24,7 @@ LOOKED_AT = {
     "billing.0051_figures_of_one_customer": "functions of triggers that do the same, by another plan",
     "billing.0052_room_for_totals": "how full pages are written",
     "billing.0053_a_role_that_deletes_nothing": "functions that no code before calls",
+    "billing.0055_chain_of_facts": "new tables, and a trigger that writes into one when an erasure changes a fact",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
     "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import psycopg
+from django.db import connection
 
 from config.embedded import places
 from tests.faults import clusters
@@ -80,6 +81,7 @@ class FullDisk(Clients):
 
     def lives_through(self, *, log_too: bool) -> None:
         """Until somebody was sent away for it."""
+        connection.close()  # of a server that went down the last time
         sent_away = self.report.counts["503"]
         ask_for_a_run()
         with self.nothing_left():
