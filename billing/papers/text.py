@@ -25,6 +25,10 @@ def in_fours(iban: str) -> str:
     return " ".join(compact[start : start + 4] for start in range(0, len(compact), 4))
 
 
+# What begins a formula; in a spreadsheet set up for Japanese or Chinese the wide forms do, too.
+_BEGINS_A_FORMULA = frozenset("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
+
+
 def spreadsheet_text(text: str) -> str:
     """Text that a spreadsheet will not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else text
+    return f"'{text}" if text[:1] in _BEGINS_A_FORMULA else text

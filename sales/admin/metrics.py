@@ -204,7 +204,7 @@ def _reps_csv(chosen: Range) -> HttpResponse:
     currency = chosen.currency
     rows = [
         [
-            spreadsheet_text(each.name), each.email, each.tasks, each.late, each.quotes, each.deals,
+            spreadsheet_text(each.name), spreadsheet_text(each.email), each.tasks, each.late, each.quotes, each.deals,
             to_major(each.amount, currency), to_major(each.weighted, currency), each.won,
             to_major(each.won_amount, currency),
         ]

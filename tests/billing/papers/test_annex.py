@@ -95,7 +95,7 @@ def test_its_table_has_every_line() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", ["=1+1", "@SUM(A1)", "-2", "+3"])
+@pytest.mark.parametrize("words", ["=1+1", "@SUM(A1)", "-2", "+3", "\uff1d1+1", "\uff20SUM(A1)"])
 def test_no_word_of_its_table_is_a_formula(words: str) -> None:
     [row] = rows_of(samples.invoice(samples.line(words, group=words, detail=words)))
     assert {row[name] for name in ("subscription", "description", "detail")} == {f"'{words}"}
