@@ -1,11 +1,12 @@
-"""An invoice's lines, so many to a page: ten thousand took seconds and megabytes. What adds up is asked of all."""
+"""A paper's lines, so many to a page: ten thousand took seconds and megabytes. What adds up is asked of all."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.core.paginator import Page, Paginator
 
 from billing import reasons
-from billing.models import Invoice, InvoiceLine
+from billing.models import CreditNote, Invoice, InvoiceLine
 from billing.reasons import TaxRow
 
 A_PAGE = 200
@@ -15,10 +16,11 @@ PARAM = "lines"
 _TAXED = ("taxes", "tax_amount", "tax_percentage", "tax_reason", "tax_in_gross", "tax_in_discount")
 
 
-def leaf(invoice: Invoice, wanted: str | None) -> Page[InvoiceLine]:
+def leaf(paper: Invoice | CreditNote, wanted: str | None) -> Page[Any]:
     """The lines of one page, read; the first, or the last, where there is no such page."""
-    pages = Paginator(invoice.lines.all(), A_PAGE)
-    pages.count = invoice.line_count  # its row says it, nobody has to count
+    pages = Paginator(paper.lines.all(), A_PAGE)
+    if isinstance(paper, Invoice):
+        pages.count = paper.line_count  # its row says it, nobody has to count
     found = pages.get_page(wanted)
     found.object_list = list(found.object_list)
     return found

@@ -20,7 +20,6 @@ from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
     CreditNote,
-    CreditNoteLine,
     Dispute,
     Document,
     Invoice,
@@ -249,9 +248,11 @@ class CreditNoteAdmin(Screen):
         return super().get_queryset(request).select_related("customer", "invoice")
 
     def context(self, request: HttpRequest, row: CreditNote) -> dict[str, Any]:
-        lines, refunds, postings = bulk.read(
-            CreditNoteLine.objects.filter(credit_note=row),
+        leaf = leafing.leaf(row, request.GET.get(leafing.PARAM))
+        refunds, postings = bulk.read(
             Refund.objects.filter(credit_note=row),
             Posting.objects.filter(credit_note=row).order_by("id"),
         )
-        return {"lines": [(line, None) for line in lines], "refunds": refunds, "postings": postings}
+        return {
+            "lines": [(line, None) for line in leaf], "leaf": leaf, "refunds": refunds, "postings": postings,
+        }  # fmt: skip

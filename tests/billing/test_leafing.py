@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from billing import hosted, issuing, leafing
+from billing import correcting, hosted, issuing, leafing
 from billing.models import Invoice, Member, Seller, User
 from tests.fixtures_billing import NOON
 from tests.staff import signed_in
@@ -51,6 +51,17 @@ def of_portal(invoice):
 
 def of_staff(invoice):
     return signed_in("view_invoice"), f"/admin/billing/invoice/{invoice.pk}/change/"
+
+
+def test_a_credit_note_of_very_many_lines_is_shown_by_pages_too(long_invoice):
+    note = correcting.credit(invoice=long_invoice, reason="Wrong", now=NOON, actor="system")
+    browser, seen = signed_in("view_creditnote"), []
+    for page, count in (("1", leafing.A_PAGE), ("2", leafing.A_PAGE), ("3", 50)):
+        text = browser.get(f"/admin/billing/creditnote/{note.pk}/change/", {"lines": page}).text
+        found = re.findall(r"Line \d+", text)
+        assert len(set(found)) == count
+        seen += found
+    assert len(set(seen)) == LINES
 
 
 @pytest.mark.parametrize("where", [of_hosted, of_portal, of_staff])
