@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.urls import reverse
@@ -251,13 +251,20 @@ ADDRESS = {
 }  # fmt: skip
 
 
+def _say_what_is_not_kept(request: HttpRequest) -> None:
+    """The press waits with what was typed while its maker says who they are; a file cannot wait with it."""
+    if request.FILES and stepping_up.asks(request):
+        messages.warning(request, "All that you typed is kept. The file is not: choose it once more.")
+
+
 class SellerForm(Plain):
     """The seller's address part by part, as papers and mails print it."""
 
     new_logo = forms.FileField(
         label="New logo", required=False,
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
-        help_text="PNG, JPEG or WebP, at most 2 MB; kept at up to 960 × 240 pixels without its empty margin",
+        help_text="PNG, JPEG or WebP, at most 2 MB; kept at up to 960 × 240 pixels without its empty margin. "
+        "Save it by itself: with new bank details you may be asked who you are, and a file does not outlast that",
     )  # fmt: skip
     without_logo = forms.BooleanField(label="Show the initials instead of a logo", required=False)
     line1 = forms.CharField(label=ADDRESS["line1"], max_length=200)
@@ -405,6 +412,7 @@ class SellerAdmin(Careful):
         """To where customers send their money, and what needs a second person, is changed by nobody who only found a
         screen open."""
         if GUARDED & {*form.changed_data}:
+            _say_what_is_not_kept(request)
             stepping_up.ask(request)
         super().save_model(request, obj, form, change)
 

@@ -20,8 +20,13 @@ BELIEVED = 600
 
 def ask(request: HttpRequest) -> None:
     """Raises ReauthenticationRequired, which the middleware answers with the question."""
-    if not recently(request) and get_reauthentication_flows(request.user):  # type: ignore[arg-type]
+    if asks(request):
         raise ReauthenticationRequired
+
+
+def asks(request: HttpRequest) -> bool:
+    """Would `ask` ask now?"""
+    return not recently(request) and bool(get_reauthentication_flows(request.user))  # type: ignore[arg-type]
 
 
 def lacks_factor(request: HttpRequest) -> bool:

@@ -6,11 +6,13 @@ import pytest
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.admin import site
 from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from billing.admin import stepping_up
 from billing.admin.base import Screen
 from billing.models import ApiKey, Seller, User
+from tests.billing.test_logos import picture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 PASSWORD = "a long enough one 7"
@@ -82,6 +84,22 @@ def test_bank_details_wait_and_the_footer_does_not(browser):
     assert Seller.objects.get().iban == seller.iban
     assert browser.post(asked.url, {"password": PASSWORD}).status_code == 302
     assert Seller.objects.get().iban == moved["iban"]
+
+
+def test_a_logo_that_comes_with_bank_details_is_asked_for_again(browser):
+    where = f"/admin/billing/seller/{Seller.objects.get().pk}/change/"
+    page = browser.get(where)
+    assert "Save it by itself" in page.text
+    form = page.context["adminform"].form
+    typed = {field.html_name: field.value() for field in form if field.value() not in (None, False, "")}
+    grow_old(browser)
+    logo = SimpleUploadedFile("logo.png", picture(), "image/png")
+    moved = {**typed, "iban": "DE89370400440532013000", "footer": "Thanks", "new_logo": logo}
+    asked = browser.post(where, moved)
+    browser.post(asked.url, {"password": PASSWORD})
+    seller = Seller.objects.get()
+    assert (seller.iban, seller.footer, seller.logo_hash) == ("DE89370400440532013000", "Thanks", None)
+    assert "The file is not: choose it once more." in browser.get(where).text
 
 
 # Acts by which money goes out, somebody else's wish is signed, or what is held about people leaves or ends.
