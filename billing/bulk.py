@@ -486,11 +486,11 @@ def _escaped(field: models.Field) -> Encode:
     """The same as COPY wants it."""
     target = _target(field)
     if isinstance(target, models.JSONField):
-        return _once(lambda value: _safe(_json(value)))
+        return _once(lambda value: copyable(_json(value)))
     if isinstance(target, models.BinaryField | ArrayField):
         encode = _encoder(field)
-        return lambda value: _safe(encode(value))
-    return _safe if isinstance(target, models.CharField | models.TextField) else _encoder(field)
+        return lambda value: copyable(encode(value))
+    return copyable if isinstance(target, models.CharField | models.TextField) else _encoder(field)
 
 
 def _id(value: str | UUID) -> str:
@@ -509,7 +509,8 @@ def _flag(value: bool) -> str:
     return "t" if value else "f"
 
 
-def _safe(value: str) -> str:
+def copyable(value: str) -> str:
+    """A text as COPY wants it among others."""
     return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
 
 

@@ -5,10 +5,13 @@ the events make a piece that was sent before count once.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import batched, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import transaction
@@ -22,7 +25,7 @@ from billing.usage_input import Bad, Rejection
 
 # A customer's totals are written once in each piece; while that is done, other usage of the same customers waits.
 PIECE = 20_000
-AT_ONCE = 1_000
+AT_ONCE = 1_000  # of a piece; it divides it
 MOST_LINES = 1_000_000
 ERRORS_KEPT = 1_000
 OWN = ("id", "customer", "event_name", "timestamp", "replaces")
@@ -49,22 +52,59 @@ def take(*, content: bytes, format: str, livemode: bool, now: datetime, actor: s
 
 def work(*, import_id: str) -> UsageImport:
     """Read on, to the end. May run twice, also at once: a piece is taken by who holds the row."""
-    file = _File(UsageImport.objects.get(pk=import_id))
-    while (row := _piece(import_id, file)).status != UsageImport.Status.DONE:
-        pass
+    with _File(UsageImport.objects.get(pk=import_id)) as file:
+        while (row := _piece(import_id, file)).status != UsageImport.Status.DONE:
+            pass
     return row
 
 
-class _File:
-    """Its events, read once from the first to the last; pieces are asked for in their order."""
+class _Lot(NamedTuple):
+    """`lines` has the line of each event."""
+
+    lines: Sequence[int]
+    events: metering.Lot
+
+
+class _File(AbstractContextManager["_File"]):
+    """Its events, read from the first to the last by a thread that is a piece ahead of who asks for them: some are read
+    and judged while the database takes others."""
 
     def __init__(self, row: UsageImport) -> None:
-        self.events, self.at = events(bytes(row.content), row.format), 0
+        self.row, self.content, self.thread = row, bytes(row.content), ThreadPoolExecutor(1)
+        self.ahead: deque[Future[_Lot]] = deque()
+        self._begin(row.processed)
 
-    def piece(self, first: int) -> list[tuple[int, Any]]:
-        found = list(islice(self.events, first - self.at, first - self.at + PIECE))
-        self.at = first + len(found)
-        return found
+    def __exit__(self, *_: Any) -> None:
+        self.thread.shutdown(cancel_futures=True)
+
+    def piece(self, first: int) -> Iterator[_Lot]:
+        """Somebody else may have taken what came next."""
+        lot = self._next()
+        while lot.lines and lot.events.first < first:
+            lot = self._next()
+        if lot.events.first != first:
+            self._begin(first)
+            lot = self._next()
+        while lot.lines:
+            yield lot
+            if lot.events.first + AT_ONCE >= first + PIECE:
+                return
+            lot = self._next()
+
+    def _next(self) -> _Lot:
+        self.ahead.append(self.thread.submit(self._read))
+        return self.ahead.popleft().result()
+
+    def _begin(self, first: int) -> None:
+        for waiting in self.ahead:
+            waiting.result()
+        self.events, self.at = islice(events(self.content, self.row.format), first, None), first
+        self.ahead = deque(self.thread.submit(self._read) for _ in range(PIECE // AT_ONCE))
+
+    def _read(self) -> _Lot:
+        found, first = list(islice(self.events, AT_ONCE)), self.at
+        self.at += len(found)
+        return _Lot([line for line, _ in found], metering.prepare([event for _, event in found], first))
 
 
 @transaction.atomic
@@ -74,18 +114,27 @@ def _piece(import_id: str, file: _File) -> UsageImport:
     if row.status == UsageImport.Status.DONE:
         return row
     now = timezone.now()
-    found = file.piece(row.processed)
-    piece = [event for _, event in found]
-    done = metering.record_all(events=piece, livemode=row.livemode, now=now, actor=row.actor)
-    row.processed += len(found)
+    lines: list[int] = []
+    done = metering.record_lots(
+        lots=_counted(file.piece(row.processed), lines), livemode=row.livemode, now=now, actor=row.actor
+    )
+    row.errors = [*row.errors, *(_error(one, lines[one.index - row.processed]) for one in done.rejected)]
+    row.errors = row.errors[:ERRORS_KEPT]
+    row.processed += len(lines)
     row.accepted, row.duplicates = row.accepted + done.accepted, row.duplicates + done.duplicates
     row.rejected += len(done.rejected)
-    row.errors = [*row.errors, *(_error(one, found[one.index][0]) for one in done.rejected)][:ERRORS_KEPT]
     row.status = UsageImport.Status.RUNNING
     if row.processed >= row.lines:
         row.status, row.finished_at, row.content = UsageImport.Status.DONE, now, b""
     row.save()  # the content only where it was dropped
     return row
+
+
+def _counted(lots: Iterable[_Lot], lines: list[int]) -> Iterator[metering.Lot]:
+    """What belongs to the events goes on; their lines stay here."""
+    for lot in lots:
+        lines += lot.lines
+        yield lot.events
 
 
 def _error(one: Rejection, line: int) -> dict[str, Any]:

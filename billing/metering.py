@@ -5,7 +5,7 @@ one statement: it stores the events, adds to the days, and notes the limits that
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,7 +25,7 @@ from billing.maths.money import exponent
 from billing.maths.periods import Period, local_date
 from billing.models import Customer, Meter, UsageEvent
 from billing.refusals import Refused
-from billing.usage_input import MOST_EVENTS, Rejection, rejection, sort_out
+from billing.usage_input import MOST_EVENTS, Rejection, copied, rejection, sort_out
 
 THRESHOLD_REACHED = "usage.threshold_reached"
 
@@ -79,32 +79,85 @@ def record(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str =
     """
     if len(events) > MOST_EVENTS:
         raise TooManyEvents(f"A batch has at most {MOST_EVENTS:,} events.", field="events")
-    return record_all(events=events, livemode=livemode, now=now, actor=actor)
-
-
-def record_all(*, events: Sequence[Any], livemode: bool, now: datetime, actor: str) -> Recorded:
-    """`record` of any number of events."""
     rows, rejected = sort_out(events)
     batch = _Batch(events, livemode, now, actor)
     plain = [row for row in rows if "r" not in row]
-    parts = [_take(plain, batch)] if plain else []
-    parts += [_replace(row, batch) for row in rows if "r" in row]
-    rejected += [bad for part in parts for bad in part.rejected]
-    return Recorded(
-        sum(part.accepted for part in parts),
-        sum(part.duplicates for part in parts),
-        sorted(rejected, key=lambda bad: bad.index),
+    return _record(batch, [_take(plain, batch)] if plain else [], rows, rejected)
+
+
+class Lot(NamedTuple):
+    """A part of many events, which counts them from `first` on, judged as far as that needs no database. `copied` are
+    those that replace no other one, as the text of a COPY; `replacing` are rows."""
+
+    first: int
+    events: Sequence[Any]
+    copied: str
+    replacing: list[dict[str, Any]]
+    rejected: list[Rejection]
+
+
+def prepare(events: Sequence[Any], first: int) -> Lot:
+    """Pure, so that a thread may do it while the database takes what came before."""
+    rows, rejected = sort_out(events, first)
+    plain = [row for row in rows if "r" not in row]
+    return Lot(first, events, copied(plain), [row for row in rows if "r" in row], rejected)
+
+
+@transaction.atomic
+def record_lots(*, lots: Iterable[Lot], livemode: bool, now: datetime, actor: str) -> Recorded:
+    """`record` of any number of events: of lots that follow each other, each sent on as soon as it comes."""
+    with connection.cursor() as cursor:
+        cursor.execute(usage_sql.GIVEN)
+        came = list(_sent_on(lots))
+        batch = _Batch(
+            [e for lot in came for e in lot.events], livemode, now, actor, came[0].first if came else 0
+        )
+        cursor.execute(usage_sql.RECORD_GIVEN, _values(batch, alone=False))
+        done = _weigh(_stored(cursor.fetchone()), batch)
+        cursor.execute(usage_sql.DROP_GIVEN)
+    return _record(
+        batch,
+        [done],
+        (row for lot in came for row in lot.replacing),
+        (bad for lot in came for bad in lot.rejected),
     )
 
 
+def _sent_on(lots: Iterable[Lot]) -> Iterator[Lot]:
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(usage_sql.COPY_GIVEN) as sink,
+    ):
+        for lot in lots:
+            sink.write(lot.copied)
+            yield lot
+
+
 class _Batch(NamedTuple):
+    """`first` is the number of the first event."""
+
     events: Sequence[Any]
     livemode: bool
     now: datetime
     actor: str
+    first: int = 0
 
     def refused(self, index: int, code: str, about: str = "") -> Rejection:
-        return rejection(index, self.events[index], code, about)
+        return rejection(index, self.events[index - self.first], code, about)
+
+
+def _record(
+    batch: _Batch, parts: list[Recorded], rows: Iterable[Mapping[str, Any]], rejected: Iterable[Rejection]
+) -> Recorded:
+    """What became of all, once those of the rows that replace another one are in too."""
+    parts = [*parts, *(_replace(row, batch) for row in rows if "r" in row)]
+    bad = [*rejected, *(bad for part in parts for bad in part.rejected)]
+    return Recorded(
+        sum(part.accepted for part in parts),
+        sum(part.duplicates for part in parts),
+        sorted(bad, key=lambda bad: bad.index),
+    )
 
 
 # Event names of which this process knows that a meter with a limit counts their distinct values: it takes a second
@@ -119,10 +172,14 @@ def _take(rows: Sequence[Mapping[str, Any]], batch: _Batch) -> Recorded:
         with suppress(DataError):
             return _recorded(_store(rows, batch, alone=True), batch)
     with transaction.atomic():
-        stored = _store(rows, batch, alone=False)
-        crossed = [*stored.crossed, *(_cross_distinct(stored.distinct, batch.now) if stored.distinct else [])]
-        if crossed:
-            record_many([_fact(crossing, batch.livemode, batch.actor) for crossing in crossed])
+        return _weigh(_store(rows, batch, alone=False), batch)
+
+
+def _weigh(stored: "_Stored", batch: _Batch) -> Recorded:
+    """Write the facts of crossed limits, in the transaction that stored the events."""
+    crossed = [*stored.crossed, *(_cross_distinct(stored.distinct, batch.now) if stored.distinct else [])]
+    if crossed:
+        record_many([_fact(crossing, batch.livemode, batch.actor) for crossing in crossed])
     _never_alone.update(name for _, _, name in stored.distinct)
     return _recorded(stored, batch)
 
@@ -181,11 +238,20 @@ class _Stored(NamedTuple):
 
 def _store(rows: Sequence[Mapping[str, Any]], batch: _Batch, *, alone: bool) -> _Stored:
     """Raises DataError for what has to be weighed in a transaction, if it is `alone`."""
-    given: Any = {"events": orjson.dumps(rows).decode(), "livemode": batch.livemode, "now": batch.now}
-    window: Any = {"grace": settings.USAGE_GRACE_DAYS, "percents": list(settings.USAGE_THRESHOLDS)}
     with prepared.cursor() as cursor:
-        cursor.execute(usage_sql.RECORD, {**given, **window, "alone": alone})
-        accepted, taken, refused, crossed, distinct, _ = cursor.fetchone()
+        cursor.execute(usage_sql.RECORD, {**_values(batch, alone), "events": orjson.dumps(rows).decode()})
+        return _stored(cursor.fetchone())
+
+
+def _values(batch: _Batch, alone: bool) -> dict[str, Any]:
+    return {
+        "livemode": batch.livemode, "now": batch.now, "alone": alone, "grace": settings.USAGE_GRACE_DAYS,
+        "percents": list(settings.USAGE_THRESHOLDS),
+    }  # fmt: skip
+
+
+def _stored(answer: Sequence[Any]) -> _Stored:
+    accepted, taken, refused, crossed, distinct, _ = answer
     return _Stored(accepted, taken, _read(refused), _read(crossed), _read(distinct))
 
 

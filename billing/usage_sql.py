@@ -83,18 +83,20 @@ _COUNTED_FOR = """case when c.merged_into_id is null then c.id else tandem_count
            case when c.merged_into_id is null then c.timezone
                 else tandem_zone_of(tandem_counts_for(c.id, c.merged_into_id)) end as timezone, c.test_clock_id"""
 
+
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
 # other and never in a circle. The planner takes every batch for a hundred events, for whose customers it would read
 # all customers there are; `any(array[…])` has each looked up by its key.
 #
 # `alone` says that it is a transaction by itself. Where more belongs into that (the fact of a crossed limit, the count
 # of distinct values) it fails on purpose, at its end, by a text that is no number (22P02), and has done nothing.
-RECORD = f"""
-with given as materialized (
+def _recording(how: str, source: str) -> str:
+    """From a relation `source(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)`; `how` it is kept."""
+    return f"""
+with given as {how} (
     select n, k as key, c as customer_id, x as external_id, coalesce(x, c::text) as ref, e as event_name,
            t as at, coalesce(p, '{{}}') as properties
-    from jsonb_to_recordset(%(events)s::jsonb)
-        as g(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)
+    from {source}
 ), named as (
     select c.id::text as ref, {_COUNTED_FOR}
     from (select distinct customer_id from given where customer_id is not null) g
@@ -223,6 +225,21 @@ select answer.*, case when %(alone)s::bool and coalesce(crossings, distincts) is
        then ('a limit is to be weighed in a transaction; events: ' || accepted)::int end
 from answer
 """
+
+
+# A request's events, as they are in it.
+RECORD = _recording(
+    "materialized",
+    """jsonb_to_recordset(%(events)s::jsonb)
+        as g(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)""",
+)
+
+# Thousands of them, copied into a table of this session first: that reads them quicker than JSON, and the planner
+# sees how many there are. It exists for one statement, so that a pooler may give the next one another session.
+GIVEN = "create temporary table usage_given (n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)"
+COPY_GIVEN = "copy usage_given from stdin (null '')"
+RECORD_GIVEN = _recording("not materialized", "usage_given")
+DROP_GIVEN = "drop table usage_given"
 
 # Of a row `span(customer_id, meter_id, aggregation, property, start_on, end_on)`: the quantity of those days.
 USED = """

@@ -41,6 +41,10 @@ def restrict(name: str) -> list[str]:
 def _statements(name: str) -> Iterator[Composed]:
     role = Identifier(name)
     yield SQL("grant usage on schema public to {}").format(role)
+    # A file of usage is copied into a table of the session first. Everybody may have one, where nobody took that away.
+    yield SQL("grant temporary on database {} to {}").format(
+        Identifier(connection.settings_dict["NAME"]), role
+    )
     yield SQL("revoke all on all tables in schema public from {}").format(role)
     yield SQL("grant select, insert, update, delete on all tables in schema public to {}").format(role)
     yield SQL("grant usage, select on all sequences in schema public to {}").format(role)

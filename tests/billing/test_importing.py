@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import importing, metering
-from billing.models import Meter, UsageEvent, UsageImport
+from billing.models import Customer, Meter, UsageEvent, UsageImport
 
 CSV = "id,customer,event_name,timestamp,value\n"
 
@@ -18,6 +18,12 @@ CSV = "id,customer,event_name,timestamp,value\n"
 @pytest.fixture
 def acme(make_customer):
     return make_customer(external_id="acme")
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(importing, "AT_ONCE", 1)
+    monkeypatch.setattr(importing, "PIECE", 2)
 
 
 def take(content, format="csv"):
@@ -75,8 +81,7 @@ def test_it_reads_json_lines(acme, run_jobs):
     assert [(e["line"], e["code"]) for e in made.errors] == [(2, "invalid_event"), (3, "invalid_id")]
 
 
-def test_a_killed_job_goes_on_where_it_stopped(acme, monkeypatch):
-    monkeypatch.setattr(importing, "PIECE", 2)
+def test_a_killed_job_goes_on_where_it_stopped(acme, small_pieces):
     made = take(CSV + "".join(f"e{n},acme,api_call,,1\n" for n in range(5)))
     importing._piece(made.pk, importing._File(made))
     assert UsageImport.objects.get().processed == UsageEvent.objects.count() == 2
@@ -86,8 +91,7 @@ def test_a_killed_job_goes_on_where_it_stopped(acme, monkeypatch):
     assert (made.accepted, made.duplicates, used(acme)) == (5, 0, 5)
 
 
-def test_a_file_is_read_once_however_many_pieces_it_has(acme, monkeypatch):
-    monkeypatch.setattr(importing, "PIECE", 2)
+def test_a_file_is_read_once_however_many_pieces_it_has(acme, small_pieces, monkeypatch):
     read = []
     monkeypatch.setattr(
         importing, "_values", lambda lines, real=importing._values: read.extend(lines) or real(lines)
@@ -103,13 +107,62 @@ def test_a_file_is_read_once_however_many_pieces_it_has(acme, monkeypatch):
     assert len([each for each in asked if '"billing_usageimport"."content"' in each["sql"]]) == 1
 
 
-def test_a_file_that_somebody_else_reads_too_is_counted_once(acme, monkeypatch):
-    monkeypatch.setattr(importing, "PIECE", 2)
+def test_a_file_that_somebody_else_reads_too_is_counted_once(acme, small_pieces):
     made = take(CSV + "".join(f"e{n},acme,api_call,,1\n" for n in range(7)))
     one, other = importing._File(made), importing._File(made)
     for file in (one, other, other, one):
         row = importing._piece(made.pk, file)
     assert (row.status, row.accepted, row.duplicates, used(acme)) == ("done", 7, 0, 7)
+
+
+def test_who_comes_behind_another_with_lots_of_another_size_reads_again(acme, small_pieces, monkeypatch):
+    made = take(CSV + "".join(f"e{n},acme,api_call,,{10**n}\n" for n in range(7)))
+    one = importing._File(made)
+    monkeypatch.setattr(importing, "AT_ONCE", 2)
+    other = importing._File(made)
+    monkeypatch.setattr(importing, "PIECE", 1)
+    monkeypatch.setattr(importing, "AT_ONCE", 1)
+    assert importing._piece(made.pk, one).processed == 1
+    assert importing._piece(made.pk, other).processed == 2
+    monkeypatch.setattr(importing, "PIECE", 3)
+    assert importing._piece(made.pk, one).processed == 5
+    row = importing._piece(made.pk, other)
+    assert (row.status, row.accepted, row.duplicates, used(acme)) == ("done", 7, 0, 1_111_111)
+
+
+def test_each_piece_names_the_lines_that_are_wrong_in_it(acme, small_pieces):
+    wrong = {1, 2, 5, 6}
+    made = take(CSV + "".join(f"e{n},{'nobody' if n in wrong else 'acme'},api_call,,1\n\n" for n in range(8)))
+    row = importing.work(import_id=made.pk)
+    assert (row.accepted, [(error["line"], error["id"]) for error in row.errors]) == (
+        4,
+        [(2 * n + 2, f"e{n}") for n in sorted(wrong)],
+    )
+
+
+ODD = ["a\tb", "a\nb", "a\rb", "a\\b", "\\N", "\\.", "\\", "\x01", "\u2028", '"', "'", "{}", "null", "%s"]
+
+
+def test_odd_texts_are_kept_as_they_are(acme, make_customer):
+    """The same as those of a request are: none of them is a part of how the rows are copied."""
+    ids = {odd: make_customer().pk for odd in ODD}
+    for odd, pk in ids.items():
+        Customer.objects.filter(pk=pk).update(external_id=odd)
+    event = {"event_name": "api_call", "timestamp": at()}
+    events = [
+        {**event, "id": odd, "customer": odd, "properties": {"value": "1.5", odd: odd, "b": n, "c": None}}
+        for n, odd in enumerate(ODD)
+    ]
+    row = importing.work(import_id=take("\n".join(map(json.dumps, events)), "jsonl").pk)
+    assert (row.accepted, row.errors) == (len(ODD), [])
+    kept = {each.key: (each.customer_id, each.properties) for each in UsageEvent.objects.all()}
+    assert kept == {odd: (ids[odd], event["properties"]) for odd, event in zip(ODD, events, strict=True)}
+
+
+def test_web_and_jobs_may_read_a_file(acme, as_app):
+    made = take(CSV + "a,acme,api_call,,1\n")
+    with as_app():
+        assert importing.work(import_id=made.pk).accepted == 1
 
 
 def test_a_line_that_names_a_key_twice_is_refused(acme, run_jobs):
