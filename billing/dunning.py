@@ -12,7 +12,7 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from billing import correcting, customers, declines, ending, hosted, mail, pausing, settling
+from billing import correcting, customers, declines, ending, falling_due, hosted, mail, pausing, settling
 from billing.events import record
 from billing.maths.periods import midnight
 from billing.models import (
@@ -302,13 +302,16 @@ def end(invoice: Invoice, *, now: datetime, actor: str) -> None:
     if wanted == "uncollectible" and asked:
         correcting.mark_uncollectible(invoice=invoice, now=now, actor=actor)
     for subscription in invoice.subscriptions:
-        if subscription.is_live:
+        if wanted in ("cancel", "pause"):
             _stop(subscription, wanted, now=now, actor=actor)
     if wanted == "pause":
         settling.use_balance(customer=invoice.customer, now=now, actor=actor)
 
 
 def _stop(subscription: Subscription, wanted: str, *, now: datetime, actor: str) -> None:
+    subscription = falling_due.current(subscription, now)
+    if not subscription.is_live:
+        return
     if wanted == "cancel":
         ending.cancel(
             subscription=subscription,

@@ -3,19 +3,17 @@
 Like the other verbs, none computes money: `billing.invoicing.bill` says what the end gives back and still asks for.
 """
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
-from billing import customers, invoicing, movements, timelines
+from billing import invoicing, timelines
 from billing.choosing import interval_of, seats
 from billing.events import record
-from billing.maths.periods import ONE_DAY, add_months, midnight
+from billing.falling_due import current, finish
+from billing.maths.periods import ONE_DAY
 from billing.models import Subscription
-from billing.moves import move
 from billing.planning import InvalidDate
 from billing.refusals import Refused
 from billing.subscribing import (
@@ -24,11 +22,9 @@ from billing.subscribing import (
     NotLive,
     answer,
     effective_day,
-    locked,
     settle_derived,
     subscribe,
 )
-from billing.timelines import PhaseSpec
 
 
 class NothingToUndo(Refused):
@@ -49,7 +45,7 @@ def cancel(
     without service. Undo while it is pending. What was paid beyond the end is given back unless `credit_unused` is
     False. Raises NotLive, InvalidDate, TooFarBack.
     """
-    subscription = locked(subscription)
+    subscription = current(subscription, now)
     if subscription.status == Subscription.Status.CANCELED:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
     on = _ends(subscription, effective, now)
@@ -105,7 +101,7 @@ def _cancel_later(subscription: Subscription, on: date, *, now: datetime, actor:
 def undo_cancel(*, subscription: Subscription, now: datetime, actor: str) -> Change:
     """Take a pending cancellation back; what it had given back beforehand is asked for again. A contract that is
     not renewed still ends with its term. Raises NothingToUndo."""
-    subscription = locked(subscription)
+    subscription = current(subscription, now)
     if subscription.canceled_at is None or subscription.status == Subscription.Status.CANCELED:
         raise NothingToUndo("There is no cancellation to undo.")
     subscription.end_on = None if subscription.auto_renew else subscription.contract_end_on
@@ -130,6 +126,7 @@ def restart(*, subscription: Subscription, now: datetime, actor: str, **terms: A
     """A canceled subscription taken up again: a new one on the plan, interval and quantities that the old one ended
     with, at today's prices, without its trial. It starts when the days that were paid for are over. `terms` and
     errors as `subscribe`; NotLive while the old one is not canceled."""
+    subscription = current(subscription, now)
     if subscription.status != Subscription.Status.CANCELED:
         raise NotLive("Only a canceled subscription is taken up again.")
     last = [spec for spec in timelines.specs_of(subscription) if not spec.empty][-1]
@@ -140,27 +137,3 @@ def restart(*, subscription: Subscription, now: datetime, actor: str, **terms: A
         **{"plan": last.plan, "interval": interval_of(last), "quantity": seats(last.items), "trial_days": 0,
            "collection_method": last.collection_method, "net_days": last.net_days, **paid, **terms},
     )  # fmt: skip
-
-
-def finish(subscription: Subscription, *, now: datetime, actor: str) -> None:
-    """The subscription has reached its end. Usage that is told late is still asked for when it can come no more."""
-    specs = timelines.specs_of(subscription)
-    before = movements.Level.of(subscription)
-    subscription.mrr = subscription.arr = 0
-    movements.note([movements.Step(subscription, before, specs, now)])
-    move(
-        subscription, "canceled", event="subscription.canceled", actor=actor, now=now, ended_at=now,
-        next_due_at=_settled_at(subscription, specs), next_notice_at=None, mrr=0, arr=0,
-        billed_through=subscription.billed_through, data={"reason": subscription.cancel_reason},
-    )  # fmt: skip
-    into = timelines.refresh_customer(subscription.customer)
-    customers.resegment(customer=subscription.customer, now=now, why="subscription ended", into=into)
-
-
-def _settled_at(subscription: Subscription, specs: Sequence[PhaseSpec]) -> datetime | None:
-    """When no more usage of its days is taken: after the end the calendar month is the usage period (`usage_sql`)."""
-    used = any(price.kind == "usage" for spec in specs if not spec.empty for price, _ in spec.items)
-    if not used or subscription.end_on is None or subscription.billed_through is None:
-        return None
-    month = add_months((subscription.end_on - ONE_DAY).replace(day=1), 1)
-    return midnight(month + timedelta(days=settings.USAGE_GRACE_DAYS), subscription.timezone)

@@ -15,11 +15,12 @@ from django.db import transaction
 
 from billing import invoicing, subscribing, timelines, wishes
 from billing.events import record
+from billing.falling_due import as_current, current
 from billing.maths.periods import ONE_DAY, local_date
 from billing.models import Subscription
 from billing.moves import move
 from billing.refusals import Refused
-from billing.subscribing import Change, Effective, InvalidDate, NotLive, answer, locked, settle_derived
+from billing.subscribing import Change, Effective, InvalidDate, NotLive, answer, settle_derived
 from billing.timelines import PhaseSpec
 
 LONGEST_PAUSE = timedelta(days=730)
@@ -60,7 +61,7 @@ def pause(
 
     Raises NotLive, TrialNotPaused, InvalidDate.
     """
-    subscription = locked(subscription)
+    subscription = current(subscription, now)
     plan = _paused(subscription, now, effective, resume_at, reason)
     timelines.write(subscription, plan.specs)
     if not plan.begins:
@@ -89,11 +90,12 @@ def preview_pause(
     resume_at: datetime | date | None = None,
 ) -> Change:
     """The figures of `pause`; writes nothing."""
-    plan, result = _paused(subscription, now, effective, resume_at, ""), invoicing.nothing()
-    specs = timelines.with_end(subscription, plan.specs)
-    if not plan.begins:
-        return answer(plan.on, result, next=subscribing.next_after(subscription, specs, result, now))
-    return answer(plan.on, invoicing.draft(subscription=subscription, specs=specs, now=now))
+    with as_current(subscription, now) as row:
+        plan, result = _paused(row, now, effective, resume_at, ""), invoicing.nothing()
+        specs = timelines.with_end(row, plan.specs)
+        if not plan.begins:
+            return answer(plan.on, result, next=subscribing.next_after(row, specs, result, now))
+        return answer(plan.on, invoicing.draft(subscription=row, specs=specs, now=now))
 
 
 def _paused(
@@ -148,7 +150,7 @@ def _free(spec: PhaseSpec) -> PhaseSpec:
 @transaction.atomic
 def resume(*, subscription: Subscription, now: datetime, actor: str) -> Change:
     """End the pause today, which is billed again to the end of its period. Raises NotPaused."""
-    subscription = locked(subscription)
+    subscription = current(subscription, now)
     specs = _resumed(subscription, now)
     timelines.write(subscription, specs)
     move(subscription, "active", event="subscription.resumed", actor=actor, now=now)
@@ -159,11 +161,9 @@ def resume(*, subscription: Subscription, now: datetime, actor: str) -> Change:
 
 def preview_resume(*, subscription: Subscription, now: datetime) -> Change:
     """The figures of `resume`; writes nothing."""
-    specs = timelines.with_end(subscription, _resumed(subscription, now))
-    return answer(
-        timelines.local_day(subscription, now),
-        invoicing.draft(subscription=subscription, specs=specs, now=now),
-    )
+    with as_current(subscription, now) as row:
+        specs = timelines.with_end(row, _resumed(row, now))
+        return answer(timelines.local_day(row, now), invoicing.draft(subscription=row, specs=specs, now=now))
 
 
 def _resumed(subscription: Subscription, now: datetime) -> list[PhaseSpec]:

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django_q.tasks import async_task
 
-from billing import apportioning, invoicing, issuing, owing, running, sharing, timelines
+from billing import apportioning, falling_due, invoicing, issuing, owing, running, sharing, timelines
 from billing.models import (
     BillingFailure,
     BillingRehearsal,
@@ -210,11 +210,13 @@ def _pages(
     until: datetime, clock: TestClock | None, last: str = ""
 ) -> Iterator[tuple[str, list[Subscription]]]:
     """Everything due, whole customers at a time: (the last of them, what is due)."""
-    customers = Customer.objects.filter(pk__in=running.due_at(until, clock).values("customer")).order_by("pk")
+    customers = Customer.objects.filter(pk__in=falling_due.due_at(until, clock).values("customer")).order_by(
+        "pk"
+    )
     while page := list(
         (customers.filter(pk__gt=last) if last else customers).values_list("pk", flat=True)[:PAGE]
     ):
-        rows = running.due_at(until, clock).filter(customer__in=page)
+        rows = falling_due.due_at(until, clock).filter(customer__in=page)
         last = page[-1]
         known = rows.select_related("customer__test_clock", "customer__segment")
         yield last, list(known.order_by("customer", "next_due_at", "pk"))
@@ -313,7 +315,7 @@ def ask(*, day: date, now: datetime, by: User) -> BillingRehearsal:
         raise StillRehearsing("The last dry run has not come to its end yet.")
     until = end_of(day)
     with transaction.atomic():
-        due = running.due_at(until, None).count()
+        due = falling_due.due_at(until, None).count()
         row = BillingRehearsal.objects.create(until=until, due=due, asked_at=now, asked_by=by)
         kept = BillingRehearsal.objects.order_by("-asked_at").values("pk")[:KEPT]
         BillingRehearsal.objects.exclude(pk__in=kept).delete()

@@ -27,6 +27,17 @@ def notify(*, now: datetime, clock: TestClock | None = None) -> int:
     return given
 
 
+def is_due(row: Subscription, now: datetime) -> bool:
+    """Whether the row's contract has come to the end of its term, and nobody has looked since."""
+    return any(notice.kind == "contract_over" for notice in _all_due(row, now))
+
+
+def renew(row: Subscription, now: datetime) -> None:
+    """What `notify` does, for a row that the caller holds; nothing unless its contract is over."""
+    if is_due(row, now):
+        _notify(row, now)
+
+
 @transaction.atomic
 def _one_chunk(now: datetime, clock: TestClock | None) -> list[int]:
     rows = (
@@ -52,8 +63,12 @@ def _notify(row: Subscription, now: datetime) -> int:
 
 def _due(row: Subscription, now: datetime) -> list[Notice]:
     """The notices of the earliest instant that is due."""
-    found = [] if row.status == Subscription.Status.CANCELED else due(row, now)
+    found = _all_due(row, now)
     return [notice for notice in found if notice.at == found[0].at]
+
+
+def _all_due(row: Subscription, now: datetime) -> list[Notice]:
+    return [] if row.status == Subscription.Status.CANCELED else due(row, now)
 
 
 def _trial_ending(row: Subscription, notice: Notice, now: datetime) -> None:

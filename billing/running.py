@@ -6,11 +6,11 @@ on time. A chunk that fails is halved until the one that cannot be billed stands
 """
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from itertools import count
@@ -18,26 +18,19 @@ from threading import Lock
 from typing import Any
 
 from django.db import connection, connections, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Min, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing import (
-    bulk,
     clocks,
     collecting,
     dunning,
-    ending,
-    invoicing,
-    movements,
+    falling_due,
     renewing,
-    sharing,
-    subscribing,
-    timelines,
 )
 from billing.away import is_away
-from billing.events import Fact, record, record_many
-from billing.maths.periods import ONE_DAY
+from billing.events import record
 from billing.models import BillingFailure, BillingRun, Invoice, Subscription, TestClock
 from billing.moves import StaleMove
 from billing.uncollected import uncollected
@@ -49,13 +42,8 @@ THREADS = 2
 TRIES = 3
 # After how many chunks a thread looks for cycles: hardly any are left behind, and looking takes time.
 COLLECTED = 10
-# What no paper says of a subscription and its customer.
-NOT_ASKED = [f"{of}{name}" for of in ("", "customer__") for name in ("metadata", "created_at")]
-DERIVED = ("billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr")
 
 NO_TURN = nullcontext()
-
-type Specs = Sequence[timelines.PhaseSpec]
 
 
 @dataclass(slots=True)
@@ -172,8 +160,11 @@ def _one_chunk(
         with ExitStack() as pricing:
             pricing.enter_context(turn)
             with transaction.atomic():
-                claimed = _claim(now, clock, size, alone=alone)
-                return _bill(claimed, now, pricing.close) if claimed else None
+                claimed = falling_due.claim(falling_due.due_at(now, clock), clock, size, alone=alone)
+                if not claimed:
+                    return None
+                papers = falling_due.bill(claimed, now, pricing.close)
+                return RunResult(subscriptions=len(claimed), invoices=papers)
     except Exception as error:
         if is_away(error):  # a session that was ended, a deadlock: it says nothing about a subscription
             if tries == 1 or not connection.is_usable():
@@ -184,105 +175,6 @@ def _one_chunk(
         if len(claimed) > 1:
             return _one_chunk(now, clock, max(1, min(size, len(claimed)) // 2), alone=size == 1, turn=turn)
         return _set_aside(claimed[0], now, error)
-
-
-def due_at(now: datetime, clock: TestClock | None) -> QuerySet[Subscription]:
-    """What a run at `now` has to bill, whatever its state: a paused one may owe usage, one that waits begins, and one
-    that has ended may owe what was told late."""
-    return Subscription.objects.filter(next_due_at__lte=now, test_clock=clock, billing_failure__isnull=True)
-
-
-def _claim(now: datetime, clock: TestClock | None, size: int, *, alone: bool = False) -> list[Subscription]:
-    """The next that are due, with what shares a day with them; their customers are held too."""
-    due = due_at(now, clock)
-    held = sharing.leading(due).select_for_update(skip_locked=True, of=("customer", "self"), no_key=True)
-    held = held.select_related("customer").defer(*NOT_ASKED)
-    rows = list(held.order_by("next_due_at", "id")[:size])
-    for row in rows:
-        if row.customer.test_clock_id == row.test_clock_id:
-            row.customer.test_clock = clock
-    return rows if alone else [*rows, *_of_one_day(sharing.siblings(due, rows), rows)]
-
-
-def _of_one_day(siblings: Sequence[Subscription], leaders: Sequence[Subscription]) -> list[Subscription]:
-    """Those that are due on the same local day; later days have their turn."""
-    days = {row.customer_id: _due_day(row) for row in leaders}
-    return [row for row in siblings if _due_day(row) == days[row.customer_id]]
-
-
-def _bill(rows: Sequence[Subscription], now: datetime, priced: Callable[[], None]) -> RunResult:
-    specs = timelines.read(rows)
-    dues = [_begin_day(row, specs[row.pk], now) for row in rows]
-    results = invoicing.bill_many(dues, actor="system", ahead=partial(_end_day, dues, priced))
-    invoices = len({result.issued.draft.id for result in results if result.issued})
-    if invoices and rows[0].test_clock_id is None:
-        async_task("billing.tasks.after_issue")
-    return RunResult(subscriptions=len(rows), invoices=invoices)
-
-
-def _due_day(row: Subscription) -> date:
-    assert row.next_due_at is not None
-    return timelines.local_day(row, row.next_due_at)
-
-
-def _begin_day(row: Subscription, specs: Specs, now: datetime) -> invoicing.Due:
-    """What the day brings before money: an end, or the start of new terms. Answers what there is to bill then."""
-    day = _due_day(row)
-    if row.end_on == day:
-        timelines.write(row, timelines.ended(specs, day))
-        if row.current_period_end and day < row.current_period_end:
-            invoicing.bill(subscription=row, now=now, actor="system", until=day, returns_only=True)
-        return invoicing.Due(row, day, now, day, specs=timelines.specs_of(row))
-    lasting = [spec for spec in specs if not spec.empty]
-    if row.status == Subscription.Status.INCOMPLETE:
-        subscribing.begin(row, lasting[0], now=now, actor="system")
-        return invoicing.Due(row, day, now, day, specs=specs)
-    starting = next((i for i, spec in enumerate(lasting) if spec.start_on == day and i > 0), None)
-    if starting is not None:
-        before, after = lasting[starting - 1], lasting[starting]
-        subscribing.begin_phase(row, before, after, now=now, actor="system")
-    return invoicing.Due(row, day, now, day, specs=specs)
-
-
-def _end_day(dues: Sequence[invoicing.Due], priced: Callable[[], None]) -> None:
-    """Derived values, renewals as facts, and the end of those that end."""
-    priced()
-    renewed: list[Fact] = []
-    steps: list[movements.Step] = []
-    for due in dues:
-        row, specs = due.subscription, due.specs or ()
-        before = movements.Level.of(row)
-        timelines.refresh(row, specs)
-        renewed.extend(_renewal(row, specs, due.day, due.now))
-        if movements.Level.of(row) != before:
-            steps.append(movements.Step(row, before, specs, due.now))
-    movements.note(steps)
-    bulk.update(Subscription, [vars(due.subscription) for due in dues], DERIVED)
-    record_many(renewed)
-    for due in dues:
-        if due.subscription.end_on == due.day:
-            ending.finish(due.subscription, now=due.now, actor="system")
-    for step in steps:
-        customer = step.subscription.customer
-        into = timelines.refresh_customer(customer)
-        subscribing.customers.resegment(customer=customer, now=step.now, why="terms changed", into=into)
-
-
-def _renewal(row: Subscription, specs: Specs, day: date, now: datetime) -> list[Fact]:
-    """A new period of the recurring items began today (the row is refreshed). The first is no renewal, nor is the first
-    after a trial: that is an activation."""
-    if row.current_period_start != day or row.current_period_end is None or day == row.start_on:
-        return []
-    spec = timelines.spec_on(specs, day)
-    before = timelines.spec_on(specs, day - ONE_DAY)
-    if spec is None or spec.free or (before is not None and before.free and not before.paused):
-        return []
-    data = {
-        "period_start": row.current_period_start.isoformat(),
-        "period_end": row.current_period_end.isoformat(),
-        "plan": spec.plan.code,
-    }
-    return [Fact("subscription.renewed", row.pk, row.customer_id, row.customer.livemode, "system", now, data)]
 
 
 def _set_aside(row: Subscription, now: datetime, error: Exception) -> RunResult:
@@ -378,7 +270,7 @@ def _happen(clock: TestClock, first: Step) -> None:
 
 def _waiting(clock: TestClock, to: datetime) -> dict[Step, datetime]:
     """The steps with something to do until `to`, each with the time of the first of it."""
-    due = due_at(to, clock).order_by("next_due_at").values_list("next_due_at", flat=True)
+    due = falling_due.due_at(to, clock).order_by("next_due_at").values_list("next_due_at", flat=True)
     notices = Subscription.objects.filter(test_clock=clock, next_notice_at__lte=to)
     moments = {
         Step.NOTICE: notices.order_by("next_notice_at").values_list("next_notice_at", flat=True).first(),

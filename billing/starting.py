@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django_q.tasks import async_task
 
-from billing import cards, choosing, pausing, subscribing, timelines, trialing, wishes
+from billing import cards, choosing, falling_due, pausing, subscribing, timelines, trialing, wishes
 from billing.maths.periods import MONTHS, Interval
 from billing.models import Customer, Invoice, PaymentMethod, Plan, Seller, Subscription
 from billing.timelines import PhaseSpec
@@ -48,7 +48,7 @@ def start(
 def change(*, subscription: Subscription, now: datetime, actor: str, **wished: Any) -> subscribing.Change:
     """`subscribing.change` with the invoice after it, and its own collected by a job. Without `effective` less than
     before waits for the period's end (or as the seller has it), and everything else begins now."""
-    subscription = subscribing.locked(subscription)
+    subscription = falling_due.current(subscription, now)
     wished.setdefault("effective", usual(subscription, now, wished))
     changed = subscribing.change(subscription=subscription, now=now, actor=actor, with_next=True, **wished)
     collect_soon(changed.invoice)
@@ -57,8 +57,9 @@ def change(*, subscription: Subscription, now: datetime, actor: str, **wished: A
 
 def preview(*, subscription: Subscription, now: datetime, **wished: Any) -> subscribing.Change:
     """The figures of `change`; writes nothing."""
-    wished.setdefault("effective", usual(subscription, now, wished))
-    return subscribing.preview(subscription=subscription, now=now, with_next=True, **wished)
+    with falling_due.as_current(subscription, now) as row:
+        wished.setdefault("effective", usual(row, now, wished))
+        return subscribing.preview(subscription=row, now=now, with_next=True, **wished)
 
 
 @transaction.atomic

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, Literal
 
 from django.db import models, transaction
@@ -17,6 +16,7 @@ from billing import (
     bulk,
     customers,
     discounting,
+    falling_due,
     invoicing,
     issuing,
     movements,
@@ -38,6 +38,7 @@ from billing.choosing import (
     seats,
 )
 from billing.events import record
+from billing.falling_due import collect, end_trial, locked, set_collection, terms_of
 from billing.maths import timeline
 from billing.maths.periods import add_months, local_date, midnight
 from billing.models import (
@@ -51,7 +52,6 @@ from billing.models import (
     Seller,
     Subscription,
 )
-from billing.moves import move
 from billing.planning import InvalidDate, InvalidTrial, TooFarBack
 from billing.refusals import Refused
 from billing.timelines import PhaseSpec, with_end
@@ -60,8 +60,8 @@ from billing.wishes import KEEP, Wish
 __all__ = [
     "KEEP", "Change", "CollectionNotAllowed", "Contract", "Effective", "InvalidDate", "InvalidQuantity",
     "InvalidTrial", "NoSuchChange", "NotLive", "PlanNeedsQuote", "TooFarBack",
-    "UnknownPrice", "answer", "begin", "begin_phase", "bill_now", "change", "check_collection", "choose_items",
-    "effective_day", "follow_on", "interval_of", "locked", "next_after", "next_paper", "paid_until", "pending_changes",
+    "UnknownPrice", "answer", "bill_now", "change", "check_collection", "choose_items",
+    "effective_day", "follow_on", "interval_of", "next_after", "next_paper", "paid_until", "pending_changes",
     "preview", "remove_change", "requantified", "seats", "sell", "set_collection", "settle_derived",
     "subscribe", "waiting", "with_end",
 ]  # fmt: skip
@@ -293,7 +293,7 @@ def _say_created(
 ) -> None:
     paid = next(spec for spec in specs if not spec.free)
     data = {
-        **_facts(paid),
+        **terms_of(paid),
         "origin": subscription.origin,
         "currency": subscription.currency,
         "mrr_before": 0,
@@ -303,7 +303,7 @@ def _say_created(
         data["payment_rule_override"] = override
     record("subscription.created", subject=subscription, actor=actor, now=now, data=data)
     if subscription.status == "active":
-        record("subscription.activated", subject=subscription, actor=actor, now=now, data=_facts(paid))
+        record("subscription.activated", subject=subscription, actor=actor, now=now, data=terms_of(paid))
 
 
 def _trial_end(specs: Sequence[PhaseSpec], tz: str) -> datetime | None:
@@ -318,54 +318,6 @@ def _first_status(specs: Sequence[PhaseSpec], started_at: datetime, now: datetim
         return "incomplete"
     today = timelines.spec_on(specs, local_date(now, tz))
     return "trialing" if today is not None and today.free else "active"
-
-
-def begin(subscription: Subscription, first: PhaseSpec, *, now: datetime, actor: str) -> None:
-    """The day of a start that was ahead has come. Its source says where terms that were agreed before come from."""
-    data = {**_facts(first), **({"source": first.source} if first.source else {})}
-    if first.free:
-        move(subscription, "trialing", event=None, actor=actor, now=now)
-    else:
-        move(subscription, "active", event="subscription.activated", actor=actor, now=now, data=data)
-
-
-def begin_phase(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: datetime, actor: str) -> None:
-    """The day on which `after` takes the place of `before` has come: the facts of it, and the state that it brings."""
-    data = _begun_with(after)
-    record("subscription.phase_started", subject=row, actor=actor, now=now, data=data)
-    if before.free and not after.free and row.status == "trialing":
-        _end_trial(row, data, now=now, actor=actor)
-    if after.paused and not before.paused and row.status != "paused":
-        facts = (after.wishes or {}).get("pause", {})
-        move(row, "paused", event="subscription.paused", actor=actor, now=now, data=facts)
-    if before.paused and not after.paused and row.status == "paused":
-        move(row, "active", event="subscription.resumed", actor=actor, now=now, data=data)
-    _collect(row, before, after, now=now, actor=actor)
-
-
-def _begun_with(spec: PhaseSpec) -> dict[str, Any]:
-    return {
-        "phase": spec.row.pk if spec.row else None, "plan": spec.plan.code, "source": spec.source,
-        "motion": spec.motion, "collection_method": spec.collection_method,
-    }  # fmt: skip
-
-
-def _collect(row: Subscription, before: PhaseSpec, after: PhaseSpec, *, now: datetime, actor: str) -> None:
-    """From today it is paid as `after` says, and so is what the customer buys next."""
-    method = after.collection_method
-    if before.collection_method == method:
-        return
-    set_collection(row.customer, method, actor=actor, now=now, before=row.customer.collection_method)
-    if method == CollectionMethod.SEND_INVOICE:
-        data = _begun_with(after)
-        record("subscription.converted_to_invoice", subject=row, actor=actor, now=now, data=data)
-
-
-def _end_trial(
-    row: Subscription, data: Mapping[str, Any], *, now: datetime, actor: str, **fields: Any
-) -> None:
-    move(row, "active", event="subscription.trial_ended", actor=actor, now=now, **fields)
-    record("subscription.activated", subject=row, actor=actor, now=now, data=data)
 
 
 @transaction.atomic
@@ -384,17 +336,6 @@ def bill_now(
     )  # fmt: skip
     settle_derived(subscription, now=now, actor=actor, why=STARTED)
     return result
-
-
-def _facts(spec: PhaseSpec) -> dict[str, Any]:
-    quantity = seats(spec.items)
-    return {
-        "plan": spec.plan.code,
-        "quantity": None if quantity is None else f"{quantity.normalize():f}",
-        "collection_method": spec.collection_method,
-        "motion": spec.motion,
-        "start": spec.start_on.isoformat(),
-    }
 
 
 def _paid_as_allowed(customer: Customer, specs: Sequence[PhaseSpec]) -> list[PhaseSpec]:
@@ -453,17 +394,17 @@ def change(
     `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, PlanArchived, UnknownPrice, InvalidQuantity,
     CollectionNotAllowed, DiscountRefused, InvalidDate, TooFarBack.
     """
-    subscription = locked(subscription)
     wish = Wish(**wished)
+    counted = [] if wish.discount is KEEP else discounting.fresh(wish.discount)
+    subscription = falling_due.current(subscription, now, discounts=counted)
     plan = _changed(subscription, wish, effective, now=now, source=source, override=override)
     discounting.redeem(plan.discounts)
     mrr_before, on = subscription.mrr, plan.on
     timelines.write(subscription, plan.after)
     result = invoicing.nothing()
     if on <= plan.reached:
-        _begin_missed(subscription, plan, now)
         result = invoicing.bill(subscription=subscription, now=now, actor=actor, until=plan.reached)
-        _collect(subscription, _today(plan.before, plan), _today(plan.after, plan), now=now, actor=actor)
+        collect(subscription, _today(plan.before, plan), _today(plan.after, plan), now=now, actor=actor)
     settle_derived(subscription, now=now, actor=actor, why="subscription changed")
     old, new = timelines.spec_on(plan.before, on), timelines.spec_on(plan.after, on)
     record(
@@ -473,8 +414,8 @@ def change(
         now=now,
         data={
             "effective_on": on.isoformat(),
-            "from": _facts(old) if old else None,
-            "to": _facts(new) if new else None,
+            "from": terms_of(old) if old else None,
+            "to": terms_of(new) if new else None,
             "currency": subscription.currency,
             "mrr_before": mrr_before,
             "mrr_after": timelines.committed(new)[0],
@@ -491,18 +432,6 @@ def change(
     )
 
 
-def _begin_missed(subscription: Subscription, plan: "_Plan", now: datetime) -> None:
-    """What began since it was billed, as after a trial's last hour, and no run has come to yet: once the change is
-    billed none would. Raises NotLive where that is a pause."""
-    was, done = subscription.status, subscription.billed_through
-    lasting = [spec for spec in plan.before if not spec.empty]
-    for before, after in pairwise(lasting):
-        if done is not None and done < after.start_on <= plan.reached:
-            begin_phase(subscription, before, after, now=now, actor="system")
-    if subscription.status != was:
-        _refuse_closed(subscription)
-
-
 def preview(
     *,
     subscription: Subscription,
@@ -513,12 +442,13 @@ def preview(
     **wished: Any,
 ) -> Change:
     """The same figures as `change` with the same wishes; writes nothing."""
-    plan = _changed(subscription, Wish(**wished), effective, now=now, source="", override=override)
-    after, on = with_end(subscription, plan.after), plan.on
-    result = invoicing.nothing()
-    if on <= plan.reached:
-        result = invoicing.draft(subscription=subscription, specs=after, now=now, until=plan.reached)
-    return answer(on, result, next=next_after(subscription, after, result, now) if with_next else None)
+    with falling_due.as_current(subscription, now) as subscription:
+        plan = _changed(subscription, Wish(**wished), effective, now=now, source="", override=override)
+        after, on = with_end(subscription, plan.after), plan.on
+        result = invoicing.nothing()
+        if on <= plan.reached:
+            result = invoicing.draft(subscription=subscription, specs=after, now=now, until=plan.reached)
+        return answer(on, result, next=next_after(subscription, after, result, now) if with_next else None)
 
 
 def answer(on: date, result: invoicing.Result, **more: Any) -> Change:
@@ -670,7 +600,7 @@ def remove_change(*, subscription: Subscription, phase: str, now: datetime, acto
 
     Raises NoSuchChange, NotLive.
     """
-    subscription = locked(subscription)
+    subscription = falling_due.current(subscription, now)
     if subscription.status != Subscription.Status.PAUSED:
         _refuse_closed(subscription)
     specs = timelines.planned(subscription)
@@ -682,7 +612,7 @@ def remove_change(*, subscription: Subscription, phase: str, now: datetime, acto
     settle_derived(subscription, now=now, actor=actor, why="change removed")
     record(
         "subscription.changed", subject=subscription, actor=actor, now=now,
-        data={"effective_on": gone.start_on.isoformat(), "undo": "change", "upgrade": False, "removed": _facts(gone)},
+        data={"effective_on": gone.start_on.isoformat(), "undo": "change", "upgrade": False, "removed": terms_of(gone)},
     )  # fmt: skip
 
 
@@ -740,9 +670,9 @@ def follow_on(
 ) -> None:
     """End the running terms where `phases` begin and let these follow. A second call with the same source does nothing.
 
-    The subscription is held (`locked`). The first phase's `start_on` decides when; nothing is billed here unless that
-    day is today or past. `beside` is stored with the phases and the paper; `seller`, `rates`, `among` and `last`
-    (`movements.last_of`) save their statements where the caller has read them.
+    The subscription is held, and nothing is due (`falling_due.current`). The first phase's `start_on` decides when;
+    nothing is billed here unless that day is today or past. `beside` is stored with the phases and the paper; `seller`,
+    `rates`, `among` and `last` (`movements.last_of`) save their statements where the caller has read them.
     """
     if not subscription.is_live:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
@@ -764,7 +694,7 @@ def follow_on(
         draft, seller = _draft_of(subscription, specs, first.start_on, now, actor, seller, rates)
         begun = first.start_on <= timelines.local_day(subscription, now)
         if begun and not first.free and subscription.status == Subscription.Status.TRIALING:
-            _end_trial(subscription, _facts(first), now=now, actor=actor, trial_end_at=now)
+            end_trial(subscription, terms_of(first), now=now, actor=actor, trial_end_at=now)
         timelines.refresh(subscription, specs)
         _save(subscription, (*DERIVED, "canceled_at", *CONTRACT))
     moved = movements.of([movements.Step(subscription, before, specs, now, last=last)])
@@ -772,7 +702,7 @@ def follow_on(
     _follow_level(subscription, before, now, "new terms agreed", among)
     record(
         "subscription.changed", subject=subscription, actor=actor, now=now,
-        data={"effective_on": first.start_on.isoformat(), "to": _facts(first), "source": source, "upgrade": False},
+        data={"effective_on": first.start_on.isoformat(), "to": terms_of(first), "source": source, "upgrade": False},
     )  # fmt: skip
 
 
@@ -804,27 +734,7 @@ def _commit(subscription: Subscription, contract: Contract, start_on: date, now:
     subscription.noticed_at = now
 
 
-def set_collection(customer: Customer, method: str, *, actor: str, now: datetime, before: str) -> None:
-    """How the customer pays from now on, as a fact with before and after."""
-    if before == method:
-        return
-    moves.change(customer, collection_method=method)
-    record(
-        "customer.collection_method_changed", subject=customer, customer=customer, actor=actor, now=now,
-        data={"from": before, "to": method},
-    )  # fmt: skip
-
-
 # -- Shared ----------------------------------------------------------------------------------------------
-
-
-def locked(subscription: Subscription) -> Subscription:
-    """The row as it is now, held until the transaction ends; its customer's first."""
-    return (
-        Subscription.objects.select_for_update(of=("customer", "self"), no_key=True)
-        .select_related("customer__test_clock")
-        .get(pk=subscription.pk)
-    )
 
 
 # What a timeline says of its subscription.

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from billing import customers, subscribing
+from billing import customers, falling_due, subscribing
 from billing.maths.periods import local_date
 from billing.models import CollectionMethod, Customer, Subscription
 from billing.refusals import Refused
@@ -45,7 +45,10 @@ def switch(
         )
     going = (*Subscription.LIVE, Subscription.Status.PAUSED)
     found = Subscription.objects.filter(customer=customer, status__in=going)
-    rows = list(found.select_related("customer__test_clock", "customer__segment").order_by("pk"))
+    found = found.select_related("customer__test_clock", "customer__segment").order_by("pk")
+    if falling_due.catch_up(falling_due.of_customer(customer, now), now):
+        customer.refresh_from_db()
+    rows = list(found)
     for row in rows:
         subscribing.change(
             subscription=row, now=now, actor=actor, collection_method=method, net_days=net_days, override=override,

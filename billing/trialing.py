@@ -18,11 +18,12 @@ from django.db import transaction
 from billing import discounting, invoicing, moves, planning, subscribing, timelines, wishes
 from billing.choosing import anchored, interval_of
 from billing.events import record
+from billing.falling_due import as_current, begin_phase, current
 from billing.maths.periods import local_date, midnight
 from billing.models import Subscription
 from billing.planning import InvalidTrial
 from billing.refusals import Refused
-from billing.subscribing import Change, answer, locked, settle_derived
+from billing.subscribing import Change, answer, settle_derived
 from billing.timelines import PhaseSpec
 
 type TrialEnd = Literal["now"] | date | datetime
@@ -69,14 +70,14 @@ def change_end(
 
     Raises NotTrialing, CancellationPending, TrialAgreed, ChangeWaits, InvalidTrial.
     """
-    subscription = locked(subscription)
+    subscription = current(subscription, now)
     plan = _planned(subscription, trial_end, now)
     was, mrr_before = subscription.trial_end_at, subscription.mrr
     timelines.write(subscription, plan.after)
     moves.change(subscription, trial_end_at=plan.at, noticed_at=now)
     result = invoicing.nothing()
     if _over(subscription, plan, now):
-        subscribing.begin_phase(
+        begin_phase(
             subscription, _running(plan.before, plan.on), _first_paid(plan.after), now=now, actor=actor
         )
         result = invoicing.bill(subscription=subscription, now=now, actor=actor)
@@ -94,14 +95,15 @@ def preview_end(
     *, subscription: Subscription, trial_end: TrialEnd, now: datetime, with_next: bool = False
 ) -> Change:
     """The figures of `change_end`; writes nothing."""
-    plan, row = _planned(subscription, trial_end, now), copy(subscription)
-    row.trial_end_at = plan.at
-    specs, result = timelines.with_end(row, plan.after), invoicing.nothing()
-    if _over(row, plan, now):
-        result = invoicing.draft(subscription=row, specs=specs, now=now)
-    return answer(
-        plan.on, result, next=subscribing.next_after(row, specs, result, now) if with_next else None
-    )
+    with as_current(subscription, now) as found:
+        plan, row = _planned(found, trial_end, now), copy(found)
+        row.trial_end_at = plan.at
+        specs, result = timelines.with_end(row, plan.after), invoicing.nothing()
+        if _over(row, plan, now):
+            result = invoicing.draft(subscription=row, specs=specs, now=now)
+        return answer(
+            plan.on, result, next=subscribing.next_after(row, specs, result, now) if with_next else None
+        )
 
 
 def _over(subscription: Subscription, plan: _Plan, now: datetime) -> bool:
@@ -109,7 +111,8 @@ def _over(subscription: Subscription, plan: _Plan, now: datetime) -> bool:
 
 
 def _planned(subscription: Subscription, trial_end: TrialEnd, now: datetime) -> _Plan:
-    _refuse_over(subscription, now)
+    if subscription.status != Subscription.Status.TRIALING:
+        raise NotTrialing(f"The subscription is {subscription.get_status_display().lower()}, not in a trial.")
     if subscription.canceled_at is not None:
         raise CancellationPending("The subscription is canceled. Take that back first.")
     specs, today = timelines.planned(subscription), timelines.local_day(subscription, now)
@@ -117,13 +120,6 @@ def _planned(subscription: Subscription, trial_end: TrialEnd, now: datetime) -> 
     at = _end_at(subscription, trial_end, now)
     on = local_date(at, subscription.timezone)
     return _Plan(specs, moved(specs, on, at, today), at, on)
-
-
-def _refuse_over(subscription: Subscription, now: datetime) -> None:
-    if subscription.status != Subscription.Status.TRIALING:
-        raise NotTrialing(f"The subscription is {subscription.get_status_display().lower()}, not in a trial.")
-    if subscription.trial_end_at is None or subscription.trial_end_at <= now:
-        raise NotTrialing("The trial is over, and about to be billed.")
 
 
 def _refuse_agreed(subscription: Subscription, specs: Sequence[PhaseSpec], today: date) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import starting, subscribing
+from billing import falling_due, starting, subscribing
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
 from billing.subscribing import Change
@@ -96,7 +96,7 @@ def preview(*, visit: Visit, one: Terms, wish: Wish) -> Shown:
 @transaction.atomic
 def confirm(*, visit: Visit, one: Terms, wish: Wish, token: str) -> tuple[Shown, Change | None]:
     """Make the change if it still is what was shown; else the new preview and None. Raises Refused."""
-    subscribing.locked(one.subscription)
+    falling_due.current(one.subscription, visit.now)
     shown = preview(visit=visit, one=one, wish=wish)
     if shown.token != token:
         return shown, None

@@ -19,6 +19,7 @@ from billing import (
     bulk,
     collecting,
     customers,
+    falling_due,
     mail,
     movements,
     moves,
@@ -302,7 +303,7 @@ def _accept(
     rows = quote.options(held=_held_with(quote))
     row = next(each for each in rows if each.pk == quote.pk)
     customer = _customer(row, signature, now, held=quote.customer_id is not None)
-    known = _read(row, customer)
+    known = _current(row, customer, now)
     refuse_closed(row, now=now, version=version, family=known.family)
     if known.undecided:
         raise PurchaseOnItsWay(BUYING)
@@ -408,6 +409,17 @@ class _Known:
     last: Sequence[MrrMovement] | None = None
 
 
+def _current(quote: Quote, customer: Customer | None, now: datetime) -> _Known:
+    """What is known, after what falls due for the customer has happened."""
+    known = _read(quote, customer)
+    if customer is None or not falling_due.catch_up(known.subscriptions, now):
+        return known
+    customer.refresh_from_db()
+    if quote.subscription is not None:
+        quote.subscription = falling_due.locked(quote.subscription)
+    return _read(quote, customer)
+
+
 def _read(quote: Quote, customer: Customer | None) -> _Known:
     """All of it by one statement, after the rows are held: a newer version may have come while this waited. Tells the
     customer its segment, and the subscription that was held its phases."""
@@ -423,7 +435,7 @@ def _read(quote: Quote, customer: Customer | None) -> _Known:
         others.filter(number=quote.number).only(*FAMILY),
         Segment.objects.all(),
         Subscription.objects.filter(
-            customer=customer, status__in=(*Subscription.LIVE, "incomplete")
+            customer=customer, status__in=(*Subscription.LIVE, "incomplete", "paused")
         ).order_by("created_at", "id"),
         others.filter(state="accepted", subscription__customer=customer).only("subscription"),
         HandoffTask.objects.filter(about, status__in=HandoffTask.OPEN),
@@ -456,7 +468,7 @@ def _running(quote: Quote, customer: Customer, known: _Known) -> Subscription | 
     """
     waited_for = {each.subscription_id for each in known.waiting}
     live = [each for each in known.subscriptions if each.is_live]
-    if any(each.pk in waited_for for each in known.subscriptions if not each.is_live):
+    if any(each.pk in waited_for for each in known.subscriptions if each.status == "incomplete"):
         raise AnotherAccepted(WAITS)
     found = next((each for each in live if each.pk == quote.subscription_id), live[0] if live else None)
     if found is None:
@@ -467,7 +479,7 @@ def _running(quote: Quote, customer: Customer, known: _Known) -> Subscription | 
         row = quote.subscription  # held with the quote, and its phases read since
         assert row is not None
     else:
-        row = subscribing.locked(found)
+        row = falling_due.locked(found)
         timelines.remember(row, bulk.read(*timelines.wanted(row)))
     row.customer = customer
     return row

@@ -478,11 +478,13 @@ def test_it_ends_in_the_past(sub, clock, advance, books):
 
 
 def test_who_leaves_is_asked_for_the_periods_that_no_run_has_billed(sub, clock, books):
-    """Nothing ran for two months: a whole period lies behind, and seventeen days of the next."""
+    """Nothing ran for two months: a whole period lies behind, and seventeen days of the next. Each is asked for as a run
+    would have, and the days after the end come back."""
     clock.now += timedelta(days=75)
     clock.save()
-    ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
-    assert sum(invoice.amount_due for invoice in sub.invoices.all()) == 87_00 + 87_00 + 47_71
+    done = ending.cancel(subscription=sub, now=clock.now, actor="user:1", effective="now")
+    assert billed(sub) == [87_00, 87_00, 87_00]
+    assert done.total == done.lines[0].net == 47_71 - 87_00
     books()
     assert running.run(now=clock.now + timedelta(days=40), clock=clock).invoices == 0
 

@@ -7,7 +7,17 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing import apportioning, bulk, cataloguing, invoicing, metering, numbering, running, subscribing
+from billing import (
+    apportioning,
+    bulk,
+    cataloguing,
+    falling_due,
+    invoicing,
+    metering,
+    numbering,
+    running,
+    subscribing,
+)
 from billing.models import CreditNote, Invoice, InvoiceLine, Phase, PhaseItem, Plan, Price, Subscription
 from billing.models.ids import new_id
 
@@ -16,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @transaction.atomic
 def bill_until(subscription, day):
-    row = subscribing.locked(subscription)
+    row = falling_due.locked(subscription)
     result = invoicing.bill(subscription=row, now=row.customer.now, actor="system", until=day)
     subscribing.settle_derived(row, now=row.customer.now, actor="system", why="billed")
     return result

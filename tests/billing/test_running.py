@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import bulk, clocks, issuing, owing, running, subscribing, tasks, timelines
+from billing import bulk, clocks, falling_due, issuing, owing, running, subscribing, tasks, timelines
 from billing.models import (
     BillingFailure,
     Customer,
@@ -253,7 +253,7 @@ def test_one_prices_while_the_other_writes(clock, make_customer, subscribe, monk
     for _ in range(4):
         subscribe(make_customer(clock))
     both, waited, pricing, most = Event(), [], [], []
-    claim, read, end, issue = running._claim, timelines.read, running._end_day, issuing.issue
+    claim, read, end, issue = falling_due.claim, timelines.read, falling_due._end_day, issuing.issue
 
     def claims(*given, **named):
         pricing.append(None)
@@ -274,9 +274,9 @@ def test_one_prices_while_the_other_writes(clock, make_customer, subscribe, monk
         waited.append(both.wait(60))
         return issue(*given, **named)
 
-    monkeypatch.setattr(running, "_claim", claims)
+    monkeypatch.setattr(falling_due, "claim", claims)
     monkeypatch.setattr(timelines, "read", prices)
-    monkeypatch.setattr(running, "_end_day", ends)
+    monkeypatch.setattr(falling_due, "_end_day", ends)
     monkeypatch.setattr(issuing, "issue", issues)
     result = running.run(now=clock.now + timedelta(days=31), clock=clock, chunk=2, threads=2)
     assert (result.invoices, result.failures) == (4, 0)
@@ -308,7 +308,7 @@ def test_a_lost_session_sets_nothing_aside(clock, make_customer, subscribe, monk
     def gone(*args, **options):
         raise OperationalError("terminating connection due to administrator command")
 
-    monkeypatch.setattr(running.invoicing, "bill_many", gone)
+    monkeypatch.setattr(falling_due.invoicing, "bill_many", gone)
     with pytest.raises(OperationalError):
         running.run(now=clock.now, clock=clock)
     assert not BillingFailure.objects.exists()
@@ -316,14 +316,14 @@ def test_a_lost_session_sets_nothing_aside(clock, make_customer, subscribe, monk
 
 def test_a_deadlock_is_tried_again(clock, make_customer, subscribe, monkeypatch):
     subscribe(make_customer(clock), bill=False)
-    bill_many, failing = running.invoicing.bill_many, [1, 1]
+    bill_many, failing = falling_due.invoicing.bill_many, [1, 1]
 
     def sometimes(*args, **options):
         if failing and failing.pop():
             raise OperationalError("deadlock detected")
         return bill_many(*args, **options)
 
-    monkeypatch.setattr(running.invoicing, "bill_many", sometimes)
+    monkeypatch.setattr(falling_due.invoicing, "bill_many", sometimes)
     assert running.run(now=clock.now, clock=clock).invoices == 1
 
 

@@ -11,6 +11,7 @@ from billing import (
     books,
     discounting,
     ending,
+    falling_due,
     metering,
     notices,
     pausing,
@@ -401,7 +402,7 @@ def test_terms_that_were_agreed_keep_their_days(trial) -> None:
         last, start_on=date(2024, 1, 15) + timedelta(days=9), row=None, wishes=None, starts_at=None
     )
     subscribing.follow_on(
-        subscription=subscribing.locked(one.row), phases=[agreed], now=one.clock.now, actor=ACTOR, source="quote_1",
+        subscription=falling_due.locked(one.row), phases=[agreed], now=one.clock.now, actor=ACTOR, source="quote_1",
         payment_rule_override="any",
     )  # fmt: skip
     one.row.refresh_from_db()
@@ -426,7 +427,7 @@ def test_terms_that_are_agreed_for_today_end_the_trial(trial) -> None:
         paid, start_on=date(2024, 1, 10), anchor_on=date(2024, 1, 10), row=None, starts_at=None, wishes=None
     )
     subscribing.follow_on(
-        subscription=subscribing.locked(one.row),
+        subscription=falling_due.locked(one.row),
         phases=[agreed],
         now=one.clock.now,
         actor=ACTOR,

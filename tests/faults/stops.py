@@ -111,9 +111,9 @@ def ask_for_a_run() -> None:
 def due() -> int:
     from django.utils import timezone
 
-    from billing import running
+    from billing import falling_due
 
-    return running.due_at(timezone.now(), None).count()
+    return falling_due.due_at(timezone.now(), None).count()
 
 
 def papers() -> int:

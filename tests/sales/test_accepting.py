@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import cataloguing, ending, forgetting
+from billing import cataloguing, ending, forgetting, running
 from billing.models import Customer, Discount, Document, Event, Invoice, Mail, Seller, Subscription
 from billing.papers.sheet import quote_sheet
 from billing.refusals import Refused
@@ -409,6 +409,23 @@ def test_it_starts_today_with_exact_credit(on_pro, sent, sign, advance, books):
     customer = Customer.objects.get()
     assert customer.collection_method == "send_invoice"
     assert Event.objects.filter(type="subscription.converted_to_invoice").count() == 1
+    books()
+
+
+@pytest.mark.parametrize("billed", [True, False])
+def test_a_period_that_no_run_has_billed_is_billed_first(on_pro, sent, sign, advance, books, billed):
+    subscription = on_pro(6)
+    clock = subscription.customer.test_clock
+    advance(clock, days=26)
+    quote = sent(subscription=subscription, starts="now")
+    clock.now = datetime(2026, 2, 15, 0, 5, tzinfo=UTC)
+    clock.save()
+    if billed:
+        running.run(now=clock.now, clock=clock)
+    sign(Quote.objects.get(pk=quote.pk))
+    assert invoiced(subscription)[:2] == [("2026-01-15", 174_00, 40_02), ("2026-02-15", 174_00, 40_02)]
+    assert len(invoiced(subscription)) == 3
+    assert Event.objects.filter(object_id=subscription.pk, type="subscription.renewed").count() == 1
     books()
 
 
