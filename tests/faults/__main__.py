@@ -34,6 +34,7 @@ WHAT = (
     "requests",
     "outages",
     "disk",
+    "upgrade",
     "restore",
     "failover",
     "crowd",
@@ -50,6 +51,7 @@ def main() -> int:
     parser.add_argument("--stops", type=int, default=50, help="how many job workers are asked to stop")
     parser.add_argument("--crashes", type=int, default=40, help="of the database, under `outages`")
     parser.add_argument("--gone", type=float, default=60, help="seconds that it is away then")
+    parser.add_argument("--since", default="", help="the commit that `upgrade` comes from")
     parser.add_argument("--lives", type=int, default=20, help="how many in which anything happens")
     parser.add_argument("--steps", type=int, default=200, help="of each of these lives")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
@@ -95,6 +97,7 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         restoring,
         retries,
         stops,
+        upgrade,
     )
 
     wanted, seed = given.what or WHAT, given.seed
@@ -115,7 +118,8 @@ def rounds(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], "Repor
         "clocks": lambda: clocks.run(seed=seed), "late": lambda: kills.run_late(seed=seed),
         "races": lambda: races.run(seed=seed), "requests": lambda: retries.run(seed=seed),
         "outages": lambda: outages.run(seed=seed, crashes=given.crashes, gone=given.gone),
-        "disk": lambda: disk.run(seed=seed), "restore": lambda: restoring.run(seed=seed),
+        "disk": lambda: disk.run(seed=seed),
+        "upgrade": lambda: upgrade.run(seed=seed, since=given.since), "restore": lambda: restoring.run(seed=seed),
     }  # fmt: skip
     if "restore" in wanted:
         yield f"restore to a moment, seed {seed}", lambda: restoring.to_a_moment(seed=seed)

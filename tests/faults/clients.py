@@ -37,6 +37,7 @@ class Clients:
         self.secret = self.cookie = self.customer = ""
         self.taken: Counter[str] = Counter()
         self.asked: list[str] = []
+        self.named = ""
 
     def begins(self) -> None:
         """What there is: a seller, plans, and customers who are months behind."""
@@ -67,14 +68,26 @@ class Clients:
         staff.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
         self.cookie = f"sessionid={staff.cookies['sessionid'].value}"
 
-    def web(self, folder: str, **settings: str) -> "contextlib.AbstractContextManager[Any]":
+    def web(
+        self, folder: str, *, root: Path = ROOT, name: str = "web", **settings: str
+    ) -> "contextlib.AbstractContextManager[Any]":
         given = {"BIND": f"127.0.0.1:{self.port}", "WEB_WORKERS": "1", **settings}
         return process(
-            "web", folder, self.url, "gunicorn", "--config", "config/gunicorn.py", "config.wsgi", **given
+            name,
+            folder,
+            self.url,
+            "gunicorn",
+            "--config",
+            "config/gunicorn.py",
+            "config.wsgi",
+            root=root,
+            **given,
         )
 
-    def worker(self, folder: str) -> "contextlib.AbstractContextManager[Any]":
-        return process("worker", folder, self.url, "manage", "qcluster", WORKERS="1")
+    def worker(
+        self, folder: str, *, root: Path = ROOT, name: str = "worker"
+    ) -> "contextlib.AbstractContextManager[Any]":
+        return process(name, folder, self.url, "manage", "qcluster", root=root, WORKERS="1")
 
     def worker_begins(self) -> None:
         """One that is only starting ends without a database, and who looks after it starts it again: not asked here."""
@@ -124,7 +137,7 @@ class Clients:
         until(self.is_well)
         number = 0
         while not self.over.is_set():
-            name, number = f"{who}-{number}", number + 1
+            name, number = f"{self.named}{who}-{number}", number + 1
             self.asked.append(name)
             while not act(name) and not self.over.is_set():
                 time.sleep(0.05)
@@ -155,7 +168,7 @@ class Clients:
 
     def looks(self, name: str) -> bool:
         """At a page, as a stranger and as staff."""
-        path = PAGES[int(name.split("-")[1]) % len(PAGES)]
+        path = PAGES[int(name.split("-")[-1]) % len(PAGES)]
         self.ask("GET", path, None, {"Cookie": self.cookie} if path == "/admin/" else {})
         return True
 
@@ -225,13 +238,15 @@ def unkind(path: str, answer: http.client.HTTPResponse, text: bytes) -> str:
 
 
 @contextlib.contextmanager
-def process(name: str, folder: str, url: str, *command: str, **environment: str) -> Iterator[None]:
-    """A part of Tandem as an operator starts it, with nothing to put it right while it runs."""
+def process(
+    name: str, folder: str, url: str, *command: str, root: Path = ROOT, **environment: str
+) -> Iterator[None]:
+    """A part of Tandem as an operator starts it, with nothing to put it right while it runs. root: of its code."""
     module = ["manage.py", *command[1:]] if command[0] == "manage" else ["-m", *command]
     given = {**os.environ, "DATABASE_URL": url, "TANDEM_HOME": folder, "LOG_LEVEL": "CRITICAL", **environment}
     with (Path(folder) / f"{name}.log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, *module], cwd=ROOT, env=given, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, *module], cwd=root, env=given, stdout=log, stderr=log, start_new_session=True
         )
     try:
         yield
