@@ -40,6 +40,7 @@ from billing import (
     mail,
     moves,
     reasons,
+    receipts,
     settling,
 )
 from billing.events import record, together
@@ -288,7 +289,9 @@ def succeeded(
             settled_at=now, data=data, **fields,
         )  # fmt: skip
     if payment.invoice_id is not None and not counted:
-        settle(payment=payment, now=now, actor=actor)
+        invoice = settle(payment=payment, now=now, actor=actor)
+        if payment.method == Payment.Method.CARD and not payment.source:
+            receipts.plan(payment, invoice, now=now)
 
 
 def settle(*, payment: Payment, now: datetime, actor: str) -> Invoice:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from billing import customers, mail, reasons
-from billing.maths.periods import local_date
+from billing import customers, mail, receipts
 from billing.models import Mail, Payment, Seller
 from checkout.models import CheckoutSession
 from sales.addresses import money
@@ -30,18 +29,12 @@ def words(letter: Mail) -> Mapping[str, Any]:
 
 def _of_receipt(session: CheckoutSession, letter: Mail) -> Mapping[str, Any]:
     """With the invoice as PDF, which is printed when the mail goes out: paid by then."""
-    assert letter.invoice is not None
-    lines, seller = list(letter.invoice.lines.all()), Seller.objects.get()
     return {
-        "seller": seller,
-        "lines": lines,
-        "taxes": reasons.taxes(lines),
+        **receipts.of_invoice(letter, Seller.objects.get()),
         "amount": _amount(session),
-        "paid_on": local_date(letter.created_at, seller.timezone),
         "method": _method(session),
         "next_on": day(session.quote["next_on"]),
         "next_amount": money(session.quote["next_total"], session.currency),
-        "url": mail.portal_url(f"invoices/{letter.invoice_id}/"),
     }
 
 
@@ -64,8 +57,9 @@ def _amount(session: CheckoutSession) -> str:
 def _method(session: CheckoutSession) -> str:
     """The card that was charged; "" where nothing was."""
     charged = Payment.objects.select_related("payment_method").filter(source=session.pk, status="succeeded")
-    card = next((payment.payment_method for payment in charged if payment.payment_method), None)
-    return f"{card.brand.title()} ending {card.last4}" if card else ""
+    return receipts.named(
+        next((payment.payment_method for payment in charged if payment.payment_method), None)
+    )
 
 
 def day(text: str | None) -> date | None:
