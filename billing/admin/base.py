@@ -12,6 +12,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
+from django.db.models.constants import LOOKUP_SEP
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -147,6 +148,9 @@ class Teaching(admin.ModelAdmin):
     new_title = ""
     paginator = lists.Spanning
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
+    # Its rows become more with time, not with customers: nothing about it may read them all.
+    grows = False
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         return lists.filters(self.model, super().get_list_filter(request))
@@ -162,10 +166,19 @@ class Teaching(admin.ModelAdmin):
         request.choices = self.choices(request)  # type: ignore[attr-defined]
         return super().get_changelist_instance(request)
 
-    def get_paginator(self, *args: Any, **options: Any) -> Any:
-        found: Any = super().get_paginator(*args, **options)
-        found.span = self.date_hierarchy
+    def get_paginator(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        found: Any = super().get_paginator(request, *args, **options)
+        found.span, found.grows = self.date_hierarchy, self.grows
+        found.ends = request.choices.get(lists.ENDS, ())  # type: ignore[attr-defined]
+        usual: list[Any] = list(self.ordering or self.opts.ordering or ())
+        found.usual = usual if {"pk", "-pk"} & {*usual} else [*usual, "-pk"]
         return found
+
+    def get_search_results(self, request: HttpRequest, rows: Any, text: str) -> tuple[Any, bool]:
+        beside = all(LOOKUP_SEP in field for field in self.search_fields)
+        if not text or not (self.grows or beside):
+            return super().get_search_results(request, rows, text)
+        return lists.sought(rows, text, self.search_fields), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         own = {"teaches": self.teaches, "list_title": self.list_title, "new_title": self.new_title}

@@ -202,7 +202,8 @@ class WebhookDeliveryAdmin(Screen):
     )
     list_display = ("created_at", "type", "object_id", "endpoint", state(), figure("attempts"), "next_at")
     list_filter = ("status", "endpoint")
-    search_fields = ("object_id", "event__type")
+    search_fields = ("object_id",)
+    grows = True
     list_select_related = ("endpoint", "event")
     ordering = ("-id",)
     template = "admin/tandem/webhook_delivery.html"
@@ -234,6 +235,7 @@ class EventAdmin(Screen):
     list_display = ("at", "what", "customer", "type", "object_id")
     list_filter = (TypeFilter, "livemode")
     search_fields = ("object_id", "customer__name")
+    grows = True
     list_select_related = ("customer",)
     ordering = ("-number",)
     template = "admin/tandem/event.html"

@@ -138,6 +138,7 @@ class SubscriptionAdmin(Screen):
         "next_on",
     )
     list_filter = ("status", PlanFilter, "motion")
+    ordering = ("-pk",)
     search_fields = ("customer__name", "customer__email")
     list_select_related = ("customer",)
     template = "admin/tandem/subscription.html"
@@ -203,7 +204,9 @@ class PaymentAdmin(Screen):
         "created_at",
     )
     list_filter = ("status", "method", "dispute_status")
-    search_fields = ("customer__name", "invoice__number", "reference", "provider_id")
+    grows = True
+    ordering = ("-pk",)
+    search_fields = ("customer__name", "invoice__number__exact", "reference", "provider_id")
     list_select_related = ("customer", "invoice")
     template = "admin/tandem/payment.html"
 
@@ -268,7 +271,8 @@ class UsageDayAdmin(ReadOnly):
     list_filter = ("meter",)
     search_fields = ("customer__name",)
     list_select_related = ("customer", "meter")
-    ordering = ("-day",)
+    grows = True
+    ordering = ("-pk",)
 
     @admin.display(description="customer", ordering="customer__name")
     def whose(self, row: UsageDay) -> SafeString:

@@ -87,8 +87,9 @@ class MailAdmin(Screen):
     list_display = ("subject", "recipient", "customer", "kind", "went", "created_at")
     list_filter = (StandingFilter, KindFilter)
     list_select_related = ("customer",)
-    search_fields = ("recipient", "subject")
-    ordering = ("-created_at",)
+    search_fields = ("recipient", "customer__name", "customer__email")
+    grows = True
+    ordering = ("-pk",)
     template = "admin/tandem/sent_mail.html"
     acts = {"again": ("billing.send_mail", _again)}
 

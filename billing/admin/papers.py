@@ -16,6 +16,7 @@ from billing import bulk, collecting, leafing, noticing, printing, reasons, send
 from billing.admin import putting_right
 from billing.admin.amounts import typed_amount
 from billing.admin.base import Screen, amount, filled_in, now_of, person, staff, state
+from billing.admin.lists import CustomersCurrency
 from billing.maths.money import to_major
 from billing.maths.periods import local_date
 from billing.models import (
@@ -93,8 +94,10 @@ class InvoiceAdmin(Screen):
         "by",
     )
     list_display_links = ("number",)
-    list_filter = ("status", "motion", "collection_method", "currency")
+    list_filter = ("status", "motion", "collection_method", ("currency", CustomersCurrency))
     search_fields = ("number", "customer__name", "customer__email")
+    grows = True
+    ordering = ("-issued_on", "-pk")
     list_select_related = ("customer",)
     date_hierarchy = "issued_on"
     actions = ("as_csv",)

@@ -128,7 +128,10 @@ class Mail(models.Model):
         permissions = [("send_mail", "Can send a mail again")]
         constraints = [models.UniqueConstraint(fields=["event", "recipient", "template"], name="mail_once")]
         indexes = [
-            models.Index(fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting")
+            models.Index(
+                fields=["created_at"], condition=models.Q(sent_at__isnull=True), name="mail_waiting"
+            ),
+            models.Index(fields=["recipient"], name="mail_by_recipient"),
         ]
 
     def __str__(self) -> str:

@@ -173,6 +173,20 @@ class Invoice(ReadPlainly):
                 condition=Q(next_reminder_at__isnull=False),
                 name="invoice_to_remind",
             ),
+            models.Index(fields=["issued_on", "id"], name="invoice_by_day"),
+            models.Index(fields=["number"], name="invoice_by_number"),
+            # What few have, for lists that are narrowed to it.
+            models.Index(fields=["motion"], condition=~Q(motion="self_serve"), name="invoice_through_sales"),
+            models.Index(
+                fields=["collection_method"],
+                condition=Q(collection_method="send_invoice"),
+                name="invoice_by_transfer",
+            ),
+            models.Index(
+                fields=["status"],
+                condition=Q(status__in=["draft", "void", "uncollectible"]),
+                name="invoice_out_of_the_way",
+            ),
             models.Index(
                 fields=["id"],
                 condition=Q(document__isnull=True) & ~Q(status="draft"),

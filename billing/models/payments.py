@@ -154,6 +154,14 @@ class Payment(ReadPlainly):
                 name="payment_without_answer",
             ),
             models.Index(fields=["id"], condition=Q(livemode=False), name="payment_in_sandbox"),
+            models.Index(fields=["reference"], condition=~Q(reference=""), name="payment_by_reference"),
+            models.Index(fields=["method"], condition=~Q(method="card"), name="payment_not_by_card"),
+            models.Index(
+                fields=["status"],
+                condition=Q(status__in=["failed", "canceled"]),
+                name="payment_came_to_nothing",
+            ),
+            models.Index(fields=["dispute_status"], condition=~Q(dispute_status=""), name="payment_disputed"),
         ]
 
     def __str__(self) -> str:

@@ -84,6 +84,7 @@ class WebhookDelivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["endpoint", "-id"], name="delivery_log"),
+            models.Index(fields=["object_id"], name="delivery_by_object"),
             models.Index(
                 fields=["endpoint", "next_at", "sequence"], condition=Q(status="pending"), name="delivery_due"
             ),

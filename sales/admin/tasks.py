@@ -246,7 +246,9 @@ class SignalAdmin(Screen):
     )
     list_display = ("customer", "rule", state("weight"), "sentence", state(), "occurred_at")
     list_filter = ("rule", "weight", "status")
-    search_fields = ("customer__name", "sentence")
+    search_fields = ("customer__name", "customer__email")
+    grows = True
+    ordering = ("-pk",)
     list_select_related = ("customer", "rule")
     template = "admin/tandem/signal.html"
     acts = {"dismiss": ("sales.dismiss_signal", _dismiss)}
