@@ -175,12 +175,13 @@ def _document(shape: _Shape, rows: Sequence[Row]) -> str:
 
 def store(things: Iterable[models.Model], *others: Rows) -> None:
     """Insert new instances of any models, and rows of others, as `write` does. What the database numbers gets no key
-    here."""
-    tables: defaultdict[type[models.Model], list[Row]] = defaultdict(list)
+    here, and what the database has a default for may be given of one and left out of the next."""
+    alike: defaultdict[tuple[type[models.Model], frozenset[str]], list[Row]] = defaultdict(list)
     for thing in things:
-        tables[type(thing)].append(_row(thing))
+        row = _row(thing)
+        alike[type(thing), frozenset(row)].append(row)
         _stored(thing)
-    write(*tables.items(), *others)
+    write(*((model, rows) for (model, _), rows in alike.items()), *others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,16 @@ def test_it_fills_what_rows_leave_out():
     assert (stored.timezone, stored.balance, stored.metadata, stored.external_id) == ("UTC", 0, {}, None)
 
 
+def test_it_stores_instances_of_which_one_leaves_to_the_database_what_another_gives():
+    for country, both in (
+        ("DE", [{}, {"product_category": "books"}]),
+        ("FR", [{"product_category": "food"}, {}]),
+    ):
+        bulk.store([TaxRate(name="VAT", percentage=19, country=country, **each) for each in both])
+    stored = TaxRate.objects.filter(name="VAT").values_list("product_category", flat=True)
+    assert sorted(stored) == ["", "", "books", "food"]
+
+
 def test_it_lets_the_database_judge_every_value():
     for bad, error in (({"id": "cus_nonsense"}, DataError), ({"balance": -1}, IntegrityError)):
         with pytest.raises(error), transaction.atomic():
