@@ -26,6 +26,7 @@ HARMLESS = {
     "schedules": "when jobs run",
     "ship": "adds what ships and is missing",
     "payment_scripts": "reads",
+    "verify_facts": "reads",
 }
 ASK_WHY = {"bill", "erase_person", "export_person", "retain"}
 
