@@ -176,7 +176,7 @@ class Teaching(admin.ModelAdmin):
 
     def get_search_results(self, request: HttpRequest, rows: Any, text: str) -> tuple[Any, bool]:
         beside = all(LOOKUP_SEP in field for field in self.search_fields)
-        if not text or not (self.grows or beside):
+        if not text or not (self.grows or beside) or (self.grows and not lists.long(self.model)):
             return super().get_search_results(request, rows, text)
         return lists.sought(rows, text, self.search_fields), False
 

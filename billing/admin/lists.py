@@ -2,8 +2,9 @@
 are from when to when, and the rows of a page. Django asks once for each filter, and twice more for the calendar.
 
 None of them reads a large table whole. A list counts and leafs through `MOST` rows and says that there are more. One
-that `grows` with time rather than with customers is looked through by its indexes alone: for customers by their names,
-for texts of its own as a whole; and where more than `MOST` are left, it stands in an order that an index has.
+that `grows` with time rather than with customers, and has more, is looked through by its indexes alone: for customers by
+their names, for texts of its own as a whole; and where more than `MOST` are left, it stands in an order that an index
+has.
 """
 
 from calendar import monthrange
@@ -142,6 +143,11 @@ def _asked(
 
 
 # -- Looked through --------------------------------------------------------------------------------------------
+
+
+def long(model: type[models.Model]) -> bool:
+    """Whether a table has more rows than can be looked through for a part of a text while somebody waits."""
+    return model._base_manager.all()[: MOST + 1].count() > MOST
 
 
 def sought(rows: QuerySet[Any], text: str, fields: Sequence[str]) -> QuerySet[Any]:

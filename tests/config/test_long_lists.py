@@ -119,6 +119,15 @@ def test_a_growing_list_is_looked_through_by_customers_and_by_whole_texts(admin_
     assert shown(admin_client, EVENTS, q=customers[1].pk[:-1]).result_count == 0
 
 
+def test_one_that_has_not_grown_yet_is_looked_through_for_parts_of_texts(admin_client, things, monkeypatch):
+    monkeypatch.setattr(lists, "MOST", 10_000)
+    number = Invoice.objects.exclude(number="").first().number
+    found = shown(admin_client, "/admin/billing/invoice/", q=number[-6:].lower()).result_list
+    assert number in {row.number for row in found}
+    monkeypatch.setattr(lists, "MOST", 0)
+    assert not shown(admin_client, "/admin/billing/invoice/", q=number[-6:].lower()).result_list
+
+
 def test_a_number_is_found_as_it_is_written_or_in_small_letters(admin_client, things):
     number = Invoice.objects.exclude(number="").first().number
     for typed in (number, number.lower(), f" {number} "):
@@ -173,7 +182,10 @@ def test_the_first_page_of_a_growing_list_is_led_by_an_index(admin_client, thing
 
 
 @pytest.mark.parametrize("model", GROWING, ids=lambda model: model._meta.model_name)
-def test_what_a_growing_list_is_looked_through_for_is_in_its_indexes(admin_client, things, model):
+def test_what_a_growing_list_is_looked_through_for_is_in_its_indexes(
+    admin_client, things, model, monkeypatch
+):
+    monkeypatch.setattr(lists, "long", lambda model: True)
     # So few rows would be read by any index from its beginning to its end.
     without = "enable_seqscan enable_indexscan enable_indexonlyscan"
     (count, *_) = plans(admin_client, model, without=without, q="Nova")
