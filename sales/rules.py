@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from billing.maths.money import exponent
-from billing.templatetags.tandem import money
+from billing.templatetags.tandem import money, number, rounded
 
 IN_APP = ("member:", "buyer", "key:")
 """Actors that are the customer itself, or the seller's product acting for it."""
@@ -201,7 +201,7 @@ def usage_near_limit(facts: Facts, setting: Setting) -> Finding | None:
         return None
     meter, since = str(data.get("meter", "")), str(data.get("period", {}).get("start", ""))
     percent = (used * 100 / limit).to_integral_value(ROUND_DOWN)  # a limit that is not reached is not 100 %
-    words = f"Used {used:,.0f} of {limit:,.0f} {data.get('name', meter)} ({percent} %)"
+    words = f"Used {rounded(used)} of {number(limit)} {data.get('name', meter)} ({percent} %)"
     evidence = {
         "meter": meter,
         "used": str(used),

@@ -99,6 +99,8 @@ def test_it_says_how_much_was_used():
 
 def test_it_never_says_that_a_limit_is_reached_before_it_is():
     assert "(99 %)" in sentence("usage_near_limit", facts(usage(49_999)), 80)
+    almost = sentence("usage_near_limit", facts(usage(Decimal("49999.7"))), 80)
+    assert almost.startswith("Used 49,999 of 50,000 API calls (99 %)")
 
 
 def test_it_finds_one_limit_of_one_period_once():
