@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -17,6 +18,7 @@ from billing import customers, ending, invoicing, owing, pausing, reasons, subsc
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
+from billing.timelines import PhaseSpec
 from portal import access, changing, paying, reading, wording
 from portal.access import Visit
 from portal.changing import Shown, Wish
@@ -68,8 +70,12 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
 def _agreed(visit: Visit, one: Terms) -> list[tuple[str, str]]:
     """(what is agreed and to come, the id under which it can be taken back or "")."""
     open_ = {s.start_on: s.row.pk for s in subscribing.pending_changes(one.subscription, visit.now) if s.row}
-    ids = [open_.get(spec.start_on, "") for spec in one.waiting]
+    ids = [open_.get(spec.start_on, "") if _may_take_back(visit, one, spec) else "" for spec in one.waiting]
     return list(zip(wording.waiting(one), ids, strict=True))
+
+
+def _may_take_back(visit: Visit, one: Terms, spec: PhaseSpec) -> bool:
+    return not one.with_sales and (visit.seller.customers_may_pause or not spec.paused)
 
 
 def _ends_on(visit: Visit, one: Terms) -> Any:
@@ -231,12 +237,17 @@ def keep(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
 
 @access.page("plan", methods=["POST"])
 def unplan(request: HttpRequest, visit: Visit, pk: str) -> HttpResponse:
-    """Take back a change that waits."""
+    """Take back a change that waits. What was agreed with sales, and a pause that customers may not make, staff do."""
     one = one_of(visit, pk)
+    change = request.POST.get("change", "")
+    if not all(
+        _may_take_back(visit, one, spec) for spec in one.waiting if spec.row and spec.row.pk == change
+    ):
+        raise PermissionDenied
     try:
         subscribing.remove_change(
             subscription=one.subscription,
-            phase=request.POST.get("change", ""),
+            phase=change,
             now=visit.now,
             actor=visit.actor,
         )

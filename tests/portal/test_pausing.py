@@ -71,6 +71,21 @@ def test_it_pauses_when_what_is_paid_for_ends_and_that_can_be_taken_back(alice, 
     assert sub.status == "paused"
 
 
+def test_a_pause_that_staff_agreed_to_is_not_taken_back_where_customers_may_not_pause(alice, sub, clock):
+    from billing import pausing, subscribing
+
+    pausing.pause(subscription=sub, now=clock.now, actor="user:1", effective="period_end")
+    [waiting] = subscribing.pending_changes(sub, clock.now)
+    page = alice.get("/portal/plan/").text
+    assert "paused" in page
+    assert "Take back" not in page
+    assert alice.post(at(sub, "unplan"), {"change": waiting.row.pk}).status_code == 403
+    assert subscribing.pending_changes(sub, clock.now)
+    Seller.objects.update(customers_may_pause=True)
+    assert alice.post(at(sub, "unplan"), {"change": waiting.row.pk}).status_code == 302
+    assert not subscribing.pending_changes(sub, clock.now)
+
+
 def test_a_pause_begins_when_it_is_offered(alice, sub, allowed):
     told = alice.post(at(sub, "pause"), {"months": "1", "from": "someday"}, follow=True).text
     assert "Choose when the pause begins." in told
