@@ -262,7 +262,7 @@ class Spanning(Paginator):
         number, keys = self.found["number"], self.found["keys"]
         if not number:
             return rows.none()
-        return rows.filter(pk__in=keys) if number <= FEW else rows
+        return rows.filter(pk__in=keys) if number <= FEW and not self.cut else rows
 
 
 def _alone(page: QuerySet[Any]) -> QuerySet[Any]:
