@@ -41,7 +41,10 @@ VARIANTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("costs nothing then", {"amount": ""}),
     ],
     "trial_started": [("with a card", {}), ("without a card", {"has_card": False})],
-    "receipt": [("of a purchase", {}), ("of a later charge", {"next_on": None, "before": "−$10.00"})],
+    "receipt": [
+        ("of a purchase", {}),
+        ("of a later charge", {"next_on": None, "before": "−$10.00", "amount": "$93.53"}),
+    ],
     "invoice": [("to pay", {}), ("to pay by card", {"by_transfer": False}), ("settled", {"asks": False})],
     "invoice_reminder": [("before the day", {"upcoming": True}), ("after it", {"upcoming": False})],
     "books_differ": [
