@@ -39,6 +39,8 @@ STAFF = [
     ("rep2@lumen.example", "Sanne de Wit", sales_catalogue.REPS),
     ("manager@lumen.example", "Mara Lindqvist", sales_catalogue.MANAGERS),
     ("finance@lumen.example", "Fionn Byrne", sales_catalogue.FINANCE),
+    ("support@lumen.example", "Suki Tanaka", sales_catalogue.SUPPORT),
+    ("auditor@lumen.example", "Ruth Adeyemi", sales_catalogue.READ_ONLY),
 ]
 SIGN_INS = [
     ("Buyer", "/pricing/", "", "card 4242 4242 4242 4242, any date and CVC"),
@@ -46,6 +48,8 @@ SIGN_INS = [
     ("Sales rep", "/admin/", "rep@lumen.example", PASSWORD),
     ("Sales manager", "/admin/", "manager@lumen.example", PASSWORD),
     ("Finance", "/admin/", "finance@lumen.example", PASSWORD),
+    ("Support", "/admin/", "support@lumen.example", PASSWORD),
+    ("Read-only", "/admin/", "auditor@lumen.example", PASSWORD),
     ("Everything", "/admin/", "admin@lumen.example", PASSWORD),
 ]
 
