@@ -10,6 +10,7 @@ from billing import mail
 from billing.events import record
 from billing.maths.periods import local_date
 from billing.models import PaymentMethod, Subscription
+from billing.templatetags.tandem import ending
 
 
 def warn(*, now: datetime) -> int:
@@ -47,7 +48,7 @@ def _tell(card: PaymentMethod) -> bool:
     """The mail is written once for a card and its end; whoever writes it records the fact."""
     customer, until = card.customer, f"{card.exp_month}/{card.exp_year}"
     context = {
-        "card": f"{card.brand.title()} ending {card.last4}", "expires": until,
+        "card": ending(card), "expires": until,
         "next_on": card.next_at, "url": mail.portal_url("payment/"),  # type: ignore[attr-defined]
     }  # fmt: skip
     written = mail.compose(

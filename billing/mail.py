@@ -33,7 +33,7 @@ MOST_ATTEMPTS = 12
 # From this attempt on an invoice is mailed without its paper, where that cannot be made.
 WITHOUT_A_PAPER = 3
 
-# What stands in a mail that was `planned`, by the prefix of its event; packages above say it.
+# What stands in a mail that was `planned`, by the prefix of its event: said when the apps are loaded.
 words_of: dict[str, Callable[[Mail], Mapping[str, Any]]] = {}
 
 logger = logging.getLogger("tandem.mail")

@@ -10,8 +10,8 @@ from typing import Any
 
 from billing import mail, reasons
 from billing.maths.periods import local_date
-from billing.models import Invoice, Mail, Payment, PaymentMethod, Seller
-from billing.templatetags.tandem import money
+from billing.models import Invoice, Mail, Payment, Seller
+from billing.templatetags.tandem import ending, money
 
 
 def plan(payment: Payment, invoice: Invoice, *, now: datetime) -> None:
@@ -31,7 +31,7 @@ def words(letter: Mail) -> Mapping[str, Any]:
         **of_invoice(letter, seller),
         "amount": str(money(payment.amount, payment.currency)),
         **_beside(letter, payment),
-        "method": named(payment.payment_method) or payment.card_label,
+        "method": ending(payment.payment_method) if payment.payment_method else payment.card_label,
     }
 
 
@@ -48,11 +48,6 @@ def of_invoice(letter: Mail, seller: Seller) -> dict[str, Any]:
     }
 
 
-def named(card: PaymentMethod | None) -> str:
-    """ "Visa ending 4242"; "" where no card was charged."""
-    return f"{card.brand.title()} ending {card.last4}" if card else ""
-
-
 def _beside(letter: Mail, payment: Payment) -> dict[str, str]:
     """What was paid otherwise, or with it: without it the lines would not add up to what the card paid."""
     assert letter.invoice is not None
@@ -61,6 +56,3 @@ def _beside(letter: Mail, payment: Payment) -> dict[str, str]:
         "before": str(money(-rest, payment.currency)) if rest > 0 else "",
         "more": str(money(-rest, payment.currency)) if rest < 0 else "",
     }
-
-
-mail.words_of["pay"] = words

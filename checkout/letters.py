@@ -6,6 +6,7 @@ from typing import Any
 
 from billing import customers, mail, receipts
 from billing.models import Mail, Payment, Seller
+from billing.templatetags.tandem import ending
 from checkout.models import CheckoutSession
 from sales.addresses import money
 
@@ -57,9 +58,8 @@ def _amount(session: CheckoutSession) -> str:
 def _method(session: CheckoutSession) -> str:
     """The card that was charged; "" where nothing was."""
     charged = Payment.objects.select_related("payment_method").filter(source=session.pk, status="succeeded")
-    return receipts.named(
-        next((payment.payment_method for payment in charged if payment.payment_method), None)
-    )
+    card = next((payment.payment_method for payment in charged if payment.payment_method), None)
+    return ending(card) if card else ""
 
 
 def day(text: str | None) -> date | None:

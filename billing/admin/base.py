@@ -175,10 +175,14 @@ class Teaching(admin.ModelAdmin):
         return found
 
     def get_search_results(self, request: HttpRequest, rows: Any, text: str) -> tuple[Any, bool]:
-        beside = all(LOOKUP_SEP in field for field in self.search_fields)
-        if not text or not (self.grows or beside) or (self.grows and not lists.long(self.model)):
+        if not text or not self._sought_by_indexes():
             return super().get_search_results(request, rows, text)
         return lists.sought(rows, text, self.search_fields), False
+
+    def _sought_by_indexes(self) -> bool:
+        if self.grows:
+            return lists.long(self.model)
+        return all(LOOKUP_SEP in field for field in self.search_fields)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         own = {"teaches": self.teaches, "list_title": self.list_title, "new_title": self.new_title}

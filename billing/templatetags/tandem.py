@@ -182,6 +182,12 @@ def percent(value: int | Decimal | None) -> str:
 
 
 @register.filter
+def ending(card: Any) -> str:
+    """A card as somebody knows it: "Visa ending 4242". Of whatever has `brand` and `last4`."""
+    return f"{card.brand.title()} {_('ending')} {card.last4}"
+
+
+@register.filter
 def times(ratio: Decimal | None) -> str:
     """How many times as much: Decimal("1.42") -> "1.42×"; an en dash for nothing."""
     return number(ratio) if ratio is None or ratio == "" else f"{number(ratio)}×"

@@ -15,6 +15,7 @@ from billing import cards, customers, switching
 from billing.gateway import ProviderUnreachable, SetupOutcome
 from billing.models import CollectionMethod, Invoice, PaymentMethod, Refund
 from billing.refusals import Refused
+from billing.templatetags.tandem import ending
 from portal import access, reading
 from portal.access import Visit
 from portal.forms import DetailsForm, refuse
@@ -114,7 +115,7 @@ def _invoice(visit: Visit, pk: str) -> Invoice | None:
 
 
 def _label(outcome: SetupOutcome) -> str:
-    return f"{outcome.card.brand.title()} ending {outcome.card.last4}" if outcome.card else "The card"
+    return ending(outcome.card) if outcome.card else "The card"
 
 
 def _card_page(request: HttpRequest, visit: Visit, error: str = "") -> HttpResponse:
