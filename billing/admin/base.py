@@ -151,6 +151,8 @@ class Teaching(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
     # Its rows become more with time, not with customers: nothing about it may read them all.
     grows = False
+    # What is looked through beside `search_fields` until it has grown: parts of texts, of which no index knows.
+    while_short: Sequence[str] = ()
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         return lists.filters(self.model, super().get_list_filter(request))
@@ -178,6 +180,9 @@ class Teaching(admin.ModelAdmin):
         if not text or not self._sought_by_indexes():
             return super().get_search_results(request, rows, text)
         return lists.sought(rows, text, self.search_fields), False
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [*self.search_fields, *self.while_short]
 
     def _sought_by_indexes(self) -> bool:
         if self.grows:

@@ -203,6 +203,7 @@ class WebhookDeliveryAdmin(Screen):
     list_display = ("created_at", "type", "object_id", "endpoint", state(), figure("attempts"), "next_at")
     list_filter = ("status", "endpoint")
     search_fields = ("object_id",)
+    while_short = ("event__type",)
     grows = True
     list_select_related = ("endpoint", "event")
     ordering = ("-id",)

@@ -88,6 +88,7 @@ class MailAdmin(Screen):
     list_filter = (StandingFilter, KindFilter)
     list_select_related = ("customer",)
     search_fields = ("recipient", "customer__name", "customer__email")
+    while_short = ("subject",)
     grows = True
     ordering = ("-pk",)
     template = "admin/tandem/sent_mail.html"

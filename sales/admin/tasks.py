@@ -247,6 +247,7 @@ class SignalAdmin(Screen):
     list_display = ("customer", "rule", state("weight"), "sentence", state(), "occurred_at")
     list_filter = ("rule", "weight", "status")
     search_fields = ("customer__name", "customer__email")
+    while_short = ("sentence",)
     grows = True
     ordering = ("-pk",)
     list_select_related = ("customer", "rule")

@@ -128,6 +128,19 @@ def test_one_that_has_not_grown_yet_is_looked_through_for_parts_of_texts(admin_c
     assert not shown(admin_client, "/admin/billing/invoice/", q=number[-6:].lower()).result_list
 
 
+@pytest.mark.parametrize(
+    ("where", "part"),
+    [("billing/mail", "your mess"), ("billing/webhookdelivery", "created"), ("sales/signal", "engag")],
+)
+def test_words_of_no_index_are_looked_through_until_it_has_grown(
+    admin_client, things, monkeypatch, where, part
+):
+    monkeypatch.setattr(lists, "MOST", 10_000)
+    assert shown(admin_client, f"/admin/{where}/", q=part).result_list
+    monkeypatch.setattr(lists, "MOST", 0)
+    assert not shown(admin_client, f"/admin/{where}/", q=part).result_list
+
+
 def test_a_number_is_found_as_it_is_written_or_in_small_letters(admin_client, things):
     number = Invoice.objects.exclude(number="").first().number
     for typed in (number, number.lower(), f" {number} "):
