@@ -232,13 +232,19 @@ INVARIANTS = (
             union all select id, part ->> 'id' from billing_discount, jsonb_array_elements(parts) part),
         held as (
             select p.*, lag(discount_id) over (partition by subscription_id order by start_on, end_on, id) before,
-                case jsonb_typeof(wishes #> '{ends,discount}') when 'array' then wishes #> '{ends,discount}'
-                    else jsonb_build_array(wishes #> '{ends,discount}') end gone
-            from billing_phase p)
+                case jsonb_typeof(wishes #> '{ends,discount}') when 'string'
+                    then jsonb_build_array(wishes #> '{ends,discount}') else wishes #> '{ends,discount}' end gone
+            from billing_phase p),
+        given as (
+            select h.subscription_id, h.start_on, m.member from held h join members m on m.id = h.discount_id
+            where m.member not in (select b.member from members b where b.id = h.before))
         select 'sub_' || replace(h.subscription_id::text, '-', '') || ' from ' || h.start_on || ': ' || m.member
         from held h join members m on m.id = h.discount_id
         where h.wishes #> '{ends,discount}' is not null and not h.wishes ?| array['discount', 'plan']
-            and (h.gone ? m.member or m.member not in (select b.member from members b where b.id = h.before))"""),
+            and (h.gone ? m.member and not exists (
+                    select 1 from given g where (g.subscription_id, g.member) = (h.subscription_id, m.member)
+                        and g.start_on > (h.gone ->> m.member)::date and g.start_on < h.start_on)
+                or m.member not in (select b.member from members b where b.id = h.before))"""),
     Invariant("I-28", "what was bought once is one subscription", """
         select source from billing_subscription where source is not null group by 1 having count(*) > 1"""),
     Invariant("I-29", "a quantity is a number from nothing to a thousand million", """
@@ -255,7 +261,7 @@ INVARIANTS = (
         having max(sequence) <> count(*) + case when {FORGOTTEN} > '-infinity' then min(sequence) - 1 else 0 end"""),
     Invariant("I-32c", "every fact is owed to the endpoints that ask for it, but those about themselves", """
         select w.url || ' ' || e.number from billing_webhookendpoint w join billing_event e
-            on e.livemode = w.livemode and (w.event_types = '{}' or e.type = any(w.event_types))
+            on e.livemode = w.livemode and tandem_asks_for(w.event_types, e.type)
             and e.recorded_at > greatest(w.listening_since + interval '1 minute', now() - interval '29 days')
             and e.object_id <> 'we_' || replace(w.id::text, '-', '')
         where w.disabled_at is null and not exists (

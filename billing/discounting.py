@@ -112,7 +112,7 @@ def lasting(specs: Sequence[PhaseSpec], given: PhaseSpec, discounts: Iterable[Di
             cycle = Cycle(Interval(interval_of(first)), first.anchor_on)
             periods = 1 if discount.duration == "once" else discount.periods or 1
             last = cycle.boundary(cycle.index_at(first.start_on) + periods)
-            found = [part for spec in found for part in _ended(spec, last, discount)]
+            found = [part for spec in found for part in _ended(spec, last, discount, given.start_on)]
     return found
 
 
@@ -124,19 +124,18 @@ def _first_paid(specs: Sequence[PhaseSpec], given: PhaseSpec) -> PhaseSpec:
     return next(after, given)
 
 
-def _ended(spec: PhaseSpec, last: date, discount: Discount) -> list[PhaseSpec]:
+def _ended(spec: PhaseSpec, last: date, discount: Discount, given_on: date) -> list[PhaseSpec]:
     """The phase cut where the discount ends. One that begins there and follows what is before it remembers that;
     agreed terms (a quote's) stay what they are."""
     if spec.start_on == last and not spec.empty and spec.wishes is not None:
-        ends = spec.wishes.get("ends", {})
-        gone = [*wishes.gone(ends), discount.pk]
-        return [replace(spec, wishes={**spec.wishes, "ends": {**ends, "discount": gone}})]
+        ends = wishes.ending(spec.wishes.get("ends", {}), discount, given_on)
+        return [replace(spec, wishes={**spec.wishes, "ends": ends})]
     held = spec.discount is not None and discount in spec.discount.members
     if not (held and spec.start_on < last and (spec.end_on is None or last < spec.end_on)):
         return [spec]
     assert spec.discount is not None
     rest = replace(
         spec, start_on=last, discount=spec.discount.without([discount.pk]), starts_at=None, row=None, prorate=True,
-        wishes={"ends": {"discount": [discount.pk]}},
+        wishes={"ends": wishes.ending({}, discount, given_on)},
     )  # fmt: skip
     return [replace(spec, end_on=last), rest]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from billing import invoicing, timelines
+from billing import invoicing, timelines, wishes
 from billing.choosing import interval_of, seats
 from billing.events import record
 from billing.falling_due import current, finish
@@ -25,6 +25,7 @@ from billing.subscribing import (
     settle_derived,
     subscribe,
 )
+from billing.timelines import PhaseSpec
 
 
 class NothingToUndo(Refused):
@@ -48,14 +49,14 @@ def cancel(
     subscription = current(subscription, now)
     if subscription.status == Subscription.Status.CANCELED:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
-    on = _ends(subscription, effective, now)
+    specs = _planned(subscription, effective, now)
+    on = _ends(subscription, specs, effective, now)
     subscription.end_on, subscription.cancel_reason = on, reason
     subscription.credit_unused, subscription.canceled_at = credit_unused, now
     subscription.save(update_fields=["end_on", "cancel_reason", "credit_unused", "canceled_at"])
     if subscription.status == Subscription.Status.INCOMPLETE and on <= subscription.start_on:
         finish(subscription, now=now, actor=actor)
         return answer(on, invoicing.nothing())
-    specs = timelines.planned(subscription)
     today = timelines.reached(subscription, specs, now)
     if on > today + timedelta(days=effective == "now"):
         return _cancel_later(subscription, on, now=now, actor=actor)
@@ -75,9 +76,18 @@ def _last_papers(subscription: Subscription, on: date, *, now: datetime, actor: 
     return invoicing.joined(returned, rest)
 
 
-def _ends(subscription: Subscription, effective: Effective, now: datetime) -> date:
-    """The first day without service. Nobody is billed for a day of a start that lay ahead."""
+def _planned(subscription: Subscription, effective: Effective, now: datetime) -> list[PhaseSpec]:
+    """The phases that it ends; what waits for a later hour of the day on which it ends at once never begins."""
     specs = timelines.planned(subscription)
+    if effective != "now":
+        return specs
+    for row in [spec.row for spec in timelines.later_today(subscription, specs, now)]:
+        specs = wishes.without(specs, next(spec for spec in specs if spec.row == row))
+    return timelines.without_hours(subscription, specs, now)
+
+
+def _ends(subscription: Subscription, specs: list[PhaseSpec], effective: Effective, now: datetime) -> date:
+    """The first day without service. Nobody is billed for a day of a start that lay ahead."""
     on = effective_day(subscription, specs, effective, now)
     if subscription.status == Subscription.Status.INCOMPLETE:
         return on

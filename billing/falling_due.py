@@ -7,6 +7,7 @@ is due for the one subscription happens first, by the functions of the run, and 
 after the run. A preview sees the same (`as_current`) and leaves nothing behind.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -30,10 +31,12 @@ from billing import (
     sharing,
     timelines,
 )
+from billing.away import is_away
 from billing.events import Fact, record, record_many
 from billing.maths.periods import ONE_DAY, add_months, midnight
 from billing.models import BillingFailure, CollectionMethod, Customer, Discount, Subscription, TestClock
 from billing.moves import move
+from billing.refusals import Refused
 from billing.timelines import PhaseSpec
 
 # What no paper says of a subscription and its customer.
@@ -41,6 +44,14 @@ NOT_ASKED = [f"{of}{name}" for of in ("", "customer__") for name in ("metadata",
 DERIVED = ("billed_through", "current_period_start", "current_period_end", "next_due_at", "mrr", "arr")
 
 type Specs = Sequence[PhaseSpec]
+
+log = logging.getLogger(__name__)
+
+
+class NotBilled(Refused):
+    """What is due for it first could not be billed, so the act did not happen either: a run sets it aside for staff."""
+
+    code = "subscription_not_billed"
 
 
 # -- Before an act ------------------------------------------------------------------------------------------
@@ -79,16 +90,30 @@ def catch_up(rows: Iterable[Subscription], now: datetime) -> bool:
     """Do what has fallen due for these by `now`, day by day, with what shares their papers. Call inside a transaction.
     Whether anything was due: then the rows in memory say what was before.
 
-    One that was set aside is tried again, and raises what kept it from being billed.
+    One that was set aside is tried again. Raises NotBilled where that fails, what the database says when it is away,
+    and StaleMove.
     """
     late = [row for row in rows if _is_due(row, now)]
     for row in late:
-        renewing.renew(row, now)
-        while claimed := claim(_with_siblings(row, now), row.customer.test_clock, 1):
-            bill(claimed, now)
+        _bill_late(row, now)
     if late:
         BillingFailure.objects.filter(subscription__in=late).delete()
     return bool(late)
+
+
+def _bill_late(row: Subscription, now: datetime) -> None:
+    try:
+        with transaction.atomic():
+            renewing.renew(row, now)
+            while claimed := claim(_with_siblings(row, now), row.customer.test_clock, 1):
+                bill(claimed, now)
+    except Exception as error:
+        if is_away(error) or isinstance(error, moves.StaleMove):
+            raise
+        log.exception("%s could not be billed before an act on it", row.pk)
+        raise NotBilled(
+            "What is due on this subscription could not be billed, so nothing was changed. We are looking into it."
+        ) from error
 
 
 def _is_due(row: Subscription, now: datetime) -> bool:

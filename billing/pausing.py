@@ -59,7 +59,7 @@ def pause(
     """Stop from today, from the period's or contract's end or from a later day, which is already free, until a day, or
     until somebody resumes it. One that waits can be removed like a change (`subscribing.remove_change`).
 
-    Raises NotLive, TrialNotPaused, InvalidDate.
+    Raises NotLive, TrialNotPaused, ChangeWaits, InvalidDate.
     """
     subscription = current(subscription, now)
     plan = _paused(subscription, now, effective, resume_at, reason)
@@ -78,7 +78,7 @@ def _pause_later(subscription: Subscription, plan: _Plan, *, now: datetime, acto
     record("subscription.changed", subject=subscription, actor=actor, now=now, data=data)
     return answer(
         plan.on, invoicing.nothing(), next=subscribing.next_paper(subscription, now),
-        phase=subscribing.waiting(subscription, plan.on, now),
+        phase=subscribing.waiting(subscription, plan.on, now, pause=True),
     )  # fmt: skip
 
 
@@ -110,8 +110,11 @@ def _paused(
     if not subscription.is_live:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
     today = timelines.local_day(subscription, now)
-    specs = _without_another(timelines.planned(subscription), today)
+    specs = timelines.planned(subscription)
+    specs = _without_another(specs, timelines.reached(subscription, specs, now))
     on = subscribing.effective_day(subscription, specs, effective, now)
+    if on == today:
+        subscribing.refuse_before_another(subscription, specs, now, field="effective")
     until = local_date(resume_at, subscription.timezone) if isinstance(resume_at, datetime) else resume_at
     _refuse_days(subscription, on, until, today)
     facts = {"resume_on": until.isoformat() if until else None, "reason": reason}
@@ -126,8 +129,8 @@ def _paused(
     return _Plan(wishes.follow(free, until - ONE_DAY) if until else free, on, on <= today, facts)
 
 
-def _without_another(specs: Sequence[PhaseSpec], today: date) -> list[PhaseSpec]:
-    other = next((spec for spec in specs if spec.start_on > today and wishes.pauses(spec)), None)
+def _without_another(specs: Sequence[PhaseSpec], reached: date) -> list[PhaseSpec]:
+    other = next((spec for spec in specs if spec.start_on > reached and wishes.pauses(spec)), None)
     return list(specs) if other is None else wishes.without(specs, other)
 
 
@@ -149,7 +152,8 @@ def _free(spec: PhaseSpec) -> PhaseSpec:
 
 @transaction.atomic
 def resume(*, subscription: Subscription, now: datetime, actor: str) -> Change:
-    """End the pause today, which is billed again to the end of its period. Raises NotPaused."""
+    """End the pause today, which is billed again to the end of its period; what waits for a later hour of today begins
+    with it. Raises NotPaused."""
     subscription = current(subscription, now)
     specs = _resumed(subscription, now)
     timelines.write(subscription, specs)
@@ -170,12 +174,12 @@ def _resumed(subscription: Subscription, now: datetime) -> list[PhaseSpec]:
     if subscription.status != Subscription.Status.PAUSED:
         raise NotPaused("The subscription is not paused.")
     today = timelines.local_day(subscription, now)
-    specs = timelines.split(
-        timelines.planned(subscription), today, wishes=wishes.GOES_ON, source="resume", starts_at=None
-    )
-    return [
+    specs = timelines.without_hours(subscription, timelines.planned(subscription), now)
+    specs = timelines.split(specs, today, wishes=wishes.GOES_ON, source="resume", starts_at=None)
+    going_on = [
         replace(spec, free=False, paused=False)
         if spec.paused and spec.start_on >= today and not spec.empty
         else spec
         for spec in specs
     ]
+    return wishes.without_way_back(going_on, today)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from django.db import models, transaction
 
@@ -40,7 +41,7 @@ from billing.choosing import (
 from billing.events import record
 from billing.falling_due import collect, end_trial, locked, set_collection, terms_of
 from billing.maths import timeline
-from billing.maths.periods import add_months, local_date, midnight
+from billing.maths.periods import ONE_DAY, add_months, local_date, midnight
 from billing.models import (
     CollectionMethod,
     Customer,
@@ -58,7 +59,7 @@ from billing.timelines import PhaseSpec, with_end
 from billing.wishes import KEEP, Wish
 
 __all__ = [
-    "KEEP", "Change", "CollectionNotAllowed", "Contract", "Effective", "InvalidDate", "InvalidQuantity",
+    "KEEP", "Change", "ChangeWaits", "CollectionNotAllowed", "Contract", "Effective", "InvalidDate", "InvalidQuantity",
     "InvalidTrial", "NoSuchChange", "NotLive", "PlanNeedsQuote", "TooFarBack",
     "UnknownPrice", "answer", "bill_now", "change", "check_collection", "choose_items",
     "effective_day", "follow_on", "interval_of", "next_after", "next_paper", "paid_until", "pending_changes",
@@ -80,6 +81,12 @@ class CollectionNotAllowed(Refused):
 
 class NotLive(Refused):
     code = "subscription_not_live"
+
+
+class ChangeWaits(Refused):
+    """Something else waits: for a later hour of today, or for the day on which a trial that is moved is to end."""
+
+    code = "change_waits"
 
 
 class NoSuchChange(Refused):
@@ -392,7 +399,7 @@ def change(
     pause, too: then it goes on so.
 
     `wished`: see `wishes.Wish`. Raises NotLive, PlanNeedsQuote, PlanArchived, UnknownPrice, InvalidQuantity,
-    CollectionNotAllowed, DiscountRefused, InvalidDate, TooFarBack.
+    CollectionNotAllowed, DiscountRefused, ChangeWaits, InvalidDate, TooFarBack.
     """
     wish = Wish(**wished)
     counted = [] if wish.discount is KEEP else discounting.fresh(wish.discount)
@@ -506,6 +513,8 @@ def _changed(
     before = timelines.planned(subscription)
     reached = timelines.reached(subscription, before, now)
     on = effective_day(subscription, before, effective, now)
+    if on == timelines.local_day(subscription, now) and not wish.is_about_paying:
+        refuse_before_another(subscription, before, now, field="effective")
     old = timelines.spec_on(before, on)
     if old is None or (subscription.end_on is not None and on >= subscription.end_on):
         raise InvalidDate("The subscription has ended by then.", field="effective")
@@ -525,6 +534,22 @@ def _changed(
 def _refuse_closed(subscription: Subscription) -> None:
     if not subscription.is_live and subscription.status != Subscription.Status.INCOMPLETE:
         raise NotLive(f"The subscription is {subscription.get_status_display().lower()}.")
+
+
+def refuse_before_another(
+    subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime, *, field: str
+) -> None:
+    """A day has one set of terms: while something waits for a later hour of today, nothing else begins today. Raises
+    ChangeWaits."""
+    later = timelines.later_today(subscription, specs, now)
+    if later:
+        at = max(spec.starts_at for spec in later if spec.starts_at).astimezone(
+            ZoneInfo(subscription.timezone)
+        )
+        what = "A pause" if any(wishes.pauses(spec) for spec in later) else "A change"
+        raise ChangeWaits(
+            f"{what} waits for {at:%H:%M} today. Let it begin first, or remove it.", field=field
+        )
 
 
 def _refuse_unsold(
@@ -555,6 +580,8 @@ def _with_wish(
     source: str,
 ) -> list[PhaseSpec]:
     """The phases with the wish granted from `on`; one that lies ahead is kept as a wish."""
+    if on > reached and old.start_on == on and wishes.pauses(old):
+        return _before_pause(before, old, wish, on, effective, source)
     begun = _begun(old, wish, on, reached)
     made = wishes.terms(begun[0] if begun else old, wish, on)
     refuse_uncounted(made["plan"], [price for price, _ in made["items"]], wish.quantity, wish.quantities)
@@ -562,13 +589,34 @@ def _with_wish(
         merged = None if old.wishes is None else wishes.joined(old.wishes, wish, made["items"])
         fresh = [replace(old, **made, wishes=merged)]
     else:
-        starts_at = effective if isinstance(effective, datetime) else None
-        new = replace(
-            old, start_on=on, row=None, **made, source=source, starts_at=starts_at,
-            wishes=wish.stored(),
-        )  # fmt: skip
+        new = _next(old, made, wish, on, effective, source)
         fresh = [replace(old, end_on=on), *begun, new]
     return [each for spec in before for each in (fresh if spec is old else [spec])]
+
+
+def _next(
+    old: PhaseSpec, made: dict[str, Any], wish: Wish, on: date, effective: Effective, source: str
+) -> PhaseSpec:
+    """A phase of its own, up to the end of the one that it follows."""
+    starts_at = effective if isinstance(effective, datetime) else None
+    return replace(
+        old, start_on=on, row=None, **made, source=source, starts_at=starts_at, wishes=wish.stored()
+    )
+
+
+def _before_pause(
+    before: list[PhaseSpec], pause: PhaseSpec, wish: Wish, on: date, effective: Effective, source: str
+) -> list[PhaseSpec]:
+    """A change for the day on which a pause is to begin, as if it had been asked for first: each can be removed alone."""
+    at = before.index(pause)
+    last = before[at - 1]
+    if last.start_on == on:
+        first = _with_wish([last], last, wish, on, on - ONE_DAY, effective, source)
+        return wishes.follow([*before[: at - 1], *first, *before[at:]], on - ONE_DAY)
+    made = wishes.terms(last, wish, on)
+    refuse_uncounted(made["plan"], [price for price, _ in made["items"]], wish.quantity, wish.quantities)
+    new = replace(_next(last, made, wish, on, effective, source), end_on=on)
+    return wishes.follow([*before[:at], new, *before[at:]], on - ONE_DAY)
 
 
 def _begun(old: PhaseSpec, wish: Wish, on: date, reached: date) -> list[PhaseSpec]:
@@ -588,9 +636,10 @@ def pending_changes(subscription: Subscription, now: datetime) -> list[PhaseSpec
     return [s for s in specs if s.start_on > reached and wishes.removable(s)]
 
 
-def waiting(subscription: Subscription, on: date, now: datetime) -> str | None:
-    """The id under which the change of that day that was asked for last, and waits, can be removed."""
-    ids = [s.row.pk for s in pending_changes(subscription, now) if s.start_on == on and s.row]
+def waiting(subscription: Subscription, on: date, now: datetime, *, pause: bool = False) -> str | None:
+    """The id under which the change, or pause, of that day that was asked for last, and waits, can be removed."""
+    there = [s for s in pending_changes(subscription, now) if s.start_on == on and wishes.pauses(s) is pause]
+    ids = [s.row.pk for s in there if s.row]
     return ids[-1] if ids else None
 
 
@@ -619,7 +668,8 @@ def remove_change(*, subscription: Subscription, phase: str, now: datetime, acto
 def effective_day(
     subscription: Subscription, specs: Sequence[PhaseSpec], effective: Effective, now: datetime
 ) -> date:
-    """The first day of new terms. Raises InvalidDate for days before the subscription, TooFarBack."""
+    """The first day of new terms. Raises InvalidDate for days before the subscription and for hours that are still to
+    come today, TooFarBack."""
     today = timelines.local_day(subscription, now)
     if effective == "now":
         return max(today, subscription.start_on)
@@ -632,9 +682,21 @@ def effective_day(
     day = local_date(effective, subscription.timezone) if isinstance(effective, datetime) else effective
     if day < subscription.start_on:
         raise InvalidDate("The subscription starts after that.", field="effective")
+    if day == today and isinstance(effective, datetime) and effective > now:
+        _refuse_later_today(subscription, specs, now)
     if day < today - planning.LONGEST_BACKDATE:
         raise TooFarBack(f"At most {planning.LONGEST_BACKDATE.days} days back.", field="effective")
     return day
+
+
+def _refuse_later_today(subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> None:
+    """A day that has begun has had its papers. Before the start, or the end of a trial, it has not: what is asked for
+    joins what begins then."""
+    today = timelines.local_day(subscription, now)
+    if timelines.reached(subscription, specs, now) == today or timelines.later_today(
+        subscription, specs, now
+    ):
+        raise InvalidDate("Now or on a later day, not at a later hour of today.", field="effective")
 
 
 def paid_until(subscription: Subscription, specs: Sequence[PhaseSpec], today: date) -> date:

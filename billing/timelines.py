@@ -100,7 +100,7 @@ def discount_value(discount: Discount | None) -> discounts.Discount | None:
 
 def _part(member: Discount) -> discounts.Discount:
     return discounts.Discount(
-        key=member.pk, percent_off=member.percent_off, amount_off=member.amount_off, label=member.label,
+        key=member.pk, percent_off=member.percent_off, amount_off=member.amount_off, label=str(member),
         only=_only(member),
     )  # fmt: skip
 
@@ -304,6 +304,22 @@ def instant(subscription: Subscription, specs: Sequence[PhaseSpec], day: date) -
     ):
         exact.append(subscription.trial_end_at)
     return max(exact) if exact else midnight(day, subscription.timezone)
+
+
+def later_today(subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> list[PhaseSpec]:
+    """The changes that wait for a later hour of today, which are neither the start nor the end of a trial."""
+    today, own = local_day(subscription, now), (subscription.started_at, subscription.trial_end_at)
+    return [
+        spec
+        for spec in specs
+        if spec.start_on == today and spec.starts_at and spec.starts_at > now and spec.starts_at not in own
+    ]
+
+
+def without_hours(subscription: Subscription, specs: Sequence[PhaseSpec], now: datetime) -> list[PhaseSpec]:
+    """The same, what waits for a later hour of today (`later_today`) begun with the day."""
+    later = later_today(subscription, specs, now)
+    return [replace(spec, starts_at=None) if spec in later else spec for spec in specs]
 
 
 def write(subscription: Subscription, specs: Sequence[PhaseSpec]) -> None:

@@ -23,7 +23,7 @@ from billing.maths.periods import local_date, midnight
 from billing.models import Subscription
 from billing.planning import InvalidTrial
 from billing.refusals import Refused
-from billing.subscribing import Change, answer, settle_derived
+from billing.subscribing import Change, ChangeWaits, answer, settle_derived
 from billing.timelines import PhaseSpec
 
 type TrialEnd = Literal["now"] | date | datetime
@@ -43,12 +43,6 @@ class TrialAgreed(Refused):
     """The terms that follow were agreed for their days, as in a quote."""
 
     code = "trial_agreed"
-
-
-class ChangeWaits(Refused):
-    """Two changes cannot wait for one day that neither was asked for on top of the other."""
-
-    code = "change_waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +113,8 @@ def _planned(subscription: Subscription, trial_end: TrialEnd, now: datetime) -> 
     _refuse_agreed(subscription, specs, today)
     at = _end_at(subscription, trial_end, now)
     on = local_date(at, subscription.timezone)
+    if on == today:
+        subscribing.refuse_before_another(subscription, specs, now, field="trial_end")
     return _Plan(specs, moved(specs, on, at, today), at, on)
 
 

@@ -163,18 +163,35 @@ def pauses(spec: PhaseSpec) -> bool:
 
 def _unpaused(specs: Sequence[PhaseSpec], first: PhaseSpec) -> list[PhaseSpec]:
     """The phases as if no pause had begun with `first`, which stays for what else ends on its day."""
-    at = specs.index(first)
-    ends = {name: value for name, value in first.wishes["ends"].items() if name not in ("free", "paused")}  # type: ignore[index]
-    goes_on = next((spec for spec in specs[at:] if spec.wishes and _goes_on(spec.wishes)), None)
+    assert first.wishes is not None
+    at, ends = specs.index(first), _without_pause(first.wishes["ends"])
     found = [
         replace(spec, free=False, paused=False) if spec.paused and spec.start_on >= first.start_on else spec
         for spec in specs
     ]
-    if goes_on is not None and goes_on.wishes == GOES_ON:
-        found = _dropped(found, specs.index(goes_on))
+    found = without_way_back(found, first.start_on)
     if ends:
         return [*found[:at], replace(found[at], wishes={"ends": ends}), *found[at + 1 :]]
     return _dropped(found, at)
+
+
+def without_way_back(specs: Sequence[PhaseSpec], after: date) -> list[PhaseSpec]:
+    """The phases without the end of a pause that was to come after that day: it would end the next pause too. What else
+    was asked for that day, or ends on it, stays."""
+    found = list(specs)
+    for spec in specs:
+        if spec.start_on > after and spec.wishes and _goes_on(spec.wishes):
+            at, ends = found.index(spec), _without_pause(spec.wishes["ends"])
+            asked = {name: value for name, value in spec.wishes.items() if name != "ends"}
+            kept = {**asked, "ends": ends} if ends else asked
+            found = (
+                [*found[:at], replace(spec, wishes=kept), *found[at + 1 :]] if kept else _dropped(found, at)
+            )
+    return found
+
+
+def _without_pause(ends: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in ends.items() if name not in ("free", "paused")}
 
 
 def _goes_on(stored: Mapping[str, Any]) -> bool:
@@ -199,7 +216,7 @@ def on_top(specs: Sequence[PhaseSpec], spec: PhaseSpec) -> PhaseSpec:
     assert spec.wishes is not None
     before, day = specs[-1], spec.wishes.get("anchor", _billing_day(specs))
     made = terms(before, Wish.read(spec.wishes), spec.start_on)
-    new = replace(spec, **made | _ended(spec.wishes.get("ends", {}), made["discount"]))
+    new = replace(spec, **made | _ended(specs, spec, made["discount"]))
     if day is None or "anchor_on" not in spec.wishes.get("ends", {}):
         return new
     return replace(new, anchor_on=anchored(interval_of(new), spec.start_on, day))
@@ -211,22 +228,55 @@ def _billing_day(before: Sequence[PhaseSpec]) -> str | int | None:
     return next((spec.wishes["anchor"] for spec in trial if spec.wishes and "anchor" in spec.wishes), None)
 
 
-def _ended(ends: Mapping[str, Any], discount: Discount | None) -> dict[str, Any]:
-    """What the end of a trial, a pause or a discount sets, whatever else is wished for that day."""
+def _ended(specs: Sequence[PhaseSpec], spec: PhaseSpec, discount: Discount | None) -> dict[str, Any]:
+    """What the end of a trial, a pause or a discount sets, whatever else is wished for that day; `specs` come before."""
+    assert spec.wishes is not None
+    ends = spec.wishes.get("ends", {})
     found: dict[str, Any] = {name: ends[name] for name in ("free", "paused") if name in ends}
     if ends.get("paused"):
         found["prorate"] = True  # what is paid for its days is given back, whatever is changed with it
     if "anchor_on" in ends:
         found["anchor_on"] = date.fromisoformat(ends["anchor_on"])
     if discount is not None and "discount" in ends:
-        found["discount"] = discount.without(gone(ends))
+        found["discount"] = discount.without(_over(specs, spec))
     return found
 
 
-def gone(ends: Mapping[str, Any]) -> list[str]:
-    """The discounts that end on that day."""
-    named = ends.get("discount", [])
-    return [named] if isinstance(named, str) else list(named)
+def gone(ends: Mapping[str, Any]) -> dict[str, date]:
+    """The discounts that end on that day, each with the day from which it had been given; the last day there is where
+    that was not kept."""
+    named = ends.get("discount", {})
+    if isinstance(named, Mapping):
+        return {pk: date.fromisoformat(day) for pk, day in named.items()}
+    return dict.fromkeys([named] if isinstance(named, str) else named, date.max)
+
+
+def ending(ends: Mapping[str, Any], discount: Discount, given_on: date) -> dict[str, Any]:
+    """What ends on a day, and this discount with it; of one that was given twice until then, the later time counts."""
+    also = gone(ends)
+    also[discount.pk] = max(given_on, also.get(discount.pk, given_on))
+    return {**ends, "discount": {pk: day.isoformat() for pk, day in also.items()}}
+
+
+def _over(specs: Sequence[PhaseSpec], spec: PhaseSpec) -> list[str]:
+    """The discounts whose end this is. One that was dropped since, and given anew later or on this very day, lasts until
+    the end that it was given then."""
+    assert spec.wishes is not None
+    anew = Wish.read(spec.wishes).discount
+    named = [member.pk for member in anew.members] if isinstance(anew, Discount) else []
+    ends = gone(spec.wishes["ends"]).items()
+    return [pk for pk, given_on in ends if pk not in named and _held_since(specs, pk) <= given_on]
+
+
+def _held_since(specs: Sequence[PhaseSpec], discount: str) -> date:
+    """The first of the days in a row, up to the end of these phases, on which the discount held."""
+    found = date.min
+    for spec in reversed(specs):
+        if not spec.empty:
+            if spec.discount is None or discount not in [member.pk for member in spec.discount.members]:
+                break
+            found = spec.start_on
+    return found
 
 
 def joined(earlier: Mapping[str, Any], later: Wish, items: Items) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from billing import customers, ending, invoicing, owing, pausing, reasons, subscribing, timelines
+from billing import customers, ending, falling_due, invoicing, owing, pausing, reasons, subscribing, timelines
 from billing.events import record
 from billing.models import Entitlement, Plan, Subscription
 from billing.refusals import Refused
@@ -55,7 +55,7 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
     running = [
         {
             "terms": one, "waiting": _agreed(visit, one), "words": wording.terms(one.running),
-            "back": pausing.preview_resume(subscription=one.subscription, now=visit.now) if one.paused else None,
+            "back": _back(visit, one) if one.paused else None,
             "next": invoicing.upcoming(subscription=one.subscription, now=visit.now, facts=facts),
             "paid_until": _paid_until(visit, one), "ends_on": _ends_on(visit, one), "monthly": one.interval == "month",
         }
@@ -65,6 +65,14 @@ def plan(request: HttpRequest, visit: Visit) -> HttpResponse:
     offers = [wording.offer(p, currency=visit.customer.currency, current=current) for p in _plans()]
     context = {"running": running, "offers": offers, "reasons": REASONS}
     return access.show(request, visit, "portal/plan.html", context)
+
+
+def _back(visit: Visit, one: Terms) -> subscribing.Change | None:
+    """What going on now costs; None where that cannot be said, as what fell due in the pause could not be billed."""
+    try:
+        return pausing.preview_resume(subscription=one.subscription, now=visit.now)
+    except falling_due.NotBilled:
+        return None
 
 
 def _agreed(visit: Visit, one: Terms) -> list[tuple[str, str]]:

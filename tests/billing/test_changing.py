@@ -300,6 +300,85 @@ def test_a_plan_grants_its_trial_once(clock, make_customer, subscribe, books):
     assert refused.value.code == "invalid_trial"
 
 
+# -- On the day of a pause --------------------------------------------------------------------------------
+
+
+def scheduled(subscription, clock, acts):
+    """What waits under which id, as it was answered, of a change and a pause for 15 February."""
+    do = {
+        "change": lambda: subscribing.change(
+            subscription=subscription, now=clock.now, actor="user:1", plan=plan("business"), effective=date(2026, 2, 15)
+        ),
+        "pause": lambda: pausing.pause(
+            subscription=subscription, now=clock.now, actor="user:1", effective=date(2026, 2, 15),
+            resume_at=date(2026, 3, 15),
+        ),
+    }  # fmt: skip
+    return {act: do[act]().phase for act in acts}
+
+
+@pytest.mark.parametrize("acts", [("change", "pause"), ("pause", "change"), ("pause", "change", "pause")])
+@pytest.mark.parametrize(
+    ("removed", "expected"),
+    [
+        (None, [87_00, 3 * 79_00]),
+        ("change", [87_00, 87_00]),
+        ("pause", [87_00, 3 * 79_00, 3 * 79_00]),
+    ],
+)
+def test_a_change_and_a_pause_of_one_day_are_two(sub, clock, advance, books, acts, removed, expected):
+    ids = scheduled(sub, clock, acts)
+    assert {spec.row.pk for spec in subscribing.pending_changes(sub, clock.now)} == set(ids.values())
+    assert len(ids) == len(set(ids.values())) == 2
+    if removed:
+        subscribing.remove_change(subscription=sub, phase=ids[removed], now=clock.now, actor="user:1")
+    advance(clock, to=datetime(2026, 3, 20, tzinfo=UTC))
+    assert billed(sub) == expected
+
+
+def test_a_pause_that_is_resumed_early_leaves_nothing_behind(sub, change, clock, advance, books):
+    pausing.pause(subscription=sub, now=clock.now, actor="user:1", resume_at=date(2026, 3, 20))
+    advance(clock, to=datetime(2026, 2, 20, 9, tzinfo=UTC))
+    pausing.resume(subscription=sub, now=clock.now, actor="user:1")
+    assert [spec.start_on for spec in timelines.planned(sub) if not spec.empty][-1] == date(2026, 2, 20)
+    advance(clock, to=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    sub.refresh_from_db()
+    pausing.pause(subscription=sub, now=clock.now, actor="user:1")
+    sub.refresh_from_db()
+    change(sub, net_days=60)
+    papers = len(billed(sub))
+    advance(clock, to=datetime(2026, 5, 1, tzinfo=UTC))
+    sub.refresh_from_db()
+    assert (sub.status, len(billed(sub))) == ("paused", papers)
+
+
+@pytest.mark.parametrize("back", ["resumed", "removed"])
+def test_a_change_on_the_day_on_which_a_pause_was_to_end_does_not_end_another(
+    sub, change, clock, advance, books, back
+):
+    pausing.pause(
+        subscription=sub, now=clock.now, actor="user:1", effective=date(2026, 1, 20), resume_at=date(2026, 3, 20)
+    )  # fmt: skip
+    change(sub, quantity=4, effective=date(2026, 3, 20))
+    if back == "removed":
+        waiting = next(
+            s for s in subscribing.pending_changes(sub, clock.now) if s.start_on == date(2026, 1, 20)
+        )
+        subscribing.remove_change(subscription=sub, phase=waiting.row.pk, now=clock.now, actor="user:1")
+    advance(clock, to=datetime(2026, 1, 25, 9, tzinfo=UTC))
+    sub.refresh_from_db()
+    if back == "resumed":
+        pausing.resume(subscription=sub, now=clock.now, actor="user:1")
+    sub.refresh_from_db()
+    pausing.pause(subscription=sub, now=clock.now, actor="user:1")
+    sub.refresh_from_db()
+    change(sub, net_days=60)
+    advance(clock, to=datetime(2026, 5, 1, tzinfo=UTC))
+    sub.refresh_from_db()
+    assert sub.status == "paused"
+    assert told(sub)[-1] == ("pro", 4, "2026-03-20")
+
+
 # -- Discounts --------------------------------------------------------------------------------------------
 
 
@@ -339,6 +418,57 @@ def test_a_discount_ends_on_its_day_although_the_plan_has_changed(
     advance(clock, days=60)
     assert billed(sub)[-2:] == [3 * 79_00 * 9 // 10, 3 * 79_00]
     assert told(sub)[-1][0] == "business"
+
+
+def test_several_discounts_that_are_named_again_cost_nothing_else(
+    clock, make_customer, subscribe, change, advance, books
+):
+    named = [discount(code=code, percent_off=percent) for code, percent in (("TEN", 10), ("FIVE", 5))]
+    sub = subscribe(make_customer(clock, tax_exempt=True), discount=discounting.together(named))
+    advance(clock, days=3)
+    again = discounting.together([Discount.objects.get(pk=each.pk) for each in named])
+    assert list(change(sub, discount=again).lines) == []
+    assert change(sub, discount=again, quantity=4).due_now > 0
+
+
+def test_a_discount_that_is_dropped_and_given_anew_lasts_its_whole_time_again(
+    clock, make_customer, subscribe, change, advance, books
+):
+    given = discount(duration="repeating", periods=2)
+    sub = subscribe(make_customer(clock, tax_exempt=True), discount=given)
+    change(sub, discount=None)
+    advance(clock, to=datetime(2026, 2, 15, 12, tzinfo=UTC))
+    change(sub, discount=given)
+    advance(clock, to=datetime(2026, 4, 20, tzinfo=UTC))
+    assert billed(sub)[-2:] == [78_30, 87_00]
+
+
+@pytest.mark.parametrize(
+    ("removed", "expected"),
+    [(0, [78_30, 87_00, 78_30, 78_30, 78_30, 87_00]), (2, [78_30, 78_30, 78_30, 87_00, 87_00, 87_00])],
+)
+def test_a_discount_ends_when_it_was_given_for_unless_it_is_given_anew_before(
+    clock, make_customer, subscribe, change, advance, books, removed, expected
+):
+    given = discount(duration="repeating", periods=3)
+    sub = subscribe(make_customer(clock, tax_exempt=True), discount=given)
+    change(sub, discount=None, effective=date(2026, 2, 15))
+    change(sub, discount=given, effective=date(2026, 3, 15))
+    for waiting in subscribing.pending_changes(sub, clock.now)[:removed]:
+        subscribing.remove_change(subscription=sub, phase=waiting.row.pk, now=clock.now, actor="user:1")
+    advance(clock, to=datetime(2026, 6, 20, tzinfo=UTC))
+    assert billed(sub) == expected
+
+
+def test_a_discount_that_is_given_anew_for_the_day_on_which_it_ends_goes_on(
+    clock, make_customer, subscribe, change, advance, books
+):
+    given = discount(duration="once")
+    sub = subscribe(make_customer(clock, tax_exempt=True), discount=given)
+    change(sub, discount=given, effective=date(2026, 2, 15))
+    change(sub, quantity=4, effective=date(2026, 2, 14))
+    advance(clock, to=datetime(2026, 3, 20, tzinfo=UTC))
+    assert billed(sub)[-2:] == [4 * 29_00 * 9 // 10, 4 * 29_00]
 
 
 @pytest.mark.parametrize(

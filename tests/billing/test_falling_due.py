@@ -314,6 +314,28 @@ def test_one_that_was_set_aside_is_tried_again(live, books) -> None:
     assert (row.status, BillingFailure.objects.count()) == ("active", 0)
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        asking(subscribing.change, quantity=5),
+        asking(ending.cancel, effective="now"),
+        lambda row, now: subscribing.preview(subscription=row, now=now, quantity=5),
+    ],
+)
+def test_what_cannot_be_billed_is_a_refusal_that_changes_nothing(live, monkeypatch, caplog, act) -> None:
+    row = live(GAPS["a trial is over"])
+    BillingFailure.objects.create(subscription=row, reason="no such price", at=row.customer.now)
+    before, facts = model_to_dict(row), Event.objects.count()
+    monkeypatch.setattr(falling_due.invoicing, "bill_many", lambda *_, **__: {}["no such price"])
+    with pytest.raises(falling_due.NotBilled) as refused:
+        act(row, row.customer.test_clock.now)
+    assert refused.value.code == "subscription_not_billed"
+    row.refresh_from_db()
+    assert (model_to_dict(row), Event.objects.count()) == (before, facts)
+    assert BillingFailure.objects.get().subscription == row
+    assert row.pk in caplog.text
+
+
 def _alike(act: Callable[..., Any], after: Subscription, before: Subscription) -> bool:
     """Whether the act was done, in both lives with the same end; then it is taken back."""
     with transaction.atomic():

@@ -32,7 +32,6 @@ from billing import (
     subscribing,
     trialing,
 )
-from billing import wishes as rules
 from billing.models import (
     CreditNote,
     CreditNoteLine,
@@ -179,10 +178,11 @@ class Model:
         return [day for day, _ in self.wishes if day >= today] + pauses
 
     def remove(self, today: date, gone: date) -> None:
-        if gone == self.pause_on and gone > today and gone in self.paused:
-            self.paused = {day for day in self.paused if day <= today}
-        else:
+        """A change before a pause of the same day, which begins on top of it."""
+        if any(day == gone for day, _ in self.wishes):
             self.wishes = [pair for pair in self.wishes if pair[0] != gone]
+        else:
+            self.paused = {day for day in self.paused if day <= today}
 
     def _last(self, names: tuple[str, ...], terms: dict[str, Any], start: date) -> dict[str, date | None]:
         """The first day without each of them: its periods are counted from the one that holds the start."""
@@ -283,7 +283,6 @@ class Life:
     def _change(self, now: dict[str, Any], wish: dict[str, Any], number: int) -> None:
         wish = {name: as_row(name, value) for name, value in wish.items()}
         effective: Any = "now" if number == 0 else self.today + number * DAY
-        self._refuse_shared(self.today + number * DAY, pauses=True)
         shown = subscribing.preview(subscription=self.row, now=self.clock.now, effective=effective, **wish)
         done = subscribing.change(**now, effective=effective, **wish)
         assert (shown.total, [line.net for line in shown.lines]) == (
@@ -307,18 +306,11 @@ class Life:
 
     def _pause_later(self, now: dict[str, Any], _wish: None, number: int) -> None:
         on = self.today + number * DAY
-        self._refuse_shared(on, pauses=False)
         shown = pausing.preview_pause(
             subscription=self.row, now=self.clock.now, effective=on, resume_at=on + PAUSE
         )
         done = pausing.pause(**now, effective=on, resume_at=on + PAUSE)
         assert (shown.next.on, shown.next.result.total) == (done.next.on, done.next.result.total)
-
-    def _refuse_shared(self, day: date, pauses: bool) -> None:
-        """A change and a pause of one day are removed together; the model tells them apart."""
-        waiting = subscribing.pending_changes(self.row, self.clock.now)
-        if any(spec.start_on == day and rules.pauses(spec) is pauses for spec in waiting):
-            raise Refused("two of one day")
 
     def _resume(self, now: dict[str, Any], _wish: None, _number: int) -> None:
         pausing.resume(**now)
@@ -531,6 +523,26 @@ LAST_HOURS = World(trial=9 * DAY, early=True)
     world=World(),
     story=[(40, ("goodwill", None, 30)), (5, ("pay", None, 150)), (0, ("pay", None, 50))],
     rest=3,
+)
+@example(
+    world=World(),
+    story=[
+        (9, ("pause later", None, 9)),
+        (0, ("change", {"plan": "large"}, 9)),
+        (0, ("pause later", None, 9)),
+        (0, ("change", {"quantity": 5}, 9)),
+        (0, ("remove", None, 0)),
+        (0, ("change", {"interval": "year"}, 9)),
+    ],
+    rest=30,
+)
+@example(
+    world=World(trial=40 * DAY, discount=("much twice", "third", "half once")),
+    story=[
+        (17, ("change", {"discount": (), "plan": "small"}, 0)),
+        (46, ("change", {"plan": "small", "interval": "year", "discount": ("half once",)}, 0)),
+    ],
+    rest=13,
 )
 def test_any_life_costs_what_its_days_cost(begin, world, story, rest) -> None:
     with transaction.atomic():

@@ -269,7 +269,7 @@ def test_two_changes_do_not_meet_on_one_day(trial) -> None:
     one, large = trial(), Plan.objects.get(code="large")
     one.change(plan=large, effective=date(2024, 1, 20))
     one.change(quantity=5, effective="period_end")
-    with pytest.raises(trialing.ChangeWaits):
+    with pytest.raises(subscribing.ChangeWaits):
         one.end(date(2024, 1, 20))
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils.formats import date_format
 
+from billing import falling_due
 from billing.maths.periods import add_months
 from billing.models import Customer, Invoice, Seller
 
@@ -120,3 +121,18 @@ def test_a_change_that_waits_can_be_taken_back(alice, nova, sub):
     assert subscribing.pending_changes(sub, nova.now + timedelta(seconds=1)) == []
     again = alice.post(at(sub, "unplan"), {"change": change}, follow=True)
     assert "There is no such change that waits." in again.text
+
+
+def test_a_pause_whose_end_cannot_be_billed_still_shows_the_plan(
+    alice, sub, card, allowed, clock, advance, monkeypatch
+):
+    alice.post(at(sub, "pause"), {"months": "1"})
+    monkeypatch.setattr(falling_due.invoicing, "bill_many", lambda *_, **__: {}["no such price"])
+    advance(clock, days=40)
+    answer = alice.get("/portal/plan/")
+    assert "cannot be worked out just now" in answer.text
+    assert at(sub, "resume") not in answer.text
+    told = alice.post(at(sub, "resume"), {"due": "0"}, follow=True).text
+    assert "could not be billed, so nothing was changed" in told
+    sub.refresh_from_db()
+    assert sub.status == "paused"

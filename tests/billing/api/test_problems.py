@@ -19,6 +19,8 @@ CASES = [
     ("text for an object", "POST", "customers", b'"a"', {}, 400, "invalid"),
     ("null for an object", "POST", "customers", b"null", {}, 400, "null"),
     ("duplicate key", "POST", "customers", b'{"name":"a","name":"b"}', {}, 400, "duplicate_key"),
+    ("half a character twice", "POST", "customers", rb'{"\ud800":1,"\ud800":2}', {}, 400, "invalid_characters"),
+    ("NUL twice", "POST", "customers", rb'{"metadata":{"\u0000":1,"\u0000":2}}', {}, 400, "invalid_characters"),
     ("5,000 digits", "POST", "customers", b'{"employees":' + b"9" * 5000 + b"}", {}, 400, "invalid_number"),
     ("2^63", "POST", "customers", b'{"name":"a","email":"a@b.example","employees":9223372036854775808}',
      {}, 400, "invalid"),
@@ -71,6 +73,24 @@ def test_it_refuses_and_writes_nothing(api, method, path, body, headers, status,
     ]
     assert not Customer.objects.exists()
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"name":"a","name":"b"}', "name"),
+        (b'{"billing_address":{"city":"Bonn","city":"Ulm"}}', "billing_address.city"),
+        (b'{"lines":[{"amount":"1"},{"amount":"2","amount":"3"}]}', "lines.1.amount"),
+        (b'{"metadata":{"a":{"":1,"":2}}}', "metadata.a."),
+        (b'{"name":"a","name":"b","metadata":{"k":1,"k":2}}', "name"),
+        (b'{"metadata":{"' + b"k" * 200 + b'":1,"' + b"k" * 200 + b'":2}}', "metadata." + "k" * 100),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("address", ["customers", "usage_events"])
+def test_a_name_given_twice_is_named_with_its_place(api, address, body, field):
+    [error] = api.send("POST", address, body).json()["errors"]
+    assert (error["field"], error["code"]) == (field, "duplicate_key")
+    assert error["message"].endswith("is given twice.")
 
 
 # -- Bodies that no length was given for, or that break off ---------------------------------------------------
