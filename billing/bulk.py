@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache, partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -290,12 +291,20 @@ def _stored(thing: models.Model) -> None:
 
 
 def _row(thing: models.Model) -> Row:
-    fields = [f for f in thing._meta.concrete_fields if not f.generated]
-    values = {f.attname: f.pre_save(thing, add=True) for f in fields}
-    by_database = {f.attname for f in fields if isinstance(values[f.attname], DatabaseDefault)}
-    if thing.pk is None:
-        by_database.add(str(thing._meta.pk.attname))
-    return {name: value for name, value in values.items() if name not in by_database}
+    values = {name: value_of(thing) for name, value_of in _values_of(type(thing))}
+    key = thing._meta.pk.attname
+    if values[key] is None:
+        del values[key]
+    return {name: value for name, value in values.items() if not isinstance(value, DatabaseDefault)}
+
+
+@cache
+def _values_of(model: type[models.Model]) -> list[tuple[str, Callable[[models.Model], Any]]]:
+    """Each field that is written, and how its value is had: few fields have one of their own making (`pre_save`)."""
+    return [
+        (f.attname, attrgetter(f.attname) if type(f).pre_save is models.Field.pre_save else partial(f.pre_save, add=True))
+        for f in model._meta.concrete_fields if not f.generated
+    ]  # fmt: skip
 
 
 def update(model: type[models.Model], rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -378,17 +387,24 @@ def _from_json(field: models.Field) -> Callable[[Any], Any]:
 
 def _instance(model: type[models.Model], row: Row) -> models.Model:
     """A stored row of the model; columns that were not read are deferred."""
-    names, columns = _read_as(model, tuple(row))
-    return model.from_db(connection.alias, names, [value(row[column]) for column, value in columns])
+    columns, names, others = _read_as(model, tuple(row))
+    values = [row[column] for column in columns]
+    for at, value in others:
+        values[at] = value(values[at])
+    return model.from_db(connection.alias, names, values)
 
 
 @lru_cache
 def _read_as(
     model: type[models.Model], read: tuple[str, ...]
-) -> tuple[list[str], list[tuple[str, Callable[[Any], Any]]]]:
-    """The fields that were read, and how the value of each comes out of its column."""
+) -> tuple[list[str], list[str], list[tuple[int, Callable[[Any], Any]]]]:
+    """The columns and the fields that were read, and of those that JSON does not have itself where they stand and how
+    their value is had."""
     fields = [field for field in model._meta.concrete_fields if field.column in read]
-    return [f.attname for f in fields], [(str(f.column), _target(f).to_python) for f in fields]
+    others: list[tuple[int, Callable[[Any], Any]]] = [
+        (at, _target(field).to_python) for at, field in enumerate(fields) if not _is_in_json(field)
+    ]
+    return [str(f.column) for f in fields], [f.attname for f in fields], others
 
 
 @cache

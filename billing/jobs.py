@@ -34,7 +34,8 @@ select max(called.id) from called cross join told
 """  # noqa: S608 - our own name
 
 # The oldest that wait, those behind last; what another worker is taking at the moment is left to it. Only the next few
-# of each queue are looked at so: they stand first in an index, where all of them would be sorted to take two.
+# of each queue are looked at so: they stand first in an index, where all of them would be sorted to take two. The taking
+# does not wait for the disk: where the server dies in the same instant, the job is taken again, as after any fault.
 _TAKE = """
 with next as materialized (
     select next.id from unnest(%(keys)s::text[]) as queue(key) cross join lateral (
@@ -43,8 +44,10 @@ with next as materialized (
 ), waiting as (
     select id, key, lock from django_q_ormq where id = any(array(select id from next)) and lock < %(now)s::timestamptz
     order by key, lock, id limit %(most)s::int for update skip locked
+), hurried as materialized (
+    select set_config('synchronous_commit', 'off', true)
 ), taken as (
-    update django_q_ormq job set lock = %(until)s::timestamptz from waiting where job.id = waiting.id
+    update django_q_ormq job set lock = %(until)s::timestamptz from waiting cross join hurried where job.id = waiting.id
     returning job.id, job.payload, waiting.key, waiting.lock
 )
 select id, payload from taken order by key, lock, id

@@ -5,8 +5,7 @@ one statement: it stores the events, adds to the days, and notes the limits that
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
@@ -16,9 +15,9 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import connection, transaction
 
-from billing import bulk, prepared, usage_sql
+from billing import bulk, one_trip, prepared, usage_sql
 from billing.events import Fact, record_many
 from billing.maths import pricing, timeline
 from billing.maths.money import exponent
@@ -112,7 +111,7 @@ def record_lots(*, lots: Iterable[Lot], livemode: bool, now: datetime, actor: st
         batch = _Batch(
             [e for lot in came for e in lot.events], livemode, now, actor, came[0].first if came else 0
         )
-        cursor.execute(usage_sql.RECORD_GIVEN, _values(batch, alone=False))
+        cursor.execute(usage_sql.RECORD_GIVEN, _values(batch))
         done = _weigh(_stored(cursor.fetchone()), batch)
         cursor.execute(usage_sql.DROP_GIVEN)
     return _record(
@@ -160,19 +159,11 @@ def _record(
     )
 
 
-# Event names of which this process knows that a meter with a limit counts their distinct values: it takes a second
-# statement to weigh that, so the first need not be tried alone.
-_never_alone: set[str] = set()
-
-
 def _take(rows: Sequence[Mapping[str, Any]], batch: _Batch) -> Recorded:
-    """By one statement without more around it, where no limit is crossed; else that is undone, and done again in one
-    transaction with the fact of the crossing."""
-    if not connection.in_atomic_block and _never_alone.isdisjoint(row["e"] for row in rows):
-        with suppress(DataError):
-            return _recorded(_store(rows, batch, alone=True), batch)
+    """By one statement, and in its transaction the fact of each limit that was crossed."""
+    ask = prepared.cursor if connection.in_atomic_block else one_trip.cursor
     with transaction.atomic():
-        return _weigh(_store(rows, batch, alone=False), batch)
+        return _weigh(_store(rows, batch, ask), batch)
 
 
 def _weigh(stored: "_Stored", batch: _Batch) -> Recorded:
@@ -180,7 +171,6 @@ def _weigh(stored: "_Stored", batch: _Batch) -> Recorded:
     crossed = [*stored.crossed, *(_cross_distinct(stored.distinct, batch.now) if stored.distinct else [])]
     if crossed:
         record_many([_fact(crossing, batch.livemode, batch.actor) for crossing in crossed])
-    _never_alone.update(name for _, _, name in stored.distinct)
     return _recorded(stored, batch)
 
 
@@ -227,7 +217,7 @@ def _hold_around(key: str, livemode: bool) -> None:
 
 class _Stored(NamedTuple):
     """What the statement answers. `taken` were not refused, `accepted` of them were new; of `refused` (index, code,
-    about); of `distinct` (customer, meter, event name)."""
+    about); of `distinct` (customer, meter)."""
 
     accepted: int
     taken: int
@@ -236,16 +226,16 @@ class _Stored(NamedTuple):
     distinct: list[Any]
 
 
-def _store(rows: Sequence[Mapping[str, Any]], batch: _Batch, *, alone: bool) -> _Stored:
-    """Raises DataError for what has to be weighed in a transaction, if it is `alone`."""
-    with prepared.cursor() as cursor:
-        cursor.execute(usage_sql.RECORD, {**_values(batch, alone), "events": orjson.dumps(rows).decode()})
+def _store(rows: Sequence[Mapping[str, Any]], batch: _Batch, ask: Callable[[], Any]) -> _Stored:
+    statement = usage_sql.RECORD_FEW if len(rows) <= usage_sql.FEW else usage_sql.RECORD
+    with ask() as cursor:
+        cursor.execute(statement, {**_values(batch), "events": orjson.dumps(rows).decode()})
         return _stored(cursor.fetchone())
 
 
-def _values(batch: _Batch, alone: bool) -> dict[str, Any]:
+def _values(batch: _Batch) -> dict[str, Any]:
     return {
-        "livemode": batch.livemode, "now": batch.now, "alone": alone, "grace": settings.USAGE_GRACE_DAYS,
+        "livemode": batch.livemode, "now": batch.now, "grace": settings.USAGE_GRACE_DAYS,
         "percents": list(settings.USAGE_THRESHOLDS),
     }  # fmt: skip
 
@@ -256,7 +246,7 @@ def _stored(answer: Sequence[Any]) -> _Stored:
 
 
 def _cross_distinct(found: Sequence[Sequence[str]], now: datetime) -> list[Any]:
-    rows = [{"customer_id": customer, "meter_id": meter} for customer, meter, _ in found]
+    rows = [{"customer_id": customer, "meter_id": meter} for customer, meter in found]
     given: Any = {
         "pairs": orjson.dumps(rows).decode(),
         "now": now,

@@ -35,16 +35,16 @@ class _Cursor(psycopg.RawCursor[Any]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         if params is None:
             return super().execute(query, **options)
-        numbered, names = _numbered(query)
+        statement, names = numbered(query)
         values = [params[name] for name in names] if isinstance(params, Mapping) else params
-        return super().execute(numbered, values, **options)
+        return super().execute(statement, values, **options)
 
 
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|[s%])")
 
 
 @lru_cache(maxsize=1000)
-def _numbered(statement: str) -> tuple[bytes, list[str]]:
+def numbered(statement: str) -> tuple[bytes, list[str]]:
     """The statement with `$1`, `$2`, … in place of `%s`, and which name each stands for."""
     names: list[str] = []
 

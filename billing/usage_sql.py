@@ -5,7 +5,9 @@ A usage period is the cycle of the customer's terms that holds a day: of the usa
 runs, counted from the phase's anchor; without such terms the calendar month. `PERIOD` says in SQL what
 `billing.maths.periods.Cycle` says in Python, and a test holds them equal.
 """
-# ruff: noqa: S608 - the parts that are put together are constants of this file; values are parameters.
+
+# ruff: noqa: S608 - the parts that are put together are constants of ours; values are parameters.
+from billing.one_trip import UNFINISHED
 
 # Of a relation `need(customer_id, meter_id, today, …)`: the same rows with the terms in force and the limit, which
 # is what the plan allows, or what its price includes where the plan names none. The newest subscription that speaks
@@ -86,10 +88,8 @@ _COUNTED_FOR = """case when c.merged_into_id is null then c.id else tandem_count
 
 # Rows are written in the order of their keys, days before counters, so that concurrent batches wait for each
 # other and never in a circle. The planner takes every batch for a hundred events, for whose customers it would read
-# all customers there are; `any(array[…])` has each looked up by its key.
-#
-# `alone` says that it is a transaction by itself. Where more belongs into that (the fact of a crossed limit, the count
-# of distinct values) it fails on purpose, at its end, by a text that is no number (22P02), and has done nothing.
+# all customers there are; `any(array[…])` has each looked up by its key. It is `UNFINISHED` where more belongs into its
+# transaction: the fact of a crossed limit, the count of distinct values.
 def _recording(how: str, source: str) -> str:
     """From a relation `source(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)`; `how` it is kept."""
     return f"""
@@ -218,21 +218,21 @@ with given as {how} (
            (select jsonb_agg({_CROSSING} order by c.percent)
             from crossed c join terms t using (customer_id, meter_id) join billing_meter m on m.id = c.meter_id
            ) as crossings,
-           (select jsonb_agg(jsonb_build_array(customer_id, meter_id, m.event_name))
-            from fresh join billing_meter m on m.id = meter_id where fresh.aggregation = 'unique') as distincts
+           (select jsonb_agg(jsonb_build_array(customer_id, meter_id))
+            from fresh where aggregation = 'unique') as distincts
 )
-select answer.*, case when %(alone)s::bool and coalesce(crossings, distincts) is not null
-       then ('a limit is to be weighed in a transaction; events: ' || accepted)::int end
-from answer
+select answer.*, case when coalesce(crossings, distincts) is not null then {UNFINISHED} end from answer
 """
 
 
 # A request's events, as they are in it.
-RECORD = _recording(
-    "materialized",
-    """jsonb_to_recordset(%(events)s::jsonb)
-        as g(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)""",
-)
+_GIVEN = """jsonb_to_recordset(%(events)s::jsonb)
+        as g(n int, k text, c uuid, x text, e text, t timestamptz, p jsonb)"""
+RECORD = _recording("materialized", _GIVEN)
+# The same for so few events that the planner should look each one's terms up: for a hundred it reads every phase's
+# prices, which one event pays for.
+FEW = 10
+RECORD_FEW = _recording("materialized", f"{_GIVEN} limit {FEW}")
 
 # Thousands of them, copied into a table of this session first: that reads them quicker than JSON, and the planner
 # sees how many there are. It exists for one statement, so that a pooler may give the next one another session.

@@ -45,17 +45,17 @@ def _known_of(customer: Customer) -> Inputs:
     )
 
 
-def inputs_of(session: CheckoutSession) -> Inputs:
+def inputs_of(session: CheckoutSession, buyer: Customer) -> Inputs:
     """What the answers (or the customer there is) tell; what is wrong or missing is not known."""
-    answers, payer = session.answers, quoting.buyer(session)
-    employees = str(answers.get("employees", "")) or str(payer.employees or "")
+    answers = session.answers
+    employees = str(answers.get("employees", "")) or str(buyer.employees or "")
     return Inputs(
         employees=int(employees)
         if employees.isascii() and employees.isdigit() and len(employees) < 10
         else None,
         seats=session.quantity,
-        country=payer.country,
-        industry=payer.industry,
+        country=buyer.country,
+        industry=buyer.industry,
         plan=session.plan.code,
         need=str(answers.get("need", "")),
         domain=_domain(session.email),
@@ -74,7 +74,7 @@ def judge(session: CheckoutSession, table: quoting.Table) -> Decision:
     otherwise), and by how the segment that the purchase leads to may pay. Raises UnknownPrice, InvalidQuantity."""
     buyer = quoting.buyer(session)
     terms = quoting.phases(session, buyer, quoting.items_of(session), session.now)
-    decision = decide(rules(table.rules), inputs_of(session))
+    decision = decide(rules(table.rules), inputs_of(session, buyer))
     if not decision.self_serve:
         return decision
     try:

@@ -2,6 +2,7 @@
 
     python -m config.embedded run -- COMMAND ...               use the data of TANDEM_HOME
     python -m config.embedded run --throw-away -- COMMAND ...  use an empty server that leaves nothing behind
+    python -m config.embedded run --throw-away --durable -- …  one that waits for the disk, as for data that are kept
 
 The command finds the database in DATABASE_URL; PostgreSQL's own tools find it in PGHOST, PGUSER, PGDATABASE.
 A DATABASE_URL that is already set (in the environment or in .env) is used as it is, and no server is started.
@@ -26,12 +27,15 @@ CHECKOUT = server.CHECKOUT
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     if options.action == "supervise":
-        return server.supervise(options.home, options.room, careless=options.throw_away)
+        return server.supervise(
+            options.home, options.room, careless=not options.durable, throw_away=options.throw_away
+        )
     environ.Env.read_env(CHECKOUT / ".env")
     if os.environ.get("DATABASE_URL"):
         return run(options.command)
     try:
-        with server.in_use(None if options.throw_away else home()) as url:
+        careless = options.throw_away and not options.durable
+        with server.in_use(None if options.throw_away else home(), careless=careless) as url:
             os.environ |= {"DATABASE_URL": url, **postgres_variables(url)}
             return run(options.command)
     except places.ServerUnavailable as error:
@@ -46,11 +50,13 @@ def parser() -> argparse.ArgumentParser:
     actions = top.add_subparsers(dest="action", required=True)
     runner = actions.add_parser("run", help="run a command beside the server")
     runner.add_argument("--throw-away", action="store_true", help="an empty server, gone afterwards")
+    runner.add_argument("--durable", action="store_true", help="it waits for the disk, as every other does")
     runner.add_argument("command", nargs="+")
     supervisor = actions.add_parser("supervise")
     supervisor.add_argument("home", type=Path)
     supervisor.add_argument("room", type=Path)
     supervisor.add_argument("--throw-away", action="store_true")
+    supervisor.add_argument("--durable", action="store_true")
     return top
 
 

@@ -46,20 +46,22 @@ CARELESS_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_wri
 
 
 @contextlib.contextmanager
-def in_use(home: Path | None) -> Iterator[str]:
+def in_use(home: Path | None, *, careless: bool | None = None) -> Iterator[str]:
     """Have the server of `home` running while the block runs; gives its address for `DATABASE_URL`.
 
-    A server that already runs there is used too. Without a home the data are thrown away at the end.
+    A server that already runs there is used too. Without a home the data are thrown away at the end, and are not waited
+    for until the disk has them, unless `careless` is False: then commits take as long as a seller's.
     Raises ServerUnavailable.
     """
-    careless = home is None
+    throw_away = home is None
+    careless = throw_away if careless is None else careless
     home = throw_away_home() if home is None else home.resolve()
     room = places.make_room(home)
     with contextlib.ExitStack() as held:
         with locked(room / "start.lock", fcntl.LOCK_EX):
             # Waits while a supervisor that found nobody left stops its server.
             users = held.enter_context(locked(room / "users.lock", fcntl.LOCK_SH))
-            supervisor = start(home, room, careless=careless)
+            supervisor = start(home, room, careless=careless, throw_away=throw_away)
         try:
             yield places.database_url(home)
         finally:
@@ -72,7 +74,9 @@ def throw_away_home() -> Path:
     return home
 
 
-def start(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes] | None:
+def start(
+    home: Path, room: Path, *, careless: bool, throw_away: bool = False
+) -> subprocess.Popen[bytes] | None:
     """Start the server unless it runs; gives the supervisor when it is ours."""
     if is_locked(room / "supervisor.lock"):
         # One whose server ended, or that was killed, may be about to let go.
@@ -82,7 +86,7 @@ def start(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes] 
     sweep(room / "data")
     initialise(room, careless=careless)
     places.make_socket_folder(home)
-    supervisor = start_supervisor(home, room, careless=careless)
+    supervisor = start_supervisor(home, room, careless=careless, throw_away=throw_away)
     wait_until_ready(home, lambda: supervisor.poll() is not None)
     return supervisor
 
@@ -122,9 +126,10 @@ def stop_supervisor(room: Path) -> None:
 # -- The processes ----------------------------------------------------------------------------------------
 
 
-def start_supervisor(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[bytes]:
+def start_supervisor(home: Path, room: Path, *, careless: bool, throw_away: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "config.embedded", "supervise", str(home), str(room)]
-    command += ["--throw-away"] if careless else []
+    command += ["--throw-away"] if throw_away else []
+    command += [] if careless else ["--durable"]
     with children.log_file(home, "postgres").open("ab") as out:
         return subprocess.Popen(  # noqa: S603
             command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -168,7 +173,7 @@ def empty(home: Path) -> None:
         make_database(connection)
 
 
-def supervise(home: Path, room: Path, *, careless: bool) -> int:
+def supervise(home: Path, room: Path, *, careless: bool, throw_away: bool) -> int:
     """The supervisor's life: be the server's parent until nobody uses it. Gives the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, leave)
@@ -186,7 +191,7 @@ def supervise(home: Path, room: Path, *, careless: bool) -> int:
             return server.poll() or 0
         finally:
             children.stop(server, signal.SIGINT, STOPPED_WITHIN)
-            tidy(home, careless=careless)
+            tidy(home, throw_away=throw_away)
 
 
 def leave(number: int, frame: object) -> None:
@@ -209,10 +214,10 @@ def run_server(home: Path, room: Path, *, careless: bool) -> subprocess.Popen[by
     )
 
 
-def tidy(home: Path, *, careless: bool) -> None:
+def tidy(home: Path, *, throw_away: bool) -> None:
     with contextlib.suppress(OSError):
         places.socket_folder(home).rmdir()
-    if careless:
+    if throw_away:
         room = home / "postgres"
         if room.is_symlink():
             shutil.rmtree(room.resolve(), ignore_errors=True)

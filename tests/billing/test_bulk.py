@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from django.test.utils import CaptureQueriesContext
 
 from billing import bulk
-from billing.models import Customer, Discount, Document, TaxRate, UsageDay, User
+from billing.models import Customer, Discount, Document, PaymentMethod, TaxRate, UsageDay, User
 from billing.models.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -229,9 +229,12 @@ def test_it_reads_several_small_tables_at_once_as_each_alone_would():
     bulk.copy(Customer, customers(name="ß\t\\N", arr=10**15, billing_address={"n": [1, {"line1": "a"}]}))
     TaxRate.objects.create(name="Half", percentage=Decimal("19.125"), country="DE")
     TaxRate.objects.create(name="None", percentage=Decimal("0.1"), country="FR")
+    PaymentMethod.objects.create(
+        customer=Customer.objects.get(), provider_id="pm_1", exp_month=12, exp_year=2040
+    )
     wanted = [
         Customer.objects.defer("metadata"), TaxRate.objects.filter(name="Half"), TaxRate.objects.order_by("-name"),
-        Customer.objects.filter(name="nobody"),
+        Customer.objects.filter(name="nobody"), PaymentMethod.objects.all(),
     ]  # fmt: skip
     with CaptureQueriesContext(connection) as asked:
         found = bulk.read(*wanted)

@@ -807,7 +807,7 @@ def test_taking_back_and_adding_at_once_agree_in_the_end(real_starter):
     assert UsageCounter.objects.get().used == 164
 
 
-# -- One statement, and no transaction around it, where that is enough -------------------------------------
+# -- One statement, in a transaction that more can follow into ----------------------------------------------
 
 
 def statements(*events):
@@ -820,21 +820,21 @@ def statements(*events):
 
 @pytest.mark.django_db(transaction=True)
 def test_an_event_that_crosses_nothing_is_one_statement(real_starter):
-    assert statements(event(1, real_starter, 7_999)) == ["RECORD"]
+    assert statements(event(1, real_starter, 7_999)) == ["BEGIN", "RECORD", "COMMIT"]
     assert totals(real_starter) == {date(2026, 2, 10): (1, 7_999)}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_one_that_crosses_is_taken_once_with_its_fact_and_job(real_starter):
     record(event(1, real_starter, 7_000))
-    first, begin, again, *facts, commit = statements(event(2, real_starter, 1_500))
-    assert (first, begin, again, commit) == ("RECORD", "BEGIN", "RECORD", "COMMIT")
+    begin, taken, *facts, commit = statements(event(2, real_starter, 1_500))
+    assert (begin, taken, commit) == ("BEGIN", "RECORD", "COMMIT")
     assert len(facts) == 2
     assert reached() == [(80, "10000", "8500")]
     assert totals(real_starter) == {date(2026, 2, 10): (2, 8_500)}
     assert UsageCounter.objects.get().used == 8_500
     assert ThresholdCrossing.objects.count() == 1
-    assert statements(event(3, real_starter, 1)) == ["RECORD"]
+    assert statements(event(3, real_starter, 1)) == ["BEGIN", "RECORD", "COMMIT"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -848,10 +848,7 @@ def test_a_fact_that_cannot_be_written_leaves_no_usage(real_starter, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_distinct_values_are_weighed_in_a_transaction_that_is_not_tried_without_again(
-    real_starter, monkeypatch
-):
-    monkeypatch.setattr(metering, "_never_alone", set())
+def test_distinct_values_are_weighed_in_the_transaction_that_brings_them(real_starter):
     meter = Meter.objects.create(
         code="users", name="Users", event_name="seen", aggregation="unique", property="who"
     )
@@ -860,12 +857,10 @@ def test_distinct_values_are_weighed_in_a_transaction_that_is_not_tried_without_
     def seen(n, who):
         return event(n, real_starter, event_name="seen", properties={"who": who})
 
-    assert statements(seen(1, "a")) == ["RECORD", "BEGIN", "RECORD", "with", "COMMIT"]
-    assert statements(seen(2, "a")) == ["BEGIN", "RECORD", "with", "COMMIT"]
+    assert statements(seen(1, "a")) == ["BEGIN", "RECORD", "with", "COMMIT"]
     assert reached() == []
     record(seen(3, "b"))
     assert reached() == [(80, "2", "2"), (100, "2", "2")]
-    assert statements(event(4, real_starter)) == ["RECORD"]
 
 
 def test_counters_days_and_events_tell_the_same(starter, customer, meter):
@@ -899,7 +894,6 @@ def test_customers_of_a_batch_are_looked_up_by_their_keys(customer):
         "now": customer.now,
         "grace": 3,
         "percents": [80],
-        "alone": True,
     }
     with connection.cursor() as cursor:
         cursor.execute("analyze billing_customer")

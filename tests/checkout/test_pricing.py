@@ -99,6 +99,14 @@ def test_it_says_why_not_by_one_code(catalogue, client, query, code, method):
     assert not CheckoutSession.objects.exists()
 
 
+@pytest.mark.parametrize("query", ["plan=x", "plan=enterprise", "plan=business", "plan=pro&seats=0"])
+def test_a_refusal_is_titled_by_what_it_says(catalogue, client, query):
+    page = client.get(f"/checkout/start/?{query}").text
+    heading = re.search(r"<h1>(.*?)</h1>", page, re.S)[1].strip()
+    assert heading
+    assert heading in re.search(r"<title>(.*?)</title>", page, re.S)[1]
+
+
 def test_a_wrong_number_of_seats_is_asked_for_again_with_what_was_asked(catalogue, client):
     given = {"plan": "pro", "interval": "year", "currency": "EUR", "seats": "many"}
     page = client.post("/checkout/start/", given).text

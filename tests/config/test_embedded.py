@@ -181,6 +181,18 @@ def test_it_throws_away_what_was_only_borrowed() -> None:
     assert len(set(Path("/tmp").glob("tandem-*")) & before) < len(before)
 
 
+def test_what_is_thrown_away_can_be_as_durable_as_what_is_kept() -> None:
+    shown = []
+    for careless in (None, False):
+        with embedded.in_use(None, careless=careless) as url:
+            home = Path(url.partition("?host=")[2])
+            with psycopg.connect(f"host={home} user=tandem dbname=tandem") as connection:
+                names = ("fsync", "full_page_writes", "synchronous_commit")
+                shown.append([connection.execute(f"SHOW {name}".encode()).fetchone()[0] for name in names])
+        assert not home.exists()
+    assert shown == [["off"] * 3, ["on"] * 3]
+
+
 def test_it_refuses_data_of_another_major_version() -> None:
     home = server.throw_away_home()
     data = places.make_room(home) / "data"
