@@ -23,6 +23,7 @@ from billing.models import (
     TestClock,
     User,
 )
+from billing.models.ids import is_id
 from billing.refusals import Refused
 from billing.remembering import RememberedSQL
 from billing.typed import FREE_MAIL, business_domain
@@ -277,7 +278,13 @@ def _address(value: Any) -> dict[str, str]:
 
 
 def _external_id(value: Any) -> str | None:
-    return None if value is None else typed.text(value, "external_id", limit=200) or None
+    """Not in the form of an id of ours: whoever wrote it in a customer's place would mean, and bill, another one."""
+    written = "" if value is None else typed.text(value, "external_id", limit=200)
+    if is_id(written, "cus"):
+        raise InvalidValue(
+            "An external id is not written as one of Tandem's own ids is.", field="external_id"
+        )
+    return written or None
 
 
 def _employees(value: Any) -> int | None:

@@ -1,19 +1,14 @@
 """Rows by their public ids, on one side: a sandbox key never sees that a live row exists."""
 
-import re
 from typing import Any
 
 from django.db.models import QuerySet
 
 from billing.api.problems import FieldProblem, Problem
 from billing.models import Customer
+from billing.models.ids import is_id
 
-ID = re.compile(r"([a-z]+)_([0-9a-f]{32})")
-
-
-def is_id(ref: str, prefix: str) -> bool:
-    found = ID.fullmatch(ref)
-    return found is not None and found[1] == prefix
+__all__ = ["customer_at", "is_id", "missing", "row"]
 
 
 def row(rows: QuerySet[Any], ref: str, *, what: str, field: str = "") -> Any:

@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import clocks, sealing
+from billing import clocks, falling_due, sealing
 from billing.api.problems import Problem
 from billing.models import ApiKey, IdempotentRequest
 from billing.moves import StaleMove
@@ -102,9 +102,11 @@ def answer_once(
 
 
 def _passes(error: Exception, undone: Callable[[], bool]) -> bool:
-    """Somebody else was at it: the same request may be answered otherwise later. (Where the card network was called, what
-    came before is not undone, and the same key must not do it anew.)"""
-    return isinstance(error, ClaimLost | clocks.Moving) or (isinstance(error, StaleMove) and undone())
+    """Somebody else was at it, or has to put something right first: the same request may be answered otherwise later.
+    (Where the card network was called, what came before is not undone, and the same key must not do it anew.)"""
+    return isinstance(error, ClaimLost | clocks.Moving) or (
+        isinstance(error, StaleMove | falling_due.NotBilled) and undone()
+    )
 
 
 def keep(row: IdempotentRequest, response: Response) -> HttpResponse:

@@ -48,28 +48,31 @@ def malformed(code: str, detail: str, field: str = "") -> Problem:
     return Problem(400, code, detail, errors)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands where something was that has no one meaning, until it is known where that is; there, it is the part with
+    this `name`, or the whole."""
+
+    code: str
+    why: str
+    name: str | None = None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Refused:
     if (twice := json_names.that_comes_twice(pairs)) is not None:
-        raise malformed("duplicate_key", f"“{twice[:100]}” is given twice.", twice[:100])
+        return _Refused("duplicate_key", f"“{twice[:100]}” is given twice.", twice[:100])
     return dict(pairs)
 
 
-@dataclass(frozen=True, slots=True)
-class _NoNumber:
-    """Stands where a number was that nobody could reckon with, until it is known where that is."""
-
-    why: str
+def _whole(digits: str) -> int | _Refused:
+    return int(digits) if len(digits) <= 20 else _Refused("invalid_number", "A number has at most 20 digits.")
 
 
-def _whole(digits: str) -> int | _NoNumber:
-    return int(digits) if len(digits) <= 20 else _NoNumber("A number has at most 20 digits.")
-
-
-def _decimal(digits: str) -> Decimal | _NoNumber:
+def _decimal(digits: str) -> Decimal | _Refused:
     try:
         return Decimal(digits)
     except InvalidOperation:
-        return _NoNumber("This number is too large or too small.")
+        return _Refused("invalid_number", "This number is too large or too small.")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -82,11 +85,17 @@ def _refuse_unstorable(value: Any, path: str, depth: int) -> None:
         raise malformed("invalid_json", f"The body is nested deeper than {DEEPEST} levels.")
     if isinstance(value, str):
         _refuse_characters(value, path)
-    if isinstance(value, _NoNumber):
-        raise malformed("invalid_number", value.why, path)
+    if isinstance(value, _Refused):
+        _refuse_characters(value.name or "", path or "body")
+        raise malformed(value.code, value.why, path if value.name is None else _within(path, value.name))
     for name, part in _parts(value):
         _refuse_characters(name, path or "body")
-        _refuse_unstorable(part, f"{path}.{name}".lstrip("."), depth + 1)
+        _refuse_unstorable(part, _within(path, name), depth + 1)
+
+
+def _within(path: str, name: str) -> str:
+    """Where the part with this name is."""
+    return f"{path}.{name}" if path else name
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:

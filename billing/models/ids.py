@@ -5,6 +5,7 @@ native 16-byte uuid, so indexes stay small and bulk statements stay plain.
 """
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
+_ID = re.compile(r"([a-z]+)_[0-9a-f]{32}")
 _lock = threading.Lock()
 _last = 0
 # Chance is asked for in pieces of so many bytes: a question to the system costs more than all the rest of an id.
@@ -26,6 +28,12 @@ def uuid7() -> uuid.UUID:
     """A UUID version 7 (RFC 9562): 60 bits of time in 1/4096 ms, never going back in one process, then random."""
     high, low = _halves()
     return uuid.UUID(int=high << 64 | low)
+
+
+def is_id(ref: str, prefix: str) -> bool:
+    """Whether this is written as an id of the kind is; there may be nothing that has it."""
+    found = _ID.fullmatch(ref)
+    return found is not None and found[1] == prefix
 
 
 def new_id(prefix: str) -> str:

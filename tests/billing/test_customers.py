@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 
 from billing import customers
 from billing.models import Customer, Event, Mail, Member, Segment, SegmentChange, User
@@ -211,3 +212,16 @@ def test_the_segment_says_how_a_customer_may_pay(nova):
     nova.segment = Segment.objects.get(code="enterprise")
     assert not customers.allowed(nova, "charge_automatically")
     assert customers.allowed(nova, "send_invoice")
+
+
+def test_an_address_is_found_by_its_index_whatever_its_case(nova):
+    customers.add_member(customer=nova, email="kim@nova.example", name="Kim", role="owner", **AT)
+    ways = {
+        "customer_email": Customer.objects.filter(email__iexact="ADA@nova.EXAMPLE"),
+        "user_email_once": Customer.objects.filter(members__user__email__iexact="KIM@nova.EXAMPLE"),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")  # of so few rows it reads all
+    for index, rows in ways.items():
+        assert rows.get() == nova
+        assert index in rows.explain()

@@ -29,7 +29,8 @@ def fingerprint() -> list[tuple[str, int, int]]:
         for name in tables
     )
     with connection.cursor() as cursor:
-        cursor.execute(parts)
+        # Parallel workers answer in any order.
+        cursor.execute(f"{parts} order by 1")
         return cursor.fetchall()
 
 

@@ -37,8 +37,8 @@ PER_FIELD = int(os.environ.get("VALUES_PER_FIELD", "2"))
 STRANGE = ("is_staff", "__proto__", "id", "livemode", "", "a\x00b", "x" * 5000, "\u202e", "$where")
 # What is said where the database was the first to look.
 UNSEEN = {detail for kind, (_, _, detail) in problems.OTHERS.items() if kind in (IntegrityError, DataError)}
-# What is no JSON has no fields; of a name that stands twice the name is said.
-WHOLE_BODY = {"invalid_json", "duplicate_key"}
+# What is no JSON has no fields.
+WHOLE_BODY = {"invalid_json"}
 # The customer's account at the card network is made before its card is refused.
 KEPT = {"POST customers/{customer}/payment_methods": {"billing_customer"}}
 

@@ -80,6 +80,19 @@ def test_it_refuses_an_external_id_that_is_taken(api, code):
     assert code(api.post("customers", **ACME, external_id="a-1")) == (409, "external_id_taken")
 
 
+def test_an_external_id_is_never_taken_for_an_id(api, code):
+    first = api.post("customers", **ACME).json()["id"]
+    second = api.post("customers", **ACME, external_id=f"{first}x").json()["id"]
+    for answer in (
+        api.post("customers", **ACME, external_id=first),
+        api.patch(f"customers/{second}", external_id=first),
+    ):
+        assert code(answer) == (422, "invalid_value")
+        assert answer.json()["errors"][0]["field"] == "external_id"
+    assert Customer.objects.count() == 2
+    assert api.get(f"customers/{first}x").json()["id"] == second
+
+
 def test_it_filters_the_list(api):
     for n in range(3):
         api.post("customers", name=f"Firm {n}", email=f"n{n}@firm{n}.example", external_id=f"e{n}")
