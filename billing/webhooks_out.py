@@ -99,7 +99,8 @@ def create(
     event_types: Collection[str] = (),
     description: str = "",
 ) -> tuple[WebhookEndpoint, str]:
-    """An endpoint and its secret, which nobody can read again. No types: every type.
+    """An endpoint and its secret, which nobody can read again. No types: every type but `user.*`, what staff do at
+    the doors: strangers make those too.
 
     Raises InvalidUrl, ForbiddenAddress, UnknownEventType, TooManyEndpoints.
     """
@@ -608,7 +609,7 @@ insert into billing_webhookdelivery
     (id, endpoint_id, event_id, object_id, sequence, status, attempts, next_at, created_at)
 select tandem_uuid7(), w.id, e.number, e.object_id, e.sequence, 'pending', 0, %(now)s, %(now)s
 from billing_webhookendpoint w join billing_event e
-    on e.livemode = w.livemode and (w.event_types = '{}' or e.type = any(w.event_types))
+    on e.livemode = w.livemode and tandem_asks_for(w.event_types, e.type)
 where w.id = %(endpoint)s and e.recorded_at >= %(since)s and e.recorded_at < %(until)s
 order by e.number limit %(most)s
 on conflict (endpoint_id, event_id) do update

@@ -69,7 +69,7 @@ class EndpointForm(forms.Form):
     description = forms.CharField(label="What it is", max_length=200, required=False)
     event_types = forms.CharField(
         label="Event types", required=False, widget=forms.Textarea({"rows": 4, "spellcheck": "false"}),
-        help_text="One on each line, such as invoice.paid. None: every type.",
+        help_text="One on each line, such as invoice.paid. None: every type but user.*.",
     )  # fmt: skip
 
     def clean_event_types(self) -> list[str]:

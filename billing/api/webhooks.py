@@ -24,7 +24,10 @@ STATUSES = ["enabled", "failing", "disabled"]
 class EndpointFields(Strict):
     url = Text(max_length=500)
     event_types = serializers.ListField(
-        child=Text(max_length=60), max_length=len(TYPES), required=False, help_text="none: every type"
+        child=Text(max_length=60),
+        max_length=len(TYPES),
+        required=False,
+        help_text="none: every type but `user.*`",
     )
     description = Text(max_length=200, allow_blank=True, required=False)
 

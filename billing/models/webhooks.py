@@ -16,7 +16,7 @@ class WebhookEndpoint(models.Model):
     url = models.CharField(max_length=500)
     description = models.CharField(max_length=200, blank=True)
     event_types = ArrayField(
-        models.CharField(max_length=60), default=list, blank=True, help_text="none: every type"
+        models.CharField(max_length=60), default=list, blank=True, help_text="none: every type but user.*"
     )
     livemode = models.BooleanField(default=False)
     secret = models.TextField(help_text="sealed")

@@ -111,6 +111,19 @@ def test_a_fact_is_owed_to_every_endpoint_that_asks_for_it(listen, happen):
     assert UUID(row.pk.partition("_")[2]).version == 7
 
 
+def test_what_staff_do_at_the_doors_is_owed_to_who_names_it(listen, happen):
+    every, named = listen(), listen(types=["user.signed_in"])
+    WebhookEndpoint.objects.update(listening_since=datetime.now(UTC) - timedelta(hours=1))
+    came = happen("user.signed_in", note="password")
+    assert came not in [row.event for row in only(every)]
+    assert [row.event for row in only(named)] == [came]
+    assert books.check() == []
+    given = {"since": came.recorded_at, "until": soon(hours=1), "actor": "user:1", "now": NOW}
+    assert webhooks_out.replay(endpoint=named, **given) == 1
+    webhooks_out.replay(endpoint=every, **given)
+    assert came not in [row.event for row in only(every)]
+
+
 def test_it_is_owed_with_the_fact_or_not_at_all(listen, happen):
     endpoint = listen(types=["customer.updated"])
     with transaction.atomic():

@@ -25,6 +25,7 @@ LOOKED_AT = {
     "billing.0052_room_for_totals": "how full pages are written",
     "billing.0053_a_role_that_deletes_nothing": "functions that no code before calls",
     "billing.0055_chain_of_facts": "new tables, and a trigger that writes into one when an erasure changes a fact",
+    "billing.0057_asking_for_types": "a trigger that owes less: the I-32c of the code before misses user.*",
     "sales.0011_signed_quotes_are_kept": "a guard of bytes that no code before changes",
     "sales.0012_sides_of_signals_and_tasks": "a column that the database fills, whoever writes the row",
 }
