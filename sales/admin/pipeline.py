@@ -1,12 +1,14 @@
 """Leads, the board of deals, and when a quote needs approval."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -191,7 +193,6 @@ class DealAdmin(Screen):
     list_display = ("name", state("stage"), amount("amount"), "close_on", "owner", "motion", "source_signal")
     list_filter = ("stage", ("owner", StaffFilter), "motion")
     search_fields = ("name", "customer__name", "lead__company")
-    list_select_related = ("owner", "source_signal__rule", "source_signal__customer")
     template = "admin/tandem/deal.html"
     change_list_template = "admin/tandem/deal_list.html"
     acts = {"move": ("sales.change_deal", _move)}
@@ -201,6 +202,7 @@ class DealAdmin(Screen):
             super()
             .get_queryset(request)
             .select_related("customer__test_clock", "lead", "owner", "source_signal__rule")
+            .prefetch_related("source_signal__customer")  # a statement more is quicker than a join more
         )
 
     def get_urls(self) -> list[Any]:
@@ -227,15 +229,17 @@ class DealAdmin(Screen):
             raise PermissionDenied
         if request.method == "POST":
             return self._moved(request)
+        mine = request.GET.get("owner") == "me"
         rows = self.get_queryset(request)
-        if request.GET.get("owner") == "me":
+        if mine:
             rows = rows.filter(owner=request.user)
+        shown = rows.filter(Q(stage__in=Deal.OPEN) | Q(closed_at__gte=timezone.now() - CLOSED_SHOWN))
+        totals = deals.totals(shown, today=timezone.localdate())
         context = {
             **self.admin_site.each_context(request), "title": "Deals", "opts": Deal._meta,
-            "columns": columns(rows, timezone.now()),
-            "forecast": deals.forecast(rows.filter(stage__in=Deal.OPEN), today=timezone.localdate())[:6],
+            "columns": columns(shown, totals), "forecast": deals.forecast(totals)[:6],
             "likely": ", ".join(f"{stage} {chance} %" for stage, chance in deals.LIKELY.items()),
-            "mine": request.GET.get("owner") == "me",
+            "mine": mine,
             "may_move": request.user.has_perm("sales.change_deal"),
         }  # fmt: skip
         return TemplateResponse(request, "admin/tandem/deal_board.html", context)
@@ -261,29 +265,38 @@ def next_stages(deal: Deal) -> list[tuple[str, str]]:
     return [stage for stage in [*stages[at + 1 :], *stages[:at]] if stage[0] in allowed]
 
 
-def columns(rows: Any, now: datetime) -> list[dict[str, Any]]:
-    """[{stage, label, deals, sums}]; each deal carries `stages`. One statement."""
-    shown = rows.filter(Q(stage__in=Deal.OPEN) | Q(closed_at__gte=now - CLOSED_SHOWN))
+def columns(rows: QuerySet[Deal], totals: Iterable[deals.Total]) -> list[dict[str, Any]]:
+    """[{stage, label, deals, count, sums, more}]: the first of each stage, which carry `stages`, and the totals of all.
+    One statement."""
     by_stage: dict[str, list[Deal]] = {value: [] for value in Deal.Stage.values}
-    for deal in shown.order_by(F("close_on").asc(nulls_last=True), "name"):
-        deal.stages = next_stages(deal)
+    for deal in _first(rows):
+        deal.stages = next_stages(deal)  # type: ignore[attr-defined]
         by_stage[deal.stage].append(deal)
-    return [_column(value, str(label), by_stage[value]) for value, label in Deal.Stage.choices]
+    counted = list(totals)
+    return [
+        _column(value, str(label), by_stage[value], [each for each in counted if each.stage == value])
+        for value, label in Deal.Stage.choices
+    ]
 
 
-def _column(stage: str, label: str, found: list[Deal]) -> dict[str, Any]:
+def _first(rows: QuerySet[Deal]) -> QuerySet[Deal]:
+    """The next `COLUMN_SHOWN` to close of each stage: the database sends no other, and looks up owners of these alone."""
+    order = (F("close_on").asc(nulls_last=True), F("name").asc(), F("pk").asc())
+    place = Window(RowNumber(), partition_by=F("stage"), order_by=order)
+    first = rows.order_by().annotate(place=place).filter(place__lte=COLUMN_SHOWN)
+    found = Deal.objects.filter(pk__in=first.values("pk"))
+    return found.select_related("owner").order_by(*order)
+
+
+def _column(stage: str, label: str, found: list[Deal], totals: list[deals.Total]) -> dict[str, Any]:
     sums: dict[str, int] = {}
-    for deal in found:
-        sums[deal.currency] = sums.get(deal.currency, 0) + deal.amount
-    more = max(len(found) - COLUMN_SHOWN, 0)
+    for each in totals:
+        sums[each.currency] = sums.get(each.currency, 0) + each.amount
+    count = sum(each.deals for each in totals)
     return {
-        "stage": stage,
-        "label": label,
-        "deals": found[:COLUMN_SHOWN],
-        "count": len(found),
-        "sums": sums,
-        "more": more,
-    }
+        "stage": stage, "label": label, "deals": found, "count": count, "sums": dict(sorted(sums.items())),
+        "more": max(count - len(found), 0),
+    }  # fmt: skip
 
 
 # -- Approvals ---------------------------------------------------------------------------------------------

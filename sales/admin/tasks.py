@@ -368,9 +368,10 @@ class RuleAdmin(EditableList):
 
     @admin.display(description="tasks won")
     def precision(self, rule: Any) -> str:
-        if not rule.ended_tasks:
+        if rule.came_of is None:
             return "–"
-        return f"{rule.won_tasks} of {rule.ended_tasks} ({100 * rule.won_tasks // rule.ended_tasks}\N{NO-BREAK SPACE}%)"
+        won, ended = rule.came_of
+        return f"{won} of {ended} ({100 * won // ended}\N{NO-BREAK SPACE}%)"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -11,9 +11,9 @@ from billing import bulk
 from billing.models import Customer, Event
 from billing.models.ids import new_id, uuid7
 from sales import catalogue as shipped
-from sales import leads
+from sales import leads, watching
 from sales.admin.customers import events_of
-from sales.models import HandoffTask, Lead, Rule
+from sales.models import Deal, HandoffTask, Lead, Rule, Signal
 from tests.fixtures_billing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -101,6 +101,21 @@ def test_lists_take_the_same_statements_whatever_their_length(browser, sales_cat
         assert len(many) <= MOST, (address, many)
 
 
+def test_the_list_of_deals_says_their_signals_without_asking_for_each(
+    browser, make_customer, sales_catalogue
+):
+    rule, few = Rule.objects.get(code="demo_requested"), None
+    for n in range(3):
+        customer = make_customer(None, name=f"C {n}")
+        signal = Signal.objects.create(
+            customer=customer, rule=rule, weight="high", sentence="Look", occurred_at=NOON, dedupe_key=str(n)
+        )
+        Deal.objects.create(name=f"D {n}", customer=customer, source_signal=signal)
+        asked = len(statements(browser, "/admin/sales/deal/?stage__exact=discovery"))
+        few = few or asked
+    assert asked == few <= MOST
+
+
 @pytest.mark.parametrize(
     ("group", "opens"),
     [(shipped.REPS, "mine"), (shipped.MANAGERS, "now"), (shipped.DIRECTORS, "now"), (shipped.ADMINS, "now"),
@@ -141,6 +156,30 @@ def test_a_rule_takes_no_threshold_that_it_would_not_look_at(boss, sales_catalog
     )
     assert Rule.objects.get(code="demo_requested").threshold is None
     assert Rule.objects.get(code="large_upgrade").threshold == 20_000
+
+
+def test_rules_say_what_came_of_their_signals_and_read_them_once(boss, make_customer, sales_catalogue):
+    one, other = make_customer(None, name="One"), make_customer(None, name="Other")
+    demo, near = Rule.objects.get(code="demo_requested"), Rule.objects.get(code="usage_near_limit")
+
+    def task(customer, status):
+        return HandoffTask.objects.create(customer=customer, status=status, reason="Call", due_on=NOON.date())
+
+    won, lost, waits = task(one, "won"), task(other, "lost"), task(one, "open")
+    told = [(demo, won), (demo, won), (demo, lost), (demo, waits), (demo, None), (near, waits)]
+    Signal.objects.bulk_create(
+        Signal(customer=one, rule=rule, weight="high", sentence="Look", occurred_at=NOON, task=task, dedupe_key=str(n))
+        for n, (rule, task) in enumerate(told)
+    )  # fmt: skip
+    page = boss.get(at("rule"), {"o": "-6"})
+    rows = page.context["cl"].result_list
+    assert [(rule.code, rule.raised_signals) for rule in rows[:3]] == [
+        ("demo_requested", 5), ("usage_near_limit", 1), (rows[2].code, 0),
+    ]  # fmt: skip
+    assert "1 of 2 (50\N{NO-BREAK SPACE}%)" in page.text
+    plan = watching.with_precision(Rule.objects.all()).explain(format="json")
+    assert plan.count('"InitPlan"') == 2
+    assert '"SubPlan"' not in plan
 
 
 def test_a_page_of_rules_left_open_puts_no_row_back(boss, sales_catalogue):

@@ -1,10 +1,11 @@
 """Leads, deals and the board in the admin."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from sales import deals, leads
+from sales.admin.pipeline import COLUMN_SHOWN
 from sales.models import Deal, Lead, Quote
 from tests.fixtures_billing import NOON
 
@@ -128,23 +129,59 @@ def test_owners_to_filter_by_are_colleagues(browser, deal, on_pro, add_members):
 
 
 def test_the_board_forecasts_by_month_and_chance(browser, make_customer):
-    def deal(stage, amount, close_on, currency="USD"):
-        return Deal(stage=stage, amount=amount, close_on=close_on, currency=currency)
+    customer = make_customer()
 
-    rows = [
-        deal("discovery", 1000_00, date(2026, 3, 9)), deal("negotiation", 1_05, date(2026, 3, 30)),
-        deal("proposal", 500_00, date(2025, 12, 1)), deal("proposal", 500_00, date(2026, 2, 1), "EUR"),
-        deal("won", 9, date(2026, 3, 1)), deal("proposal", 9, None),
-    ]  # fmt: skip
-    found = [
-        (f.month, f.currency, f.deals, f.amount, f.weighted)
-        for f in deals.forecast(rows, today=date(2026, 2, 14))
-    ]
+    def deal(stage, amount, close_on, currency="USD"):
+        Deal.objects.create(
+            name="D", customer=customer, stage=stage, amount=amount, close_on=close_on, currency=currency
+        )
+
+    deal("discovery", 1000_00, date(2026, 3, 9))
+    deal("negotiation", 1_05, date(2026, 3, 30))
+    deal("proposal", 500_00, date(2025, 12, 1))
+    deal("proposal", 500_00, date(2026, 2, 1), "EUR")
+    deal("won", 9, date(2026, 3, 1))
+    deal("proposal", 9, None)
+    totals = deals.totals(Deal.objects.all(), today=date(2026, 2, 14))
+    found = [(f.month, f.currency, f.deals, f.amount, f.weighted) for f in deals.forecast(totals)]
     assert found == [
         (date(2026, 2, 1), "EUR", 1, 500_00, 200_00),
         (date(2026, 2, 1), "USD", 1, 500_00, 200_00),
         (date(2026, 3, 1), "USD", 2, 1001_05, 100_74),
     ]
-    customer = make_customer()
+    Deal.objects.all().delete()
     deals.open_deal(name="Nova", customer=customer, now=customer.now, amount=1000_00)
     assert "$100.00" in browser.get("/admin/sales/deal/board/").text
+
+
+def test_a_stage_of_the_board_shows_the_next_to_close_and_leads_to_all(browser, make_customer, rita):
+    customer, first = make_customer(), date(2026, 3, 1)
+    of_rita = [
+        Deal(name=f"D {n:02}", customer=customer, amount=100, close_on=first + timedelta(days=n), owner=rita)
+        for n in range(COLUMN_SHOWN + 2)
+    ]
+    undated = Deal(name="No day", customer=customer, amount=5, currency="EUR")
+    early = Deal(name="Early", customer=customer, amount=7, close_on=first, stage="proposal")
+    Deal.objects.bulk_create([undated, early, *reversed(of_rita)])
+    page = browser.get("/admin/sales/deal/board/")
+    discovery, proposal, *_ = page.context["columns"]
+    assert [deal.name for deal in discovery["deals"]] == [f"D {n:02}" for n in range(COLUMN_SHOWN)]
+    assert (discovery["count"], discovery["more"]) == (COLUMN_SHOWN + 3, 3)
+    assert discovery["sums"] == {"EUR": 5, "USD": 100 * (COLUMN_SHOWN + 2)}
+    assert ([deal.name for deal in proposal["deals"]], proposal["more"]) == (["Early"], 0)
+    assert page.text.count("All of this stage") == 1
+    assert 'href="/admin/sales/deal/?stage__exact=discovery"' in page.text
+
+
+def test_all_of_a_stage_stays_ones_own(client, make_customer, rita):
+    customer = make_customer()
+    Deal.objects.bulk_create(
+        [Deal(name=f"D {n}", customer=customer, owner=rita) for n in range(COLUMN_SHOWN + 1)]
+        + [Deal(name="Another's", customer=customer)]
+    )
+    client.force_login(rita)
+    page = client.get("/admin/sales/deal/board/", {"owner": "me"})
+    assert page.context["columns"][0]["count"] == COLUMN_SHOWN + 1
+    address = f"/admin/sales/deal/?stage__exact=discovery&owner__id__exact={rita.pk}"
+    assert f'href="{address.replace("&", "&amp;")}"' in page.text
+    assert client.get(address).context["cl"].result_count == COLUMN_SHOWN + 1
