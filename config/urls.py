@@ -40,3 +40,5 @@ if settings.STRIPE_FAKE:
 
 # Also asked where middleware failed, or the page of another error.
 handler500 = "config.failing.server_error"
+# What signing in asks when it was tried too often.
+handler429 = "config.failing.too_often"

@@ -24,7 +24,7 @@ from billing.refusals import Refused
 from billing.templatetags.tandem import money
 from checkout import limits
 from checkout.completing import BUYER
-from checkout.views.common import TEN_MINUTES, private, slow_down, told_to_wait, too_often, with_card
+from checkout.views.common import TEN_MINUTES, private, slow_down, told_to_wait, with_card
 
 CARD_TOKEN = re.compile(r"pm_[A-Za-z0-9_]{1,90}")
 # From one place, and for one invoice: whoever has the address could try cards that are not theirs.
@@ -184,7 +184,7 @@ def check(request: HttpRequest, token: str, invoice: Invoice) -> HttpResponse:
     try:
         slow_down(request, "invoice-check", limit=LOOKS_IN_TEN_MINUTES)
     except limits.TooOften as refusal:
-        return too_often(request, refusal)
+        return told_to_wait(_page(request, token, invoice, error=refusal.message, status=429), refusal)
     waiting = invoice.payments.filter(status__in=Payment.OPEN).first()
     quietly = request.headers.get("HX-Request")
     if waiting is not None:

@@ -391,6 +391,10 @@ def test_who_asks_too_often_is_told_to_wait(client, invoice, monkeypatch):
     answer = client.post(page_of(invoice, "check/"))
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) > 0
+    assert (
+        invoice.number in answer.text
+    )  # on the invoice's page: plans are no way on, and a payment may be on its way
+    assert "Nothing was charged" not in answer.text
 
 
 # -- Where the link stands ------------------------------------------------------------------------------------

@@ -104,6 +104,17 @@ def test_one_that_is_not_written_yet_says_so(sent):
     assert "<iframe" not in page
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, "It did not go out"), ({"text": "", "html": ""}, "It could not be written")],
+)
+def test_it_says_whether_a_mail_was_refused_or_never_written(sent, changes, said):
+    Mail.objects.filter(pk=sent.pk).update(attempts=2, tried_at=NOON, error="KeyError: words", **changes)
+    page = signed_in("view_mail").get(at(sent)).text
+    both = {"It did not go out", "It could not be written"}
+    assert {words for words in both if words in page} == {said}
+
+
 @pytest.mark.parametrize("part", ["change", "html"])
 def test_a_mail_is_for_those_who_may_see_mail(sent, part):
     assert signed_in("view_invoice").get(at(sent, part)).status_code == 403
