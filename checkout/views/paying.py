@@ -183,13 +183,10 @@ def _update(
 ) -> HttpResponse:
     """Show what the answers change. With htmx the summary alone; without, the page again."""
     _forget_errors(form, SOON, also_empty=True)
-    before = row.routing
     sessions.note_routing(row, judging.judge(row, table))
     sessions.keep(row)
     if request.headers.get("HX-Request"):
-        return _page(
-            request, row, form, table, status=200, template="checkout/_refreshed.html", before=before
-        )
+        return _page(request, row, form, table, status=200, template="checkout/_refreshed.html")
     if form.errors:
         return _page(request, row, form, table, status=422)
     return redirect(f"{request.path}#summary")
@@ -210,17 +207,20 @@ def _page(
     *,
     status: int,
     template: str = "checkout/session.html",
-    before: dict[str, Any] | None = None,
 ) -> HttpResponse:
     country, offer = str(form["country"].value() or ""), quoting.offer(row, table, now=row.now)
+    to_sales, no_card = _to_sales(row), completing.asks_no_card(row, offer, table, row.now)
+    way = "team" if to_sales else "free" if no_card else "card"
     context = {
         "session": row,
         "form": form,
         "seller": table.seller,
         "summary": wording.summary(row, offer),
-        "to_sales": _to_sales(row, row.routing),
-        "was_to_sales": _to_sales(row, before or {}),
-        "no_card": completing.asks_no_card(row, offer, table, row.now),
+        "to_sales": to_sales,
+        "no_card": no_card,
+        "way": way,
+        # Compared with what the page shows, not with what was noted last: an answer may have been lost on its way.
+        "other_way": request.POST.get("way", way) != way,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "home": row.cancel_url or "/pricing/",
         "country_known": bool(country),
@@ -233,9 +233,9 @@ def _page(
     return with_card(response, _origin(row.success_url))
 
 
-def _to_sales(row: CheckoutSession, routing: dict[str, Any]) -> bool:
+def _to_sales(row: CheckoutSession) -> bool:
     """By the decision that was noted last, and unless a rep let the buyer through."""
-    return routing.get("outcome", SELF_SERVE) != SELF_SERVE and row.unlocked_at is None
+    return row.routing.get("outcome", SELF_SERVE) != SELF_SERVE and row.unlocked_at is None
 
 
 def _origin(url: str) -> str:

@@ -109,6 +109,17 @@
   };
   form.addEventListener("input", (event) => unmark(event.target));
 
+  // The button may be replaced while it is pressed, or while the card is checked: the order goes on in another way by then.
+  const replaced = (button) => {
+    if (button.isConnected) return false;
+    say("Your last entry has changed how this order goes on. Nothing was charged. Please look at it, and press the button again.");
+    document.getElementById("pay").focus();
+    return true;
+  };
+  let pressed = null;
+  document.addEventListener("pointerdown", (event) => { pressed = event.target.closest("#pay"); });
+  document.addEventListener("pointerup", () => { if (pressed) replaced(pressed); });
+
   const submit = async (button) => {
     const seen = due();
     const [first] = missing();
@@ -117,11 +128,12 @@
     const checked = typed() ? await elements.submit() : {};
     if (first) {
       busy(button, false);
-      return first.focus();
+      return replaced(button) || first.focus();
     }
     const made = checked.error || !typed() ? checked : await stripe.createPaymentMethod({ elements, params: { billing_details: billing() } });
     await settled();
     busy(button, false);
+    if (replaced(button)) return;
     if (made.error) return say(made.error.type === "validation_error" ? "" : made.error.message); // the card's fields say it themselves
     if (due() > seen) return say("The total has changed with your last entry. Please look at it, and press the button again.");
     token.value = made.paymentMethod ? made.paymentMethod.id : "";
@@ -137,7 +149,7 @@
     if (typed() && !elements) return mount();
     submit(button).catch(() => {
       busy(button, false);
-      say("The card could not be checked just now. Nothing was charged. Please try again.");
+      if (!replaced(button)) say("The card could not be checked just now. Nothing was charged. Please try again.");
     });
   });
 

@@ -83,6 +83,46 @@ def test_a_double_click_buys_once(phone, site):
     assert CheckoutSession.objects.get().attempts == 1
 
 
+def test_a_press_outlasts_the_new_summary(phone, site):
+    """The last field left is left by pressing the button, and a finger is slower than the server's answer."""
+    begin(phone, site, plan="starter")
+    fill(phone)
+    phone.fill("#id_company", "Nova Robotics and Daughters")
+    button = phone.locator("button[value=pay]")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    phone.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    with phone.expect_response(lambda answer: answer.request.headers.get("hx-request")):
+        phone.mouse.down()
+    phone.wait_for_timeout(200)  # until the answer stands on the page
+    phone.mouse.up()
+    phone.wait_for_url("**/receipt/")
+    assert Customer.objects.get().name == "Nova Robotics and Daughters"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_press_that_meets_another_way_to_order_is_answered(phone, site, held):
+    """The last entry makes the order one for a person. A press of that moment, be it still held or already at work, buys
+    nothing and is not lost without a word."""
+    begin(phone, site)
+    fill(phone)
+    phone.fill("#id_employees", "250")
+    button = phone.locator("#pay")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    phone.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    phone.mouse.down()
+    if held:
+        phone.wait_for_selector("text=Continue with our team")
+    phone.mouse.up()
+    phone.wait_for_selector("text=press the button again")
+    assert phone.evaluate("document.activeElement.id") == "pay"
+    assert (phone.get_attribute("#pay", "aria-busy"), CheckoutSession.objects.get().attempts) == (None, 0)
+    sound(phone)
+    phone.keyboard.press("Enter")
+    phone.wait_for_selector("text=Someone from our team writes to ada@nova.example")
+
+
 def test_the_bank_asks(phone, site):
     begin(phone, site, plan="starter")
     fill(phone, card="4000002760003184")

@@ -57,10 +57,15 @@ def test_a_hundred_buy_alone(session, press, fake_stripe, fresh):
 
 
 def test_the_page_says_so_before_the_button_is_pressed(session, press):
-    html = press(session, action="update", employees="250", headers={"HX-Request": "true"}).content.decode()
-    assert "Continue with our team" in html
-    html = press(session, action="update", employees="25", headers={"HX-Request": "true"}).content.decode()
-    assert "card-element" in html
+    def shown(way, employees):
+        asked = {"action": "update", "way": way, "employees": employees}
+        return press(session, **asked, headers={"HX-Request": "true"}).text
+
+    assert "Continue with our team" in shown("card", "250")
+    assert "Continue with our team" in shown("card", "251")  # the answer before was lost on its way
+    assert 'id="pay-part"' not in shown("team", "252")
+    assert "card-element" in shown("team", "25")
+    assert 'id="pay-part"' not in shown("card", "26")
 
 
 def test_a_person_needs_to_know_whom_to_call(session, press):
@@ -123,7 +128,10 @@ def test_a_plan_that_is_sold_otherwise_by_now_hands_the_buyer_over(
     session, press, client, fake_stripe, fresh, sold, outcome, demo
 ):
     Plan.objects.filter(pk=session.plan_id).update(**sold)
-    assert "Continue with our team" in press(session, action="update", headers={"HX-Request": "true"}).text
+    assert (
+        "Continue with our team"
+        in press(session, action="update", way="card", headers={"HX-Request": "true"}).text
+    )
     assert press(session).status_code == 302
     assert fake_stripe.rows("payment_intent") == []
     lead, row = Lead.objects.get(), fresh(session)
